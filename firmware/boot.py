@@ -1,0 +1,1 @@
+"""Deliberately empty: whatever stands here runs whenever mpremote connects. See main.py."""

@@ -1,0 +1,132 @@
+"""The node's main loop: connects board, sampler, rings, session and port.
+
+`App.step()` never blocks, so that a simulation can drive it; `main()` is what a
+board runs.
+"""
+
+from pyv_edge_core import __version__ as core_version
+from pyv_edge_core import message
+from pyv_edge_core._compat import TYPE_CHECKING, const
+from pyv_edge_core.device_session import DeviceSession, Identity
+from pyv_edge_core.errors import FieldError
+from pyv_edge_core.reading import check_name
+from pyv_edge_core.ring import RecordRing
+from pyv_edge_core.session import elapsed_ms
+
+from . import __version__, settings
+from .board import open_board
+from .port import StreamPort
+from .sampler import Sampler
+from .uptime import Uptime
+
+if TYPE_CHECKING:
+    from typing import Any
+
+_FRAMES_PER_STEP_MAX = const(8)  # so that a long backlog can't delay the next sample
+_BUSY_WAIT_MS = const(2)  # while a frame waits for room in the port
+_IDLE_WAIT_MS = const(50)  # timers of the session are no finer
+_COUNT_MASK = const(0xFFFFFFFF)
+
+
+class App:
+    """A node: reads its sensors and delivers, until power goes."""
+
+    def __init__(self, config: settings.Settings, board: "Any", port: "Any") -> None:
+        """Build the node. Raises SettingsError; touches no sensor yet."""
+        now_ms = board.ticks_ms()
+        self.board = board
+        self.port = port
+        self.uptime = Uptime(now_ms)
+        self.telemetry = RecordRing(config.telemetry_capacity)
+        self.events = RecordRing(config.events_capacity)
+        self.sampler = Sampler(config.sensors, self.telemetry, now_ms)
+        device = config.device_id or board.unique_id()
+        try:
+            check_name("device_id", device)
+        except FieldError as error:
+            raise settings.SettingsError(str(error))
+        identity = Identity(device, board.boot_id(), board.name, __version__, core_version)
+        identity.reset_cause = board.reset_cause()
+        identity.config_hash = config.config_hash
+        self.session = DeviceSession(identity, self.sampler.channels, self.telemetry, self.events)
+        self._sample_for_ms = config.sample_for_ms
+        self._vitals_interval_ms = config.vitals_interval_ms
+        self._vitals_ms = now_ms
+        self.is_finished = False  # whether `sample_for_ms` is over
+
+    def step(self) -> int:
+        """Do what is due now; return the milliseconds that may pass until the next step."""
+        now_ms = self.board.ticks_ms()
+        uptime = self.uptime
+        uptime.update(now_ms)
+        idle_ms = _IDLE_WAIT_MS
+        if not self.is_finished:
+            idle_ms = min(idle_ms, self.sampler.run(now_ms, uptime))
+            if self._sample_for_ms and uptime.s * 1000 + uptime.ms >= self._sample_for_ms:
+                self.is_finished = True
+                self._report_vitals(now_ms)
+        received = self.port.read()
+        if received:
+            self.session.receive(received, now_ms)
+            idle_ms = 0
+        if elapsed_ms(now_ms, self._vitals_ms) >= self._vitals_interval_ms:
+            self._report_vitals(now_ms)
+        self.port.flush()
+        for _ in range(_FRAMES_PER_STEP_MAX):
+            if not self.port.is_idle:
+                return min(idle_ms, _BUSY_WAIT_MS)
+            frame = self.session.transmit(now_ms, uptime.s, uptime.ms)
+            if not frame:
+                return idle_ms
+            self.port.write(frame)
+        return 0
+
+    def _report_vitals(self, now_ms: int) -> None:
+        session = self.session
+        self._vitals_ms = now_ms
+        values = (
+            self.sampler.sampled_total,
+            0,  # denied by the board's policy
+            self.telemetry.dropped_total + self.events.dropped_total,
+            self.sampler.late_total,
+            self.sampler.sensor_errors_total,
+            session.resends_total,
+            session.decoder.bad_fcs_total + session.bad_messages_total,
+            self.telemetry.next_seq,
+            session.in_flight,
+            self.board.heap_free(),
+        )
+        payload = message.pack(
+            message.VITALS,
+            session.tag,
+            self.uptime.s,
+            self.uptime.ms,
+            message.VITALS_FINISHED if self.is_finished else 0,
+            *[value & _COUNT_MASK for value in values],
+            min(self.sampler.lag_ms_max, 0xFFFF),
+        )
+        if session.report(payload):
+            self.sampler.lag_ms_max = 0
+
+    def run(self) -> None:
+        """Run until power goes or somebody presses Ctrl-C."""
+        while True:
+            idle_ms = self.step()
+            if idle_ms and not self.port.wait(idle_ms):
+                self.board.sleep_ms(idle_ms)
+
+
+def main(path: str) -> int:
+    """Run the node with the settings at `path`; return the exit status."""
+    try:
+        board = open_board()
+        config = settings.load(path)
+        app = App(config, board, StreamPort(*board.link_streams()))
+    except (settings.SettingsError, OSError) as error:
+        print("pyv_edge_node: %s" % error)
+        return 2
+    try:
+        app.run()
+    except KeyboardInterrupt:
+        print("pyv_edge_node: stopped by Ctrl-C")
+    return 0

@@ -1,0 +1,72 @@
+"""The board underneath: its identity, its ticks, its link streams, its reset.
+
+The only module of the node that may read a clock, import `machine` or ask for
+randomness. One class per kind of board; `open_board()` chooses. Every class has
+the members of `UnixBoard`.
+"""
+
+import gc
+import os
+import sys
+import time
+
+from pyv_edge_core._compat import TYPE_CHECKING, const
+
+if TYPE_CHECKING:
+    from typing import Any
+
+_TICK_MASK = const(0x3FFFFFFF)
+HEAP_UNKNOWN = const(0xFFFFFFFF)
+
+
+class UnixBoard:
+    """A process that plays a board: stdin and stdout are its link."""
+
+    name = "unix"
+
+    def __init__(self) -> None:
+        self._ticks: Any = getattr(time, "ticks_ms", None)  # MicroPython's; CPython has none
+
+    def unique_id(self) -> str:
+        """Return 16 hexadecimal digits that stay the same over boots.
+
+        Raises OSError where the machine has no id; set `device_id` there.
+        """
+        with open("/etc/machine-id") as file:
+            return file.read()[:16]
+
+    def boot_id(self) -> int:
+        """Return 32 random bits."""
+        return int.from_bytes(os.urandom(4), "little")
+
+    def reset_cause(self) -> int:
+        """Return an index into `message.RESET_CAUSES`."""
+        return 1
+
+    def ticks_ms(self) -> int:
+        """Return milliseconds, modulo 2**30 as on every board."""
+        if self._ticks is not None:
+            return self._ticks() & _TICK_MASK  # type: ignore[no-any-return]
+        return time.monotonic_ns() // 1_000_000 & _TICK_MASK
+
+    def heap_free(self) -> int:
+        """Return free bytes of the heap, HEAP_UNKNOWN where there is no such figure."""
+        mem_free: Any = getattr(gc, "mem_free", None)
+        return HEAP_UNKNOWN if mem_free is None else mem_free()
+
+    def sleep_ms(self, duration_ms: int) -> None:
+        """Do nothing for a while."""
+        time.sleep(duration_ms / 1000)
+
+    def link_streams(self) -> "tuple[Any, Any]":
+        """Return (reader, writer): unbuffered byte streams that can be polled."""
+        reader, writer = sys.stdin.buffer, sys.stdout.buffer
+        # CPython buffers; what poll() says would not hold for read(1).
+        return getattr(reader, "raw", reader), getattr(writer, "raw", writer)
+
+
+def open_board() -> UnixBoard:
+    """Return the board this runs on. Raises OSError for a port that has no class here."""
+    if sys.platform in ("linux", "darwin"):
+        return UnixBoard()
+    raise OSError("no board class for sys.platform %r yet" % sys.platform)

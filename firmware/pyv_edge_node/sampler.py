@@ -1,0 +1,97 @@
+"""Takes every sensor's measurement when it is due and puts it into the ring.
+
+Keeps to a fixed rate: a measurement is due at start + n * interval, however
+late the one before was. What is missed altogether is counted (`late_total`)
+and not made up. A sensor that fails yields a reading of quality bad, is counted
+and is asked again at its next turn; the others go on. Allocates nothing itself.
+"""
+
+from pyv_edge_core import reading
+from pyv_edge_core._compat import TYPE_CHECKING, const
+from pyv_edge_core.reading import LIMITS, QUALITY_BAD, QUALITY_GOOD
+from pyv_edge_core.session import elapsed_ms
+
+from .sensors import open_sensor
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyv_edge_core.ring import RecordRing
+
+    from .settings import Section
+    from .uptime import Uptime
+
+_TICK_MASK = const(0x3FFFFFFF)
+_HALF = const(0x20000000)  # an elapsed time above this lies in the future
+_IDLE_MS = const(1000)
+
+
+class _Turn:
+    """One sensor and when it is due."""
+
+    def __init__(self, sensor: "Any", interval_ms: int, first_channel: int, due_ms: int) -> None:
+        self.sensor = sensor
+        self.interval_ms = interval_ms
+        self.first_channel = first_channel
+        self.due_ms = due_ms
+
+
+class Sampler:
+    """All sensors of a board."""
+
+    def __init__(self, sections: "list[Section]", ring: "RecordRing", now_ms: int) -> None:
+        """Open the sensors of the settings. Raises SettingsError."""
+        self.channels: list[reading.Channel] = []
+        self.sampled_total = 0  # readings taken, bad ones included
+        self.sensor_errors_total = 0  # measurements that failed
+        self.late_total = 0  # measurements missed because the loop was late
+        self.lag_ms_max = 0  # longest delay of a measurement; its reader sets it back
+        self._ring = ring
+        self._turns: list[_Turn] = []
+        low, high = LIMITS["interval_ms"]
+        names: set[str] = set()
+        for section in sections:
+            kind = section.text("type")
+            interval_ms = section.integer("interval_ms", low, high)
+            sensor = open_sensor(kind, section)
+            section.end()
+            self._turns.append(_Turn(sensor, interval_ms, len(self.channels), now_ms))
+            for channel in sensor.channels:
+                if channel.name in names:
+                    raise section.fail("channel", "%r is there twice" % channel.name)
+                names.add(channel.name)
+                self.channels.append(channel)
+        if len(self.channels) > LIMITS["channel"][1]:
+            raise sections[-1].fail("channel", "a board has at most %d" % LIMITS["channel"][1])
+
+    def run(self, now_ms: int, uptime: "Uptime") -> int:
+        """Take what is due; return the milliseconds until something is again."""
+        idle_ms = _IDLE_MS
+        for turn in self._turns:
+            late_ms = elapsed_ms(now_ms, turn.due_ms)
+            if late_ms < _HALF:
+                if late_ms > self.lag_ms_max:
+                    self.lag_ms_max = late_ms
+                missed = late_ms // turn.interval_ms
+                self.late_total += missed
+                turn.due_ms = (turn.due_ms + (missed + 1) * turn.interval_ms) & _TICK_MASK
+                self._take(turn, uptime)
+            wait_ms = elapsed_ms(turn.due_ms, now_ms)
+            if wait_ms < idle_ms:
+                idle_ms = wait_ms
+        return idle_ms
+
+    def _take(self, turn: _Turn, uptime: "Uptime") -> None:
+        sensor = turn.sensor
+        quality = QUALITY_GOOD
+        try:
+            sensor.measure(uptime.s, uptime.ms)
+        except (OSError, ValueError, OverflowError):
+            # Absent, silent or talking nonsense: what the sensor's file declares, no more.
+            quality = QUALITY_BAD
+            self.sensor_errors_total += 1
+        values = sensor.values
+        for index in range(len(values)):
+            value = values[index] if quality == QUALITY_GOOD else 0
+            self._ring.push(turn.first_channel + index, quality, value, uptime.s, uptime.ms)
+            self.sampled_total += 1

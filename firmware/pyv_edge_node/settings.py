@@ -1,0 +1,108 @@
+"""A board's settings: one JSON file, every key checked, no surprise left for later.
+
+Whatever is wrong is one line that names the file, the key, the value and what
+is allowed. A key that nobody asked for is wrong too: it is a typing mistake
+whose setting would silently not be in force.
+"""
+
+import json
+from binascii import crc32
+
+from pyv_edge_core._compat import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
+
+_REQUIRED = object()
+
+
+class SettingsError(ValueError):
+    """A settings file can't be used; the text is one line for its author."""
+
+
+class Section:
+    """One JSON object of the file, read key by key; `end()` refuses what is left."""
+
+    def __init__(self, values: "Any", path: str) -> None:
+        if not isinstance(values, dict):
+            raise SettingsError("%s: must be an object, in braces" % path)
+        self.path = path
+        self._values = dict(values)
+
+    def _take(self, key: str, default: "Any") -> "Any":
+        if key in self._values:
+            return self._values.pop(key)
+        if default is _REQUIRED:
+            raise SettingsError("%s.%s: is missing" % (self.path, key))
+        return default
+
+    def integer(self, key: str, low: int, high: int, default: "Any" = _REQUIRED) -> int:
+        """Return the whole number under `key`."""
+        value = self._take(key, default)
+        if (
+            value is True
+            or value is False
+            or not isinstance(value, int)
+            or not low <= value <= high
+        ):
+            raise SettingsError(
+                "%s.%s: %r is not a whole number in %d..%d" % (self.path, key, value, low, high)
+            )
+        return value
+
+    def text(self, key: str, default: "Any" = _REQUIRED) -> str:
+        """Return the text under `key`."""
+        value = self._take(key, default)
+        if not isinstance(value, str):
+            raise SettingsError("%s.%s: %r is not a text" % (self.path, key, value))
+        return value
+
+    def sections(self, key: str) -> "list[Section]":
+        """Return the objects of the list under `key`."""
+        values = self._take(key, _REQUIRED)
+        path = "%s.%s" % (self.path, key)
+        if not isinstance(values, list) or not values:
+            raise SettingsError("%s: must be a list of at least one object" % path)
+        return [Section(value, "%s[%d]" % (path, index)) for index, value in enumerate(values)]
+
+    def fail(self, key: str, problem: str) -> SettingsError:
+        """Return the error that says `problem` of `key`."""
+        return SettingsError("%s.%s: %s" % (self.path, key, problem))
+
+    def end(self) -> None:
+        """Raise SettingsError if a key is left that nobody has asked for."""
+        for key in sorted(self._values):
+            raise self.fail(key, "is not a setting; see device.example.json")
+
+
+class Settings:
+    """What the node's parts are to be."""
+
+    def __init__(self, section: Section) -> None:
+        self.config_hash = 0  # CRC-32 of the file: lets the host see drift
+        self.device_id = section.text("device_id", "")
+        self.telemetry_capacity = section.integer("telemetry_capacity", 16, 65536, 2048)
+        self.events_capacity = section.integer("events_capacity", 16, 4096, 128)
+        self.vitals_interval_ms = section.integer("vitals_interval_ms", 100, 3_600_000, 60_000)
+        # After this time the board stops sampling and only delivers; 0: never.
+        self.sample_for_ms = section.integer("sample_for_ms", 0, 1_000_000_000, 0)
+        self.sensors = section.sections("sensors")
+        section.end()
+
+
+def load(path: str) -> Settings:
+    """Return the settings in the JSON file at `path`. Raises SettingsError."""
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+    except OSError as error:
+        raise SettingsError(
+            "%s: can't be read (%s); copy device.example.json there" % (path, error)
+        )
+    try:
+        values = json.loads(content.decode())
+    except ValueError as error:
+        raise SettingsError("%s: is not JSON: %s" % (path, error))
+    settings = Settings(Section(values, path))
+    settings.config_hash = crc32(content)
+    return settings

@@ -1,0 +1,1 @@
+"""The agent: what runs on the Raspberry Pi, in the order in which a reading travels."""

@@ -1,0 +1,274 @@
+"""Bounded memory between a sampler and whatever takes its readings away.
+
+Both rings are allocated once and, when full, drop their OLDEST content and
+count the loss; neither ever blocks or grows.
+
+`RecordRing` is the board's: readings in wire form, addressed by sequence
+number, kept until the host has acknowledged them. It must be read by number
+and not by position, since an overflow between reading and acknowledgement
+moves the front. Not safe to call from an interrupt or a second thread.
+
+    block   16 slots of 8 bytes that share one base time
+    slot    channel u8 | quality (2 bits), span bits 16-21 | span bits 0-15 | value i32
+    span    milliseconds since the block's base time, 22 bits (70 minutes)
+
+A slot is what goes over the wire, so that a frame is a slice and costs no work
+per reading. The price: an overflow loses a whole block, and a board that
+samples less often than every 4 minutes leaves slots unused (the ring still
+covers 70 minutes a block).
+
+`RingBuffer` is the host's window of numbers of one channel.
+"""
+
+import struct
+from array import array
+
+from ._compat import TYPE_CHECKING, const
+from .errors import FieldError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+BLOCK_RECORDS = const(16)
+RECORD_SIZE = const(8)
+RECORD_FORMAT = "<BBHi"
+SPAN_MS_MAX = const(0x3FFFFF)
+RECORD_CAPACITY_MAX = const(65536)  # records: 512 kB, more than any board has
+BUFFER_CAPACITY_MAX = const(16777216)  # values of a RingBuffer
+
+_BLOCK_SIZE = const(128)  # BLOCK_RECORDS * RECORD_SIZE
+_SPAN_S_MAX = const(4195)  # SPAN_MS_MAX in seconds, rounded up
+
+
+class RecordRing:
+    """Readings in wire form, numbered without a hole from 0."""
+
+    def __init__(self, capacity: int) -> None:
+        """Allocate room for `capacity` records, rounded up to whole blocks.
+
+        Raises FieldError unless 1 <= capacity <= RECORD_CAPACITY_MAX.
+        """
+        if not 1 <= capacity <= RECORD_CAPACITY_MAX:
+            raise FieldError("capacity: %r is outside 1..%d" % (capacity, RECORD_CAPACITY_MAX))
+        block_count = (capacity + BLOCK_RECORDS - 1) // BLOCK_RECORDS
+        self.capacity = block_count * BLOCK_RECORDS
+        self.first_seq = 0  # oldest record still held
+        self.next_seq = 0  # number that the next record gets
+        self.dropped_total = 0  # records overwritten before they were released
+        self._records = bytearray(block_count * _BLOCK_SIZE)
+        self._view = memoryview(self._records)
+        self._block_count = block_count
+        self._counts = bytearray(block_count)  # records in each block, 0 if free
+        self._seqs = array("I", [0] * block_count)  # number of each block's first record
+        self._base_s = array("I", [0] * block_count)
+        self._base_ms = array("H", [0] * block_count)
+        self._head = 0  # oldest block in use
+        self._used = 0  # blocks in use
+        self._open = 0  # block that takes the next record, if any is in use
+        self._cursor = 0  # where read() looks first
+
+    def __len__(self) -> int:
+        return self.next_seq - self.first_seq
+
+    def push(self, channel: int, quality: int, value: int, uptime_s: int, uptime_ms: int) -> bool:
+        """Append one reading; return False if older ones had to be dropped for it.
+
+        The fields must lie within `reading.LIMITS`; the sampler has checked
+        them. Allocates nothing.
+        """
+        block = self._open
+        kept_all = True
+        span = -1
+        if self._used and self._counts[block] < BLOCK_RECORDS:
+            seconds = uptime_s - self._base_s[block]
+            if seconds <= _SPAN_S_MAX:  # first, so that the product stays a small int
+                span = seconds * 1000 + uptime_ms - self._base_ms[block]
+        if not 0 <= span <= SPAN_MS_MAX:
+            kept_all = self._open_block(uptime_s, uptime_ms)
+            block = self._open
+            span = 0
+        count = self._counts[block]
+        struct.pack_into(
+            "<BBHi",
+            self._records,
+            (block * BLOCK_RECORDS + count) * RECORD_SIZE,
+            channel,
+            quality | (span >> 16) << 2,
+            span & 0xFFFF,
+            value,
+        )
+        self._counts[block] = count + 1
+        self.next_seq += 1
+        return kept_all
+
+    def _open_block(self, uptime_s: int, uptime_ms: int) -> bool:
+        kept_all = self._used < self._block_count
+        if not kept_all:
+            end = self._seqs[self._head] + self._counts[self._head]
+            self.dropped_total += end - self.first_seq
+            self.first_seq = end
+            self._free_head()
+        self._open = block = (self._head + self._used) % self._block_count
+        self._used += 1
+        self._seqs[block] = self.next_seq
+        self._base_s[block] = uptime_s
+        self._base_ms[block] = uptime_ms
+        return kept_all
+
+    def _free_head(self) -> None:
+        self._counts[self._head] = 0
+        self._head = (self._head + 1) % self._block_count
+        self._used -= 1
+
+    def release(self, seq: int) -> None:
+        """Free every record numbered below `seq`: the next hop has them for good.
+
+        Numbers already freed are ignored. Raises FieldError if `seq` was never
+        given out.
+        """
+        if seq > self.next_seq:
+            raise FieldError("seq: %d was never given out, next is %d" % (seq, self.next_seq))
+        if seq <= self.first_seq:
+            return
+        self.first_seq = seq
+        while self._used and self._seqs[self._head] + self._counts[self._head] <= seq:
+            self._free_head()
+
+    def _find(self, seq: int) -> int:
+        block = self._cursor
+        for _ in range(self._block_count):
+            if 0 <= seq - self._seqs[block] < self._counts[block]:
+                self._cursor = block
+                return block
+            block += 1
+            if block == self._block_count:
+                block = 0
+        raise IndexError("no such record")
+
+    def is_sealed(self, seq: int) -> bool:
+        """Return whether the block that holds record `seq` will take no more.
+
+        Raises IndexError unless first_seq <= seq < next_seq.
+        """
+        block = self._find(seq)
+        return block != self._open or self._counts[block] == BLOCK_RECORDS
+
+    def read(self, seq: int, count_max: int) -> "tuple[int, int, int, bytes]":
+        """Return (count, base_s, base_ms, records) from `seq` on, leaving them in.
+
+        `records` is `count` slots of one block, at least one and at most
+        `count_max`. Raises IndexError unless first_seq <= seq < next_seq.
+        """
+        if seq < self.first_seq:
+            raise IndexError("no such record")
+        block = self._find(seq)
+        offset = seq - self._seqs[block]
+        count = min(self._counts[block] - offset, count_max)
+        start = (block * BLOCK_RECORDS + offset) * RECORD_SIZE
+        records = bytes(self._view[start : start + count * RECORD_SIZE])
+        return count, self._base_s[block], self._base_ms[block], records
+
+
+class _NoLock:
+    """Stands in for a lock where there is only one thread."""
+
+    def __enter__(self) -> "_NoLock":
+        return self
+
+    def __exit__(
+        self,
+        kind: "type[BaseException] | None",
+        error: "BaseException | None",
+        trace: "TracebackType | None",
+    ) -> None:
+        return None
+
+
+_TYPECODES = "bBhHiIqfd"
+
+
+class RingBuffer:
+    """The latest `capacity` values of one channel with their times in milliseconds.
+
+    Thread-safe if it is given a lock (the agent passes `threading.Lock()`).
+    """
+
+    def __init__(self, capacity: int, dtype: str = "d", lock: "object | None" = None) -> None:
+        """Allocate room for `capacity` values of `array` typecode `dtype`.
+
+        Raises FieldError unless 1 <= capacity <= BUFFER_CAPACITY_MAX and
+        `dtype` is one of b B h H i I q f d.
+        """
+        if not 1 <= capacity <= BUFFER_CAPACITY_MAX:
+            raise FieldError("capacity: %r is outside 1..%d" % (capacity, BUFFER_CAPACITY_MAX))
+        if len(dtype) != 1 or dtype not in _TYPECODES:
+            raise FieldError("dtype: %r is not one of %s" % (dtype, " ".join(_TYPECODES)))
+        self.capacity = capacity
+        self.dtype = dtype
+        self.dropped_total = 0  # values overwritten since construction
+        self._lock: _NoLock = _NoLock() if lock is None else lock  # type: ignore[assignment]
+        self._values: array[float] = array(dtype, [0] * capacity)
+        self._times: array[int] = array("q", [0] * capacity)
+        self._head = 0  # index of the oldest value
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def append(self, value: float, time_ms: int = 0) -> bool:
+        """Add a value; return False if the oldest one had to be dropped."""
+        with self._lock:
+            index = self._head + self._count
+            if index >= self.capacity:
+                index -= self.capacity
+            self._values[index] = value
+            self._times[index] = time_ms
+            if self._count < self.capacity:
+                self._count += 1
+                return True
+            self._head = index + 1 if index + 1 < self.capacity else 0
+            self.dropped_total += 1
+            return False
+
+    def peek(self, index: int = 0) -> "tuple[int, float]":
+        """Return (time_ms, value) `index` places from the oldest, leaving it in.
+
+        Raises IndexError unless 0 <= index < len(self).
+        """
+        with self._lock:
+            return self._at(index)
+
+    def pop(self) -> "tuple[int, float]":
+        """Remove and return the oldest (time_ms, value). Raises IndexError if empty."""
+        with self._lock:
+            oldest = self._at(0)
+            self._free(1)
+            return oldest
+
+    def discard(self, count: int) -> None:
+        """Free the `count` oldest values. Raises FieldError if there are fewer."""
+        with self._lock:
+            if not 0 <= count <= self._count:
+                raise FieldError("count: %d is outside 0..%d" % (count, self._count))
+            self._free(count)
+
+    def latest(self, count: int) -> "list[tuple[int, float]]":
+        """Return up to `count` of the newest (time_ms, value), oldest first."""
+        with self._lock:
+            start = max(0, self._count - count)
+            return [self._at(index) for index in range(start, self._count)]
+
+    def __iter__(self) -> "Iterator[tuple[int, float]]":
+        """Iterate over a copy of (time_ms, value), oldest first."""
+        return iter(self.latest(self.capacity))
+
+    def _at(self, index: int) -> "tuple[int, float]":
+        if not 0 <= index < self._count:
+            raise IndexError("no such value")
+        place = (self._head + index) % self.capacity
+        return self._times[place], self._values[place]
+
+    def _free(self, count: int) -> None:
+        self._head = (self._head + count) % self.capacity
+        self._count -= count

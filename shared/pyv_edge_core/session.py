@@ -1,0 +1,51 @@
+"""What both ends of a link have in common: states, times, limits.
+
+    board                              host
+    -----                              ----
+    GREETING  -- HELLO, CHANNELS -->   WAITING
+              <- TIME_REQUEST ------
+              -- TIME_RESPONSE ---->   GREETED   looks up its resume point
+              <- WELCOME -----------
+    UP        -- DATA, GAP -------->   UP        commits to its store
+              <- ACK ---------------
+
+Delivery is TCP's idea at the level of readings: a stream is numbered without a
+hole per boot, the board keeps what it sent until the host says "committed up to
+here", silence means send again from there, and the host takes each number once
+and in order. `DeviceSession` and `HostSession` are the two ends. Neither reads
+a clock or touches a port: both are driven by (bytes, now_ms).
+"""
+
+from ._compat import const
+
+# States of a board's end.
+GREETING = const(0)
+UP = const(2)
+# States of a host's end: UP, and
+WAITING = const(0)
+GREETED = const(1)
+STATE_NAMES = ("waiting", "greeted", "up")
+
+HELLO_INTERVAL_MS = const(1000)  # a board that has no welcome says HELLO this often
+HOST_SILENCE_MS = const(15000)  # a board that hears nothing for so long greets anew
+RESEND_MS = const(3000)  # first wait for an ACK; must exceed the host's commit interval
+RESEND_MS_MAX = const(30000)
+FLUSH_MS = const(200)  # a reading waits at most this long for a fuller frame
+RECORDS_PER_FRAME_MAX = const(16)
+
+WINDOW_MAX = const(4096)  # readings sent and not yet committed, per stream
+TIME_INTERVAL_MS = const(5000)  # the host asks for the board's uptime this often
+TIME_TIMEOUT_MS = const(2000)
+RESEND_REQUEST_MS = const(250)  # the host asks again for a missing frame this often
+HELLO_REQUEST_MS = const(1000)
+IN_FLIGHT_MAX = const(200)  # bytes towards a board that it may not have read yet (ESP32: 260)
+
+_TICK_MASK = const(0x3FFFFFFF)
+
+
+def elapsed_ms(now_ms: int, then_ms: int) -> int:
+    """Return the time from `then_ms` to `now_ms`, right over the wrap of a board's ticks at 2**30.
+
+    Correct up to 2**30 - 1 ms (12.4 days).
+    """
+    return (now_ms - then_ms) & _TICK_MASK

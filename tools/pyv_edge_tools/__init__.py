@@ -1,0 +1,1 @@
+"""Tools for people: demo, virtual boards, flashing, the serial bridge, the reference receiver."""
