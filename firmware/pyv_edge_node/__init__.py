@@ -4,4 +4,6 @@ Runs under MicroPython; under CPython too, for tests and for machines that have
 no MicroPython binary. Imports the shared core and nothing of the host.
 """
 
-__version__ = "0.1.0"
+from pyv_edge_core import __version__
+
+__all__ = ["__version__"]

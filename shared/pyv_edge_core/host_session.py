@@ -28,13 +28,15 @@ _MARK_AT = const(100)  # bytes in flight at which we ask for a sign of life
 
 Greeting = namedtuple("Greeting", ("hello", "channels"))
 """A board wants to be welcomed: answer with `HostSession.welcome()`."""
-Batch = namedtuple("Batch", ("stream", "first_seq", "base_s", "base_ms", "records"))
+Batch = namedtuple("Batch", ("stream", "first_seq", "base_s", "base_ms", "records", "boot"))
 """Readings in order, never handed on before: `records` is whole slots, see `ring`."""
-Loss = namedtuple("Loss", ("stream", "cause", "first_seq", "last_seq"))
+Loss = namedtuple("Loss", ("stream", "cause", "first_seq", "last_seq", "boot"))
 """Numbers that the board can no longer send, and why (message.GAP_CAUSES)."""
-TimeExchange = namedtuple("TimeExchange", ("sent_ms", "received_ms", "uptime_s", "uptime_ms"))
+TimeExchange = namedtuple(
+    "TimeExchange", ("sent_ms", "received_ms", "uptime_s", "uptime_ms", "boot")
+)
 """The board's uptime was read after `sent_ms` and before `received_ms`."""
-Report = namedtuple("Report", ("kind", "message"))
+Report = namedtuple("Report", ("kind", "message", "boot"))
 """VITALS or LOG, as parsed."""
 
 
@@ -121,7 +123,7 @@ class HostSession:
             self.stale_total += 1
             self._hello_request_due = self.state != session.GREETED
         elif kind == message.VITALS or kind == message.LOG:
-            events.append(Report(kind, received))
+            events.append(Report(kind, received, self.hello.boot))
         elif self.state != session.UP:
             self.stale_total += 1  # sent before the HELLO that we are answering
         elif kind == message.DATA:
@@ -173,7 +175,13 @@ class HostSession:
         greeted = self.hello if self._greeting is None else self._greeting
         if greeted is not None and response.tag == greeted.tag:
             events.append(
-                TimeExchange(self._time_sent_ms, now_ms, response.uptime_s, response.uptime_ms)
+                TimeExchange(
+                    self._time_sent_ms,
+                    now_ms,
+                    response.uptime_s,
+                    response.uptime_ms,
+                    greeted.boot,
+                )
             )
         self._time_sent_ms = -1
         self._in_flight = self._after_marker
@@ -197,7 +205,10 @@ class HostSession:
         inbound.received_seq = end
         inbound.resend_ms = -1
         records = data.records[known * RECORD_SIZE :] if known else data.records
-        events.append(Batch(data.stream, end - count + known, data.base_s, data.base_ms, records))
+        first_seq = data.first_seq + known
+        events.append(
+            Batch(data.stream, first_seq, data.base_s, data.base_ms, records, self.hello.boot)
+        )
 
     def _take_gap(self, gap: "Any", now_ms: int, events: "list[Any]") -> None:
         inbound = self._streams[gap.stream]
@@ -210,12 +221,12 @@ class HostSession:
         first_seq = inbound.received_seq
         inbound.received_seq = gap.last_seq + 1
         inbound.resend_ms = -1
-        events.append(Loss(gap.stream, gap.cause, first_seq, gap.last_seq))
+        events.append(Loss(gap.stream, gap.cause, first_seq, gap.last_seq, self.hello.boot))
 
     def _ask_resend(self, inbound: _Inbound, now_ms: int) -> None:
         """Ask once per RESEND_REQUEST_MS for what is missing; all behind it comes again too."""
-        self_asked = inbound.resend_ms >= 0 and inbound.resend_seq == inbound.received_seq
-        if self_asked and elapsed_ms(now_ms, inbound.resend_ms) < session.RESEND_REQUEST_MS:
+        is_asked = inbound.resend_ms >= 0 and inbound.resend_seq == inbound.received_seq
+        if is_asked and elapsed_ms(now_ms, inbound.resend_ms) < session.RESEND_REQUEST_MS:
             return
         inbound.resend_ms = now_ms
         inbound.resend_seq = inbound.received_seq

@@ -1,0 +1,68 @@
+"""Sources of readings, one file each, and how the agent asks them.
+
+An adapter is any object with one of `read()`, `generate_batch()` and
+`generate_reading()`, tried in that order; each may return a number, a dict with
+"value", a SensorReading, or a list or iterator of these, whose last or next one
+counts. `close()`, if it has one, is called at the end.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..clock import Clock
+from ..errors import AdapterError
+
+METHODS = ("read", "generate_batch", "generate_reading")
+_DEPTH_MAX = 3  # generate_batch returns a list of lists of dicts
+
+
+def create_adapter(device: dict[str, Any], clock: Clock) -> Any:
+    """Return a new adapter for a checked device table. Opens nothing."""
+    kind = device["ingest_type"]
+    if kind == "simulator":
+        from .simulator import SensorConfig, SimulatorAdapter
+
+        names = set(SensorConfig.__dataclass_fields__)
+        sensor = SensorConfig(**{key: value for key, value in device.items() if key in names})
+        return SimulatorAdapter([sensor], seed=device["seed"], clock=clock)
+    if kind == "serial":
+        from .serial import SerialAdapter
+
+        return SerialAdapter(device["name"], device["port"], device["baudrate"])
+    raise AdapterError(f"ingest_type {kind!r} has no adapter")
+
+
+def read_value(adapter: Any) -> float:
+    """Return the adapter's current value.
+
+    Raises AdapterError if it has no method for that, nothing to give, or no
+    finite number; whatever the adapter itself raises passes through.
+    """
+    for name in METHODS:
+        method = getattr(adapter, name, None)
+        if callable(method):
+            return _number(method(), _DEPTH_MAX)
+    raise AdapterError(f"{type(adapter).__name__} has none of {', '.join(METHODS)}")
+
+
+def _number(found: Any, depth: int) -> float:
+    if isinstance(found, Mapping):
+        if "value" not in found:
+            raise AdapterError("a reading without a value")
+        found = found["value"]
+    elif hasattr(found, "value"):
+        found = found.value
+    elif isinstance(found, (list, tuple)) and depth:
+        if not found:
+            raise AdapterError("no reading")
+        return _number(found[-1], depth - 1)
+    elif isinstance(found, Iterator) and depth:
+        for first in found:
+            return _number(first, depth - 1)
+        raise AdapterError("no reading")
+    if isinstance(found, bool) or not isinstance(found, (int, float)):
+        raise AdapterError(f"a value of type {type(found).__name__}")
+    if not math.isfinite(found):
+        raise AdapterError(f"a value that is {found}")
+    return float(found)

@@ -1,0 +1,403 @@
+"""EdgeAgent: builds the stages from the configuration, connects them, starts and stops them.
+
+    adapters, links -> ingest (pipeline, store, acknowledgement) -> uploader -> cloud
+
+Threads: one per serial port, one for ingest ("edge-agent"), one for the
+uploader, one for health. Dormant until `start()`: no file, no socket, no thread.
+"""
+
+import logging
+import random
+import threading
+from http.server import HTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from pyv_edge_core.privacy import PrivacyPolicy
+from pyv_edge_core.reading import QUALITY_BAD, QUALITY_GOOD, QUALITY_NAMES
+from pyv_edge_core.ring import RingBuffer
+
+from . import health
+from .adapters import create_adapter, read_value
+from .clock import Clock, SystemClock
+from .config import Config
+from .errors import StoreError
+from .ingest import Ingest
+from .link import UP, SerialLink
+from .log import setup_logging
+from .metrics import SystemMetrics
+from .outbox import CloudSyncQueue
+from .pipeline import Pipeline, Rule
+from .sinks.http import HTTPCloudUploader
+from .store import SQLiteStore
+from .types import SensorReading
+from .uploader import UploadWorker
+
+logger = logging.getLogger(__name__)
+
+HEALTH_JOIN_S = 2.0
+AGENT_JOIN_S = 10.0
+LINK_JOIN_S = 2.0
+
+
+class EdgeAgent:
+    """The edge daemon: from sensors to a durable store and the cloud."""
+
+    def __init__(
+        self,
+        config_path: str | None = None,
+        *,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        """Make a dormant agent; without `config_path` it has the default settings."""
+        self.clock = clock or SystemClock()
+        self._rng = rng or random.Random()
+        self._config_path = config_path
+        self._config = Config()
+        self._store: SQLiteStore | None = None
+        self._privacy = PrivacyPolicy()
+        self._cloud = CloudSyncQueue(clock=self.clock)
+        self._uploader: HTTPCloudUploader | None = None
+        self._buffers: dict[str, RingBuffer] = {}
+        self._adapters: dict[str, Any] = {}
+        self._readings_processed = 0
+        self._events_triggered = 0
+        self._running = False
+        self._shutdown_event = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._health_server: HTTPServer | None = None
+        self._health_thread: threading.Thread | None = None
+        self._system_metrics = SystemMetrics(clock=self.clock)
+
+        self._devices: dict[str, dict[str, Any]] = {}
+        self._ingest: Ingest | None = None
+        self._worker: UploadWorker | None = None
+        self._links: list[tuple[SerialLink, threading.Thread]] = []
+        self._worker_thread: threading.Thread | None = None
+        self._wake = threading.Event()  # the main loop has something to do before its time
+        self._cycle_lock = threading.Lock()  # run_once may be called from outside too
+        self._adapter_failures: dict[str, int] = {}  # in a row, by device
+        self._adapter_failures_total = 0
+        self._polls_skipped_total = 0
+
+    # -- life ----------------------------------------------------------------------
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the agent is between `start()` and `stop()`."""
+        return self._running
+
+    @property
+    def links(self) -> list[SerialLink]:
+        """The serial lines."""
+        return [link for link, _ in self._links]
+
+    def start(self) -> None:
+        """Load the configuration, build everything and run it in threads.
+
+        Does nothing but log a warning if the agent is running. Raises
+        FileNotFoundError, ConfigError, StoreError or StartError, each with one line
+        that says what to do, and is dormant again.
+        """
+        if self._running:
+            logger.warning("EdgeAgent is already running; start() does nothing")
+            return
+        if self._config_path:
+            self._config = Config.from_file(self._config_path)
+        log_cfg = self._config.get("logging", default={})
+        setup_logging(log_cfg.get("level", "INFO"), log_cfg.get("format", "json"))
+        self._shutdown_event.clear()
+        self._wake.clear()
+        try:
+            self._init_components()
+            self._start_health_server()
+        except BaseException:
+            self._close_components()
+            raise
+        self._running = True
+        self._thread = threading.Thread(target=self.run_loop, daemon=True, name="edge-agent")
+        self._thread.start()
+        for _, thread in self._links:
+            thread.start()
+        if self._worker_thread is not None:
+            self._worker_thread.start()
+        logger.info("EdgeAgent started with %d devices", len(self._devices))
+
+    def stop(self) -> None:
+        """Stop in order; what was acknowledged is in the store. Does nothing if not running."""
+        if not self._running:
+            return
+        self._running = False
+        self._shutdown_event.set()
+        self._wake.set()
+        if self._health_server is not None:
+            self._health_server.shutdown()
+            self._health_server.server_close()
+        self._join(self._health_thread, HEALTH_JOIN_S)
+        self._join(self._thread, AGENT_JOIN_S)
+        # Only now, so that they still send the acknowledgements of the last commit.
+        for link, _ in self._links:
+            link.stop()
+        if self._worker is not None:
+            self._worker.stop()
+        for _, thread in self._links:
+            self._join(thread, LINK_JOIN_S)
+        self._join(self._worker_thread, LINK_JOIN_S)
+        self._close_components()
+        logger.info("EdgeAgent stopped")
+
+    @staticmethod
+    def _join(thread: threading.Thread | None, timeout_s: float) -> None:
+        if thread is None or thread is threading.current_thread():
+            return
+        thread.join(timeout_s)
+        if thread.is_alive():
+            logger.warning("thread %s does not end; going on without it", thread.name)
+
+    def __enter__(self) -> "EdgeAgent":
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    # -- building ------------------------------------------------------------------
+
+    @property
+    def store_path(self) -> Path:
+        """Where the store is: `storage.path`, from the folder of the config file."""
+        folder = Path(self._config_path).parent if self._config_path else Path()
+        return folder / str(self._config.get("storage", "path"))
+
+    def _init_components(self) -> None:
+        config = self._config
+        self._store = SQLiteStore(self.store_path)
+        policy = config.get("privacy")
+        self._privacy = PrivacyPolicy(
+            [(rule["pattern"], rule["action"]) for rule in policy["rules"]],
+            policy["default"],
+            policy["enabled"],
+        )
+        self._cloud.bind(self._store, self._wake_worker)
+        windows = config.get("windows")
+        self._devices = {device["name"]: device for device in config.get("sensors", "devices")}
+        self._buffers = {
+            name: RingBuffer(windows["default_size"], windows["dtype"], threading.Lock())
+            for name in self._devices
+        }
+        rules = [Rule(**rule) for rule in config.get("rules")]
+        self._ingest = Ingest(
+            self._store,
+            Pipeline(self._privacy, self._buffers, rules),
+            self.clock,
+            self._rng,
+            self._wake,
+            commit_max=config.get("storage", "commit_max"),
+        )
+        self._adapters = {}
+        for name, device in self._devices.items():
+            adapter = create_adapter(device, self.clock)
+            self._adapters[name] = adapter
+            if getattr(adapter, "is_pushing", False):
+                adapter.buffer = self._buffers[name]
+                link = adapter.open_link(
+                    self.clock, random.Random(self._rng.random()), self._ingest.put
+                )
+                thread = threading.Thread(target=link.run, daemon=True, name=f"edge-link-{name}")
+                self._links.append((link, thread))
+        self._init_uploader()
+
+    def _init_uploader(self) -> None:
+        cloud = self._config.get("cloud")
+        if not (cloud["enabled"] and cloud["endpoint"]):
+            return
+        assert self._store is not None
+        self._uploader = HTTPCloudUploader(
+            cloud["endpoint"], cloud["api_key"], cloud["timeout_seconds"], self.clock
+        )
+        self._worker = UploadWorker(
+            self._store,
+            self._cloud,
+            self._uploader,
+            self.clock,
+            random.Random(self._rng.random()),
+            batch_size=cloud["batch_size"],
+            retry_base_s=cloud["retry_base_seconds"],
+            retry_max_s=cloud["retry_max_seconds"],
+        )
+        self._worker_thread = threading.Thread(
+            target=self._worker.run, daemon=True, name="edge-uploader"
+        )
+
+    def _wake_worker(self) -> None:
+        if self._worker is not None:
+            self._worker.wake()
+
+    def _start_health_server(self) -> None:
+        settings = self._config.get("health")
+        if not settings["enabled"]:
+            return
+        self._health_server = health.open_server(self, settings["host"], settings["port"])
+        host, port = self._health_server.server_address[:2]
+        self._health_thread = health.serve(self._health_server)
+        url = f"http://{host!s}:{port}/health"
+        logger.info("health is served at %s", url, extra={"fields": {"health_url": url}})
+
+    def _close_components(self) -> None:
+        self._cloud.unbind()
+        if self._health_server is not None:
+            self._health_server.server_close()
+        if self._uploader is not None:
+            self._uploader.close()
+        for adapter in self._adapters.values():
+            close = getattr(adapter, "close", None)
+            if callable(close):
+                close()
+        if self._store is not None:
+            self._store.close()
+        self._store = self._ingest = self._worker = self._uploader = None
+        self._thread = self._worker_thread = self._health_thread = self._health_server = None
+        self._links = []
+
+    # -- running -------------------------------------------------------------------
+
+    def run_loop(self) -> None:
+        """Poll at each interval and store what boards send in between, until shutdown."""
+        interval_s = float(self._config.get("sensors", "poll_interval_seconds", default=5.0))
+        interval_ms = interval_s * 1000
+        commit_ms = self._config.get("storage", "commit_interval_ms", default=1000)
+        poll_at_ms = float(self.clock.monotonic_ms())
+        while self._running and not self._shutdown_event.is_set():
+            self._wake.clear()
+            try:
+                if self.clock.monotonic_ms() >= poll_at_ms:
+                    poll_at_ms = max(poll_at_ms, self.clock.monotonic_ms() - interval_ms)
+                    poll_at_ms += interval_ms
+                    self.run_once()
+                else:
+                    self._store_received()
+            except Exception:  # top of a thread
+                logger.exception("Error in run_loop iteration")
+            wait_ms = min(poll_at_ms - self.clock.monotonic_ms(), commit_ms)
+            self._wake.wait(timeout=max(wait_ms, 0) / 1000)
+        try:
+            self._store_received()
+        except Exception:  # top of a thread
+            logger.exception("Error in the last commit")
+
+    def run_once(self) -> None:
+        """Do one cycle: collect, wrap, filter, buffer, detect events, store, flush."""
+        ingest = self._ingest
+        if ingest is None:
+            return
+        for name in self._buffers:
+            if getattr(self._adapters.get(name), "is_pushing", False):
+                continue  # its readings come by themselves
+            if not ingest.has_room:
+                self._polls_skipped_total += 1
+                continue
+            value = self._get_reading_value(name)
+            quality = QUALITY_BAD if self._adapter_failures.get(name) else QUALITY_GOOD
+            if quality == QUALITY_BAD and self._config.get("sensors", "on_error") == "skip":
+                continue
+            device = self._devices[name]
+            metadata = {} if quality == QUALITY_GOOD else {"quality": QUALITY_NAMES[quality]}
+            reading = SensorReading(
+                name, self.clock.utc_ms() / 1000, value, device["unit"], metadata
+            )
+            with self._cycle_lock:
+                try:
+                    ingest.add_polled(device, reading, quality)
+                except StoreError as error:
+                    self._polls_skipped_total += 1
+                    logger.error("can't store %s: %s", name, error)
+        self._store_received()
+
+    def _store_received(self) -> None:
+        """Commit what has come in, count it, and let the uploader know."""
+        ingest = self._ingest
+        if ingest is None:
+            return
+        with self._cycle_lock:
+            ingest.run()
+            self._readings_processed = ingest.pipeline.readings_total
+            self._events_triggered = ingest.pipeline.events_total
+        self._cloud.maybe_flush()
+
+    def _get_reading_value(self, name: str) -> float:
+        """Return the current value of a device, 0.0 if its adapter fails.
+
+        Logs the first failure in a row and the recovery. What is stored of a
+        failure is of quality bad.
+        """
+        adapter = self._adapters.get(name)
+        if adapter is None:
+            self._adapter_failures[name] = self._adapter_failures.get(name, 0) + 1
+            return 0.0
+        try:
+            value = read_value(adapter)
+        except Exception as exc:  # top of a thread: an adapter may be anybody's code
+            if not self._adapter_failures.get(name):
+                logger.warning("Adapter read failed for %s: %s", name, exc)
+            self._adapter_failures[name] = self._adapter_failures.get(name, 0) + 1
+            self._adapter_failures_total += 1
+            return 0.0
+        failures = self._adapter_failures.pop(name, 0)
+        if failures:
+            logger.warning("Adapter of %s reads again after %d failures", name, failures)
+        return value
+
+    # -- what it says of itself ----------------------------------------------------
+
+    def health(self) -> dict[str, Any]:
+        """Return the five figures that a caller needs most."""
+        return {
+            "running": self._running,
+            "config_path": self._config_path,
+            "buffer_count": len(self._buffers),
+            "cloud_pending": self._cloud.pending_count(),
+            "privacy_enabled": self._privacy.is_enabled,
+        }
+
+    def counters(self) -> dict[str, dict[str, Any]]:
+        """Return the counters of every stage, for /health."""
+        ingest, worker, store = self._ingest, self._worker, self._store
+        failing = [name for name, count in list(self._adapter_failures.items()) if count]
+        pushing = [link for link in self.links if link.state != UP]
+        last_flush = worker.last_success_utc_ms if worker else None
+        return {
+            "agent": {
+                "commits_total": store.commits_total if store else 0,
+                "commit_failures_total": ingest.commit_failures_total if ingest else 0,
+                "commit_problem": ingest.problem if ingest else "",
+                "misplaced_total": ingest.pipeline.misplaced_total if ingest else 0,
+                "adapter_failures_total": self._adapter_failures_total,
+                "polls_skipped_total": self._polls_skipped_total,
+            },
+            "cloud": {
+                "queue_depth": self._cloud.pending_count(),
+                "last_flush_time": last_flush / 1000 if last_flush is not None else None,
+                "messages_sent_today": worker.delivered_today if worker else 0,
+                "endpoint": self._uploader.shown_endpoint if self._uploader else "",
+                "delivered_total": worker.delivered_total if worker else 0,
+                "failures_total": worker.failures_total if worker else 0,
+                "problem": worker.problem if worker else "",
+            },
+            "privacy": {
+                "enabled": self._privacy.is_enabled,
+                "rules_active": len(self._privacy.rules) if self._privacy.is_enabled else 0,
+                "readings_dropped": ingest.pipeline.denied_total if ingest else 0,
+            },
+            "ingest": {
+                "adapters_connected": len(self._adapters) - len(failing) - len(pushing),
+                "devices_configured": len(self._devices),
+                "sampled_total": ingest.sampled_total if ingest else 0,
+            },
+        }

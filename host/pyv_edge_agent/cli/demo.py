@@ -1,0 +1,60 @@
+"""`pyv-edge-host demo`: the whole path on one computer, and a ledger at the end."""
+
+import argparse
+import sys
+from collections.abc import Callable
+
+
+def _between(low: float, high: float, kind: type[float]) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        value = kind(text)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text} is outside {low}..{high}")
+        return value
+
+    parse.__name__ = "number"
+    return parse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "--seconds", type=_between(1, 86400, int), default=10, help="of sampling (%(default)s)"
+    )
+    parser.add_argument(
+        "--boards", type=_between(1, 64, int), default=2, help="how many (%(default)s)"
+    )
+    parser.add_argument(
+        "--rate",
+        type=_between(1, 2000, float),
+        default=100.0,
+        metavar="HZ",
+        help="readings a second of each board (%(default)s)",
+    )
+    parser.add_argument(
+        "--config", metavar="FILE", help="agent settings to use; devices, cloud and store are ours"
+    )
+    parser.add_argument("--json", action="store_true", help="last line is one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the demo; return 0 if something was uploaded and everything adds up."""
+    from pyv_edge_tools import demo
+
+    from ..config import Config
+    from ..errors import ConfigError
+
+    settings = {}
+    if args.config is not None:
+        try:
+            settings = Config.from_file(args.config).to_dict()
+        except (ConfigError, FileNotFoundError) as error:
+            print(error, file=sys.stderr)
+            return 2
+    return demo.run(
+        seconds=args.seconds,
+        boards=args.boards,
+        rate_hz=args.rate,
+        settings=settings,
+        is_json=args.json,
+    )

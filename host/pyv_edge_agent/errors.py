@@ -1,0 +1,25 @@
+"""What can go wrong in the agent, named for whose fault it is. Each text is one line."""
+
+
+class ConfigError(ValueError):
+    """The configuration can't be used: `problems` has a line for each fault found."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class StartError(RuntimeError):
+    """Something the agent needs from the computer at its start isn't to be had."""
+
+
+class PortError(OSError):
+    """A serial port can't be opened, or went away. An ordinary state of a link."""
+
+
+class StoreError(RuntimeError):
+    """The store could not do what it was asked; nothing of it was done."""
+
+
+class AdapterError(RuntimeError):
+    """A source of readings has none to give."""

@@ -1,0 +1,231 @@
+"""The agent's thread of readings: inbox to pipeline to store to acknowledgement.
+
+In that order and no other: what a board is told is committed, is. A commit that
+fails leaves everything in memory and is tried again; meanwhile nothing is
+acknowledged, so boards keep what they send and their rings absorb it.
+
+`put` may be called by any thread; the rest belongs to one.
+"""
+
+import logging
+import random
+import threading
+from collections import deque
+from typing import Any
+
+from pyv_edge_core import message
+from pyv_edge_core.host_session import Greeting, Loss, Report
+from pyv_edge_core.reading import STREAM_NAMES
+
+from . import __version__
+from .clock import Clock
+from .errors import StoreError
+from .link import SerialLink, TimedBatch
+from .pipeline import Pipeline, Source
+from .store import BootInfo, SQLiteStore, WriteBatch
+from .types import SensorReading
+
+logger = logging.getLogger(__name__)
+
+INBOX_MAX = 20_000  # batches; each link's window keeps its share far below
+UNCOMMITTED_MAX = 20_000  # readings in memory while commits fail; then nothing more is taken
+
+
+class Ingest:
+    """Stores what links and polls bring, and acknowledges it."""
+
+    def __init__(
+        self,
+        store: SQLiteStore,
+        pipeline: Pipeline,
+        clock: Clock,
+        rng: random.Random,
+        wake: threading.Event,
+        *,
+        commit_max: int,
+    ) -> None:
+        self.problem = ""  # why the last commit failed; "" if it did not
+        self.commit_failures_total = 0
+        self.last_commit_ms: int | None = None  # monotonic
+        self.pipeline = pipeline
+        self._store = store
+        self._clock = clock
+        self._wake = wake
+        self._commit_max = commit_max
+        self._run_id = rng.getrandbits(32)  # boot id of what the agent polls itself
+        self._inbox: deque[tuple[SerialLink, Any]] = deque()
+        self._waiting = 0  # readings in the inbox, about
+        self._batch = WriteBatch()
+        self._sources: dict[SerialLink, Source] = {}
+        self._owners: dict[int, tuple[SerialLink, Source]] = {}  # by boot_id
+        self._polled: dict[str, Source] = {}
+        self._sampled: dict[int, int] = {}  # by boot_id: what boards last said
+
+    # -- from the links' threads ---------------------------------------------------
+
+    def put(self, link: SerialLink, event: Any) -> bool:
+        """Take what a link has learned; return False if there is no room."""
+        if len(self._inbox) >= INBOX_MAX:
+            return False
+        self._inbox.append((link, event))
+        if isinstance(event, TimedBatch):
+            self._waiting += len(event.records) // 8
+        if isinstance(event, Greeting) or self._waiting >= self._commit_max:
+            self._wake.set()
+        return True
+
+    @property
+    def sampled_total(self) -> int:
+        """What boards say they have sampled, and what was polled, since the agent started."""
+        polled = sum(source.next_seq[0] for source in list(self._polled.values()))
+        arrived = {source.boot_id: source.next_seq[0] for _, source in list(self._owners.values())}
+        said = dict(self._sampled)
+        boots = arrived.keys() | said.keys()
+        return polled + sum(max(arrived.get(boot, 0), said.get(boot, 0)) for boot in boots)
+
+    # -- the agent's thread --------------------------------------------------------
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more readings may be taken before a commit succeeds."""
+        return len(self._batch) < UNCOMMITTED_MAX
+
+    def add_polled(self, device: dict[str, Any], reading: SensorReading, quality: int) -> None:
+        """Add a reading that the agent polled. Raises StoreError if its device can't be opened."""
+        source = self._polled.get(device["name"])
+        if source is None:
+            source = self._open_polled(device)
+        self.pipeline.add_reading(source, reading, quality, self._batch)
+        self._batch.vitals[source.boot_id] = (source.next_seq[0], 0, False, self._clock.utc_ms())
+
+    def run(self) -> None:
+        """Take everything that has come in, commit it and acknowledge it."""
+        while self._inbox and self.has_room:
+            link, event = self._inbox.popleft()
+            if not self._take(link, event):
+                self._inbox.appendleft((link, event))
+                break
+            if len(self._batch) >= self._commit_max and not self.commit():
+                break
+        if not self._inbox:
+            self._waiting = 0
+        self.commit()
+
+    def commit(self) -> bool:
+        """Store what has been taken, then acknowledge it; return False if that failed."""
+        batch = self._batch
+        if batch.is_empty:
+            return True
+        try:
+            self._store.commit(batch)
+        except StoreError as error:
+            self._commit_failed(error)
+            return False
+        if self.problem:
+            logger.warning("storing again after %d failed commits", self.commit_failures_total)
+        self.problem = ""
+        self.last_commit_ms = self._clock.monotonic_ms()
+        self._batch = WriteBatch()
+        for (boot_id, stream), progress in batch.progress.items():
+            owner = self._owners.get(boot_id)
+            if owner is not None:
+                owner[0].committed(owner[1].boot, stream, progress.next_seq)
+        return True
+
+    def _commit_failed(self, error: StoreError) -> None:
+        self.commit_failures_total += 1
+        if str(error) != self.problem:
+            logger.error("can't store: %s; nothing is acknowledged, trying again", error)
+        self.problem = str(error)
+
+    def _take(self, link: SerialLink, event: Any) -> bool:
+        """Take one event; return False if it has to wait for the store."""
+        if isinstance(event, Greeting):
+            return self._welcome(link, event)
+        source = self._sources.get(link)
+        if source is None or source.boot != event.boot:
+            self.pipeline.misplaced_total += 1
+            link.restart()
+        elif isinstance(event, TimedBatch):
+            self._waiting -= len(event.records) // 8
+            if not self.pipeline.add_batch(source, event, self._batch):
+                link.restart()
+        elif isinstance(event, Loss):
+            if self.pipeline.add_loss(source, event, self._clock.utc_ms(), self._batch):
+                logger.warning(
+                    "board %s lost %d readings of its %s: %d..%d",
+                    source.alias,
+                    event.last_seq - event.first_seq + 1,
+                    STREAM_NAMES[event.stream],
+                    event.first_seq,
+                    event.last_seq,
+                )
+            else:
+                link.restart()
+        elif isinstance(event, Report):
+            self._report(source, event)
+        return True
+
+    def _report(self, source: Source, report: Report) -> None:
+        if report.kind == message.LOG:
+            logger.info("board %s: %s", source.alias, report.message.text)
+            return
+        vitals = report.message
+        self._sampled[source.boot_id] = vitals.sampled_total
+        self._batch.vitals[source.boot_id] = (
+            vitals.sampled_total,
+            vitals.dropped_total,
+            bool(vitals.flags & message.VITALS_FINISHED),
+            self._clock.utc_ms(),
+        )
+
+    def _welcome(self, link: SerialLink, greeting: Greeting) -> bool:
+        """Open the board's boot and tell it where to resume: at what is durable."""
+        hello = greeting.hello
+        causes = message.RESET_CAUSES
+        info = BootInfo(
+            device=hello.device,
+            alias=link.name,
+            boot=hello.boot,
+            board=hello.board,
+            firmware=hello.firmware,
+            reset_cause=causes[hello.reset_cause]
+            if hello.reset_cause < len(causes)
+            else "unknown",
+            channels=tuple(
+                (channel.name, f"{link.name}.{channel.name}", channel.unit, channel.exponent)
+                for channel in greeting.channels
+            ),
+        )
+        if not self.commit():
+            return False
+        try:
+            opened = self._store.open_boot(info, self._clock.utc_ms())
+        except StoreError as error:
+            self._commit_failed(error)
+            return False
+        series = [
+            self.pipeline.series(channel_id, sensor_name, unit, exponent)
+            for channel_id, (_, sensor_name, unit, exponent) in zip(
+                opened.channel_ids, info.channels, strict=True
+            )
+        ]
+        source = Source(link.name, hello.boot, opened.boot_id, series, list(opened.next_seq))
+        before = self._sources.get(link)
+        if before is not None:
+            self._owners.pop(before.boot_id, None)
+        self._sources[link] = source
+        self._owners[opened.boot_id] = (link, source)
+        link.welcome(hello.boot, opened.next_seq)
+        return True
+
+    def _open_polled(self, device: dict[str, Any]) -> Source:
+        name, unit = device["name"], device["unit"]
+        info = BootInfo(
+            name, name, self._run_id, "agent", __version__, "start", (("value", name, unit, 0),)
+        )
+        opened = self._store.open_boot(info, self._clock.utc_ms())
+        series = [self.pipeline.series(opened.channel_ids[0], name, unit, 0)]
+        source = Source(name, self._run_id, opened.boot_id, series, list(opened.next_seq))
+        self._polled[name] = source
+        return source

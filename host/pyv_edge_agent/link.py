@@ -1,0 +1,314 @@
+"""One board's line: keeps its port open, turns bytes into batches, and batches into UTC.
+
+A `SerialLink` runs in a thread of its own (`run`), or step by step (`step`).
+What it learns goes into the agent's inbox in the order in which it came;
+nothing is acknowledged until the agent says `committed`. `welcome` and
+`committed` may be called from the agent's thread; nothing else may.
+
+States: closed (waiting to open), handshaking (open, no session yet), up, silent
+(was up, hears nothing; reopens). Each change is logged once, with what was lost.
+"""
+
+import logging
+import random
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pyv_edge_core import session
+from pyv_edge_core.host_session import Batch, HostSession, TimeExchange
+
+from . import __version__
+from .clock import Clock
+from .errors import PortError
+from .port import Port
+from .timeline import Timeline
+
+logger = logging.getLogger(__name__)
+
+CLOSED, HANDSHAKING, UP, SILENT = "closed", "handshaking", "up", "silent"
+
+SILENCE_MS = 12_000  # a board answers every TIME_REQUEST: two in a row are missing
+NO_HELLO_MS = 10_000
+REOPEN_BASE_S = 0.25
+REOPEN_MAX_S = 5.0
+CONSOLE_LINES_MAX = 20  # logged per minute; the rest is counted
+CONSOLE_LINE_SIZE_MAX = 200
+TIMELINES_MAX = 2
+
+
+@dataclass(frozen=True)
+class TimedBatch:
+    """A Batch whose base time is in UTC."""
+
+    stream: int
+    first_seq: int
+    base_utc_ms: int
+    error_ms: int | None  # None: the offset to UTC is not known yet
+    records: bytes
+    boot: int
+
+
+Inbox = Callable[["SerialLink", Any], bool]
+"""Takes (link, Greeting | TimedBatch | Loss | Report); False if it is full."""
+
+
+class SerialLink:
+    """The host's side of one serial line."""
+
+    def __init__(
+        self, name: str, port: Port, clock: Clock, rng: random.Random, inbox: Inbox
+    ) -> None:
+        """Prepare a link called `name` over `port`; nothing is opened yet."""
+        self.name = name
+        self.state = CLOSED
+        self.problem = ""  # why it is closed or silent, one line
+        self.opens_total = 0
+        self.failures_total = 0  # times the port could not be opened or went away
+        self.refused_total = 0  # times the inbox was full
+        self.console_lines_total = 0
+        self.session = HostSession(host=__version__)
+        self._port = port
+        self._clock = clock
+        self._rng = rng
+        self._inbox = inbox
+        self._timelines: dict[int, Timeline] = {}  # by boot: the current one and the one before
+        self._replies: deque[Callable[[], bool]] = deque()  # from the agent's thread
+        self._unsent = b""
+        self._attempts = 0  # failed in a row
+        self._open_at_ms = 0
+        self._opened_ms = 0
+        self._warned_no_hello = False
+        self._is_stopping = threading.Event()
+        self._console = b""
+        self._console_minute = -1
+        self._console_lines = 0
+
+    # -- from the agent's thread ---------------------------------------------------
+
+    def welcome(self, boot: int, next_seq: tuple[int, int]) -> None:
+        """Let the greeting board send from these numbers on."""
+        self._replies.append(lambda: self.session.welcome(boot, *next_seq))
+        self._port.wake()
+
+    def committed(self, boot: int, stream: int, next_seq: int) -> None:
+        """Acknowledge what is in the store."""
+        self._replies.append(lambda: self.session.committed(boot, stream, next_seq))
+        self._port.wake()
+
+    def restart(self) -> None:
+        """Forget the session: the board is asked to greet anew and resumes where the store is."""
+        self._replies.append(self._forget)
+        self._port.wake()
+
+    def _forget(self) -> bool:
+        self.session = HostSession(host=__version__)
+        self.state = HANDSHAKING
+        return True
+
+    def stop(self) -> None:
+        """Make `run` send what is due and return."""
+        self._is_stopping.set()
+        self._port.wake()
+
+    # -- thread --------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Keep the line up until `stop()`."""
+        while not self._is_stopping.is_set():
+            try:
+                wait_s = self.step()
+            except Exception:  # top of a thread
+                logger.exception("link %s failed; it starts anew", self.name)
+                self._close("internal error, see the log")
+                wait_s = REOPEN_MAX_S
+            if wait_s > 0:
+                self._is_stopping.wait(wait_s)
+        try:
+            if self.state in (HANDSHAKING, UP):
+                self._transmit()  # the acknowledgements of the last commit
+        except PortError as error:
+            logger.info("link %s: %s", self.name, error)
+        self._port.close()
+        self.state = CLOSED
+
+    def step(self) -> float:
+        """Do one round; return the seconds until the next is due (0 after a read)."""
+        now_ms = self._clock.monotonic_ms()
+        if self.state in (CLOSED, SILENT):
+            if now_ms < self._open_at_ms:
+                return (self._open_at_ms - now_ms) / 1000
+            return self._open()
+        try:
+            data = self._port.read()
+            now_ms = self._clock.monotonic_ms()
+            if data:
+                self._receive(data, now_ms)
+            self._transmit()
+        except PortError as error:
+            self._close(str(error))
+            return 0.0
+        self._watch(now_ms)
+        return 0.0
+
+    def _open(self) -> float:
+        try:
+            self._port.open()
+        except PortError as error:
+            self._close(str(error))
+            return 0.0
+        self.opens_total += 1
+        self.state = HANDSHAKING
+        self.session = HostSession(host=__version__)
+        self._replies.clear()
+        self._unsent = b""
+        self._opened_ms = self._clock.monotonic_ms()
+        self._warned_no_hello = False
+        return 0.0
+
+    def _close(self, problem: str, state: str = CLOSED) -> None:
+        """Give the port up and plan when to try again."""
+        self._port.close()
+        self.failures_total += 1
+        if problem != self.problem:
+            logger.warning("link %s: %s; trying again", self.name, problem)
+        self.problem = problem
+        self.state = state
+        longest_s = min(REOPEN_BASE_S * 2 ** min(self._attempts, 10), REOPEN_MAX_S)
+        self._attempts += 1
+        wait_ms = int(self._rng.uniform(0, longest_s) * 1000) + 1
+        self._open_at_ms = self._clock.monotonic_ms() + wait_ms
+
+    def _watch(self, now_ms: int) -> None:
+        """Notice a board that says nothing."""
+        current = self.session
+        if current.state == session.UP and self.state != UP:
+            logger.info(
+                "link %s: board %s is up after %d failed attempts",
+                self.name,
+                current.hello.device,
+                self._attempts,
+            )
+            self.state = UP
+            self.problem = ""
+            self._attempts = 0
+        elif self.state == UP and now_ms - current.heard_ms > SILENCE_MS:
+            self._close(f"nothing heard for {SILENCE_MS // 1000} s on {self._port.name}", SILENT)
+        elif (
+            current.hello is None
+            and not self._warned_no_hello
+            and now_ms - self._opened_ms > NO_HELLO_MS
+        ):
+            self._warned_no_hello = True
+            decoder = current.decoder
+            self.problem = (
+                f"no HELLO on {self._port.name} within {NO_HELLO_MS // 1000} s;"
+                " does the board run the firmware?"
+            )
+            logger.warning(
+                "link %s: %s (%d bytes of text, %d of noise so far)",
+                self.name,
+                self.problem,
+                decoder.console_bytes_total,
+                decoder.noise_bytes_total,
+            )
+
+    # -- bytes ---------------------------------------------------------------------
+
+    def _receive(self, data: bytes, now_ms: int) -> None:
+        events = self.session.receive(data, now_ms)
+        # Times first: an exchange in this chunk dates the readings in it better.
+        for event in events:
+            if isinstance(event, TimeExchange):
+                self._learn_time(event)
+        for event in events:
+            if isinstance(event, TimeExchange):
+                continue
+            if not self._inbox(self, self._timed(event) if isinstance(event, Batch) else event):
+                # The board keeps what we don't acknowledge, and sends it again.
+                self.refused_total += 1
+                raise PortError(f"serial port {self._port.name}: the agent is too far behind")
+        text = self.session.decoder.take_console()
+        if text:
+            self._log_console(text)
+
+    def _transmit(self) -> None:
+        while self._replies and not self._unsent:
+            self._replies.popleft()()  # False means that the board has moved on: nothing to do
+        if not self._unsent:
+            self._unsent = self.session.transmit(self._clock.monotonic_ms())
+        if self._unsent:
+            self._unsent = self._unsent[self._port.write(self._unsent) :]
+
+    # -- time ----------------------------------------------------------------------
+
+    def _learn_time(self, exchange: TimeExchange) -> None:
+        timeline = self._timelines.get(exchange.boot)
+        if timeline is None:
+            while len(self._timelines) >= TIMELINES_MAX:
+                del self._timelines[next(iter(self._timelines))]  # the oldest
+            timeline = self._timelines[exchange.boot] = Timeline()
+        uptime_ms = exchange.uptime_s * 1000 + exchange.uptime_ms
+        timeline.exchange(uptime_ms, exchange.sent_ms, exchange.received_ms)
+
+    def _timed(self, batch: Batch) -> TimedBatch:
+        now_ms = self._clock.monotonic_ms()
+        base_utc_ms = self._clock.utc_ms()
+        error_ms = None  # no answer has come yet: the best guess is that it was just now
+        timeline = self._timelines.get(batch.boot)
+        moment = None
+        if timeline is not None:
+            moment = timeline.at(batch.base_s * 1000 + batch.base_ms)
+        if moment is not None:
+            base_utc_ms += moment[0] - now_ms
+            error_ms = moment[1]
+        return TimedBatch(
+            batch.stream, batch.first_seq, base_utc_ms, error_ms, batch.records, batch.boot
+        )
+
+    # -- console -------------------------------------------------------------------
+
+    def _log_console(self, text: bytes) -> None:
+        """Log what the board prints beside its frames, in moderation."""
+        lines = (self._console + text).split(b"\n")
+        self._console = lines.pop()[-CONSOLE_LINE_SIZE_MAX:]
+        minute = self._clock.monotonic_ms() // 60_000
+        if minute != self._console_minute:
+            self._console_minute = minute
+            self._console_lines = 0
+        for line in lines:
+            self.console_lines_total += 1
+            self._console_lines += 1
+            if self._console_lines <= CONSOLE_LINES_MAX:
+                shown = line[:CONSOLE_LINE_SIZE_MAX].decode("utf-8", "replace").rstrip()
+                logger.info("link %s: board prints: %s", self.name, shown)
+
+    def status(self) -> dict[str, Any]:
+        """Return the state and the counters as JSON types."""
+        current = self.session
+        decoder = current.decoder
+        return {
+            "name": self.name,
+            "port": self._port.name,
+            "state": self.state,
+            "problem": self.problem,
+            "device": current.hello.device if current.hello is not None else None,
+            "boot": f"{current.hello.boot:08x}" if current.hello is not None else None,
+            "opens_total": self.opens_total,
+            "failures_total": self.failures_total,
+            "frames_total": decoder.frames_total,
+            "frames_bad_total": decoder.bad_fcs_total + decoder.oversize_total,
+            "messages_bad_total": current.bad_messages_total,
+            "messages_unknown_total": current.unknown_messages_total,
+            "console_bytes_total": decoder.console_bytes_total,
+            "noise_bytes_total": decoder.noise_bytes_total,
+            "duplicates_total": current.duplicates_total,
+            "resend_requests_total": current.resend_requests_total,
+            "refused_total": self.refused_total,
+            "window_exceeded_total": current.window_exceeded_total,
+            "time_disagreements_total": sum(
+                timeline.disagreements_total for timeline in list(self._timelines.values())
+            ),
+        }

@@ -1,0 +1,58 @@
+"""Entry point of `pyv-edge --config FILE` and `python -m pyv_edge_agent`; home of EdgeAgent."""
+
+import argparse
+import logging
+import signal
+import sys
+from types import FrameType
+
+from . import __version__
+from .agent import EdgeAgent
+from .errors import ConfigError, StartError, StoreError
+from .health import _HealthHandler
+
+__all__ = ["EdgeAgent", "_HealthHandler", "main", "run_agent"]
+
+logger = logging.getLogger(__name__)
+
+EXIT_CONFIG = 2
+EXIT_START = 3
+
+
+def _signal_handler(agent: EdgeAgent, signum: int, frame: FrameType | None) -> None:
+    """Log the signal, stop the agent, end the process with status 0."""
+    logger.info("received %s, stopping", signal.Signals(signum).name)
+    agent.stop()
+    sys.exit(0)
+
+
+def run_agent(config_path: str) -> int:
+    """Run an agent in the foreground until a signal stops it; return the exit status."""
+    agent = EdgeAgent(config_path=config_path)
+    signal.signal(signal.SIGTERM, lambda s, f: _signal_handler(agent, s, f))
+    signal.signal(signal.SIGINT, lambda s, f: _signal_handler(agent, s, f))
+    try:
+        agent.start()
+    except ConfigError as error:
+        for problem in error.problems:
+            print(problem, file=sys.stderr)
+        return EXIT_CONFIG
+    except FileNotFoundError as error:
+        print(error, file=sys.stderr)
+        return EXIT_CONFIG
+    except (StoreError, StartError) as error:
+        print(error, file=sys.stderr)
+        return EXIT_START
+    while agent.is_running:
+        agent._shutdown_event.wait(1.0)
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse the command line and run an agent."""
+    parser = argparse.ArgumentParser(prog="pyv-edge", description="Run the edge agent.")
+    parser.add_argument(
+        "--config", default="edge_config.toml", metavar="FILE", help="TOML or JSON (%(default)s)"
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    return run_agent(parser.parse_args(argv).config)

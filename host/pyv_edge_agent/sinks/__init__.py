@@ -1,0 +1,1 @@
+"""Where readings are uploaded to, one file per kind of sink."""

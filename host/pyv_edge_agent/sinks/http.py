@@ -1,0 +1,119 @@
+"""HTTPCloudUploader: POSTs batches of JSON to one URL.
+
+    {"batch_id": ..., "timestamp": seconds, "count": n, "items": [...]}
+
+Accepted is a 2xx reply that is empty or not HTML: a hotspot's login page also
+says 200. Everything else leaves the batch where it is. `requests` is imported
+with the first POST, so that an agent without a cloud never loads it.
+"""
+
+import json
+import threading
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..clock import Clock, SystemClock
+
+USER_AGENT = "Pyvorin-Edge/1.0"
+REPLY_SIZE_MAX = 65536  # bytes of a reply that are looked at
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What became of a batch: accepted, or the problem in one line."""
+
+    is_accepted: bool
+    problem: str = ""
+    retry_after_s: float | None = None  # what the server asked for
+
+
+class HTTPCloudUploader:
+    """Client of one cloud endpoint. Thread-safe; one connection, kept alive."""
+
+    def __init__(
+        self,
+        endpoint: str,
+        api_key: str = "",
+        timeout: float = 30.0,
+        clock: Clock | None = None,
+    ) -> None:
+        """Prepare to post to `endpoint`; nothing is opened yet."""
+        self.endpoint = endpoint
+        self._api_key = api_key
+        self._timeout_s = timeout
+        self._clock = clock or SystemClock()
+        self._lock = threading.Lock()
+        self._session: Any = None
+
+    def __repr__(self) -> str:
+        return f"HTTPCloudUploader({self.shown_endpoint!r})"
+
+    @property
+    def shown_endpoint(self) -> str:
+        """The endpoint without user, password and query, which may be secrets."""
+        parts = urlsplit(self.endpoint)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+    def post_batch(self, items: list[dict[str, Any]]) -> bool:
+        """Send `items` as a batch of their own; return whether they were accepted.
+
+        Without an endpoint nothing is sent and nothing is accepted.
+        """
+        return self.deliver(f"pyv-{self._clock.utc_ms()}", items).is_accepted
+
+    def deliver(self, batch_key: str, items: list[dict[str, Any]]) -> Delivery:
+        """Send `items` under `batch_key`, the same on each attempt: servers de-duplicate by it."""
+        if not self.endpoint:
+            return Delivery(False, "cloud.endpoint is empty")
+        body = {
+            "batch_id": batch_key,
+            "timestamp": self._clock.utc_ms() / 1000,
+            "count": len(items),
+            "items": items,
+        }
+        with self._lock:
+            return self._post(json.dumps(body, allow_nan=False).encode(), batch_key)
+
+    def _post(self, body: bytes, batch_key: str) -> Delivery:
+        import requests
+        import urllib3
+
+        if self._session is None:
+            self._session = requests.Session()
+            self._session.headers["User-Agent"] = USER_AGENT
+            self._session.headers["Content-Type"] = "application/json"
+            if self._api_key:
+                self._session.headers["Authorization"] = f"Bearer {self._api_key}"
+        try:
+            with self._session.post(
+                self.endpoint,
+                data=body,
+                headers={"Idempotency-Key": batch_key},
+                timeout=self._timeout_s,
+                allow_redirects=False,
+                stream=True,
+            ) as reply:
+                text = reply.raw.read(REPLY_SIZE_MAX, decode_content=True)
+                return _judge(reply.status_code, reply.headers, text)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            # Only its kind: its text may repeat the URL, and with it a password.
+            return Delivery(False, f"no reply from {self.shown_endpoint}: {type(error).__name__}")
+
+    def close(self) -> None:
+        """Close the connection."""
+        with self._lock:
+            if self._session is not None:
+                self._session.close()
+                self._session = None
+
+
+def _judge(status: int, headers: Any, text: bytes) -> Delivery:
+    retry_after = headers.get("Retry-After", "")
+    wait_s = float(retry_after) if retry_after.isdecimal() else None
+    if not 200 <= status < 300:
+        return Delivery(False, f"status {status}", wait_s)
+    is_html = "html" in headers.get("Content-Type", "").lower() or text.lstrip()[:1] == b"<"
+    if is_html:
+        return Delivery(False, f"status {status} with HTML: a login page, or the wrong URL")
+    return Delivery(True)

@@ -1,0 +1,229 @@
+"""Tables and views of the store, and how a connection to it is set up.
+
+Readings are append-only and carry integers: a row has no text and no second
+index, because each would be written to the card again for every reading. A
+person queries the views `readings`, `events` and `gaps` instead.
+"""
+
+import sqlite3
+from pathlib import Path
+
+from ..errors import StoreError
+
+APPLICATION_ID = 0x50595645  # "PYVE": tells `file` and us what the file is
+SCHEMA_VERSION = 1
+BUSY_TIMEOUT_MS = 5000
+
+_TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE device (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,          -- what the device says it is
+  alias TEXT NOT NULL                 -- what the configuration calls it
+);
+
+CREATE TABLE channel (
+  id INTEGER PRIMARY KEY,
+  device_id INTEGER NOT NULL REFERENCES device,
+  name TEXT NOT NULL,
+  sensor_name TEXT NOT NULL,          -- what sinks and rules call it
+  unit TEXT NOT NULL,
+  exponent INTEGER NOT NULL,          -- a reading's value is value * 10**exponent
+  UNIQUE (device_id, name, sensor_name, unit, exponent)
+);
+
+-- One row per boot of a board, or per start of the agent for what it polls itself.
+CREATE TABLE boot (
+  id INTEGER PRIMARY KEY,
+  device_id INTEGER NOT NULL REFERENCES device,
+  boot INTEGER NOT NULL,              -- random 32 bits
+  first_seen_utc_ms INTEGER NOT NULL,
+  board TEXT NOT NULL,
+  firmware TEXT NOT NULL,
+  reset_cause TEXT NOT NULL,
+  sampled_total INTEGER NOT NULL DEFAULT 0,  -- what the device says it has taken
+  dropped_total INTEGER NOT NULL DEFAULT 0,  -- what it says its ring lost
+  is_finished INTEGER NOT NULL DEFAULT 0,    -- it says it will take no more
+  vitals_utc_ms INTEGER,                     -- when it said so
+  UNIQUE (device_id, boot)
+);
+
+-- How far each numbered stream is stored: the resume point, and what became of its numbers.
+CREATE TABLE stream (
+  boot_id INTEGER NOT NULL REFERENCES boot,
+  stream INTEGER NOT NULL,            -- 0 telemetry, 1 events
+  next_seq INTEGER NOT NULL DEFAULT 0,
+  stored_total INTEGER NOT NULL DEFAULT 0,
+  denied_total INTEGER NOT NULL DEFAULT 0,   -- dropped by the privacy policy
+  lost_total INTEGER NOT NULL DEFAULT 0,     -- inside a gap
+  PRIMARY KEY (boot_id, stream)
+) WITHOUT ROWID;
+
+CREATE TABLE reading (
+  id INTEGER PRIMARY KEY,
+  channel_id INTEGER NOT NULL,
+  boot_id INTEGER NOT NULL,
+  seq INTEGER NOT NULL,
+  utc_ms INTEGER NOT NULL,
+  error_ms INTEGER,                   -- bound on the error of utc_ms, NULL if unknown
+  quality INTEGER NOT NULL,           -- 0 good, 1 uncertain, 2 bad
+  value NOT NULL
+);
+
+CREATE TABLE gap (
+  id INTEGER PRIMARY KEY,
+  boot_id INTEGER NOT NULL REFERENCES boot,
+  stream INTEGER NOT NULL,
+  first_seq INTEGER NOT NULL,
+  last_seq INTEGER NOT NULL,
+  cause TEXT NOT NULL,
+  utc_ms INTEGER NOT NULL             -- when the host learned of it
+);
+
+CREATE TABLE event (
+  id INTEGER PRIMARY KEY,
+  channel_id INTEGER NOT NULL REFERENCES channel,
+  boot_id INTEGER NOT NULL REFERENCES boot,
+  rule TEXT NOT NULL,
+  severity TEXT NOT NULL,
+  utc_ms INTEGER NOT NULL,
+  value REAL NOT NULL,
+  message TEXT NOT NULL
+);
+
+-- How far each sink has acknowledged the readings, and the batch it is being sent.
+CREATE TABLE sink (
+  name TEXT PRIMARY KEY,
+  cursor INTEGER NOT NULL DEFAULT 0,         -- last reading.id acknowledged
+  acknowledged_total INTEGER NOT NULL DEFAULT 0,
+  planned_last_id INTEGER,                   -- last reading.id of the batch under way
+  batch_key TEXT                             -- its key, repeated unchanged on every attempt
+) WITHOUT ROWID;
+
+-- What callers, rules and logs want uploaded beside the readings.
+CREATE TABLE sync_queue (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  payload TEXT NOT NULL,
+  priority INTEGER NOT NULL,
+  created_at REAL NOT NULL,
+  ttl_seconds INTEGER NOT NULL,              -- 0: for ever
+  retry_count INTEGER NOT NULL DEFAULT 0,
+  next_retry_at REAL NOT NULL DEFAULT 0
+);
+CREATE INDEX sync_queue_due ON sync_queue (priority, next_retry_at);
+"""
+
+_VIEWS = """
+CREATE VIEW readings AS
+SELECT reading.id,
+       strftime('%Y-%m-%dT%H:%M:%f', utc_ms / 1000.0, 'unixepoch') || 'Z' AS time,
+       channel.sensor_name AS sensor,
+       CASE WHEN quality = 2 THEN NULL
+            WHEN exponent < 0 THEN value / CAST('1e' || -exponent AS REAL)
+            WHEN exponent = 0 THEN value
+            ELSE value * CAST('1e' || exponent AS REAL) END AS value,
+       unit,
+       CASE quality WHEN 0 THEN 'good' WHEN 1 THEN 'uncertain' ELSE 'bad' END AS quality,
+       error_ms AS time_error_ms,
+       device.name AS device,
+       channel.name AS channel,
+       printf('%08x', boot.boot) AS boot,
+       seq
+FROM reading
+JOIN channel ON channel.id = channel_id
+JOIN boot ON boot.id = boot_id
+JOIN device ON device.id = boot.device_id;
+
+CREATE VIEW events AS
+SELECT event.id,
+       strftime('%Y-%m-%dT%H:%M:%f', utc_ms / 1000.0, 'unixepoch') || 'Z' AS time,
+       sensor_name AS sensor, rule, severity, event.value, unit, message
+FROM event JOIN channel ON channel.id = channel_id;
+
+CREATE VIEW gaps AS
+SELECT gap.id,
+       strftime('%Y-%m-%dT%H:%M:%f', utc_ms / 1000.0, 'unixepoch') || 'Z' AS noticed,
+       device.name AS device,
+       printf('%08x', boot.boot) AS boot,
+       CASE stream WHEN 0 THEN 'telemetry' ELSE 'events' END AS stream,
+       first_seq, last_seq, last_seq - first_seq + 1 AS count, cause
+FROM gap JOIN boot ON boot.id = boot_id JOIN device ON device.id = device_id;
+"""
+
+
+def connect_writer(path: Path) -> sqlite3.Connection:
+    """Open the file for writing, making it if need be. Raises StoreError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(
+            path,
+            timeout=BUSY_TIMEOUT_MS / 1000,
+            isolation_level=None,  # transactions are ours to begin
+            check_same_thread=False,  # and guarded by the store's lock
+        )
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(f"{path}: can't be opened: {error}; check storage.path") from error
+    try:
+        _prepare(connection, path)
+    except (sqlite3.Error, StoreError) as error:
+        connection.close()
+        if isinstance(error, StoreError):
+            raise
+        raise StoreError(f"{path}: {error}; check storage.path") from error
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    application, version = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("application_id", "user_version")
+    )
+    is_new = not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if not is_new and application != APPLICATION_ID:
+        raise StoreError(f"{path}: is a database of another program; check storage.path")
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            f"{path}: has schema {version}, this program knows {SCHEMA_VERSION}; use a newer one"
+        )
+    if is_new:
+        # Small pages: a commit rewrites whole ones, and the last page is in every commit.
+        connection.execute("PRAGMA page_size = 1024")
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    connection.execute("PRAGMA journal_mode = WAL")
+    # FULL, because an acknowledgement is a promise: NORMAL may lose the last commits
+    # to a power cut.
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA journal_size_limit = 4194304")
+    if is_new:
+        connection.executescript(
+            "BEGIN IMMEDIATE;"
+            + _TABLES
+            + _VIEWS
+            + "INSERT INTO meta VALUES ('store_id', lower(hex(randomblob(8))));"
+            + f"PRAGMA application_id = {APPLICATION_ID};"
+            + f"PRAGMA user_version = {SCHEMA_VERSION};"
+            + "COMMIT;"
+        )
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """Open an existing store for reading only. Raises StoreError."""
+    if not path.exists():
+        raise StoreError(f"{path}: there is no store; has the agent run, and with this path?")
+    try:
+        connection = sqlite3.connect(
+            f"{path.resolve().as_uri()}?mode=ro",
+            uri=True,
+            timeout=BUSY_TIMEOUT_MS / 1000,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        application = connection.execute("PRAGMA application_id").fetchone()[0]
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: can't be read: {error}") from error
+    if application != APPLICATION_ID:
+        connection.close()
+        raise StoreError(f"{path}: is not a store of this program")
+    return connection

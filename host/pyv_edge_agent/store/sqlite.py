@@ -1,0 +1,374 @@
+"""SQLiteStore: transactions of the evidence store.
+
+One connection writes, behind one lock; every thread that reads has a connection
+of its own, and WAL keeps the two out of each other's way. A method either does
+all it says and has it on the disk (synchronous=FULL), or raises StoreError and
+has done nothing.
+"""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import StoreError
+from .schema import connect_reader, connect_writer
+from .write_batch import WriteBatch
+
+
+@dataclass(frozen=True)
+class BootInfo:
+    """One boot of one device, as its HELLO tells it."""
+
+    device: str
+    alias: str
+    boot: int
+    board: str
+    firmware: str
+    reset_cause: str
+    channels: tuple[tuple[str, str, str, int], ...]  # (name, sensor_name, unit, exponent)
+
+
+@dataclass(frozen=True)
+class OpenedBoot:
+    """What a boot is called in the store, and where its streams resume."""
+
+    boot_id: int
+    channel_ids: tuple[int, ...]
+    next_seq: tuple[int, int]  # telemetry, events
+
+
+@dataclass(frozen=True)
+class UploadBatch:
+    """Readings that a sink is to be sent, the same ones under the same key until it has them."""
+
+    key: str
+    last_id: int
+    rows: list[tuple[Any, ...]]  # see `SQLiteStore._BATCH_QUERY`
+
+
+class SQLiteStore:
+    """The readings, events and gaps of one site, and how far each sink has them."""
+
+    _BATCH_QUERY = """
+        SELECT reading.id, sensor_name, utc_ms, value, exponent, unit, quality,
+               device.name, channel.name, boot.boot, seq, error_ms
+        FROM reading JOIN channel ON channel.id = channel_id
+        JOIN boot ON boot.id = boot_id JOIN device ON device.id = boot.device_id
+        WHERE reading.id > ? AND reading.id <= ? ORDER BY reading.id LIMIT ?
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Open the store at `path`, making it if need be. Raises StoreError."""
+        self.path = Path(path)
+        self.commits_total = 0
+        self._lock = threading.RLock()
+        self._local = threading.local()
+        self._readers: list[sqlite3.Connection] = []
+        self._is_open = True
+        self._writer = connect_writer(self.path)
+        with self._lock, self._guard():
+            row = self._writer.execute("SELECT value FROM meta WHERE key = 'store_id'").fetchone()
+            self.store_id: str = row[0]
+            row = self._writer.execute("SELECT coalesce(max(id), 0) FROM reading").fetchone()
+            self._last_reading_id: int = row[0]
+            self._cursors: dict[str, int] = dict(
+                self._writer.execute("SELECT name, cursor FROM sink").fetchall()
+            )
+            row = self._writer.execute("SELECT count(*) FROM sync_queue").fetchone()
+            self._item_count: int = row[0]
+
+    # -- connections ---------------------------------------------------------------
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        if not self._is_open:
+            raise StoreError(f"{self.path}: the store is closed")
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.path}: {error}") from error
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Run what is inside as one transaction, durable when it ends."""
+        with self._lock, self._guard():
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+                self._writer.execute("COMMIT")
+            except BaseException:
+                if self._writer.in_transaction:  # SQLite ends it by itself on some errors
+                    self._writer.execute("ROLLBACK")
+                raise
+            self.commits_total += 1
+
+    def _reader(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            with self._lock, self._guard():
+                connection = connect_reader(self.path)
+                self._readers.append(connection)
+            self._local.connection = connection
+        return connection
+
+    def close(self) -> None:
+        """Close every connection. A thread that still uses one gets StoreError."""
+        with self._lock:
+            if self._is_open:
+                self._is_open = False
+                for connection in [*self._readers, self._writer]:
+                    connection.close()
+
+    # -- devices -------------------------------------------------------------------
+
+    def open_boot(self, info: BootInfo, utc_ms: int) -> OpenedBoot:
+        """Register a boot and its channels if they are new; return where it resumes."""
+        with self._transaction() as tx:
+            tx.execute(
+                "INSERT INTO device (name, alias) VALUES (?, ?)"
+                " ON CONFLICT (name) DO UPDATE SET alias = excluded.alias",
+                (info.device, info.alias),
+            )
+            (device_id,) = tx.execute(
+                "SELECT id FROM device WHERE name = ?", (info.device,)
+            ).fetchone()
+            tx.execute(
+                "INSERT INTO boot (device_id, boot, first_seen_utc_ms, board, firmware,"
+                " reset_cause) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                (device_id, info.boot, utc_ms, info.board, info.firmware, info.reset_cause),
+            )
+            (boot_id,) = tx.execute(
+                "SELECT id FROM boot WHERE device_id = ? AND boot = ?", (device_id, info.boot)
+            ).fetchone()
+            next_seq = []
+            for stream in (0, 1):
+                tx.execute(
+                    "INSERT INTO stream (boot_id, stream) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                    (boot_id, stream),
+                )
+                (seq,) = tx.execute(
+                    "SELECT next_seq FROM stream WHERE boot_id = ? AND stream = ?",
+                    (boot_id, stream),
+                ).fetchone()
+                next_seq.append(seq)
+            channel_ids = tuple(
+                self._channel_id(tx, device_id, *channel) for channel in info.channels
+            )
+        return OpenedBoot(boot_id, channel_ids, (next_seq[0], next_seq[1]))
+
+    @staticmethod
+    def _channel_id(
+        tx: sqlite3.Connection,
+        device_id: int,
+        name: str,
+        sensor_name: str,
+        unit: str,
+        exponent: int,
+    ) -> int:
+        key = (device_id, name, sensor_name, unit, exponent)
+        tx.execute(
+            "INSERT INTO channel (device_id, name, sensor_name, unit, exponent)"
+            " VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            key,
+        )
+        row = tx.execute(
+            "SELECT id FROM channel WHERE device_id = ? AND name = ? AND sensor_name = ?"
+            " AND unit = ? AND exponent = ?",
+            key,
+        ).fetchone()
+        return int(row[0])
+
+    # -- readings ------------------------------------------------------------------
+
+    def commit(self, batch: WriteBatch) -> None:
+        """Store all of `batch`: rows and resume points in one transaction.
+
+        A stream moves only from exactly where it stands, so that no number can
+        be stored twice or skipped, whoever calls.
+        """
+        with self._transaction() as tx:
+            for (boot_id, stream), progress in batch.progress.items():
+                cursor = tx.execute(
+                    "UPDATE stream SET next_seq = ?, stored_total = stored_total + ?,"
+                    " denied_total = denied_total + ?, lost_total = lost_total + ?"
+                    " WHERE boot_id = ? AND stream = ? AND next_seq = ?",
+                    (
+                        progress.next_seq,
+                        progress.stored,
+                        progress.denied,
+                        progress.lost,
+                        boot_id,
+                        stream,
+                        progress.first_seq,
+                    ),
+                )
+                if cursor.rowcount != 1:
+                    raise StoreError(
+                        f"{self.path}: stream {stream} of boot {boot_id} does not stand at"
+                        f" {progress.first_seq}; nothing of this batch is stored"
+                    )
+            tx.executemany(
+                "INSERT INTO reading (channel_id, boot_id, seq, utc_ms, error_ms, quality, value)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                batch.readings,
+            )
+            tx.executemany(
+                "INSERT INTO event (channel_id, boot_id, rule, severity, utc_ms, value, message)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                batch.events,
+            )
+            tx.executemany(
+                "INSERT INTO gap (boot_id, stream, first_seq, last_seq, cause, utc_ms)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                batch.gaps,
+            )
+            # A later report never takes a counter back: reports can overtake one another.
+            tx.executemany(
+                "UPDATE boot SET sampled_total = max(sampled_total, ?),"
+                " dropped_total = max(dropped_total, ?), is_finished = max(is_finished, ?),"
+                " vitals_utc_ms = ? WHERE id = ?",
+                batch.vitals_rows(),
+            )
+            self._insert_items(tx, batch.items)
+            (last_id,) = tx.execute("SELECT coalesce(max(id), 0) FROM reading").fetchone()
+        self._last_reading_id = last_id
+        self._item_count += len(batch.items)
+
+    # -- sinks ---------------------------------------------------------------------
+
+    def register_sink(self, name: str) -> None:
+        """Give sink `name` a cursor at the first reading, unless it has one."""
+        with self._transaction() as tx:
+            tx.execute("INSERT INTO sink (name) VALUES (?) ON CONFLICT DO NOTHING", (name,))
+            (cursor,) = tx.execute("SELECT cursor FROM sink WHERE name = ?", (name,)).fetchone()
+        self._cursors[name] = cursor
+
+    def pending_readings(self) -> int:
+        """Return how many readings the slowest sink has not acknowledged, all if there is none."""
+        return self._last_reading_id - min(self._cursors.values(), default=0)
+
+    def next_batch(self, sink: str, count_max: int) -> UploadBatch | None:
+        """Return the readings that `sink` is to be sent next, None if it has all.
+
+        The range and its key are on the disk before they are returned, so that
+        a retry, also after a crash, sends the same readings under the same key.
+        """
+        cursor = self._cursors[sink]
+        if self._last_reading_id <= cursor:
+            return None
+        with self._guard():
+            planned, key = (
+                self._reader()
+                .execute("SELECT planned_last_id, batch_key FROM sink WHERE name = ?", (sink,))
+                .fetchone()
+            )
+        if planned is None:
+            planned = min(cursor + count_max, self._last_reading_id)
+            key = f"pyv-{self.store_id}-{sink}-{cursor + 1}-{planned}"
+            with self._transaction() as tx:
+                tx.execute(
+                    "UPDATE sink SET planned_last_id = ?, batch_key = ? WHERE name = ?",
+                    (planned, key, sink),
+                )
+        with self._guard():
+            rows = self._reader().execute(self._BATCH_QUERY, (cursor, planned, -1)).fetchall()
+        return UploadBatch(key, planned, rows)
+
+    def acknowledge(self, sink: str, batch: UploadBatch, count_max: int) -> None:
+        """Move the cursor of `sink` behind `batch`, and plan the next batch in the same commit."""
+        planned = min(batch.last_id + count_max, self._last_reading_id)
+        key = f"pyv-{self.store_id}-{sink}-{batch.last_id + 1}-{planned}"
+        is_more = planned > batch.last_id
+        with self._transaction() as tx:
+            tx.execute(
+                "UPDATE sink SET cursor = ?, acknowledged_total = acknowledged_total + ?,"
+                " planned_last_id = ?, batch_key = ? WHERE name = ?",
+                (
+                    batch.last_id,
+                    len(batch.rows),
+                    planned if is_more else None,
+                    key if is_more else None,
+                    sink,
+                ),
+            )
+        self._cursors[sink] = batch.last_id
+
+    # -- items ---------------------------------------------------------------------
+
+    def _insert_items(
+        self, tx: sqlite3.Connection, items: list[tuple[str, int, float, int]]
+    ) -> None:
+        tx.executemany(
+            "INSERT INTO sync_queue (payload, priority, created_at, ttl_seconds)"
+            " VALUES (?, ?, ?, ?)",
+            items,
+        )
+
+    @property
+    def item_count(self) -> int:
+        """How many items wait in the queue."""
+        return self._item_count
+
+    def add_item(
+        self, payload: dict[str, Any], priority: int, created_at: float, ttl_seconds: int
+    ) -> int:
+        """Queue an item; return its id."""
+        text = json.dumps(payload)
+        with self._transaction() as tx:
+            row_id = tx.execute(
+                "INSERT INTO sync_queue (payload, priority, created_at, ttl_seconds)"
+                " VALUES (?, ?, ?, ?)",
+                (text, priority, created_at, ttl_seconds),
+            ).lastrowid
+            assert row_id is not None
+        self._item_count += 1
+        return row_id
+
+    def due_items(self, count_max: int, now: float) -> list[dict[str, Any]]:
+        """Return the items that are due at Unix time `now`, most urgent and oldest first."""
+        with self._guard():
+            rows = self._reader().execute(
+                "SELECT id, payload, priority, created_at, ttl_seconds, retry_count,"
+                " next_retry_at FROM sync_queue WHERE next_retry_at <= ?"
+                " ORDER BY priority, id LIMIT ?",
+                (now, count_max),
+            )
+            names = [column[0] for column in rows.description]
+            found = [dict(zip(names, row, strict=True)) for row in rows.fetchall()]
+        for item in found:
+            item["payload"] = json.loads(item["payload"])
+        return found
+
+    def remove_items(self, ids: list[int]) -> int:
+        """Delete items; return how many there were."""
+        with self._transaction() as tx:
+            count = tx.executemany(
+                "DELETE FROM sync_queue WHERE id = ?", [(item_id,) for item_id in ids]
+            ).rowcount
+        self._item_count -= count
+        return count
+
+    def delay_item(self, item_id: int, next_retry_at: float) -> bool:
+        """Count a failed attempt at an item; return False if there is no such item."""
+        with self._transaction() as tx:
+            count = tx.execute(
+                "UPDATE sync_queue SET retry_count = retry_count + 1, next_retry_at = ?"
+                " WHERE id = ?",
+                (next_retry_at, item_id),
+            ).rowcount
+        return count == 1
+
+    def remove_expired_items(self, now: float) -> int:
+        """Delete the items whose time to live is over at Unix time `now`; return how many."""
+        with self._transaction() as tx:
+            count = tx.execute(
+                "DELETE FROM sync_queue WHERE ttl_seconds > 0 AND created_at + ttl_seconds <= ?",
+                (now,),
+            ).rowcount
+        self._item_count -= count
+        return count

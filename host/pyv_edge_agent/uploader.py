@@ -1,0 +1,206 @@
+"""The uploader's thread: takes batches from the store to the cloud, one at a time.
+
+Never delays ingest. A batch that fails is kept and tried again, under the same
+key, after a back-off with full jitter; there is no last attempt. A change
+between "delivers" and "does not" is logged once, with the reason.
+"""
+
+import logging
+import random
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from .clock import Clock
+from .errors import StoreError
+from .outbox import CloudSyncQueue
+from .sinks.http import Delivery, HTTPCloudUploader
+from .store import SQLiteStore
+
+logger = logging.getLogger(__name__)
+
+SINK = "http"
+QUALITIES = ("good", "uncertain", "bad")
+IDLE_S = 60.0  # nothing wakes the thread for so long: look anyway
+
+
+class UploadWorker:
+    """Sends what is pending whenever it is woken."""
+
+    def __init__(
+        self,
+        store: SQLiteStore,
+        queue: CloudSyncQueue,
+        client: HTTPCloudUploader,
+        clock: Clock,
+        rng: random.Random,
+        *,
+        batch_size: int,
+        retry_base_s: float,
+        retry_max_s: float,
+    ) -> None:
+        """Register the sink in `store`. Raises StoreError."""
+        self.batches_total = 0  # accepted
+        self.failures_total = 0  # attempts that were not
+        self.delivered_total = 0  # readings and items accepted
+        self.last_success_utc_ms: int | None = None
+        self._day = 0  # UTC, days since 1970
+        self._delivered_before_today = 0
+        self.problem = ""  # why the last attempt failed; "" if it did not
+        self._store = store
+        self._queue = queue
+        self._client = client
+        self._clock = clock
+        self._rng = rng
+        self._batch_size = batch_size
+        self._retry_base_s = retry_base_s
+        self._retry_max_s = retry_max_s
+        self._attempts = 0  # failed in a row
+        self._not_before_ms = 0
+        self._items: list[dict[str, Any]] = []  # the batch of items under way
+        self._wake = threading.Event()
+        self._is_stopping = False
+        store.register_sink(SINK)
+
+    # -- thread --------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Deliver until `stop()`."""
+        while not self._is_stopping:
+            self._wake.clear()
+            wait_s = self.step()
+            if not self._is_stopping:
+                self._wake.wait(wait_s)
+
+    def wake(self) -> None:
+        """Say that there is something to deliver."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Make `run` return after the POST under way."""
+        self._is_stopping = True
+        self._wake.set()
+
+    def step(self) -> float:
+        """Deliver until all is delivered or one batch fails; return the seconds to wait."""
+        while not self._is_stopping:
+            wait_ms = self._not_before_ms - self._clock.monotonic_ms()
+            if wait_ms > 0:
+                return wait_ms / 1000
+            try:
+                if not (self._deliver_items() or self._deliver_readings()):
+                    return IDLE_S
+            except StoreError as error:
+                self._failed(Delivery(False, str(error)))
+            except Exception:  # top of a thread
+                logger.exception("the uploader failed; it goes on")
+                self._failed(Delivery(False, "internal error, see the log"))
+        return 0.0
+
+    # -- batches -------------------------------------------------------------------
+
+    def _deliver_items(self) -> bool:
+        """Send a batch of queued items; return whether to go on."""
+        if not self._items:
+            self._queue.expire()
+            self._items = self._queue.dequeue(self._batch_size)
+        if not self._items:
+            return False
+        ids = [item["id"] for item in self._items]
+        key = f"pyv-{self._store.store_id}-{SINK}-items-{min(ids)}-{max(ids)}-{len(ids)}"
+        if self._send(key, [self._item_payload(item) for item in self._items]):
+            self._queue.ack(ids)
+            self._items = []
+        return True
+
+    def _item_payload(self, item: dict[str, Any]) -> dict[str, Any]:
+        payload = dict(item["payload"])
+        identity = f"{self._store.store_id}-{item['id']}"
+        payload["metadata"] = {**payload.get("metadata", {}), "item_id": identity}
+        return payload
+
+    def _deliver_readings(self) -> bool:
+        """Send the next batch of readings; return whether to go on."""
+        batch = self._store.next_batch(SINK, self._batch_size)
+        if batch is None:
+            return False
+        if self._send(batch.key, [reading_payload(row) for row in batch.rows]):
+            self._store.acknowledge(SINK, batch, self._batch_size)
+        return True
+
+    def _send(self, key: str, items: list[dict[str, Any]]) -> bool:
+        delivery = self._client.deliver(key, items)
+        if not delivery.is_accepted:
+            self._failed(delivery)
+            return False
+        if self.problem:
+            logger.warning(
+                "%s delivers again after %d failed attempts",
+                self._client.shown_endpoint,
+                self._attempts,
+            )
+        self.problem = ""
+        self._attempts = 0
+        self._not_before_ms = 0
+        self._turn_day()
+        self.batches_total += 1
+        self.delivered_total += len(items)
+        self.last_success_utc_ms = self._clock.utc_ms()
+        return True
+
+    @property
+    def delivered_today(self) -> int:
+        """Readings and items accepted since midnight UTC."""
+        self._turn_day()
+        return self.delivered_total - self._delivered_before_today
+
+    def _turn_day(self) -> None:
+        day = self._clock.utc_ms() // 86_400_000
+        if day != self._day:
+            self._day = day
+            self._delivered_before_today = self.delivered_total
+
+    def _failed(self, delivery: Delivery) -> None:
+        if delivery.problem != self.problem:
+            logger.warning(
+                "%s does not deliver: %s; readings are kept and sent again",
+                self._client.shown_endpoint,
+                delivery.problem,
+            )
+        self.problem = delivery.problem
+        self.failures_total += 1
+        longest_s = min(self._retry_base_s * 2 ** min(self._attempts, 30), self._retry_max_s)
+        wait_s = self._rng.uniform(0, longest_s)
+        if delivery.retry_after_s is not None:
+            wait_s = max(wait_s, min(delivery.retry_after_s, self._retry_max_s))
+        self._attempts += 1
+        self._not_before_ms = self._clock.monotonic_ms() + int(wait_s * 1000) + 1
+
+
+def reading_payload(row: Sequence[Any]) -> dict[str, Any]:
+    """Return a row of an UploadBatch as the JSON object that a server gets.
+
+    The value of a bad reading is null, so that nobody takes it for a measurement.
+    """
+    _, sensor, utc_ms, value, exponent, unit, quality, device, channel, boot, seq, error_ms = row
+    if quality == len(QUALITIES) - 1:
+        number = None
+    elif exponent < 0:
+        number = value / 10**-exponent  # a division rounds right: 2153 / 100 is 21.53
+    else:
+        number = float(value * 10**exponent)
+    return {
+        "sensor_name": sensor,
+        "timestamp": utc_ms / 1000,
+        "value": number,
+        "unit": unit,
+        "metadata": {
+            "quality": QUALITIES[quality],
+            "device": device,
+            "channel": channel,
+            "boot": f"{boot:08x}",
+            "stream": "telemetry",
+            "seq": seq,
+            "time_error_ms": error_ms,
+        },
+    }

@@ -1,0 +1,121 @@
+"""What the reference receiver has received: one SQLite file, each reading in it once."""
+
+import json
+import sqlite3
+import threading
+from typing import Any
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS batch (key TEXT PRIMARY KEY, count INTEGER, repeats INTEGER DEFAULT 0);
+CREATE TABLE IF NOT EXISTS reading (
+  device TEXT, boot TEXT, stream TEXT, seq INTEGER,
+  sensor_name TEXT, timestamp REAL, value REAL, unit TEXT, quality TEXT,
+  PRIMARY KEY (device, boot, stream, seq)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS item (id TEXT PRIMARY KEY, payload TEXT);
+CREATE TABLE IF NOT EXISTS total (name TEXT PRIMARY KEY, count INTEGER) WITHOUT ROWID;
+"""
+TOTALS = (
+    "batches_total",  # that were new
+    "batches_repeated_total",
+    "readings_total",  # in new batches
+    "duplicates_total",  # of them, known by (device, boot, stream, seq)
+    "items_total",  # events, logs, and readings without an identity
+    "items_repeated_total",
+)
+
+
+class ReceiverStore:
+    """Takes batches; safe for many threads, one at a time."""
+
+    def __init__(self, path: str) -> None:
+        """Open or make the file at `path`. Raises sqlite3.Error."""
+        self._lock = threading.Lock()
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")  # the reply says that we have it
+        self._db.executescript(_TABLES)
+        self._db.executemany(
+            "INSERT INTO total VALUES (?, 0) ON CONFLICT DO NOTHING", [(name,) for name in TOTALS]
+        )
+
+    def add(self, key: str, items: list[dict[str, Any]]) -> dict[str, Any]:
+        """Store a batch, once for ever per key; return what was new in it."""
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                result = self._add(key, items)
+                self._db.execute("COMMIT")
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            return result
+
+    def _add(self, key: str, items: list[dict[str, Any]]) -> dict[str, Any]:
+        new = self._db.execute(
+            "INSERT INTO batch (key, count) VALUES (?, ?) ON CONFLICT DO NOTHING",
+            (key, len(items)),
+        ).rowcount
+        if not new:
+            self._db.execute("UPDATE batch SET repeats = repeats + 1 WHERE key = ?", (key,))
+            self._count(batches_repeated_total=1)
+            return {"accepted": 0, "duplicates": len(items), "repeated": True}
+        readings: list[tuple[Any, ...]] = []
+        others: list[tuple[str, str]] = []
+        for item in items:
+            identity = item.get("metadata") or {}
+            if all(name in identity for name in ("device", "boot", "stream", "seq")):
+                readings.append(
+                    (
+                        *(identity[name] for name in ("device", "boot", "stream", "seq")),
+                        *(
+                            item.get(name)
+                            for name in ("sensor_name", "timestamp", "value", "unit")
+                        ),
+                        identity.get("quality"),
+                    )
+                )
+            else:
+                name = identity.get("item_id") or f"{key}/{len(others)}"
+                others.append((name, json.dumps(item)))
+        stored = self._db.executemany(
+            "INSERT INTO reading VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            readings,
+        ).rowcount
+        kept = self._db.executemany(
+            "INSERT INTO item VALUES (?, ?) ON CONFLICT DO NOTHING", others
+        ).rowcount
+        stored, kept = max(stored, 0), max(kept, 0)  # -1 for an empty list
+        self._count(
+            batches_total=1,
+            readings_total=len(readings),
+            duplicates_total=len(readings) - stored,
+            items_total=len(others),
+            items_repeated_total=len(others) - kept,
+        )
+        return {
+            "accepted": stored + kept,
+            "duplicates": len(items) - stored - kept,
+            "repeated": False,
+        }
+
+    def _count(self, **more: int) -> None:
+        self._db.executemany(
+            "UPDATE total SET count = count + ? WHERE name = ?",
+            [(count, name) for name, count in more.items()],
+        )
+
+    def stats(self) -> dict[str, Any]:
+        """Return the totals, and how many different readings and items are here."""
+        with self._lock:
+            totals = dict(self._db.execute("SELECT name, count FROM total").fetchall())
+            unique, items = (
+                self._db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608
+                for table in ("reading", "item")
+            )
+        return {"unique": unique, "items_unique": items, **totals}
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
