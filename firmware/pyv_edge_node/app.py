@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _FRAMES_PER_STEP_MAX = const(8)  # so that a long backlog can't delay the next sample
 _BUSY_WAIT_MS = const(2)  # while a frame waits for room in the port
 _IDLE_WAIT_MS = const(50)  # timers of the session are no finer
+_COMPLAINT_MS = const(3000)
 _COUNT_MASK = const(0xFFFFFFFF)
 
 
@@ -117,15 +118,20 @@ class App:
 
 
 def main(path: str) -> int:
-    """Run the node with the settings at `path`; return the exit status."""
+    """Run the node with the settings at `path`; return the exit status.
+
+    A board that can't run says why again and again, since nobody may be
+    listening the first time; the agent shows it in its log.
+    """
+    board = open_board()
     try:
-        board = open_board()
-        config = settings.load(path)
-        app = App(config, board, StreamPort(*board.link_streams()))
-    except (settings.SettingsError, OSError) as error:
-        print("pyv_edge_node: %s" % error)
-        return 2
-    try:
+        try:
+            config = settings.load(path)
+            app = App(config, board, StreamPort(*board.link_streams()))
+        except (settings.SettingsError, OSError) as error:
+            while True:
+                print("pyv_edge_node: %s" % error)
+                board.sleep_ms(_COMPLAINT_MS)
         app.run()
     except KeyboardInterrupt:
         print("pyv_edge_node: stopped by Ctrl-C")

@@ -1,0 +1,30 @@
+"""What the portable tests need of a test framework, on both interpreters."""
+
+try:
+    import micropython
+except ImportError:  # CPython: has no heap to lock
+    micropython = None
+
+
+def raises(kind, function, *args):
+    """Call `function` and return the `kind` of exception that it raises."""
+    try:
+        function(*args)
+    except kind as error:
+        return error
+    raise AssertionError("%r%r raised no %s" % (function, args, kind.__name__))
+
+
+def without_heap(function):
+    """Call `function` with the heap locked, so that on MicroPython any allocation raises.
+
+    On CPython it is merely called. Returns nothing: a result could need the heap.
+    """
+    if micropython is None:
+        function()
+        return
+    micropython.heap_lock()
+    try:
+        function()
+    finally:
+        micropython.heap_unlock()

@@ -1,0 +1,299 @@
+"""A board's session and a host's, joined by a link that can do harm, under a clock that is moved.
+
+    samples -> rings -> DeviceSession == to_host ==> HostSession -> Store
+                                      <= to_board ==
+
+The store plays the part of the host's database: what it has acknowledged it
+keeps, each number once and in order, and it refuses anything else.
+"""
+
+from pyv_edge_core import message, session
+from pyv_edge_core.device_session import DeviceSession, Identity
+from pyv_edge_core.frame import FLAG, FrameDecoder
+from pyv_edge_core.host_session import Batch, Greeting, HostSession, Loss, Report, TimeExchange
+from pyv_edge_core.reading import Channel
+from pyv_edge_core.ring import RecordRing
+from ring_model import unpack_slots
+
+DROP = "drop"
+DUPLICATE = "duplicate"
+CORRUPT = "corrupt"
+
+_TICK_MASK = 0x3FFFFFFF
+
+
+def parse_frame(framed):
+    """Return (type, message) of one frame as encoded, None if it isn't a known one."""
+    payloads = FrameDecoder().feed(framed)
+    return message.parse(payloads[0]) if payloads else None
+
+
+def split_frames(data):
+    """Return the frames in `data`, each with both of its flags."""
+    return [FLAG + body + FLAG for body in data.split(FLAG) if body]
+
+
+def corrupt(framed):
+    """Return a frame of the same size that no FCS will accept."""
+    middle = len(framed) // 2
+    code = framed[middle] ^ 0x01
+    if code == 0x7E or code == 0x7D:
+        code ^= 0x03
+    return framed[:middle] + bytes((code,)) + framed[middle + 1 :]
+
+
+class Wire:
+    """One direction of a link."""
+
+    def __init__(self):
+        self.delay_ms = 0
+        self.is_cut = False  # whether everything vanishes
+        self.faults = []  # [type of message, action], each for one frame
+        self.schedule = None  # function() -> (action, extra delay), for every frame
+        self.sent = []  # (time, type, message) of every frame put on the wire
+        self._in_transit = []  # (time of arrival, bytes)
+
+    def harm_next(self, kind, action, count=1):
+        """Do `action` to each of the next `count` frames of that type."""
+        self.faults.extend([(kind, action)] * count)
+
+    def put(self, framed, now_ms):
+        parsed = parse_frame(framed)
+        self.sent.append((now_ms, parsed[0], parsed[1]))
+        action = None
+        delay_ms = self.delay_ms
+        if self.schedule is not None:
+            action, extra_ms = self.schedule()
+            delay_ms += extra_ms
+        for index in range(len(self.faults)):
+            if self.faults[index][0] == parsed[0]:
+                action = self.faults.pop(index)[1]
+                break
+        if self.is_cut or action == DROP:
+            return
+        if action == CORRUPT:
+            framed = corrupt(framed)
+        arrival_ms = now_ms + delay_ms
+        if self._in_transit:
+            # A cable is late but never out of order.
+            arrival_ms = max(arrival_ms, self._in_transit[-1][0])
+        self._in_transit.append((arrival_ms, framed))
+        if action == DUPLICATE:
+            self._in_transit.append((arrival_ms, framed))
+
+    def inject(self, data, now_ms):
+        """Put bytes on the wire that neither session has sent."""
+        self._in_transit.append((now_ms, data))
+
+    def take(self, now_ms):
+        arrived = b""
+        while self._in_transit and self._in_transit[0][0] <= now_ms:
+            arrived += self._in_transit.pop(0)[1]
+        return arrived
+
+    def kinds(self):
+        return [kind for _, kind, _ in self.sent]
+
+    def messages(self, kind):
+        return [parsed for _, sent_kind, parsed in self.sent if sent_kind == kind]
+
+
+class Store:
+    """What a host has for good, and what it has taken but not committed."""
+
+    def __init__(self):
+        self.readings = {}  # (boot, stream): [(seq, channel, quality, value, uptime in ms)]
+        self.gaps = []  # (boot, stream, cause, first, last)
+        self.next_seq = {}  # (boot, stream): next number to commit
+        self.pending = []  # (boot, Batch or Loss)
+
+    def resume(self, boot, stream):
+        return self.next_seq.get((boot, stream), 0)
+
+    def commit_next(self):
+        """Make the oldest pending entry durable; return (boot, stream, next number)."""
+        boot, entry = self.pending.pop(0)
+        key = (boot, entry.stream)
+        expected = self.resume(*key)
+        assert entry.first_seq == expected, (entry, expected)
+        if isinstance(entry, Loss):
+            assert entry.last_seq >= entry.first_seq, entry
+            self.gaps.append((boot, entry.stream, entry.cause, entry.first_seq, entry.last_seq))
+            next_seq = entry.last_seq + 1
+        else:
+            readings = unpack_slots(entry.first_seq, entry.base_s, entry.base_ms, entry.records)
+            assert readings, "a batch without a reading"
+            self.readings.setdefault(key, []).extend(readings)
+            next_seq = entry.first_seq + len(readings)
+        self.next_seq[key] = next_seq
+        return boot, entry.stream, next_seq
+
+
+def make_channels(count=2):
+    """Return a channel table of `count` rows."""
+    return [Channel("channel-%d" % index, "Cel", -2) for index in range(count)]
+
+
+class Pair:
+    """Both ends, the link between them, a store, and the one clock."""
+
+    def __init__(self, telemetry=256, events=64, channels=2, window=64, now_ms=0, host=""):
+        self.now_ms = now_ms
+        self.window = window
+        self.host_name = host
+        self.to_host = Wire()
+        self.to_board = Wire()
+        self.store = Store()
+        self.is_committing = True  # whether the store commits at once
+        self.is_welcoming = True  # whether a Greeting is answered at once
+        self.greetings = []
+        self.exchanges = []
+        self.reports = []
+        self.sampled = {}  # (boot, stream): [(seq, channel, quality, value, uptime in ms)]
+        self.unread_max = 0  # most bytes towards the board without a sign that it read them
+        self._unread = []  # [size, token if it is a TIME_REQUEST] of what the board may not have
+        self._sizes = (telemetry, events)
+        self.channels = make_channels(channels)
+        self.boot = 0
+        self.start_board(0xC0FFEE01)
+        self.start_host()
+
+    # -- what happens to the two ends --------------------------------------------------
+
+    def start_board(self, boot):
+        """Switch the board on, or reset it: its rings are empty, its boot id is new."""
+        self.boot = boot
+        self.booted_ms = self.now_ms
+        self.telemetry = RecordRing(self._sizes[0])
+        self.events = RecordRing(self._sizes[1])
+        self.rings = (self.telemetry, self.events)
+        identity = Identity("device-1", boot, "fake", "0.1", "0.1")
+        self.device = DeviceSession(identity, self.channels, self.telemetry, self.events)
+        self.sampled[(boot, 0)] = []
+        self.sampled[(boot, 1)] = []
+
+    def start_host(self):
+        """Start the host, or start it again: it has only what its store committed."""
+        self.host = HostSession(self.window, self.host_name)
+        self.store.pending = []
+        self._unread = []
+
+    def uptime_ms(self):
+        return self.now_ms - self.booted_ms
+
+    def sample(self, count, stream=0):
+        """Put `count` readings of this moment into a ring."""
+        uptime_ms = self.uptime_ms()
+        kept = self.sampled[(self.boot, stream)]
+        for _ in range(count):
+            seq = self.rings[stream].next_seq
+            value = seq * 31 % 1009 - 500
+            channel = seq % len(self.channels) if self.channels else 0
+            self.rings[stream].push(
+                channel, seq % 3, value, uptime_ms // 1000, uptime_ms % 1000
+            )
+            kept.append((seq, channel, seq % 3, value, uptime_ms))
+
+    # -- time ----------------------------------------------------------------------------
+
+    def step(self, ms=10):
+        """Move the clock on and let each end do what it would in its loop."""
+        self.now_ms += ms
+        self._run_board()
+        self._run_host()
+        self.device.receive(self.to_board.take(self.now_ms), self.now_ms & _TICK_MASK)
+
+    def run(self, duration_ms, step_ms=10):
+        """Step until `duration_ms` are over."""
+        for _ in range(duration_ms // step_ms):
+            self.step(step_ms)
+
+    def _run_board(self):
+        uptime_ms = self.uptime_ms()
+        for _ in range(8):
+            framed = self.device.transmit(
+                self.now_ms & _TICK_MASK, uptime_ms // 1000, uptime_ms % 1000
+            )
+            if not framed:
+                return
+            self.to_host.put(framed, self.now_ms)
+
+    def _run_host(self):
+        events = self.host.receive(self.to_host.take(self.now_ms), self.now_ms)
+        for event in events:
+            self._take(event)
+        while self.is_committing and self.store.pending:
+            self.host.committed(*self.store.commit_next())
+        framed = self.host.transmit(self.now_ms)
+        for frame in split_frames(framed):
+            parsed = parse_frame(frame)
+            token = parsed[1].token if parsed[0] == message.TIME_REQUEST else None
+            self._unread.append((len(frame), token))
+            self.to_board.put(frame, self.now_ms)
+        self.unread_max = max(self.unread_max, sum([size for size, _ in self._unread]))
+
+    def _take(self, event):
+        if isinstance(event, Greeting):
+            self.greetings.append(event)
+            if self.is_welcoming:
+                self.welcome(event.hello.boot)
+        elif isinstance(event, (Batch, Loss)):
+            self.store.pending.append((self.host.hello.boot, event))
+        elif isinstance(event, TimeExchange):
+            self.exchanges.append(event)
+            self._mark_read()
+        else:
+            assert isinstance(event, Report), event
+            self.reports.append(event)
+
+    def _mark_read(self):
+        # The answer to the oldest request that is still out: all before it has been read.
+        for index in range(len(self._unread)):
+            if self._unread[index][1] is not None:
+                self._unread = self._unread[index + 1 :]
+                return
+
+    def welcome(self, boot):
+        """Answer a greeting with where the store stands, as a host does: all committed first."""
+        while self.is_committing and self.store.pending:
+            self.store.commit_next()
+        self.store.pending = []
+        return self.host.welcome(boot, self.store.resume(boot, 0), self.store.resume(boot, 1))
+
+    # -- what came of it -----------------------------------------------------------------
+
+    def is_settled(self):
+        """Whether the host has acknowledged all that this boot has sampled."""
+        return self.device.state == session.UP and self.device.in_flight == 0
+
+    def delivered(self, stream=0):
+        """Return the numbers of this boot that the store has."""
+        return [entry[0] for entry in self.store.readings.get((self.boot, stream), [])]
+
+    def gaps(self, stream=0):
+        """Return (cause, first, last) of this boot's gaps."""
+        return [gap[2:] for gap in self.store.gaps if gap[:2] == (self.boot, stream)]
+
+    def check_all_accounted_for(self):
+        """Assert that each reading ever sampled is in the store once, unharmed, or in one gap."""
+        for boot, stream in self.sampled:
+            self.check_stream(boot, stream, len(self.sampled[(boot, stream)]))
+
+    def check_stream(self, boot, stream, count):
+        """Assert it of the first `count` readings of one stream."""
+        owner = [None] * count
+        for entry in self.store.readings.get((boot, stream), []):
+            assert owner[entry[0]] is None, "number %d is stored twice" % entry[0]
+            owner[entry[0]] = "stored"
+            assert entry == self.sampled[(boot, stream)][entry[0]], entry
+        for gap in self.store.gaps:
+            if gap[:2] == (boot, stream):
+                for seq in range(gap[3], gap[4] + 1):
+                    assert owner[seq] is None, "number %d is in %r and %s" % (
+                        seq,
+                        gap,
+                        owner[seq],
+                    )
+                    owner[seq] = "gap"
+        for seq in range(count):
+            assert owner[seq] is not None, "number %d of stream %d is lost" % (seq, stream)

@@ -1,0 +1,337 @@
+"""Every message: its bytes, its limits, and each way in which it can be broken."""
+
+from check import raises
+from pyv_edge_core import message
+from pyv_edge_core.errors import FieldError, MessageError
+from pyv_edge_core.reading import Channel
+
+TAG = 0xBEEF
+CHANNELS = (Channel("temp", "Cel", -2), Channel("rh", "%RH", 1))
+_HELLO_NUMBERS = (
+    0xDEADBEEF,  # boot
+    100000,  # uptime_s
+    999,  # uptime_ms
+    1,  # version_min
+    3,  # reset_cause
+    2,  # channel_count
+    0x01020304,  # channels_crc
+    5,  # telemetry_first
+    6,  # telemetry_next
+    7,  # events_first
+    8,  # events_next
+    2048,  # capacity
+    9,  # dropped_total
+    0xA1A2A3A4,  # config_hash
+    0xB1B2B3B4,  # policy_hash
+)
+_VITALS = (100000, 999, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0xFFFFFFFF, 513)
+
+# (type, values of the body, number of texts at its end, the message on the wire). The hex is
+# the format: if it changes, boards in the field can no longer be understood.
+PACKED = (
+    (
+        message.HELLO,
+        _HELLO_NUMBERS + ("dev", "unix", "0.1", "0.2"),
+        4,
+        "0101efbe" + "efbeadde" + "a0860100" + "e703" + "01" + "03" + "02" + "04030201"
+        "05000000" + "06000000" + "07000000" + "08000000" + "00080000" + "09000000"
+        "a4a3a2a1" + "b4b3b2b1" + "03646576" + "04756e6978" + "03302e31" + "03302e32",
+    ),
+    (
+        message.WELCOME,
+        (0xDEADBEEF, 1024, 70000, 3, "hé"),
+        1,
+        "0103efbe" + "efbeadde" + "0004" + "70110100" + "03000000" + "0368c3a9",
+    ),
+    (message.GAP, (1, 2, 256, 70000), 0, "0105efbe" + "01" + "02" + "00010000" + "70110100"),
+    (message.ACK, (1, 1, 256, 70000), 0, "0106efbe" + "01" + "01" + "00010000" + "70110100"),
+    (message.TIME_REQUEST, (0x1234,), 0, "0107efbe" + "3412"),
+    (message.TIME_RESPONSE, (0x1234, 100000, 999), 0, "0108efbe" + "3412" + "a0860100" + "e703"),
+    (message.HELLO_REQUEST, (), 0, "0109efbe"),
+    (
+        message.VITALS,
+        _VITALS,
+        0,
+        "010aefbe" + "a0860100" + "e703" + "01" + "01000000" + "02000000" + "03000000"
+        "04000000" + "05000000" + "06000000" + "07000000" + "08000000" + "09000000"
+        "ffffffff" + "0102",
+    ),
+    (message.LOG, (2, "hi"), 1, "010befbe" + "02" + "026869"),
+)
+_RECORDS = bytes(range(16))
+DATA_HEX = "0104efbe" + "01" + "70110100" + "a0860100" + "e703" + _RECORDS.hex()
+CHANNELS_HEX = "0102efbe" + "00" + "fe" + "0474656d70" + "0343656c" + "01" + "027268" + "03255248"
+ALL_HEX = tuple([row[3] for row in PACKED]) + (DATA_HEX, CHANNELS_HEX)
+
+
+def _data(stream=0, first_seq=0, base_s=0, base_ms=0, records=_RECORDS):
+    return message.pack_data(TAG, stream, first_seq, base_s, base_ms, records)
+
+
+def _bytes(text):
+    return bytes.fromhex(text)
+
+
+def test_every_type_has_a_vector():
+    kinds = sorted([_bytes(text)[1] for text in ALL_HEX])
+    assert kinds == list(range(message.HELLO, message.LOG + 1))
+
+
+def test_packing_gives_the_literal_bytes():
+    for kind, values, _, text in PACKED:
+        assert message.pack(kind, TAG, *values).hex() == text, kind
+    assert _data(1, 70000, 100000, 999).hex() == DATA_HEX
+    assert [packed.hex() for packed in message.pack_channels(TAG, CHANNELS)] == [CHANNELS_HEX]
+
+
+def test_parsing_gives_the_values_back():
+    for kind, values, _, text in PACKED:
+        parsed_kind, parsed = message.parse(_bytes(text))
+        assert parsed_kind == kind
+        assert tuple(parsed) == (TAG,) + values, kind
+    assert message.parse(_bytes(DATA_HEX)) == (
+        message.DATA,
+        (TAG, 1, 70000, 100000, 999, _RECORDS),
+    )
+
+
+def test_fields_have_the_names_that_the_rest_of_the_code_uses():
+    hello = message.parse(_bytes(PACKED[0][3]))[1]
+    assert (hello.tag, hello.boot, hello.uptime_s, hello.uptime_ms) == (
+        TAG,
+        0xDEADBEEF,
+        100000,
+        999,
+    )
+    assert (hello.version_min, hello.reset_cause, hello.channel_count) == (1, 3, 2)
+    assert (hello.telemetry_first, hello.telemetry_next) == (5, 6)
+    assert (hello.events_first, hello.events_next) == (7, 8)
+    assert (hello.capacity, hello.dropped_total) == (2048, 9)
+    assert (hello.config_hash, hello.policy_hash) == (0xA1A2A3A4, 0xB1B2B3B4)
+    assert (hello.device, hello.board, hello.firmware, hello.core) == ("dev", "unix", "0.1", "0.2")
+    vitals = message.parse(_bytes(PACKED[7][3]))[1]
+    assert (vitals.flags, vitals.sampled_total, vitals.denied_total) == (1, 1, 2)
+    assert (vitals.dropped_total, vitals.late_total, vitals.sensor_errors_total) == (3, 4, 5)
+    assert (vitals.resends_total, vitals.frames_bad_total, vitals.telemetry_next) == (6, 7, 8)
+    assert (vitals.held, vitals.heap_free, vitals.loop_lag_ms_max) == (9, 0xFFFFFFFF, 513)
+
+
+def test_channel_table_comes_back():
+    kind, parsed = message.parse(_bytes(CHANNELS_HEX))
+    assert kind == message.CHANNELS
+    assert (parsed.tag, parsed.first, len(parsed.channels)) == (TAG, 0, 2)
+    for index, channel in enumerate(parsed.channels):
+        expected = CHANNELS[index]
+        assert channel.name == expected.name, index
+        assert channel.unit == expected.unit, index
+        assert channel.exponent == expected.exponent, index
+
+
+def test_every_length_cut_short_is_refused():
+    for text in ALL_HEX:
+        whole = _bytes(text)
+        assert message.parse(whole) is not None
+        for size in range(len(whole)):
+            # DATA cut at a record and a channel table cut at an entry are whole messages.
+            if text == DATA_HEX and size == 15 + 8:
+                assert len(message.parse(whole[:size])[1].records) == 8
+            elif text == CHANNELS_HEX and size in (5, 5 + 10):
+                assert len(message.parse(whole[:size])[1].channels) == (size - 5) // 10
+            else:
+                error = raises(MessageError, message.parse, whole[:size])
+                assert str(error), (text, size)
+
+
+def test_surplus_bytes_are_refused():
+    for text in ALL_HEX:
+        for surplus in (b"\x00", b"\xff\xff"):
+            error = raises(MessageError, message.parse, _bytes(text) + surplus)
+            assert str(error), (text, surplus)
+
+
+def test_numbers_that_do_not_fit_are_refused():
+    for kind, values, text_count, text in PACKED:
+        for index in range(len(values) - text_count):
+            for wrong in (-1, 2**32, 1.0, "1", None):
+                changed = values[:index] + (wrong,) + values[index + 1 :]
+                error = raises(FieldError, message.pack, kind, TAG, *changed)
+                assert repr(wrong) in str(error), (kind, index, wrong, text)
+
+
+def test_each_number_takes_its_whole_width_and_no_more():
+    width = {"uptime_ms": 16, "token": 16, "flags": 8, "stream": 8}
+    cases = (
+        (message.TIME_RESPONSE, ("token", "uptime_s", "uptime_ms")),
+        (message.GAP, ("stream", "flags", "first_seq", "last_seq")),
+    )
+    for kind, fields in cases:
+        for index, field in enumerate(fields):
+            largest = 2 ** width.get(field, 32) - 1
+            values = [0] * len(fields)
+            values[index] = largest
+            packed = message.pack(kind, TAG, *values)
+            assert packed.count(b"\xff") == width.get(field, 32) // 8, (kind, field)
+            values[index] = largest + 1
+            error = raises(FieldError, message.pack, kind, TAG, *values)
+            assert str(largest + 1) in str(error), (kind, field)
+
+
+def test_a_bool_is_no_number_on_either_interpreter():
+    # An int on CPython and none on MicroPython: both must refuse it, or they differ.
+    error = raises(FieldError, message.pack, message.ACK, TAG, True, 0, 0, 0)
+    assert "True" in str(error)
+
+
+def test_a_tag_that_does_not_fit_is_refused():
+    # MicroPython's struct would truncate it to another boot's tag without a word.
+    for tag in (-1, 0x10000):
+        error = raises(FieldError, message.pack, message.HELLO_REQUEST, tag)
+        assert str(tag) in str(error), tag
+
+
+def test_wrong_count_of_values_is_refused():
+    for kind, values, _, _ in PACKED:
+        error = raises(FieldError, message.pack, kind, TAG, *(values + (1,)))
+        assert str(len(values) + 1) in str(error), kind
+        if values:
+            error = raises(FieldError, message.pack, kind, TAG, *values[:-1])
+            assert str(len(values) - 1) in str(error), kind
+
+
+def test_longest_text_and_one_byte_more():
+    longest = "é" * 48
+    packed = message.pack(message.LOG, TAG, 0, longest)
+    assert message.parse(packed)[1].text == longest
+    error = raises(FieldError, message.pack, message.LOG, TAG, 0, longest + "a")
+    assert "97" in str(error) and "96" in str(error)
+    # From the wire as well: a size byte of 97 with 97 bytes behind it.
+    raises(MessageError, message.parse, packed[:5] + b"\x61" + b"a" * 97)
+
+
+def test_text_that_is_not_utf8_is_refused():
+    for text in (b"\xff", b"\xc3", b"a\x80"):
+        raw = b"\x01\x0b\xef\xbe\x00" + bytes((len(text),)) + text
+        error = raises(MessageError, message.parse, raw)
+        assert str(error), text
+
+
+def test_text_size_beyond_the_end_is_refused():
+    error = raises(MessageError, message.parse, b"\x01\x0b\xef\xbe\x00\x05abcd")
+    assert "5" in str(error)
+
+
+def test_data_limits():
+    largest = 0xFFFFFFFF
+    assert message.parse(_data(1, largest - 2, largest, 999))[1].first_seq == largest - 2
+    cases = (
+        ("stream", _data(stream=2)),
+        ("base_ms", _data(base_ms=1000)),
+        ("first_seq", _data(first_seq=largest - 1)),
+        ("no records", _data(records=b"")),
+        ("half a record", _data(records=b"1234")),
+    )
+    for name, raw in cases:
+        error = raises(MessageError, message.parse, raw)
+        assert "DATA" in str(error), name
+
+
+def test_gap_and_ack_limits():
+    assert message.parse(message.pack(message.GAP, TAG, 0, 1, 7, 7))[1].last_seq == 7
+    cases = (
+        ("GAP stream", message.pack(message.GAP, TAG, 2, 1, 0, 0)),
+        ("GAP backwards", message.pack(message.GAP, TAG, 0, 1, 8, 7)),
+        ("ACK stream", message.pack(message.ACK, TAG, 2, 0, 0, 0)),
+    )
+    for name, raw in cases:
+        error = raises(MessageError, message.parse, raw)
+        assert name[:3] in str(error), name
+
+
+def test_channel_table_that_breaks_the_rules_is_refused():
+    head = b"\x01\x02\xef\xbe\x00"
+    cases = (
+        ("exponent", b"\x0a" + b"\x01a" + b"\x00"),
+        ("channel", b"\x00" + b"\x00" + b"\x00"),
+        ("channel", b"\x00" + b"\x01A" + b"\x00"),
+        ("unit", b"\x00" + b"\x01a" + b"\x03xyz"),
+    )
+    for field, entry in cases:
+        error = raises(MessageError, message.parse, head + entry)
+        assert field in str(error), entry
+
+
+def test_exponents_keep_their_sign():
+    for exponent in range(-9, 10):
+        packed = message.pack_channels(TAG, [Channel("a", "", exponent)])
+        assert message.parse(packed[0])[1].channels[0].exponent == exponent, exponent
+
+
+def test_unknown_types_are_none():
+    for kind in (0, 12, 255):
+        for body in (b"", b"whatever"):
+            assert message.parse(bytes((1, kind, 0, 0)) + body) is None, (kind, body)
+
+
+def test_later_versions_keep_the_shape_of_known_types():
+    raw = b"\x02" + message.pack(message.TIME_REQUEST, TAG, 7)[1:]
+    assert message.parse(raw) == (message.TIME_REQUEST, (TAG, 7))
+
+
+def test_version_zero_is_refused():
+    error = raises(MessageError, message.parse, b"\x00\x09\x00\x00")
+    assert "version 0" in str(error)
+
+
+def test_large_channel_table_takes_several_messages():
+    for count in (0, 1, 4, 5, 60):
+        channels = [Channel("channel-%d" % index, "Cel", index % 10) for index in range(count)]
+        messages = message.pack_channels(TAG, channels)
+        found = []
+        for packed in messages:
+            parsed = message.parse(packed)[1]
+            assert parsed.first == len(found), count
+            assert len(packed) <= 5 + message.CHANNELS_SIZE_MAX, count
+            found.extend(parsed.channels)
+        assert [c.name for c in found] == [c.name for c in channels], count
+        assert [c.exponent for c in found] == [c.exponent for c in channels], count
+        assert (len(messages) > 1) == (count > 10), (count, len(messages))
+
+
+def test_largest_channel_table_is_numbered_to_its_end():
+    # One object 255 times: a table of that size twice over is more than a board's heap.
+    next_first = 0
+    for packed in message.pack_channels(TAG, [CHANNELS[0]] * 255):
+        parsed = message.parse(packed)[1]
+        assert parsed.first == next_first
+        next_first += len(parsed.channels)
+    assert next_first == 255
+
+
+def test_longest_entries_fit():
+    channels = [Channel("x" * 31 + "%x" % index, "count", -9) for index in range(10)]
+    found = []
+    for packed in message.pack_channels(TAG, channels):
+        found.extend(message.parse(packed)[1].channels)
+    assert [c.name for c in found] == [c.name for c in channels]
+
+
+def test_too_many_channels_are_refused():
+    channels = [CHANNELS[0]] * 256
+    assert "256" in str(raises(FieldError, message.pack_channels, TAG, channels))
+
+
+def test_channel_checksum_tells_tables_apart():
+    # The literal keeps both ends of an old and a new version in agreement.
+    assert message.channels_crc(CHANNELS) == 3401170736
+    assert message.channels_crc(()) == 0
+    seen = [message.channels_crc(CHANNELS)]
+    for other in (
+        (CHANNELS[1], CHANNELS[0]),
+        (CHANNELS[0],),
+        (Channel("temp", "Cel", -3), CHANNELS[1]),
+        (Channel("temp", "K", -2), CHANNELS[1]),
+        (Channel("temq", "Cel", -2), CHANNELS[1]),
+    ):
+        crc = message.channels_crc(other)
+        assert crc not in seen, other
+        seen.append(crc)

@@ -1,0 +1,197 @@
+"""Stand-ins for what the agent gets through its constructors: time, ports, boards, links."""
+
+from collections import deque
+
+from pyv_edge_agent.errors import PortError
+from pyv_edge_agent.link import TimedBatch
+from pyv_edge_core import message
+from pyv_edge_core.device_session import DeviceSession, Identity
+from pyv_edge_core.host_session import Greeting
+from pyv_edge_core.reading import Channel
+from pyv_edge_core.ring import RecordRing
+
+UTC_MS = 1_780_000_000_000  # some day in 2026
+
+
+class FakeClock:
+    """Time that moves only when a test says so."""
+
+    def __init__(self, monotonic_ms=1_000_000, utc_ms=UTC_MS):
+        self.now_ms = monotonic_ms
+        self.now_utc_ms = utc_ms
+
+    def monotonic_ms(self):
+        return self.now_ms
+
+    def utc_ms(self):
+        return self.now_utc_ms
+
+    def advance(self, ms):
+        self.now_ms += ms
+        self.now_utc_ms += ms
+
+
+class FakePort:
+    """A port whose far end is the test."""
+
+    def __init__(self, name="/dev/fake"):
+        self.name = name
+        self.problem = ""  # what open() raises, if anything
+        self.fault = ""  # what read() and write() raise, if anything
+        self.incoming = deque()  # chunks that read() returns
+        self.written = bytearray()
+        self.room = 1 << 30  # bytes that write() still takes
+        self.is_open = False
+        self.open_attempts = 0
+        self.wakes = 0
+        self.closes = 0
+
+    def open(self):
+        self.open_attempts += 1
+        if self.problem:
+            raise PortError(self.problem)
+        self.is_open = True
+
+    def read(self):
+        assert self.is_open, "read from a closed port"
+        if self.fault:
+            raise PortError(self.fault)
+        return self.incoming.popleft() if self.incoming else b""
+
+    def write(self, data):
+        assert self.is_open, "write to a closed port"
+        if self.fault:
+            raise PortError(self.fault)
+        count = min(len(data), self.room)
+        self.written += data[:count]
+        self.room -= count
+        return count
+
+    def wake(self):
+        self.wakes += 1
+
+    def close(self):
+        self.is_open = False
+        self.closes += 1
+
+    def take_written(self):
+        """Return what was written since the last call."""
+        data = bytes(self.written)
+        self.written.clear()
+        return data
+
+
+class FakeBoard:
+    """The core's end of a board, on a fake clock."""
+
+    def __init__(self, clock, boot=0x12345678, exponent=-2, device="board-1", uptime_ms=5000):
+        self.clock = clock
+        self.boot = boot
+        self.started_ms = clock.monotonic_ms() - uptime_ms
+        self.telemetry = RecordRing(256)
+        self.events = RecordRing(64)
+        identity = Identity(device, boot, "fake", "1.0", "0.1.0")
+        self.session = DeviceSession(
+            identity, [Channel("temp", "Cel", exponent)], self.telemetry, self.events
+        )
+
+    @property
+    def uptime_ms(self):
+        return self.clock.monotonic_ms() - self.started_ms
+
+    def sample(self, *values):
+        for value in values:
+            uptime = self.uptime_ms
+            self.telemetry.push(0, 0, value, uptime // 1000, uptime % 1000)
+
+    def exchange(self, port):
+        """Take what the host wrote and put what the board says into the port."""
+        self.session.receive(port.take_written(), self.clock.monotonic_ms())
+        uptime = self.uptime_ms
+        while True:
+            frame = self.session.transmit(
+                self.clock.monotonic_ms(), uptime // 1000, uptime % 1000
+            )
+            if not frame:
+                return
+            port.incoming.append(frame)
+
+
+class RecordingLink:
+    """What Ingest knows of a link: a name, and three calls, which are written down."""
+
+    def __init__(self, name="porch"):
+        self.name = name
+        self.calls = []
+
+    def welcome(self, boot, next_seq):
+        self.calls.append(("welcome", boot, tuple(next_seq)))
+
+    def committed(self, boot, stream, next_seq):
+        self.calls.append(("committed", boot, stream, next_seq))
+
+    def restart(self):
+        self.calls.append(("restart",))
+
+    def take_calls(self):
+        calls, self.calls = self.calls, []
+        return calls
+
+
+def hello(boot=0xABCD1234, device="board-1", reset_cause=1):
+    """Return a board's HELLO as the core parses it."""
+    return message.Hello(
+        tag=boot & 0xFFFF,
+        boot=boot,
+        uptime_s=1,
+        uptime_ms=0,
+        version_min=1,
+        reset_cause=reset_cause,
+        channel_count=1,
+        channels_crc=0,
+        telemetry_first=0,
+        telemetry_next=0,
+        events_first=0,
+        events_next=0,
+        capacity=256,
+        dropped_total=0,
+        config_hash=0,
+        policy_hash=0,
+        device=device,
+        board="fake",
+        firmware="1.0",
+        core="0.1.0",
+    )
+
+
+def greeting(boot=0xABCD1234, channels=(("temp", "Cel", -2),), **fields):
+    """Return a Greeting of a board with these channels."""
+    return Greeting(hello(boot, **fields), [Channel(*channel) for channel in channels])
+
+
+def batch(first_seq, values, boot=0xABCD1234, stream=0, quality=0, channel=0, base_utc_ms=UTC_MS):
+    """Return a TimedBatch of one channel's readings, one millisecond apart."""
+    from struct import pack
+
+    records = b"".join(
+        pack("<BBHi", channel, quality, index, value) for index, value in enumerate(values)
+    )
+    return TimedBatch(stream, first_seq, base_utc_ms, 3, records, boot)
+
+
+class FixedRandom:
+    """A random.Random whose uniform() always gives the same share of the range."""
+
+    def __init__(self, share=1.0):
+        self.share = share
+        self.ranges = []
+
+    def uniform(self, low, high):
+        self.ranges.append((low, high))
+        return low + (high - low) * self.share
+
+    def getrandbits(self, count):
+        return 0x11223344 & ((1 << count) - 1)
+
+    def random(self):
+        return self.share

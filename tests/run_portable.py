@@ -1,0 +1,29 @@
+"""Tiny test runner for MicroPython: run_portable.py MODULE..."""
+
+import sys
+
+
+def main(names):
+    passed = failed = 0
+    for name in names:
+        module = __import__(name)
+        for attr in sorted(dir(module)):
+            if not attr.startswith("test_"):
+                continue
+            try:
+                getattr(module, attr)()
+                passed += 1
+            except Exception as error:
+                failed += 1
+                print("FAIL %s.%s" % (name, attr))
+                sys.print_exception(error)
+    print("%d passed, %d failed" % (passed, failed))
+    return 1 if failed or not passed else 0
+
+
+# argv[0] and not __file__, which MicroPython doesn't set for its main script.
+_tests = sys.argv[0].rsplit("/", 1)[0] if "/" in sys.argv[0] else "."
+sys.path[:0] = [
+    _tests + "/" + folder for folder in ("../shared", "../firmware", "core", "firmware")
+]
+sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,138 @@
+"""The documents say what is so: commands exist, examples work, diagrams match the code."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from pyv_edge_agent.cli import COMMANDS
+from pyv_edge_agent.config import Config
+from pyv_edge_core import __version__, message
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted(ROOT.glob("*.md"))
+TYPES = {"u8": "B", "u16": "H", "u32": "I"}
+
+
+def blocks(document, language):
+    return re.findall(rf"```{language}\n(.*?)```", document.read_text(), re.DOTALL)
+
+
+def test_every_command_in_the_documents_exists():
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    seen = set()
+    for document in DOCUMENTS:
+        for block in blocks(document, "sh"):
+            for line in block.splitlines():
+                words = line.split("#")[0].split()
+                while words and "=" in words[0]:
+                    words = words[1:]
+                if words[:1] == ["make"]:
+                    assert words[1] in targets, f"{document.name}: {line}"
+                elif words[:1] == ["pyv-edge-host"]:
+                    assert words[1] in COMMANDS, f"{document.name}: {line}"
+                    options = subprocess.run(
+                        [sys.executable, "-m", "pyv_edge_agent.cli", words[1], "--help"],
+                        capture_output=True,
+                        text=True,
+                        check=True,
+                    ).stdout
+                    for word in words[2:]:
+                        if word.startswith("--"):
+                            assert word in options, f"{document.name}: {line}"
+                else:
+                    assert words[:1] in ([], ["sqlite3"]), f"{document.name}: {line}"
+                seen.update(words[:2])
+    assert {"demo", "test", "check", "run", "ledger", "receive"} <= seen
+
+
+def test_configuration_in_the_readme_is_valid(tmp_path, monkeypatch):
+    monkeypatch.setenv("EDGE_API_KEY", "k")
+    (text,) = blocks(ROOT / "README.md", "toml")
+    path = tmp_path / "edge.toml"
+    path.write_text(text)
+    assert Config.from_file(path).get("cloud", "api_key") == "k"
+
+
+def test_python_in_the_readme_runs(tmp_path):
+    (code,) = blocks(ROOT / "README.md", "python")
+    (tmp_path / "edge.toml").write_text(
+        '[health]\nport = 0\n[[sensors.devices]]\nname = "a"\ningest_type = "simulator"\n'
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    shown = next(line for line in done.stdout.splitlines() if line.startswith("{'running'"))
+    assert ast.literal_eval(shown)["running"] is True
+
+
+def test_links_between_documents_lead_somewhere():
+    for document in DOCUMENTS:
+        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
+            assert (ROOT / target).exists(), f"{document.name}: {target}"
+
+
+def test_architecture_names_files_tests_and_counters_that_exist():
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    rows = [row for row in text.splitlines() if row.startswith("| ") and ".py`" in row]
+    assert len(rows) >= 10
+    for row in rows:
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        source = (ROOT / cells[1].strip("`")).read_text()
+        assert (ROOT / cells[4].strip("`")).is_file(), row
+        for counter in re.findall(r"`(\w+_total)`", cells[3]):
+            assert (
+                counter in source
+                or counter in (ROOT / "host").joinpath("pyv_edge_agent/agent.py").read_text()
+            ), f"{counter} of {cells[0]}"
+    for path in re.findall(r"`((?:host|tools|shared|firmware|tests)/[\w/.]+)`", text):
+        assert (ROOT / path).exists(), path
+
+
+def test_protocol_tables_match_the_messages():
+    sections = re.split(r"^### ", (ROOT / "PROTOCOL.md").read_text(), flags=re.MULTILINE)[1:]
+    documented = {}
+    for section in sections:
+        name, number = re.match(r"(\w+) \((\d+)\)", section).groups()
+        rows = re.findall(r"^\| (\w+) \| (u8|u16|u32|text) \|", section, re.MULTILINE)
+        documented[int(number)] = (name, rows)
+        assert getattr(message, name) == int(number)
+    assert set(documented) == {*message._SHAPES, message.DATA, message.CHANNELS}
+    for kind, (shape, codes, text_count) in message._SHAPES.items():
+        name, rows = documented[kind]
+        assert [row[0] for row in rows] == list(shape._fields[1:]), name
+        assert [TYPES.get(row[1], "text") for row in rows] == [*codes, *["text"] * text_count], (
+            name
+        )
+    layout = "".join(TYPES[row[1]] for row in documented[message.DATA][1])
+    assert "<BBH" + layout == message._DATA_HEADER
+
+
+def test_changelog_has_this_version():
+    assert f"\n## {__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_device_example_is_valid(tmp_path):
+    from pyv_edge_node import settings
+    from pyv_edge_node.app import App
+
+    path = ROOT / "firmware" / "device.example.json"
+    config = settings.load(str(path))
+    assert config.device_id == json.loads(path.read_text())["device_id"]
+
+    class Board:
+        name = "unix"
+
+        def ticks_ms(self):
+            return 0
+
+        def boot_id(self):
+            return 1
+
+        def reset_cause(self):
+            return 0
+
+    app = App(config, Board(), None)
+    assert [channel.name for channel in app.sampler.channels][0] == "temperature"
