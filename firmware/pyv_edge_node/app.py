@@ -26,6 +26,8 @@ _FRAMES_PER_STEP_MAX = const(8)  # so that a long backlog can't delay the next s
 _BUSY_WAIT_MS = const(2)  # while a frame waits for room in the port
 _IDLE_WAIT_MS = const(50)  # timers of the session are no finer
 _COMPLAINT_MS = const(3000)
+# Numbers of a boot end at 2**32. Before that it stops sampling, delivers, and boots anew.
+SEQ_MAX = const(0xFFFF0000)
 _COUNT_MASK = const(0xFFFFFFFF)
 
 
@@ -61,7 +63,10 @@ class App:
         uptime = self.uptime
         uptime.update(now_ms)
         idle_ms = _IDLE_WAIT_MS
-        if not self.is_finished:
+        if self.telemetry.next_seq >= SEQ_MAX:
+            if not self.session.in_flight:
+                self.board.reset()
+        elif not self.is_finished:
             idle_ms = min(idle_ms, self.sampler.run(now_ms, uptime))
             if self._sample_for_ms and uptime.s * 1000 + uptime.ms >= self._sample_for_ms:
                 self.is_finished = True

@@ -58,6 +58,10 @@ class UnixBoard:
         """Do nothing for a while."""
         time.sleep(duration_ms / 1000)
 
+    def reset(self) -> None:
+        """Boot anew; a process can only end."""
+        raise SystemExit(3)
+
     def link_streams(self) -> "tuple[Any, Any]":
         """Return (reader, writer): unbuffered byte streams that can be polled."""
         reader, writer = sys.stdin.buffer, sys.stdout.buffer

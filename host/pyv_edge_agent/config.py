@@ -86,9 +86,7 @@ SECTIONS: dict[str, dict[str, Setting]] = {
     },
     "windows": {
         "default_size": Setting(int, 1000, "values kept in memory per device", 1, 1_000_000),
-        "dtype": Setting(
-            str, "d", "their array typecode", choices=("b", "B", "h", "H", "i", "I", "q", "f", "d")
-        ),
+        "dtype": Setting(str, "d", "their array typecode: float or double", choices=("f", "d")),
     },
     "policies": {},
     "cloud": {

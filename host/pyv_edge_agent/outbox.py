@@ -89,7 +89,7 @@ class CloudSyncQueue:
         with self._lock:
             try:
                 return self._opened().add_item(payload, rank, self._now(), ttl_seconds)
-            except TypeError as error:
+            except (TypeError, ValueError) as error:
                 raise ValueError(f"payload: is not JSON: {error}") from error
 
     def peek(self, limit: int = 100) -> list[dict[str, Any]]:

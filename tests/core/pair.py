@@ -189,9 +189,7 @@ class Pair:
             seq = self.rings[stream].next_seq
             value = seq * 31 % 1009 - 500
             channel = seq % len(self.channels) if self.channels else 0
-            self.rings[stream].push(
-                channel, seq % 3, value, uptime_ms // 1000, uptime_ms % 1000
-            )
+            self.rings[stream].push(channel, seq % 3, value, uptime_ms // 1000, uptime_ms % 1000)
             kept.append((seq, channel, seq % 3, value, uptime_ms))
 
     # -- time ----------------------------------------------------------------------------

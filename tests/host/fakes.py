@@ -109,9 +109,7 @@ class FakeBoard:
         self.session.receive(port.take_written(), self.clock.monotonic_ms())
         uptime = self.uptime_ms
         while True:
-            frame = self.session.transmit(
-                self.clock.monotonic_ms(), uptime // 1000, uptime % 1000
-            )
+            frame = self.session.transmit(self.clock.monotonic_ms(), uptime // 1000, uptime % 1000)
             if not frame:
                 return
             port.incoming.append(frame)

@@ -317,8 +317,8 @@ class SQLiteStore:
     def add_item(
         self, payload: dict[str, Any], priority: int, created_at: float, ttl_seconds: int
     ) -> int:
-        """Queue an item; return its id."""
-        text = json.dumps(payload)
+        """Queue an item; return its id. Raises ValueError or TypeError if it is not JSON."""
+        text = json.dumps(payload, allow_nan=False)
         with self._transaction() as tx:
             row_id = tx.execute(
                 "INSERT INTO sync_queue (payload, priority, created_at, ttl_seconds)"
