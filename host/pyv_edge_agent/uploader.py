@@ -42,7 +42,8 @@ class UploadWorker:
         """Register the sink in `store`. Raises StoreError."""
         self.batches_total = 0  # accepted
         self.failures_total = 0  # attempts that were not
-        self.delivered_total = 0  # readings and items accepted
+        self.readings_total = 0  # accepted
+        self.items_total = 0  # accepted: events, logs, what callers enqueued
         self.last_success_utc_ms: int | None = None
         self._day = 0  # UTC, days since 1970
         self._delivered_before_today = 0
@@ -111,6 +112,7 @@ class UploadWorker:
         if self._send(key, [self._item_payload(item) for item in self._items]):
             self._queue.ack(ids)
             self._items = []
+            self.items_total += len(ids)
         return True
 
     def _item_payload(self, item: dict[str, Any]) -> dict[str, Any]:
@@ -126,6 +128,7 @@ class UploadWorker:
             return False
         if self._send(batch.key, [reading_payload(row) for row in batch.rows]):
             self._store.acknowledge(SINK, batch, self._batch_size)
+            self.readings_total += len(batch.rows)
         return True
 
     def _send(self, key: str, items: list[dict[str, Any]]) -> bool:
@@ -144,9 +147,13 @@ class UploadWorker:
         self._not_before_ms = 0
         self._turn_day()
         self.batches_total += 1
-        self.delivered_total += len(items)
         self.last_success_utc_ms = self._clock.utc_ms()
         return True
+
+    @property
+    def delivered_total(self) -> int:
+        """Readings and items accepted since the start."""
+        return self.readings_total + self.items_total
 
     @property
     def delivered_today(self) -> int:

@@ -12,7 +12,7 @@ from pyv_edge_core.device_session import DeviceSession, Identity
 from pyv_edge_core.frame import FLAG, FrameDecoder
 from pyv_edge_core.host_session import Batch, Greeting, HostSession, Loss, Report, TimeExchange
 from pyv_edge_core.reading import Channel
-from pyv_edge_core.ring import RecordRing
+from pyv_edge_core.ring import RECORD_SIZE, RecordRing
 from ring_model import unpack_slots
 
 DROP = "drop"
@@ -50,7 +50,9 @@ class Wire:
         self.is_cut = False  # whether everything vanishes
         self.faults = []  # [type of message, action], each for one frame
         self.schedule = None  # function() -> (action, extra delay), for every frame
-        self.sent = []  # (time, type, message) of every frame put on the wire
+        # Type and first two bytes of the body of every frame: what streams() and ack_flags()
+        # need, and no more, since 192 kB have to hold it all.
+        self._sent = bytearray()
         self._in_transit = []  # (time of arrival, bytes)
 
     def harm_next(self, kind, action, count=1):
@@ -58,15 +60,16 @@ class Wire:
         self.faults.extend([(kind, action)] * count)
 
     def put(self, framed, now_ms):
-        parsed = parse_frame(framed)
-        self.sent.append((now_ms, parsed[0], parsed[1]))
+        payload = FrameDecoder().feed(framed)[0]
+        kind = payload[1]
+        self._sent.extend(bytes((kind,)) + (payload[4:6] + b"\x00\x00")[:2])
         action = None
         delay_ms = self.delay_ms
         if self.schedule is not None:
             action, extra_ms = self.schedule()
             delay_ms += extra_ms
         for index in range(len(self.faults)):
-            if self.faults[index][0] == parsed[0]:
+            if self.faults[index][0] == kind:
                 action = self.faults.pop(index)[1]
                 break
         if self.is_cut or action == DROP:
@@ -92,17 +95,28 @@ class Wire:
         return arrived
 
     def kinds(self):
-        return [kind for _, kind, _ in self.sent]
+        """Return the type of every frame put on the wire."""
+        return [self._sent[place] for place in range(0, len(self._sent), 3)]
 
-    def messages(self, kind):
-        return [parsed for _, sent_kind, parsed in self.sent if sent_kind == kind]
+    def streams(self):
+        """Return the stream of each DATA message."""
+        return self._bodies(message.DATA, 1)
+
+    def ack_flags(self):
+        """Return the flags of each ACK."""
+        return self._bodies(message.ACK, 2)
+
+    def _bodies(self, kind, offset):
+        sent = self._sent
+        places = range(0, len(sent), 3)
+        return [sent[place + offset] for place in places if sent[place] == kind]
 
 
 class Store:
     """What a host has for good, and what it has taken but not committed."""
 
     def __init__(self):
-        self.readings = {}  # (boot, stream): [(seq, channel, quality, value, uptime in ms)]
+        self.batches = {}  # (boot, stream): [(first_seq, base_s, base_ms, records)]
         self.gaps = []  # (boot, stream, cause, first, last)
         self.next_seq = {}  # (boot, stream): next number to commit
         self.pending = []  # (boot, Batch or Loss)
@@ -121,12 +135,17 @@ class Store:
             self.gaps.append((boot, entry.stream, entry.cause, entry.first_seq, entry.last_seq))
             next_seq = entry.last_seq + 1
         else:
-            readings = unpack_slots(entry.first_seq, entry.base_s, entry.base_ms, entry.records)
-            assert readings, "a batch without a reading"
-            self.readings.setdefault(key, []).extend(readings)
-            next_seq = entry.first_seq + len(readings)
+            assert entry.records, "a batch without a reading"
+            batch = (entry.first_seq, entry.base_s, entry.base_ms, entry.records)
+            self.batches.setdefault(key, []).append(batch)
+            next_seq = entry.first_seq + len(entry.records) // RECORD_SIZE
         self.next_seq[key] = next_seq
         return boot, entry.stream, next_seq
+
+    def readings(self, boot, stream):
+        """Yield (seq, channel, quality, value, uptime in ms) of what is stored."""
+        for batch in self.batches.get((boot, stream), ()):
+            yield from unpack_slots(*batch)
 
 
 def make_channels(count=2):
@@ -149,7 +168,7 @@ class Pair:
         self.greetings = []
         self.exchanges = []
         self.reports = []
-        self.sampled = {}  # (boot, stream): [(seq, channel, quality, value, uptime in ms)]
+        self.sampled = {}  # (boot, stream): [(first number, uptime in ms)] of each sample()
         self.unread_max = 0  # most bytes towards the board without a sign that it read them
         self._unread = []  # [size, token if it is a TIME_REQUEST] of what the board may not have
         self._sizes = (telemetry, events)
@@ -184,13 +203,15 @@ class Pair:
     def sample(self, count, stream=0):
         """Put `count` readings of this moment into a ring."""
         uptime_ms = self.uptime_ms()
-        kept = self.sampled[(self.boot, stream)]
+        ring = self.rings[stream]
+        self.sampled[(self.boot, stream)].append((ring.next_seq, uptime_ms))
         for _ in range(count):
-            seq = self.rings[stream].next_seq
-            value = seq * 31 % 1009 - 500
-            channel = seq % len(self.channels) if self.channels else 0
-            self.rings[stream].push(channel, seq % 3, value, uptime_ms // 1000, uptime_ms % 1000)
-            kept.append((seq, channel, seq % 3, value, uptime_ms))
+            channel, quality, value = self._reading_of(ring.next_seq)
+            ring.push(channel, quality, value, uptime_ms // 1000, uptime_ms % 1000)
+
+    def _reading_of(self, seq):
+        # The number decides the rest, so that a reading in the wrong place shows.
+        return seq % max(1, len(self.channels)), seq % 3, seq * 31 % 1009 - 500
 
     # -- time ----------------------------------------------------------------------------
 
@@ -236,7 +257,7 @@ class Pair:
             if self.is_welcoming:
                 self.welcome(event.hello.boot)
         elif isinstance(event, (Batch, Loss)):
-            self.store.pending.append((self.host.hello.boot, event))
+            self.store.pending.append((event.boot, event))
         elif isinstance(event, TimeExchange):
             self.exchanges.append(event)
             self._mark_read()
@@ -266,32 +287,43 @@ class Pair:
 
     def delivered(self, stream=0):
         """Return the numbers of this boot that the store has."""
-        return [entry[0] for entry in self.store.readings.get((self.boot, stream), [])]
+        return [entry[0] for entry in self.store.readings(self.boot, stream)]
 
     def gaps(self, stream=0):
         """Return (cause, first, last) of this boot's gaps."""
         return [gap[2:] for gap in self.store.gaps if gap[:2] == (self.boot, stream)]
 
     def check_all_accounted_for(self):
-        """Assert that each reading ever sampled is in the store once, unharmed, or in one gap."""
-        for boot, stream in self.sampled:
-            self.check_stream(boot, stream, len(self.sampled[(boot, stream)]))
+        """Assert that each reading of this boot is in the store once, unharmed, or in one gap."""
+        for stream in (0, 1):
+            self.check_stream(self.boot, stream, self.rings[stream].next_seq)
 
     def check_stream(self, boot, stream, count):
         """Assert it of the first `count` readings of one stream."""
-        owner = [None] * count
-        for entry in self.store.readings.get((boot, stream), []):
-            assert owner[entry[0]] is None, "number %d is stored twice" % entry[0]
-            owner[entry[0]] = "stored"
-            assert entry == self.sampled[(boot, stream)][entry[0]], entry
+        runs = self.sampled[(boot, stream)]
+        run_index = 0
+        owners = bytearray(count)  # how many hold each number
+        for seq, channel, quality, value, uptime_ms in self.store.readings(boot, stream):
+            owners[seq] += 1
+            assert (channel, quality, value) == self._reading_of(seq), seq
+            while run_index + 1 < len(runs) and runs[run_index + 1][0] <= seq:
+                run_index += 1
+            assert uptime_ms == runs[run_index][1], seq
         for gap in self.store.gaps:
             if gap[:2] == (boot, stream):
                 for seq in range(gap[3], gap[4] + 1):
-                    assert owner[seq] is None, "number %d is in %r and %s" % (
-                        seq,
-                        gap,
-                        owner[seq],
-                    )
-                    owner[seq] = "gap"
+                    owners[seq] += 1
         for seq in range(count):
-            assert owner[seq] is not None, "number %d of stream %d is lost" % (seq, stream)
+            assert owners[seq] == 1, "number %d of stream %d is accounted for %d times" % (
+                seq,
+                stream,
+                owners[seq],
+            )
+
+
+def pair_that_is_up(**arguments):
+    """Return a Pair whose two ends have greeted each other."""
+    pair = Pair(**arguments)
+    pair.run(100)
+    assert pair.device.state == session.UP and pair.host.state == session.UP
+    return pair

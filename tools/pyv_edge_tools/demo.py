@@ -199,7 +199,7 @@ def _watch(parts: Parts, seconds: int, out: TextIO) -> None:
         print(
             f"{shown:4d} s  sampled {health['ingest']['sampled_total']:7d}"
             f"  stored {health['agent']['readings_processed']:7d}"
-            f"  uploaded {health['cloud']['delivered_total']:7d}  waiting {depth:5d}"
+            f"  uploaded {health['cloud']['readings_delivered_total']:7d}  waiting {depth:5d}"
             f"  above limit {health['agent']['events_triggered']:5d}",
             file=out,
             flush=True,
@@ -227,17 +227,22 @@ def run(
     parts = Parts(folder)
     try:
         with ExitStack() as stack:
-            stack.callback(shutil.rmtree, folder, ignore_errors=True)
             result = _run(parts, stack, seconds, boards, rate_hz, settings, out)
     except (DemoError, FileNotFoundError) as error:
-        print(f"demo: {error}", file=sys.stderr)
+        print(f"demo: {error}; its files are in {folder}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
+        shutil.rmtree(folder)
         print("demo: stopped", file=sys.stderr)
         return 1
+    is_good = bool(result["uploaded"] and result["conserved"])
+    if is_good:
+        shutil.rmtree(folder)
+    else:
+        print(f"demo: the store and the agent's log are in {folder}", file=sys.stderr)
     if is_json:
         print(json.dumps(result))
-    return 0 if result["uploaded"] and result["conserved"] else 1
+    return 0 if is_good else 1
 
 
 def _run(

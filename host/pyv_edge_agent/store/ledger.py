@@ -83,7 +83,7 @@ SELECT device.name, boot.boot, boot.id, sampled_total, is_finished, next_seq, st
        (SELECT coalesce(sum(last_seq - first_seq + 1), 0) FROM gap
         WHERE gap.boot_id = boot.id AND gap.stream = 0)
 FROM boot JOIN device ON device.id = device_id
-JOIN stream ON stream.boot_id = boot.id AND stream.stream = 0 ORDER BY boot.id
+JOIN stream ON stream.boot_id = boot.id AND stream.stream = 0 ORDER BY device.name, boot.id
 """
 
 

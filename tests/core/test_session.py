@@ -1,0 +1,261 @@
+"""Both ends of the link against each other: greeting, and who is meant."""
+
+from pair import CORRUPT, DROP, DUPLICATE, Pair, pair_that_is_up
+from pyv_edge_core import message, session
+from pyv_edge_core.frame import encode, encode_for_board
+
+
+def _to_board(pair, kind, tag, *values):
+    """Let the board receive a message that its host session did not send."""
+    pair.device.receive(encode_for_board(message.pack(kind, tag, *values)), pair.now_ms)
+
+
+def test_states_on_the_way_up():
+    pair = Pair()
+    pair.is_welcoming = False
+    assert (pair.device.state, pair.host.state_name) == (session.GREETING, "waiting")
+    pair.step()
+    assert (pair.device.state, pair.host.state_name) == (session.GREETING, "greeted")
+    assert pair.welcome(pair.boot) is True
+    pair.step()
+    assert (pair.device.state, pair.host.state_name) == (session.UP, "up")
+
+
+def test_greeting_tells_who_and_what_the_board_is():
+    pair = Pair(telemetry=100, channels=3, now_ms=5000)
+    pair.device.identity.reset_cause = 3
+    pair.device.identity.config_hash = 0xFFFFFFFF
+    pair.sample(5)
+    pair.sample(2, stream=1)
+    pair.run(50)
+    assert len(pair.greetings) == 1
+    hello = pair.greetings[0].hello
+    assert (hello.device, hello.board, hello.boot) == ("device-1", "fake", pair.boot)
+    assert (hello.firmware, hello.core, hello.version_min) == ("0.1", "0.1", 1)
+    assert (hello.reset_cause, hello.config_hash) == (3, 0xFFFFFFFF)
+    assert (hello.telemetry_first, hello.telemetry_next) == (0, 5)
+    assert (hello.events_first, hello.events_next) == (0, 2)
+    assert (hello.capacity, hello.dropped_total) == (112, 0)
+    assert hello.uptime_s * 1000 + hello.uptime_ms == 10
+    names = [channel.name for channel in pair.greetings[0].channels]
+    assert names == ["channel-0", "channel-1", "channel-2"]
+
+
+def test_channel_table_over_several_messages():
+    pair = pair_that_is_up(channels=40)
+    assert pair.to_host.kinds().count(message.CHANNELS) > 2
+    names = [channel.name for channel in pair.greetings[0].channels]
+    assert names == [channel.name for channel in pair.channels]
+
+
+def test_board_without_channels_is_greeted():
+    pair = pair_that_is_up(channels=0)
+    assert pair.greetings[0].channels == []
+
+
+def test_lost_part_of_the_channel_table_comes_with_the_next_hello():
+    for action in (DROP, CORRUPT):
+        pair = Pair(channels=40)
+        pair.to_host.harm_next(message.CHANNELS, action)
+        pair.run(900)
+        assert pair.greetings == [], action
+        pair.run(200)
+        assert len(pair.greetings) == 1, action
+        names = [channel.name for channel in pair.greetings[0].channels]
+        assert names == [channel.name for channel in pair.channels], action
+
+
+def test_repeated_part_of_the_channel_table_is_taken_once():
+    pair = Pair(channels=40)
+    pair.to_host.harm_next(message.CHANNELS, DUPLICATE, 3)
+    pair.run(100)
+    assert len(pair.greetings) == 1
+    assert len(pair.greetings[0].channels) == 40
+
+
+def test_hello_is_repeated_until_there_is_a_welcome():
+    pair = Pair()
+    pair.is_welcoming = False
+    pair.run(3500)
+    assert pair.to_host.kinds().count(message.HELLO) == 4
+    # It greets once: the repetitions say nothing new while the host looks up its resume point.
+    assert len(pair.greetings) == 1
+    pair.welcome(pair.boot)
+    pair.run(2000)
+    assert pair.to_host.kinds().count(message.HELLO) == 4
+
+
+def test_lost_hello_or_welcome_costs_one_hello_interval():
+    cases = ((message.HELLO, "to_host"), (message.WELCOME, "to_board"))
+    for kind, wire in cases:
+        for action in (DROP, CORRUPT):
+            pair = Pair()
+            getattr(pair, wire).harm_next(kind, action)
+            pair.sample(20)
+            pair.run(500)
+            assert pair.device.state == session.GREETING, (kind, action)
+            pair.run(1500)
+            assert pair.is_settled(), (kind, action)
+            pair.check_all_accounted_for()
+
+
+def test_repeated_hello_or_welcome_does_no_harm():
+    for kind, wire in ((message.HELLO, "to_host"), (message.WELCOME, "to_board")):
+        pair = Pair()
+        getattr(pair, wire).harm_next(kind, DUPLICATE)
+        pair.sample(50)
+        pair.run(2000)
+        assert pair.is_settled(), kind
+        pair.check_all_accounted_for()
+
+
+def test_welcome_of_a_board_that_is_gone_is_refused():
+    pair = Pair()
+    assert pair.host.welcome(pair.boot, 0, 0) is False
+    pair.is_welcoming = False
+    pair.step()
+    assert pair.host.welcome(pair.boot + 1, 0, 0) is False
+    assert pair.host.state_name == "greeted"
+    assert pair.host.welcome(pair.boot, 0, 0) is True
+    assert pair.host.welcome(pair.boot, 0, 0) is False
+
+
+def test_welcome_that_claims_what_was_never_taken_is_refused():
+    pair = Pair()
+    pair.is_welcoming = False
+    pair.sample(3)
+    pair.step()
+    _to_board(pair, message.WELCOME, pair.device.tag, pair.boot, 64, 4, 0, "")
+    assert (pair.device.state, pair.device.bad_messages_total) == (session.GREETING, 1)
+    assert len(pair.telemetry) == 3
+    _to_board(pair, message.WELCOME, pair.device.tag, pair.boot, 64, 3, 0, "")
+    assert (pair.device.state, len(pair.telemetry)) == (session.UP, 0)
+
+
+def test_welcome_for_another_boot_with_the_same_tag_is_stale():
+    pair = Pair()
+    pair.step()
+    pair = Pair()
+    other = pair.boot ^ 0x10000
+    _to_board(pair, message.WELCOME, pair.device.tag, other, 64, 0, 0, "")
+    assert (pair.device.state, pair.device.stale_total) == (session.GREETING, 1)
+
+
+def test_hello_whose_tag_is_not_of_its_boot_is_refused():
+    pair = Pair()
+    pair.device._tag = 1
+    pair.run(50)
+    assert pair.greetings == []
+    assert pair.host.bad_messages_total == 1
+
+
+def test_host_of_the_longest_allowed_name_welcomes():
+    # The WELCOME has to fit into what may be in flight towards a board.
+    for length in (0, 14, 32, 64, message.TEXT_SIZE_MAX):
+        pair = Pair(host="h" * length)
+        pair.run(12000, 100)
+        assert pair.device.state == session.UP, length
+
+
+def test_stale_tag_is_ignored_and_counted_by_the_board():
+    pair = pair_that_is_up()
+    pair.is_committing = False
+    pair.sample(16)
+    pair.run(300)
+    stale = pair.device.tag ^ 1
+    _to_board(pair, message.ACK, stale, 0, 0, 16, 16)
+    assert (pair.device.stale_total, len(pair.telemetry)) == (1, 16)
+    _to_board(pair, message.WELCOME, stale, pair.boot, 1, 16, 0, "")
+    assert (pair.device.stale_total, len(pair.telemetry)) == (2, 16)
+
+
+def test_stale_tag_is_ignored_and_counted_by_the_host():
+    pair = pair_that_is_up()
+    stale = pair.device.tag ^ 1
+    for raw in (
+        message.pack_data(stale, 0, 0, 0, 0, bytes(8)),
+        message.pack(message.GAP, stale, 0, 1, 0, 5),
+        message.pack(message.LOG, stale, 0, "x"),
+    ):
+        before = pair.host.stale_total
+        assert pair.host.receive(encode(raw), pair.now_ms) == [], raw
+        assert pair.host.stale_total == before + 1, raw
+
+
+def test_host_that_does_not_know_a_board_asks_for_its_hello():
+    pair = pair_that_is_up()
+    pair.start_host()
+    pair.sample(16)
+    pair.run(200)
+    assert pair.to_board.kinds().count(message.HELLO_REQUEST) == 1
+    assert len(pair.greetings) == 2
+    assert pair.delivered() == list(range(16))
+
+
+def test_hello_is_asked_for_once_a_second_at_most():
+    pair = pair_that_is_up()
+    pair.to_board.is_cut = True  # the board hears none of it and goes on sending
+    pair.start_host()
+    asked = len(pair.to_board.kinds())
+    for _ in range(40):
+        pair.sample(1)
+        pair.run(100)
+    kinds = pair.to_board.kinds()[asked:]
+    assert 3 <= kinds.count(message.HELLO_REQUEST) <= 5
+
+
+def test_board_that_hears_nothing_greets_anew():
+    pair = pair_that_is_up()
+    pair.to_board.is_cut = True
+    pair.run(session.HOST_SILENCE_MS - 200, 50)
+    assert pair.device.state == session.UP
+    pair.run(400, 50)
+    assert pair.device.state == session.GREETING
+    assert pair.to_host.kinds()[-1] in (message.HELLO, message.CHANNELS)
+    pair.to_board.is_cut = False
+    pair.sample(5)
+    pair.run(2000, 50)
+    assert pair.is_settled()
+    pair.check_all_accounted_for()
+
+
+def test_idle_link_stays_up():
+    pair = pair_that_is_up()
+    pair.run(60000, 50)
+    assert pair.device.state == session.UP
+    assert pair.to_host.kinds().count(message.HELLO) == 1
+
+
+def test_messages_in_the_wrong_direction_are_counted():
+    pair = pair_that_is_up()
+    _to_board(pair, message.GAP, pair.device.tag, 0, 1, 0, 5)
+    assert pair.device.bad_messages_total == 1
+    ack = message.pack(message.ACK, pair.device.tag, 0, 0, 0, 0)
+    assert pair.host.receive(encode(ack), pair.now_ms) == []
+    assert pair.host.bad_messages_total == 1
+
+
+def test_broken_and_unknown_messages_are_counted_at_both_ends():
+    pair = pair_that_is_up()
+    for framed in (encode(b"\x01\x06\x00"), encode(b"\x01\x0b\x00\x00\x00\x09x")):
+        pair.device.receive(framed, pair.now_ms)
+        assert pair.host.receive(framed, pair.now_ms) == []
+    pair.device.receive(encode(b"\x01\x63\x00\x00"), pair.now_ms)
+    assert pair.host.receive(encode(b"\x01\x63\x00\x00"), pair.now_ms) == []
+    assert (pair.device.bad_messages_total, pair.device.unknown_messages_total) == (2, 1)
+    assert (pair.host.bad_messages_total, pair.host.unknown_messages_total) == (2, 1)
+    pair.sample(16)
+    pair.run(300)
+    assert pair.is_settled()
+
+
+def test_console_text_between_frames_harms_nothing():
+    pair = pair_that_is_up()
+    pair.sample(16)
+    pair.to_host.inject(b"print from a sensor\n", pair.now_ms)
+    pair.step()
+    pair.to_host.inject(b"and again\r\n", pair.now_ms)
+    pair.sample(16)
+    pair.run(200)
+    assert pair.host.decoder.take_console() == b"print from a sensor\nand again\r\n"
+    assert pair.delivered() == list(range(32))

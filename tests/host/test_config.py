@@ -1,0 +1,475 @@
+"""Every kind of bad configuration is a line that says file, key, what is wrong, what is allowed."""
+
+import json
+import math
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pyv_edge_agent import config as config_module
+from pyv_edge_agent.config import DEVICES, PRIVACY_RULE, RULE, SECTIONS, Config
+from pyv_edge_agent.errors import ConfigError
+
+SIMULATOR = '[[sensors.devices]]\nname = "t1"\ningest_type = "simulator"\n'
+
+
+def problems(tmp_path, content, name="bad.toml"):
+    """Return the lines that a file of `content` is refused with, without its path."""
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ConfigError) as refused:
+        Config.from_file(path)
+    lines = refused.value.problems
+    for line in lines:
+        assert "\n" not in line
+        assert line.startswith(f"{path}: ")
+    assert str(refused.value) == "; ".join(lines)
+    return [line.removeprefix(f"{path}: ") for line in lines]
+
+
+# -- the file ----------------------------------------------------------------------
+
+
+def test_missing_file_names_itself_and_a_remedy(tmp_path):
+    with pytest.raises(FileNotFoundError) as missing:
+        Config.from_file(tmp_path / "absent.toml")
+    text = str(missing.value)
+    assert text == f"{tmp_path}/absent.toml: no such config file; write one or name another"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "start"),
+    [
+        ("a.toml", "[sensors\n", "is not TOML: "),
+        ("a.toml", "a = 1\na = 2\n", "is not TOML: "),
+        ("a.json", '{"sensors": ', "is not JSON: "),
+        ("a.json", "[" * 100_000, "is not JSON: "),
+        ("a.json", "[]", "must hold a table, not []"),
+        ("a.json", "3", "must hold a table, not 3"),
+        ("a.toml", b"\xff\xfe", "can't be read: "),
+    ],
+)
+def test_content_that_is_no_table(tmp_path, name, content, start):
+    (line,) = problems(tmp_path, content, name)
+    assert line.startswith(start)
+
+
+def test_folder_instead_of_a_file(tmp_path):
+    folder = tmp_path / "config.toml"
+    folder.mkdir()
+    with pytest.raises(ConfigError, match="can't be read"):
+        Config.from_file(folder)
+
+
+# -- one fault each ----------------------------------------------------------------
+
+FAULTS = [
+    # content, the whole line behind the path
+    ("[sensers]\n", "sensers: is not a setting; did you mean sensors?"),
+    ("[cloud]\nendpiont = ''\n", "cloud.endpiont: is not a setting; did you mean endpoint?"),
+    (
+        "[privacy]\nxyzzy = 1\n",
+        "privacy.xyzzy: is not a setting; known here: default, enabled",
+    ),
+    (
+        "[cloud]\nbatch_size = '5'\n",
+        "cloud.batch_size: '5' is not a whole number in 1..10000",
+    ),
+    ("[cloud]\nenabled = 1\n", "cloud.enabled: 1 is not true or false"),
+    ("[cloud]\napi_key = []\n", "cloud.api_key: [] is not a text"),
+    (
+        "[sensors]\npoll_interval_seconds = true\n",
+        "sensors.poll_interval_seconds: True is not a number in 0.01..86400",
+    ),
+    (
+        "[windows]\ndefault_size = true\n",
+        "windows.default_size: True is not a whole number in 1..1e+06",
+    ),
+    (
+        "[windows]\ndefault_size = 2.0\n",
+        "windows.default_size: 2.0 is not a whole number in 1..1e+06",
+    ),
+    ("[health]\nport = 65536\n", "health.port: 65536 is not a whole number in 0..65535"),
+    ("[health]\nport = -1\n", "health.port: -1 is not a whole number in 0..65535"),
+    (
+        "[sensors]\npoll_interval_seconds = nan\n",
+        "sensors.poll_interval_seconds: nan is not a number in 0.01..86400",
+    ),
+    ("[sensors]\non_error = 'null'\n", "sensors.on_error: 'null' is not one of zero, skip"),
+    (
+        "[windows]\ndtype = 'dd'\n",
+        "windows.dtype: 'dd' is not one of b, B, h, H, i, I, q, f, d",
+    ),
+    ("sensors = 3\n", "sensors: must be a table ([sensors]), not 3"),
+    (
+        "[sensors]\ndevices = 'x'\n",
+        "sensors.devices: must be a list of tables ([[sensors.devices]]), not str",
+    ),
+    (
+        "[sensors.devices]\nname = 'x'\n",
+        "sensors.devices: must be a list of tables ([[sensors.devices]]), not dict",
+    ),
+    ("rules = 3\n", "rules: must be a list of tables ([[rules]]), not int"),
+    ("[[rules]]\nname = 'r'\n", "rules[0].above: is missing; it must be a number in -1e+15..1e+15"),
+    (
+        "[[rules]]\nname = 'r'\nabove = 1\nseverity = 'bad'\n",
+        "rules[0].severity: 'bad' is not one of info, warning, critical",
+    ),
+    (
+        "[[privacy.rules]]\npattern = '*'\naction = 'mask'\n",
+        "privacy.rules[0].action: 'mask' is not one of allow, drop",
+    ),
+    (
+        "[[sensors.devices]]\nname = 'a'\ningest_type = 'simulater'\n",
+        "sensors.devices[0].ingest_type: 'simulater' is unknown; known: serial, simulator",
+    ),
+    (
+        "[[sensors.devices]]\nname = 'a'\n",
+        "sensors.devices[0].ingest_type: is missing; it must be a text",
+    ),
+    (
+        "[[sensors.devices]]\nname = 'a'\ningest_type = 3\n",
+        "sensors.devices[0].ingest_type: 3 is not a text",
+    ),
+    (
+        "[[sensors.devices]]\ningest_type = 'simulator'\n",
+        "sensors.devices[0].name: is missing; it must be a text",
+    ),
+    (
+        "[[sensors.devices]]\nname = ''\ningest_type = 'simulator'\n",
+        "sensors.devices[0].name: must not be empty",
+    ),
+    (
+        "[[sensors.devices]]\nname = 'a'\ningest_type = 'serial'\n",
+        "sensors.devices[0].port: is missing; it must be a text",
+    ),
+    (
+        SIMULATOR + "min_value = 2\nmax_value = 1\n",
+        "sensors.devices[0].min_value: is greater than max_value",
+    ),
+    (
+        SIMULATOR + "port = '/dev/ttyUSB0'\n",
+        "sensors.devices[0].port: is not a setting; known here: baseline, drift_amplitude,"
+        " drift_model, drift_period_seconds, drift_rate, ingest_type, max_value, min_value,"
+        " name, noise_std, seed, sensor_type, unit",
+    ),
+    (
+        SIMULATOR + SIMULATOR,
+        "sensors.devices[1].name: 't1' is device 0's already; each needs its own",
+    ),
+    (
+        "[[sensors.devices]]\nname = 'a'\ningest_type = 'serial'\nport = '/dev/x'\n"
+        "[[sensors.devices]]\nname = 'b'\ningest_type = 'serial'\nport = '/dev/x'\n",
+        "sensors.devices[1].port: '/dev/x' is device 0's already; each needs its own",
+    ),
+    (
+        "[cloud]\nenabled = true\n",
+        "cloud.endpoint: '' is not a URL; cloud.enabled needs one",
+    ),
+    (
+        "[cloud]\nenabled = true\nendpoint = 'example.com/in'\n",
+        "cloud.endpoint: 'example.com/in' is not a URL; cloud.enabled needs one",
+    ),
+    (
+        "[cloud]\napi_key = '${PYV_TEST_ABSENT}'\n",
+        "cloud.api_key: environment variable PYV_TEST_ABSENT is not set and has no default",
+    ),
+    (
+        "[cloud]\ntimeout_seconds = '${PYV_TEST_ABSENT:-soon}'\n",
+        "cloud.timeout_seconds: 'soon' is not a number in 0.1..600",
+    ),
+    (
+        "[health]\nport = '${PYV_TEST_ABSENT:-true}'\n",
+        "health.port: True is not a whole number in 0..65535",
+    ),
+]
+
+
+@pytest.mark.parametrize(("content", "wanted"), FAULTS)
+def test_fault_is_one_line_of_key_fault_and_remedy(tmp_path, monkeypatch, content, wanted):
+    monkeypatch.delenv("PYV_TEST_ABSENT", raising=False)
+    assert problems(tmp_path, content) == [wanted]
+
+
+def test_elements_that_are_no_tables(tmp_path):
+    content = json.dumps({"sensors": {"devices": [7]}, "rules": [[]]})
+    assert problems(tmp_path, content, "a.json") == [
+        "sensors.devices[0]: must be a table, not 7",
+        "rules[0]: must be a table, not []",
+    ]
+
+
+def test_all_faults_are_reported_at_once(tmp_path):
+    content = (
+        "[sensers]\n[cloud]\nenabled = 'yes'\nbatch_size = 0\n[health]\nport = 'x'\n" + SIMULATOR
+    )
+    found = [line.split(": ")[0] for line in problems(tmp_path, content + "colour = 'red'\n")]
+    assert found == [
+        "sensers",
+        "cloud.enabled",
+        "cloud.batch_size",
+        "health.port",
+        "sensors.devices[0].colour",
+    ]
+
+
+@pytest.mark.parametrize("key", ["poll_interval_seconds"])
+def test_number_too_large_for_a_float_is_a_fault_like_any_other(tmp_path, key):
+    (line,) = problems(tmp_path, f"[sensors]\n{key} = 1{'0' * 400}\n")
+    assert line.startswith(f"sensors.{key}: ")
+
+
+@pytest.mark.parametrize("key", ["baseline", "drift_rate", "drift_amplitude"])
+def test_simulator_that_can_give_no_number_is_refused(tmp_path, key):
+    (line,) = problems(tmp_path, SIMULATOR + f"{key} = inf\n")
+    assert line.startswith(f"sensors.devices[0].{key}: inf ")
+
+
+def test_endpoint_that_no_client_can_parse_is_refused(tmp_path):
+    # Accepted, it would end the uploader's thread and /health: urlsplit raises.
+    (line,) = problems(tmp_path, "[cloud]\nenabled = true\nendpoint = 'http://[::1/in'\n")
+    assert line.startswith("cloud.endpoint: ")
+
+
+def test_two_rules_of_one_name_are_refused(tmp_path):
+    # Which of them fires is kept by name: they would switch each other off and on.
+    rule = "[[rules]]\nname = 'hot'\nabove = %d\n"
+    (line,) = problems(tmp_path, rule % 10 + rule % 30)
+    assert line.startswith("rules[1].name: 'hot'")
+
+
+def test_fault_does_not_repeat_a_secret(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYV_TEST_URL", "htps://user:hunter2@example.com/in")
+    content = "[cloud]\nenabled = true\nendpoint = '${PYV_TEST_URL}'\napi_key = 60221023\n"
+    text = "\n".join(problems(tmp_path, content))
+    assert "cloud.endpoint" in text
+    assert "cloud.api_key" in text
+    assert "hunter2" not in text
+    assert "60221023" not in text
+
+
+# -- what is accepted --------------------------------------------------------------
+
+
+def test_variables_stand_for_numbers_and_truth_values(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYV_TEST_PORT", "9100")
+    monkeypatch.setenv("PYV_TEST_ON", "false")
+    path = tmp_path / "a.toml"
+    path.write_text(
+        "[health]\nport = '${PYV_TEST_PORT}'\nenabled = '${PYV_TEST_ON}'\n"
+        "[cloud]\ntimeout_seconds = '${PYV_TEST_ABSENT:-2}'\n"
+    )
+    config = Config.from_file(path)
+    assert config.get("health") == {"enabled": False, "host": "127.0.0.1", "port": 9100}
+    timeout = config.get("cloud", "timeout_seconds")
+    assert timeout == 2.0
+    assert type(timeout) is float
+
+
+def test_variable_that_is_set_and_empty_counts(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYV_TEST_EMPTY", "")
+    path = tmp_path / "a.toml"
+    path.write_text("[cloud]\napi_key = 'x${PYV_TEST_EMPTY:-default}y'\n")
+    assert Config.from_file(path).get("cloud", "api_key") == "xy"
+
+
+def test_value_of_a_variable_is_not_substituted_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYV_TEST_A", "${PYV_TEST_B}")
+    monkeypatch.setenv("PYV_TEST_B", "secret")
+    path = tmp_path / "a.toml"
+    path.write_text("[cloud]\napi_key = '${PYV_TEST_A}'\n")
+    assert Config.from_file(path).get("cloud", "api_key") == "${PYV_TEST_B}"
+
+
+def test_variables_work_in_devices_and_rules(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYV_TEST_KIND", "simulator")
+    path = tmp_path / "a.toml"
+    path.write_text(
+        "[[sensors.devices]]\nname = 't-${PYV_TEST_KIND}'\ningest_type = '${PYV_TEST_KIND}'\n"
+        "[[rules]]\nname = 'r'\nabove = '${PYV_TEST_LIMIT:-12.5}'\n"
+    )
+    config = Config.from_file(path)
+    (device,) = config.get("sensors", "devices")
+    assert device["name"] == "t-simulator"
+    assert device["noise_std"] == 0.5
+    assert config.get("rules") == [
+        {"name": "r", "sensor": "*", "above": 12.5, "severity": "warning"}
+    ]
+
+
+def test_int_is_taken_for_a_float_setting(tmp_path):
+    path = tmp_path / "a.toml"
+    path.write_text("[sensors]\npoll_interval_seconds = 2\n")
+    value = Config.from_file(path).get("sensors", "poll_interval_seconds")
+    assert type(value) is float
+
+
+def test_empty_rules_table_means_no_rules(tmp_path):
+    path = tmp_path / "a.toml"
+    path.write_text("[rules]\n[policies]\n")
+    assert Config.from_file(path).get("rules") == []
+
+
+def test_empty_file_gives_the_defaults(tmp_path):
+    path = tmp_path / "a.toml"
+    path.write_text("")
+    assert Config.from_file(path).to_dict() == Config().to_dict()
+
+
+def test_get_returns_copies():
+    config = Config({"sensors": {"devices": [{"name": "a", "ingest_type": "simulator"}]}})
+    config.get("sensors", "devices")[0]["name"] = "b"
+    config.get("cloud")["enabled"] = True
+    config.to_dict()["health"]["port"] = 1
+    assert config.get("sensors", "devices")[0]["name"] == "a"
+    assert config.get("cloud", "enabled") is False
+    assert config.get("health", "port") == 8080
+
+
+def test_defaults_of_one_config_are_not_those_of_another():
+    Config().to_dict()["sensors"]["devices"].append("x")
+    assert Config().get("sensors", "devices") == []
+
+
+def every_setting():
+    tables = {**SECTIONS, "rule": RULE, "privacy rule": PRIVACY_RULE}
+    tables.update({f"device {kind}": keys for kind, keys in DEVICES.items()})
+    for section, keys in tables.items():
+        for key, setting in keys.items():
+            yield pytest.param(setting, id=f"{section}.{key}")
+
+
+@pytest.mark.parametrize("setting", every_setting())
+def test_every_default_passes_its_own_check(setting):
+    assert setting.doc
+    if setting.default is config_module._MISSING:
+        with pytest.raises(ValueError, match="is not"):
+            setting.check(None, False)
+    else:
+        checked = setting.check(setting.default, False)
+        assert checked == setting.default
+        assert type(checked) is setting.kind
+
+
+@pytest.mark.parametrize("setting", every_setting())
+def test_both_ends_of_every_range_are_allowed_and_no_more(setting):
+    if setting.low == -math.inf:
+        assert setting.high == math.inf
+        return
+    for value in (setting.low, setting.high):
+        assert setting.check(setting.kind(value), False) == value
+    step = 1 if setting.kind is int else max(abs(setting.high), abs(setting.low)) / 1e6
+    for value in (setting.low - step, setting.high + step):
+        with pytest.raises(ValueError, match="is not"):
+            setting.check(setting.kind(value), False)
+
+
+# -- the command -------------------------------------------------------------------
+
+
+def pyv_edge(*arguments):
+    program = shutil.which("pyv-edge", path=str(Path(sys.executable).parent))
+    assert program is not None, "the package is not installed beside this Python"
+    return subprocess.run(
+        [program, *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+BAD_FILES = [
+    ("a.toml", "[sensors\n", 1),
+    ("a.json", "{", 1),
+    ("a.json", "[1]", 1),
+    ("a.toml", "[sensers]\n", 1),
+    ("a.toml", "[cloud]\nendpiont = 'x'\n", 1),
+    ("a.toml", "[health]\nport = 'x'\n[cloud]\nbatch_size = 0\nenabled = 2\n", 3),
+    ("a.toml", "[[sensors.devices]]\nname = 'a'\ningest_type = 'telepathy'\n", 1),
+    ("a.toml", SIMULATOR + SIMULATOR, 1),
+    ("a.toml", "[cloud]\nenabled = true\n", 1),
+    ("a.toml", "[cloud]\napi_key = '${PYV_TEST_ABSENT}'\n", 1),
+    ("a.toml", b"\xff\xff", 1),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "count"), BAD_FILES)
+def test_command_refuses_a_bad_file_with_a_line_per_fault(tmp_path, name, content, count):
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    done = pyv_edge("--config", str(path))
+    assert done.returncode == 2
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert len(lines) == count
+    assert all(line.startswith(f"{path}: ") for line in lines)
+    assert "Traceback" not in done.stderr
+
+
+def test_command_refuses_a_missing_file(tmp_path):
+    done = pyv_edge("--config", str(tmp_path / "absent.toml"))
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert "absent.toml: no such config file" in line
+
+
+def starts_not(path):
+    """Return the line with which the agent refuses to start with a good file."""
+    done = pyv_edge("--config", path)
+    assert done.returncode == 3
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+def test_health_port_in_use(write_config):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        line = starts_not(write_config(health={"port": port}))
+    assert line.startswith(f"health.port: can't listen on 127.0.0.1:{port}: ")
+    assert "choose another, 0 for any, or set health.enabled = false" in line
+
+
+def test_health_host_that_is_not_ours(write_config):
+    line = starts_not(write_config(health={"host": "192.0.2.1"}))
+    assert "can't listen on 192.0.2.1:0" in line
+
+
+def test_storage_path_below_a_file(write_config, tmp_path):
+    (tmp_path / "file").write_text("")
+    line = starts_not(write_config(storage={"path": "file/edge.db"}))
+    assert line.startswith(f"{tmp_path}/file/edge.db: can't be opened: ")
+    assert line.endswith("check storage.path")
+
+
+def test_storage_path_is_a_directory(write_config, tmp_path):
+    (tmp_path / "edge.db").mkdir()
+    line = starts_not(write_config())
+    assert line.startswith(f"{tmp_path}/edge.db: ")
+    assert line.endswith("check storage.path")
+
+
+def test_storage_path_is_another_programs_database(write_config, tmp_path):
+    connection = sqlite3.connect(tmp_path / "edge.db")
+    connection.execute("CREATE TABLE theirs (x)")
+    connection.close()
+    before = (tmp_path / "edge.db").read_bytes()
+    line = starts_not(write_config())
+    assert line == f"{tmp_path}/edge.db: is a database of another program; check storage.path"
+    assert (tmp_path / "edge.db").read_bytes() == before
+
+
+def test_storage_path_is_no_database(write_config, tmp_path):
+    (tmp_path / "edge.db").write_text("some notes, quite long enough to be read as a header " * 9)
+    line = starts_not(write_config())
+    assert line == f"{tmp_path}/edge.db: file is not a database; check storage.path"
+
+
+def test_store_of_a_later_version(write_config, tmp_path):
+    connection = sqlite3.connect(tmp_path / "edge.db")
+    connection.execute("CREATE TABLE meta (x)")
+    connection.execute(f"PRAGMA application_id = {0x50595645}")
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    line = starts_not(write_config())
+    assert "has schema 99, this program knows 1; use a newer one" in line

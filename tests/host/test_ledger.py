@@ -1,0 +1,169 @@
+"""The ledger: balanced when all is well, and not when the file was tampered with."""
+
+import json
+import sqlite3
+
+import pytest
+from host.fakes import UTC_MS
+from host.test_store import info, telemetry
+from pyv_edge_agent.cli import main
+from pyv_edge_agent.errors import StoreError
+from pyv_edge_agent.store import SQLiteStore, WriteBatch, read_ledger
+
+
+@pytest.fixture
+def path(tmp_path):
+    """Return a store of 10 sampled readings: 5 stored, 2 denied, 2 lost, 1 in flight."""
+    store = SQLiteStore(tmp_path / "edge.db")
+    opened = store.open_boot(info(), UTC_MS)
+    store.register_sink("http")
+    store.commit(telemetry(opened, 0, [1, 2, 3, 4, 5]))
+    batch = WriteBatch()
+    batch.stream(opened.boot_id, 0, 5).move(denied=2, lost=2)
+    batch.gaps.append((opened.boot_id, 0, 7, 8, "overwritten", UTC_MS))
+    batch.vitals[opened.boot_id] = (10, 2, True, UTC_MS)
+    batch.items.append(("{}", 3, 0.0, 0))
+    batch.events.append((opened.channel_ids[0], opened.boot_id, "r", "info", UTC_MS, 1.0, "m"))
+    store.commit(batch)
+    store.acknowledge("http", store.next_batch("http", 3), 3)
+    store.close()
+    return tmp_path / "edge.db"
+
+
+def tamper(path, statement):
+    connection = sqlite3.connect(path)
+    with connection:
+        assert connection.execute(statement).rowcount > 0
+    connection.close()
+
+
+def test_ledger_accounts_for_every_number(path):
+    ledger = read_ledger(path)
+    assert ledger.is_balanced
+    (boot,) = ledger.boots
+    assert vars(boot) == {
+        "device": "board-1",
+        "boot": "abcd1234",
+        "sampled": 10,
+        "stored": 5,
+        "denied": 2,
+        "lost": 2,
+        "in_flight": 1,
+        "duplicates": 0,
+        "is_finished": True,
+        "is_balanced": True,
+    }
+    (sink,) = ledger.sinks
+    assert vars(sink) == {
+        "name": "http",
+        "acknowledged": 3,
+        "pending": 2,
+        "is_balanced": True,
+    }
+    assert (ledger.events, ledger.gaps, ledger.items) == (1, 1, 1)
+
+
+def test_ledger_as_json_types(path):
+    told = json.loads(json.dumps(read_ledger(path).to_dict()))
+    assert told["balanced"] is True
+    assert told["sampled"] == told["stored"] + told["denied"] + told["lost"] + told["in_flight"]
+    assert told["queued_items"] == 1
+    assert told["boots"][0]["device"] == "board-1"
+
+
+def test_empty_store_balances(tmp_path):
+    SQLiteStore(tmp_path / "edge.db").close()
+    ledger = read_ledger(tmp_path / "edge.db")
+    assert ledger.is_balanced
+    assert ledger.boots == []
+    assert ledger.total("stored") == 0
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM reading WHERE seq = 2",
+        "DELETE FROM reading WHERE seq = 4",
+        "INSERT INTO reading (channel_id, boot_id, seq, utc_ms, error_ms, quality, value)"
+        " SELECT channel_id, boot_id, seq, utc_ms, error_ms, quality, value"
+        " FROM reading WHERE seq = 1",
+        "UPDATE reading SET seq = 0 WHERE seq = 1",
+        "DELETE FROM gap",
+        "UPDATE gap SET last_seq = 9",
+        "UPDATE stream SET next_seq = next_seq + 1 WHERE stream = 0",
+        "UPDATE stream SET denied_total = 1 WHERE stream = 0",
+        "UPDATE stream SET lost_total = 3 WHERE stream = 0",
+        "UPDATE stream SET stored_total = 4 WHERE stream = 0",
+    ],
+)
+def test_ledger_notices_what_is_wrong_with_a_boot(path, statement):
+    tamper(path, statement)
+    ledger = read_ledger(path)
+    assert not ledger.boots[0].is_balanced
+    assert not ledger.is_balanced
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE sink SET cursor = 4",
+        "UPDATE sink SET cursor = 2",
+        "UPDATE sink SET cursor = 99",
+        "UPDATE sink SET acknowledged_total = 4",
+        "UPDATE sink SET cursor = 99, acknowledged_total = 5",
+        "DELETE FROM reading WHERE seq = 0",
+    ],
+)
+def test_ledger_notices_what_is_wrong_with_a_sink(path, statement):
+    tamper(path, statement)
+    ledger = read_ledger(path)
+    assert not ledger.sinks[0].is_balanced
+    assert not ledger.is_balanced
+
+
+def test_duplicates_are_counted(path):
+    tamper(path, "UPDATE reading SET seq = 0 WHERE seq = 1")
+    assert read_ledger(path).boots[0].duplicates == 1
+
+
+def test_ledger_of_what_is_no_store(tmp_path):
+    with pytest.raises(StoreError, match="there is no store"):
+        read_ledger(tmp_path / "absent.db")
+    sqlite3.connect(tmp_path / "empty.db").execute("CREATE TABLE x (y)").connection.close()
+    with pytest.raises(StoreError, match="is not a store of this program"):
+        read_ledger(tmp_path / "empty.db")
+    (tmp_path / "text.db").write_text("no database at all " * 50)
+    with pytest.raises(StoreError, match="not a database"):
+        read_ledger(tmp_path / "text.db")
+
+
+def test_ledger_leaves_the_store_as_it_was(path):
+    before = path.read_bytes()
+    read_ledger(path)
+    assert path.read_bytes() == before
+
+
+def test_command_says_whether_it_balances(path, capsys):
+    assert main(["ledger", "--db", str(path)]) == 0
+    assert "DOES NOT" not in capsys.readouterr().out
+    tamper(path, "DELETE FROM reading WHERE seq = 2")
+    assert main(["ledger", "--db", str(path)]) == 1
+    assert "DOES NOT BALANCE" in capsys.readouterr().out
+    assert main(["ledger", "--db", str(path), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["balanced"] is False
+
+
+def test_command_refuses_a_store_that_is_not_there(tmp_path, capsys):
+    assert main(["ledger", "--db", str(tmp_path / "absent.db")]) == 3
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "there is no store" in line
+
+
+def test_command_finds_the_store_through_the_config(path, write_config, capsys):
+    assert main(["ledger", "--config", write_config()]) == 0
+    assert "board-1" in capsys.readouterr().out
+
+
+def test_command_refuses_a_bad_config(tmp_path, capsys):
+    assert main(["ledger", "--config", str(tmp_path / "absent.toml")]) == 2
+    assert "absent.toml" in capsys.readouterr().err

@@ -1,0 +1,458 @@
+"""SQLiteStore on a real file: all of a transaction or nothing of it."""
+
+import sqlite3
+import threading
+
+import pytest
+from host.fakes import UTC_MS
+from pyv_edge_agent.errors import StoreError
+from pyv_edge_agent.store import BootInfo, SQLiteStore, WriteBatch
+
+CHANNELS = (
+    ("temp", "porch.temp", "Cel", -2),
+    ("count", "porch.count", "", 0),
+    ("power", "porch.power", "W", 3),
+)
+
+
+def info(boot=0xABCD1234, device="board-1", alias="porch", channels=CHANNELS):
+    return BootInfo(device, alias, boot, "rp2", "1.0", "power", channels)
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = SQLiteStore(tmp_path / "edge.db")
+    yield made
+    made.close()
+
+
+def query(store, statement):
+    connection = sqlite3.connect(store.path)
+    try:
+        return connection.execute(statement).fetchall()
+    finally:
+        connection.close()
+
+
+def telemetry(opened, first_seq, values, channel=0, quality=0):
+    """Return a WriteBatch with `values` from `first_seq` on."""
+    made = WriteBatch()
+    progress = made.stream(opened.boot_id, 0, first_seq)
+    for place, value in enumerate(values):
+        seq = first_seq + place
+        made.readings.append(
+            (opened.channel_ids[channel], opened.boot_id, seq, UTC_MS + seq, 2, quality, value)
+        )
+    progress.move(stored=len(values))
+    return made
+
+
+# -- opening -----------------------------------------------------------------------
+
+
+def test_new_store_is_made_with_its_folders(tmp_path):
+    path = tmp_path / "deep" / "er" / "edge.db"
+    store = SQLiteStore(path)
+    store.close()
+    assert path.exists()
+
+
+def test_wal_and_synchronous_full_are_in_force(store):
+    pragma = {
+        name: store._writer.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("journal_mode", "synchronous", "foreign_keys", "application_id")
+    }
+    assert pragma == {
+        "journal_mode": "wal",
+        "synchronous": 2,
+        "foreign_keys": 1,
+        "application_id": 0x50595645,
+    }
+
+
+def test_settings_are_in_force_for_an_existing_store_too(store):
+    store.close()
+    again = SQLiteStore(store.path)
+    try:
+        assert again._writer.execute("PRAGMA synchronous").fetchone() == (2,)
+        assert again._writer.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert again.store_id == store.store_id
+    finally:
+        again.close()
+
+
+def test_two_stores_have_different_ids(tmp_path):
+    stores = [SQLiteStore(tmp_path / name) for name in ("a.db", "b.db")]
+    for store in stores:
+        store.close()
+    assert stores[0].store_id != stores[1].store_id
+
+
+# -- boots -------------------------------------------------------------------------
+
+
+def test_open_boot_is_idempotent(store):
+    first = store.open_boot(info(), UTC_MS)
+    assert first.next_seq == (0, 0)
+    assert store.open_boot(info(), UTC_MS + 5) == first
+    assert query(store, "SELECT count(*), min(first_seen_utc_ms) FROM boot") == [(1, UTC_MS)]
+    assert query(store, "SELECT count(*) FROM channel") == [(3,)]
+
+
+def test_open_boot_resumes_where_the_store_is(store):
+    opened = store.open_boot(info(), UTC_MS)
+    store.commit(telemetry(opened, 0, [1, 2, 3]))
+    batch = WriteBatch()
+    batch.stream(opened.boot_id, 1, 0).move(lost=2)
+    store.commit(batch)
+    assert store.open_boot(info(), UTC_MS).next_seq == (3, 2)
+
+
+def test_new_boot_of_a_device_starts_at_zero(store):
+    first = store.open_boot(info(), UTC_MS)
+    store.commit(telemetry(first, 0, [1, 2, 3]))
+    second = store.open_boot(info(boot=2), UTC_MS)
+    assert second.boot_id != first.boot_id
+    assert second.channel_ids == first.channel_ids
+    assert second.next_seq == (0, 0)
+
+
+def test_same_boot_id_of_another_device_is_another_boot(store):
+    first = store.open_boot(info(), UTC_MS)
+    second = store.open_boot(info(device="board-2"), UTC_MS)
+    assert second.boot_id != first.boot_id
+    assert not set(second.channel_ids) & set(first.channel_ids)
+
+
+def test_changed_exponent_is_a_new_channel(store):
+    # Old rows keep their meaning: their values are scaled by the old one.
+    first = store.open_boot(info(), UTC_MS)
+    store.commit(telemetry(first, 0, [2153]))
+    changed = (("temp", "porch.temp", "Cel", -1),)
+    second = store.open_boot(info(boot=2, channels=changed), UTC_MS)
+    store.commit(telemetry(second, 0, [215]))
+    assert query(store, "SELECT value FROM readings ORDER BY id") == [(21.53,), (21.5,)]
+
+
+def test_new_alias_of_a_device_is_kept(store):
+    store.open_boot(info(), UTC_MS)
+    store.open_boot(info(alias="garden"), UTC_MS)
+    assert query(store, "SELECT name, alias FROM device") == [("board-1", "garden")]
+
+
+# -- commits -----------------------------------------------------------------------
+
+
+def test_batch_that_does_not_continue_its_stream_stores_nothing(store):
+    opened = store.open_boot(info(), UTC_MS)
+    other = store.open_boot(info(boot=2), UTC_MS)
+    store.commit(telemetry(opened, 0, [1, 2, 3]))
+    for first_seq in (0, 2, 4):
+        batch = telemetry(other, 0, [7])  # this part of it would be in order
+        batch.progress.update(telemetry(opened, first_seq, [9]).progress)
+        batch.readings += telemetry(opened, first_seq, [9]).readings
+        batch.gaps.append((other.boot_id, 0, 1, 1, "x", UTC_MS))
+        batch.items.append(("{}", 3, 0.0, 0))
+        batch.vitals[other.boot_id] = (50, 0, True, UTC_MS)
+        with pytest.raises(StoreError, match=f"does not stand at {first_seq}; nothing"):
+            store.commit(batch)
+    assert query(store, "SELECT seq, value FROM reading") == [(0, 1), (1, 2), (2, 3)]
+    assert query(store, "SELECT next_seq FROM stream WHERE stream = 0 ORDER BY boot_id") == [
+        (3,),
+        (0,),
+    ]
+    for table in ("gap", "sync_queue"):
+        assert query(store, f"SELECT count(*) FROM {table}") == [(0,)]
+    assert query(store, "SELECT max(sampled_total) FROM boot") == [(0,)]
+    assert store.pending_readings() == 3
+    assert store.item_count == 0
+
+
+def test_row_that_cannot_be_written_undoes_the_rows_before_it(store):
+    opened = store.open_boot(info(), UTC_MS)
+    batch = telemetry(opened, 0, [1, 2])
+    batch.events.append((999, opened.boot_id, "r", "warning", UTC_MS, 1.0, "no such channel"))
+    with pytest.raises(StoreError, match="FOREIGN KEY"):
+        store.commit(batch)
+    assert query(store, "SELECT count(*) FROM reading") == [(0,)]
+    assert query(store, "SELECT next_seq FROM stream WHERE stream = 0") == [(0,)]
+    batch.events.clear()
+    store.commit(batch)
+    assert query(store, "SELECT count(*) FROM reading") == [(2,)]
+
+
+def test_vitals_never_take_a_counter_back(store):
+    opened = store.open_boot(info(), UTC_MS)
+    for row in ((100, 5, True, UTC_MS), (90, 4, False, UTC_MS + 1)):
+        batch = WriteBatch()
+        batch.vitals[opened.boot_id] = row
+        store.commit(batch)
+    found = query(
+        store, "SELECT sampled_total, dropped_total, is_finished, vitals_utc_ms FROM boot"
+    )
+    assert found == [(100, 5, 1, UTC_MS + 1)]
+
+
+def test_commits_are_counted_only_if_they_succeed(store):
+    opened = store.open_boot(info(), UTC_MS)
+    before = store.commits_total
+    store.commit(telemetry(opened, 0, [1]))
+    with pytest.raises(StoreError):
+        store.commit(telemetry(opened, 0, [1]))
+    assert store.commits_total == before + 1
+
+
+# -- views -------------------------------------------------------------------------
+
+
+def test_view_of_readings_shows_values_in_their_units(store):
+    opened = store.open_boot(info(), UTC_MS)
+    store.commit(telemetry(opened, 0, [2153, -5]))
+    store.commit(telemetry(opened, 2, [42], channel=1, quality=1))
+    store.commit(telemetry(opened, 3, [7], channel=2))
+    store.commit(telemetry(opened, 4, [9], quality=2))
+    assert query(
+        store,
+        "SELECT sensor, value, unit, quality, time_error_ms, device, channel, boot, seq"
+        " FROM readings ORDER BY id",
+    ) == [
+        ("porch.temp", 21.53, "Cel", "good", 2, "board-1", "temp", "abcd1234", 0),
+        ("porch.temp", -0.05, "Cel", "good", 2, "board-1", "temp", "abcd1234", 1),
+        ("porch.count", 42, "", "uncertain", 2, "board-1", "count", "abcd1234", 2),
+        ("porch.power", 7000.0, "W", "good", 2, "board-1", "power", "abcd1234", 3),
+        ("porch.temp", None, "Cel", "bad", 2, "board-1", "temp", "abcd1234", 4),
+    ]
+
+
+def test_view_of_readings_shows_time_in_utc(store):
+    opened = store.open_boot(info(), UTC_MS)
+    batch = WriteBatch()
+    batch.readings.append((opened.channel_ids[0], opened.boot_id, 0, 1_700_000_000_123, None, 0, 1))
+    batch.stream(opened.boot_id, 0, 0).move(stored=1)
+    store.commit(batch)
+    assert query(store, "SELECT time, time_error_ms FROM readings") == [
+        ("2023-11-14T22:13:20.123Z", None)
+    ]
+
+
+def test_views_of_events_and_gaps(store):
+    opened = store.open_boot(info(), UTC_MS)
+    batch = WriteBatch()
+    batch.events.append(
+        (opened.channel_ids[0], opened.boot_id, "hot", "critical", 1_700_000_000_000, 31.5, "m")
+    )
+    batch.gaps.append((opened.boot_id, 0, 3, 7, "overwritten", 1_700_000_000_000))
+    batch.gaps.append((opened.boot_id, 1, 0, 0, "released", 1_700_000_000_000))
+    store.commit(batch)
+    moment = "2023-11-14T22:13:20.000Z"
+    assert query(store, "SELECT * FROM events") == [
+        (1, moment, "porch.temp", "hot", "critical", 31.5, "Cel", "m")
+    ]
+    assert query(store, "SELECT * FROM gaps") == [
+        (1, moment, "board-1", "abcd1234", "telemetry", 3, 7, 5, "overwritten"),
+        (2, moment, "board-1", "abcd1234", "events", 0, 0, 1, "released"),
+    ]
+
+
+# -- sinks -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def filled(store):
+    opened = store.open_boot(info(), UTC_MS)
+    store.commit(telemetry(opened, 0, list(range(10))))
+    store.register_sink("http")
+    return store
+
+
+def test_next_batch_is_the_same_until_it_is_acknowledged(filled):
+    first = filled.next_batch("http", 4)
+    assert [row[3] for row in first.rows] == [0, 1, 2, 3]
+    # Neither a later reading nor another size changes what is under way.
+    opened = filled.open_boot(info(), UTC_MS)
+    filled.commit(telemetry(opened, 10, [10]))
+    assert filled.next_batch("http", 4) == first
+    assert filled.next_batch("http", 100) == first
+
+
+def test_next_batch_is_the_same_after_reopening(filled):
+    first = filled.next_batch("http", 4)
+    filled.close()
+    again = SQLiteStore(filled.path)
+    try:
+        again.register_sink("http")
+        assert again.next_batch("http", 7) == first
+        assert again.pending_readings() == 10
+    finally:
+        again.close()
+
+
+def test_batch_planned_by_an_acknowledgement_survives_reopening(filled):
+    filled.acknowledge("http", filled.next_batch("http", 4), 4)
+    filled.close()
+    again = SQLiteStore(filled.path)
+    try:
+        again.register_sink("http")
+        batch = again.next_batch("http", 100)
+        assert [row[3] for row in batch.rows] == [4, 5, 6, 7]
+        assert again.pending_readings() == 6
+    finally:
+        again.close()
+
+
+def test_acknowledge_moves_the_cursor_to_the_end(filled):
+    keys, values = [], []
+    while batch := filled.next_batch("http", 4):
+        keys.append(batch.key)
+        values += [row[3] for row in batch.rows]
+        filled.acknowledge("http", batch, 4)
+    assert values == list(range(10))
+    assert len(set(keys)) == 3
+    assert filled.pending_readings() == 0
+    assert query(filled, "SELECT cursor, acknowledged_total, batch_key FROM sink") == [
+        (10, 10, None)
+    ]
+
+
+def test_acknowledging_twice_counts_once(filled):
+    batch = filled.next_batch("http", 4)
+    filled.acknowledge("http", batch, 4)
+    try:
+        filled.acknowledge("http", batch, 4)
+    except StoreError:
+        pass  # refusing would be as good
+    assert query(filled, "SELECT cursor, acknowledged_total FROM sink") == [(4, 4)]
+
+
+def test_row_of_a_batch_has_what_a_payload_needs(filled):
+    row = filled.next_batch("http", 1).rows[0]
+    assert row == (
+        1,
+        "porch.temp",
+        UTC_MS,
+        0,
+        -2,
+        "Cel",
+        0,
+        "board-1",
+        "temp",
+        0xABCD1234,
+        0,
+        2,
+    )
+
+
+def test_pending_counts_the_slowest_sink(filled):
+    filled.register_sink("mqtt")
+    filled.acknowledge("http", filled.next_batch("http", 10), 10)
+    assert filled.pending_readings() == 10
+    filled.acknowledge("mqtt", filled.next_batch("mqtt", 6), 6)
+    assert filled.pending_readings() == 4
+
+
+def test_without_a_sink_everything_is_pending(store):
+    assert store.pending_readings() == 0
+    opened = store.open_boot(info(), UTC_MS)
+    store.commit(telemetry(opened, 0, [1, 2]))
+    assert store.pending_readings() == 2
+
+
+def test_registering_a_sink_again_keeps_its_cursor(filled):
+    filled.acknowledge("http", filled.next_batch("http", 4), 4)
+    filled.register_sink("http")
+    assert filled.pending_readings() == 6
+
+
+# -- a full disk -------------------------------------------------------------------
+
+
+def fill_up(store):
+    """Let the file grow no more: SQLite then says SQLITE_FULL, as on a full disk."""
+    pages = store._writer.execute("PRAGMA page_count").fetchone()[0]
+    store._writer.execute(f"PRAGMA max_page_count = {pages}")
+
+
+def make_room(store):
+    store._writer.execute("PRAGMA max_page_count = 1000000")
+
+
+def test_full_disk_stores_nothing_and_later_everything(store):
+    opened = store.open_boot(info(), UTC_MS)
+    store.commit(telemetry(opened, 0, [1]))
+    fill_up(store)
+    batch = telemetry(opened, 1, list(range(2000)))
+    with pytest.raises(StoreError, match="full"):
+        store.commit(batch)
+    assert query(store, "SELECT count(*) FROM reading") == [(1,)]
+    assert query(store, "SELECT next_seq FROM stream WHERE stream = 0") == [(1,)]
+    assert store.pending_readings() == 1
+    make_room(store)
+    store.commit(batch)
+    assert query(store, "SELECT count(*) FROM reading") == [(2001,)]
+    assert store.pending_readings() == 2001
+    assert query(store, "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_full_disk_refuses_an_item_and_keeps_the_count(store):
+    fill_up(store)
+    with pytest.raises(StoreError, match="full"):
+        store.add_item({"text": "x" * 20_000}, 3, 0.0, 0)
+    assert store.item_count == 0
+    make_room(store)
+    store.add_item({"text": "x" * 20_000}, 3, 0.0, 0)
+    assert store.item_count == 1
+
+
+# -- threads and ends --------------------------------------------------------------
+
+
+def test_reader_is_not_in_the_way_of_a_write(filled):
+    with filled._transaction() as tx:
+        tx.execute("UPDATE sink SET acknowledged_total = 99")
+        seen = []
+        thread = threading.Thread(target=lambda: seen.append(len(filled.due_items(5, 1e12))))
+        thread.start()
+        thread.join(10)
+        assert seen == [0]
+        # Another connection sees the state before the transaction, at once.
+        assert query(filled, "SELECT acknowledged_total FROM sink") == [(0,)]
+    assert query(filled, "SELECT acknowledged_total FROM sink") == [(99,)]
+
+
+def test_snapshot_of_a_reader_does_not_move_while_it_reads(filled):
+    connection = sqlite3.connect(filled.path, isolation_level=None)
+    connection.execute("BEGIN")
+    assert connection.execute("SELECT count(*) FROM reading").fetchone() == (10,)
+    filled.commit(telemetry(filled.open_boot(info(), UTC_MS), 10, [1]))
+    assert connection.execute("SELECT count(*) FROM reading").fetchone() == (10,)
+    connection.execute("COMMIT")
+    assert connection.execute("SELECT count(*) FROM reading").fetchone() == (11,)
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda store: store.open_boot(info(), UTC_MS),
+        lambda store: store.commit(WriteBatch()),
+        lambda store: store.register_sink("http"),
+        lambda store: store.next_batch("http", 1),
+        lambda store: store.add_item({}, 1, 0.0, 0),
+        lambda store: store.due_items(1, 0.0),
+        lambda store: store.remove_items([1]),
+        lambda store: store.delay_item(1, 0.0),
+        lambda store: store.remove_expired_items(0.0),
+    ],
+)
+def test_closed_store_says_that_it_is_closed(filled, use):
+    filled.due_items(1, 0.0)  # this thread has a connection already
+    filled.close()
+    filled.close()
+    with pytest.raises(StoreError, match="the store is closed"):
+        use(filled)
+
+
+def test_closed_store_says_so_to_a_thread_that_never_read(filled):
+    filled.close()
+    with pytest.raises(StoreError, match="the store is closed"):
+        filled.due_items(1, 0.0)
