@@ -55,6 +55,7 @@ class App:
         self._sample_for_ms = config.sample_for_ms
         self._vitals_interval_ms = config.vitals_interval_ms
         self._vitals_ms = now_ms
+        self.errors_total = 0  # steps that ended with an exception
         self.is_finished = False  # whether `sample_for_ms` is over
 
     def step(self) -> int:
@@ -115,9 +116,18 @@ class App:
             self.sampler.lag_ms_max = 0
 
     def run(self) -> None:
-        """Run until power goes or somebody presses Ctrl-C."""
+        """Run until power goes or somebody presses Ctrl-C.
+
+        What goes wrong in a step is shown and counted; the rings keep what they hold.
+        """
         while True:
-            idle_ms = self.step()
+            try:
+                idle_ms = self.step()
+            except Exception as error:  # top of a thread
+                self.errors_total += 1
+                self.board.show(error)
+                self.board.sleep_ms(_COMPLAINT_MS)
+                continue
             if idle_ms and not self.port.wait(idle_ms):
                 self.board.sleep_ms(idle_ms)
 
@@ -129,14 +139,18 @@ def main(path: str) -> int:
     listening the first time; the agent shows it in its log.
     """
     board = open_board()
+    app = None
     try:
         try:
             config = settings.load(path)
             app = App(config, board, StreamPort(*board.link_streams()))
         except (settings.SettingsError, OSError) as error:
-            while True:
-                print("pyv_edge_node: %s" % error)
-                board.sleep_ms(_COMPLAINT_MS)
+            problem = str(error)
+        except MemoryError as error:
+            problem = "%s: %s; lower telemetry_capacity or events_capacity" % (path, error)
+        while app is None:
+            print("pyv_edge_node: %s" % problem)
+            board.sleep_ms(_COMPLAINT_MS)
         app.run()
     except KeyboardInterrupt:
         print("pyv_edge_node: stopped by Ctrl-C")

@@ -58,6 +58,16 @@ class UnixBoard:
         """Do nothing for a while."""
         time.sleep(duration_ms / 1000)
 
+    def show(self, error: BaseException) -> None:
+        """Print an exception with its traceback where the host sees it as console text."""
+        print_exception: Any = getattr(sys, "print_exception", None)  # MicroPython's
+        if print_exception is None:
+            import traceback
+
+            print("".join(traceback.format_exception(type(error), error, error.__traceback__)))
+        else:
+            print_exception(error)
+
     def reset(self) -> None:
         """Boot anew; a process can only end."""
         raise SystemExit(3)
