@@ -1,5 +1,6 @@
 """Tiny test runner for MicroPython: run_portable.py MODULE..."""
 
+import gc
 import sys
 
 
@@ -10,6 +11,7 @@ def main(names):
         for attr in sorted(dir(module)):
             if not attr.startswith("test_"):
                 continue
+            gc.collect()  # so that what a test gets doesn't depend on the one before
             try:
                 getattr(module, attr)()
                 passed += 1

@@ -134,19 +134,30 @@ def test_welcome_that_claims_what_was_never_taken_is_refused():
 
 def test_welcome_for_another_boot_with_the_same_tag_is_stale():
     pair = Pair()
-    pair.step()
-    pair = Pair()
     other = pair.boot ^ 0x10000
     _to_board(pair, message.WELCOME, pair.device.tag, other, 64, 0, 0, "")
     assert (pair.device.state, pair.device.stale_total) == (session.GREETING, 1)
 
 
 def test_hello_whose_tag_is_not_of_its_boot_is_refused():
-    pair = Pair()
-    pair.device._tag = 1
-    pair.run(50)
-    assert pair.greetings == []
+    pair = Pair(channels=0)
+    numbers = (pair.boot, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0)
+    texts = ("device-1", "fake", "0.1", "0.1")
+    for tag, count in ((pair.device.tag ^ 1, 0), (pair.device.tag, 1)):
+        hello = message.pack(message.HELLO, tag, *(numbers + texts))
+        assert len(pair.host.receive(encode(hello), 0)) == count, tag
     assert pair.host.bad_messages_total == 1
+
+
+def test_channel_table_that_is_not_the_announced_one_is_refused():
+    pair = Pair(channels=2)
+    hello = pair.device.transmit(0, 0, 0)
+    pair.channels[1].exponent = -3  # as if the settings had changed between two messages
+    other = encode(message.pack_channels(pair.device.tag, pair.channels)[0])
+    assert pair.host.receive(hello + other, 0) == []
+    assert pair.host.bad_messages_total == 1
+    pair.run(1500)
+    assert [len(greeting.channels) for greeting in pair.greetings] == [2]
 
 
 def test_host_of_the_longest_allowed_name_welcomes():

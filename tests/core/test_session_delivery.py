@@ -199,6 +199,20 @@ def test_repeated_or_old_ack_is_harmless():
     pair.check_all_accounted_for()
 
 
+def test_ack_that_passes_what_is_sent_again_is_taken():
+    pair = pair_that_is_up()
+    pair.is_committing = False
+    pair.sample(32)
+    pair.run(100)
+    before = pair.to_host.kinds()
+    _to_board(pair, message.ACK, pair.device.tag, 0, message.ACK_RESEND, 0, 0)
+    _to_board(pair, message.ACK, pair.device.tag, 0, 0, 32, 32)
+    assert len(pair.telemetry) == 0
+    pair.run(500)
+    # It has gone back to 0 and forward again: neither data nor a gap is left to send.
+    assert pair.to_host.kinds() == before
+
+
 def test_ack_beyond_what_was_given_out_is_refused():
     pair = pair_that_is_up()
     pair.is_committing = False

@@ -2,6 +2,7 @@
 
 from pair import CORRUPT, DROP, DUPLICATE, Pair, Store, pair_that_is_up
 from pyv_edge_core import message
+from pyv_edge_core.frame import encode
 
 
 def test_overwritten_readings_are_announced_with_their_numbers():
@@ -50,6 +51,21 @@ def test_lost_gap_is_announced_again():
         assert pair.gaps() == [(message.GAP_OVERWRITTEN, 0, 31)], action
         assert pair.is_settled(), action
         pair.check_all_accounted_for()
+
+
+def test_gap_beyond_what_has_arrived_waits_for_what_lies_before():
+    pair = pair_that_is_up()
+    gap = message.pack(message.GAP, pair.device.tag, 0, message.GAP_OVERWRITTEN, 5, 9)
+    assert pair.host.receive(encode(gap), pair.now_ms) == []
+    assert pair.host.resend_requests_total == 1
+    gap = message.pack(message.GAP, pair.device.tag, 0, message.GAP_OVERWRITTEN, 0, 9)
+    events = pair.host.receive(encode(gap), pair.now_ms)
+    assert [(event.first_seq, event.last_seq) for event in events] == [(0, 9)]
+    # One that overlaps tells only of what is new, one that doesn't tells nothing.
+    gap = message.pack(message.GAP, pair.device.tag, 0, message.GAP_OVERWRITTEN, 3, 12)
+    events = pair.host.receive(encode(gap), pair.now_ms)
+    assert [(event.first_seq, event.last_seq) for event in events] == [(10, 12)]
+    assert pair.host.receive(encode(gap), pair.now_ms) == []
 
 
 def test_overwriting_between_sending_and_acknowledgement():

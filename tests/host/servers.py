@@ -33,6 +33,7 @@ class Cloud:
         self.lock = threading.Lock()
         self.hang = threading.Event()  # set: a request under way goes on
         self.hangs = False
+        self.on_request = lambda: None  # called before the answer goes out
         cloud = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -45,6 +46,7 @@ class Cloud:
                     answer = cloud.answers[0]
                     if len(cloud.answers) > 1:
                         cloud.answers.pop(0)
+                cloud.on_request()
                 if cloud.hangs:
                     cloud.hang.wait(60)
                     self.close_connection = True

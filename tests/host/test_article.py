@@ -20,7 +20,7 @@ from host.fakes import UTC_MS, FakeClock
 from host.servers import serving
 from host.waiting import run_with_deadline, wait_for
 from pyv_edge_agent.adapters.simulator import SimulatorAdapter
-from pyv_edge_agent.config import Config
+from pyv_edge_agent.config import SECTIONS, Config
 from pyv_edge_agent.errors import ConfigError
 from pyv_edge_agent.main import EdgeAgent, _HealthHandler
 from pyv_edge_agent.metrics import SystemMetrics
@@ -389,7 +389,7 @@ def test_plain_text_is_the_other_format(agents, write_config, capsys):
     agent.stop()
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.endswith("INFO    pyv_edge_agent.agent: EdgeAgent stopped")
-    with pytest.raises(ValueError, match="Expecting|Extra"):
+    with pytest.raises(ValueError, match=r"Expecting|Extra"):
         json.loads(last)
 
 
@@ -460,7 +460,7 @@ def test_one_ring_buffer_per_device_with_capacity_and_dtype(running):
     assert len({id(buffer) for buffer in agent._buffers.values()}) == 3
 
 
-@pytest.mark.parametrize("dtype", ["d", "f", "q", "i", "h", "B"])
+@pytest.mark.parametrize("dtype", SECTIONS["windows"]["dtype"].choices)
 def test_every_allowed_dtype_takes_a_reading(agents, write_config, log, dtype):
     """... dtype from [windows]: what the config allows must be storable."""
     agent = agents(write_config(windows={"dtype": dtype}))

@@ -1,4 +1,4 @@
-"""Every kind of bad configuration is a line that says file, key, what is wrong, what is allowed."""
+"""Every fault of a configuration is a line: file, key, what is wrong, what is allowed."""
 
 import json
 import math
@@ -102,7 +102,7 @@ FAULTS = [
     ("[sensors]\non_error = 'null'\n", "sensors.on_error: 'null' is not one of zero, skip"),
     (
         "[windows]\ndtype = 'dd'\n",
-        "windows.dtype: 'dd' is not one of b, B, h, H, i, I, q, f, d",
+        "windows.dtype: 'dd' is not one of f, d",
     ),
     ("sensors = 3\n", "sensors: must be a table ([sensors]), not 3"),
     (
@@ -114,7 +114,10 @@ FAULTS = [
         "sensors.devices: must be a list of tables ([[sensors.devices]]), not dict",
     ),
     ("rules = 3\n", "rules: must be a list of tables ([[rules]]), not int"),
-    ("[[rules]]\nname = 'r'\n", "rules[0].above: is missing; it must be a number in -1e+15..1e+15"),
+    (
+        "[[rules]]\nname = 'r'\n",
+        "rules[0].above: is missing; it must be a number in -1e+15..1e+15",
+    ),
     (
         "[[rules]]\nname = 'r'\nabove = 1\nseverity = 'bad'\n",
         "rules[0].severity: 'bad' is not one of info, warning, critical",
@@ -153,17 +156,21 @@ FAULTS = [
     ),
     (
         SIMULATOR + "port = '/dev/ttyUSB0'\n",
-        "sensors.devices[0].port: is not a setting; known here: baseline, drift_amplitude,"
-        " drift_model, drift_period_seconds, drift_rate, ingest_type, max_value, min_value,"
-        " name, noise_std, seed, sensor_type, unit",
+        (
+            "sensors.devices[0].port: is not a setting; known here: baseline, drift_amplitude,"
+            " drift_model, drift_period_seconds, drift_rate, ingest_type, max_value, min_value,"
+            " name, noise_std, seed, sensor_type, unit"
+        ),
     ),
     (
         SIMULATOR + SIMULATOR,
         "sensors.devices[1].name: 't1' is device 0's already; each needs its own",
     ),
     (
-        "[[sensors.devices]]\nname = 'a'\ningest_type = 'serial'\nport = '/dev/x'\n"
-        "[[sensors.devices]]\nname = 'b'\ningest_type = 'serial'\nport = '/dev/x'\n",
+        (
+            "[[sensors.devices]]\nname = 'a'\ningest_type = 'serial'\nport = '/dev/x'\n"
+            "[[sensors.devices]]\nname = 'b'\ningest_type = 'serial'\nport = '/dev/x'\n"
+        ),
         "sensors.devices[1].port: '/dev/x' is device 0's already; each needs its own",
     ),
     (
@@ -335,7 +342,7 @@ def test_defaults_of_one_config_are_not_those_of_another():
     assert Config().get("sensors", "devices") == []
 
 
-def every_setting():
+def _every_setting():
     tables = {**SECTIONS, "rule": RULE, "privacy rule": PRIVACY_RULE}
     tables.update({f"device {kind}": keys for kind, keys in DEVICES.items()})
     for section, keys in tables.items():
@@ -343,7 +350,10 @@ def every_setting():
             yield pytest.param(setting, id=f"{section}.{key}")
 
 
-@pytest.mark.parametrize("setting", every_setting())
+EVERY_SETTING = list(_every_setting())
+
+
+@pytest.mark.parametrize("setting", EVERY_SETTING)
 def test_every_default_passes_its_own_check(setting):
     assert setting.doc
     if setting.default is config_module._MISSING:
@@ -355,7 +365,7 @@ def test_every_default_passes_its_own_check(setting):
         assert type(checked) is setting.kind
 
 
-@pytest.mark.parametrize("setting", every_setting())
+@pytest.mark.parametrize("setting", EVERY_SETTING)
 def test_both_ends_of_every_range_are_allowed_and_no_more(setting):
     if setting.low == -math.inf:
         assert setting.high == math.inf

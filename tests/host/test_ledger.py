@@ -37,6 +37,13 @@ def tamper(path, statement):
     connection.close()
 
 
+REPEAT_A_ROW = (
+    "INSERT INTO reading (channel_id, boot_id, seq, utc_ms, error_ms, quality, value)"
+    " SELECT channel_id, boot_id, seq, utc_ms, error_ms, quality, value"
+    " FROM reading WHERE seq = 1"
+)
+
+
 def test_ledger_accounts_for_every_number(path):
     ledger = read_ledger(path)
     assert ledger.is_balanced
@@ -84,9 +91,7 @@ def test_empty_store_balances(tmp_path):
     [
         "DELETE FROM reading WHERE seq = 2",
         "DELETE FROM reading WHERE seq = 4",
-        "INSERT INTO reading (channel_id, boot_id, seq, utc_ms, error_ms, quality, value)"
-        " SELECT channel_id, boot_id, seq, utc_ms, error_ms, quality, value"
-        " FROM reading WHERE seq = 1",
+        REPEAT_A_ROW,
         "UPDATE reading SET seq = 0 WHERE seq = 1",
         "DELETE FROM gap",
         "UPDATE gap SET last_seq = 9",

@@ -1,0 +1,84 @@
+"""A board and a port without hardware, driven by the test."""
+
+from pyv_edge_node.settings import Section, Settings
+
+
+class FakeBoard:
+    """Has every member that the node uses of a board."""
+
+    name = "fake"
+
+    def __init__(self, ticks_ms=0):
+        self.now_ms = ticks_ms
+        self.resets_total = 0
+
+    def unique_id(self):
+        return "0123456789abcdef"
+
+    def boot_id(self):
+        return 0xABCD1234
+
+    def reset_cause(self):
+        return 3
+
+    def ticks_ms(self):
+        return self.now_ms & 0x3FFFFFFF
+
+    def heap_free(self):
+        return 12345
+
+    def sleep_ms(self, duration_ms):
+        self.now_ms += duration_ms
+
+    def reset(self):
+        self.resets_total += 1
+
+
+class FakePort:
+    """Takes as many bytes as it has room for; the test empties it."""
+
+    def __init__(self, room=100000):
+        self.room = room
+        self.written = b""  # what the host can read
+        self.incoming = b""  # what the board can read
+        self._waiting = b""
+
+    @property
+    def is_idle(self):
+        return not self._waiting
+
+    def read(self):
+        received = self.incoming
+        self.incoming = b""
+        return received
+
+    def write(self, frame):
+        assert self.is_idle, "a frame was begun before the one before had left"
+        self._waiting = frame
+        self.flush()
+
+    def flush(self):
+        count = max(0, self.room - len(self.written))
+        self.written += self._waiting[:count]
+        self._waiting = self._waiting[count:]
+
+    def take(self):
+        taken = self.written
+        self.written = b""
+        return taken
+
+
+def simulated(channel="a", interval_ms=1000, **others):
+    """Return the settings of a simulated sensor without noise."""
+    values = {"type": "simulated", "channel": channel, "interval_ms": interval_ms, "noise": 0}
+    values.update(others)
+    return values
+
+
+def make_settings(*sensors, **others):
+    """Return settings as if they had been read from board.json."""
+    values = {"device_id": "device-1", "sensors": list(sensors) or [simulated()]}
+    values["telemetry_capacity"] = 256  # board and host share 192 kB in these tests
+    values["events_capacity"] = 16
+    values.update(others)
+    return Settings(Section(values, "board.json"))

@@ -1,0 +1,144 @@
+"""Each mistake in a settings file gives one line that says where it is."""
+
+import json
+import os
+import sys
+from binascii import crc32
+
+from check import raises
+from fake_board import make_settings, simulated
+from pyv_edge_core.ring import RecordRing
+from pyv_edge_node import settings
+from pyv_edge_node.sampler import Sampler
+from pyv_edge_node.settings import Section, SettingsError
+
+# One name per interpreter: both may run at the same time, and MicroPython has no tempfile.
+_PATH = "/tmp/pyv-edge-settings-%s.json" % sys.implementation.name
+
+
+def _load(content):
+    with open(_PATH, "wb") as file:
+        file.write(content)
+    try:
+        return settings.load(_PATH)
+    finally:
+        os.remove(_PATH)
+
+
+def _open(*sensors):
+    return Sampler(make_settings(*sensors).sensors, RecordRing(16), 0)
+
+
+def _check_line(text, words, case):
+    assert "\n" not in text, (case, text)
+    for word in words:
+        assert word in text, (case, word, text)
+
+
+def test_good_file():
+    content = b'{"device_id": "pump-1", "telemetry_capacity": 64, "sensors": [{"type": "x"}]}'
+    loaded = _load(content)
+    assert (loaded.device_id, loaded.telemetry_capacity) == ("pump-1", 64)
+    assert (loaded.events_capacity, loaded.vitals_interval_ms) == (128, 60000)
+    assert (loaded.sample_for_ms, len(loaded.sensors)) == (0, 1)
+    assert loaded.config_hash == crc32(content)
+
+
+def test_example_file_is_good():
+    folder = sys.argv[0].rsplit("/", 1)[0] if sys.argv[0].endswith("run_portable.py") else ""
+    if not folder:
+        folder = __file__.rsplit("/", 2)[0]
+    loaded = settings.load(folder + "/../firmware/device.example.json")
+    sampler = Sampler(loaded.sensors, RecordRing(16), 0)
+    assert loaded.device_id == "greenhouse-1"
+    names = [channel.name for channel in sampler.channels]
+    assert names == ["temperature", "load_1m", "memory_available", "cpu_busy"]
+
+
+def test_file_that_is_not_there():
+    text = str(raises(SettingsError, settings.load, "/nowhere/board.json"))
+    _check_line(text, ("/nowhere/board.json", "device.example.json"), "absent")
+
+
+def test_files_that_are_no_settings():
+    cases = (
+        (b"", ("JSON",)),
+        (b"{", ("JSON",)),
+        (b"\xff\xfe{}", ("JSON",)),
+        (b"[]", ("object",)),
+        (b"7", ("object",)),
+        (b"{}", (".sensors", "missing")),
+    )
+    for content, words in cases:
+        text = str(raises(SettingsError, _load, content))
+        _check_line(text, (_PATH,) + words, content)
+
+
+def test_values_of_the_wrong_kind_or_size():
+    sensors = [{"type": "x"}]
+    cases = (
+        ("device_id", 7, ("7", "text")),
+        ("device_id", None, ("None", "text")),
+        ("telemetry_capacity", 15, ("15", "16..65536")),
+        ("telemetry_capacity", 65537, ("65537", "16..65536")),
+        ("telemetry_capacity", "64", ("'64'", "16..65536")),
+        ("telemetry_capacity", True, ("True", "16..65536")),
+        ("telemetry_capacity", 64.0, ("64.0", "16..65536")),
+        ("events_capacity", 4097, ("4097", "16..4096")),
+        ("vitals_interval_ms", 99, ("99", "100..3600000")),
+        ("sample_for_ms", -1, ("-1", "0..1000000000")),
+        ("sensors", [], ("list",)),
+        ("sensors", {}, ("list",)),
+        ("sensors", ["x"], ("sensors[0]", "object")),
+        ("telemetry_capacty", 64, ("not a setting",)),
+    )
+    for key, value, words in cases:
+        values = {"sensors": sensors}
+        values[key] = value
+        content = json.dumps(values).encode()
+        text = str(raises(SettingsError, _load, content))
+        _check_line(text, (_PATH, key) + words, (key, value))
+
+
+def test_mistakes_in_a_sensor():
+    cases = (
+        ({"type": None}, ("type", "None")),
+        ({"type": "bme280"}, ("type", "'bme280'", "simulated", "procfs")),
+        ({"interval_ms": 0}, ("interval_ms", "0", "1..3600000")),
+        ({"interval_ms": 3600001}, ("interval_ms", "3600001")),
+        ({"channel": "Room 1"}, ("channel", "'Room 1'", "a-z")),
+        ({"channel": ""}, ("channel", "''")),
+        ({"unit": "Celsius"}, ("unit", "'Celsius'")),
+        ({"exponent": 10}, ("exponent", "10", "-9..9")),
+        ({"low": 5, "high": 4}, ("high", "4", "5")),
+        ({"noise": -1}, ("noise", "-1")),
+        ({"period_s": 0}, ("period_s", "0")),
+        ({"colour": "red"}, ("colour", "not a setting")),
+    )
+    for change, words in cases:
+        sensor = simulated()
+        sensor.update(change)
+        text = str(raises(SettingsError, _open, simulated("first"), sensor))
+        _check_line(text, ("board.json.sensors[1]",) + words, change)
+
+
+def test_keys_that_a_sensor_needs():
+    for key in ("type", "interval_ms"):
+        sensor = simulated()
+        del sensor[key]
+        text = str(raises(SettingsError, _open, sensor))
+        _check_line(text, ("board.json.sensors[0]." + key, "missing"), key)
+
+
+def test_channel_that_is_there_twice():
+    text = str(raises(SettingsError, _open, simulated("a"), simulated("b"), simulated("a")))
+    _check_line(text, ("board.json.sensors[2].channel", "'a'", "twice"), "twice")
+
+
+def test_reading_a_section_leaves_the_values_alone():
+    values = {"a": 1}
+    section = Section(values, "x")
+    assert section.integer("a", 0, 5) == 1
+    section.end()
+    assert values == {"a": 1}
+    assert "missing" in str(raises(SettingsError, section.integer, "a", 0, 5))

@@ -1,0 +1,257 @@
+"""How adapters are asked, what is taken for a value, and the simulator."""
+
+import math
+import random
+
+import pytest
+from host.fakes import UTC_MS, FakeClock, FakePort
+from pyv_edge_agent.adapters import create_adapter, read_value
+from pyv_edge_agent.adapters.serial import SerialAdapter
+from pyv_edge_agent.adapters.simulator import SensorConfig, SimulatorAdapter
+from pyv_edge_agent.config import Config
+from pyv_edge_agent.errors import AdapterError
+from pyv_edge_agent.types import SensorReading
+from pyv_edge_core.ring import RingBuffer
+
+
+class Giving:
+    """An adapter with one method that gives one thing."""
+
+    def __init__(self, thing, method="read"):
+        setattr(self, method, lambda: thing)
+
+
+READING = SensorReading("a", 0.0, 21.5)
+
+
+@pytest.mark.parametrize("method", ["read", "generate_batch", "generate_reading"])
+@pytest.mark.parametrize(
+    "thing",
+    [
+        21.5,
+        {"value": 21.5},
+        READING,
+        [1.0, 21.5],
+        (1.0, 21.5),
+        [{"value": 1}, {"value": 21.5}],
+        [[{"value": 1}, {"value": 21.5}]],
+        [SensorReading("a", 0.0, 1.0), READING],
+    ],
+    ids=repr,
+)
+def test_every_shape_of_a_value_is_understood(method, thing):
+    assert read_value(Giving(thing, method)) == 21.5
+
+
+def test_int_is_a_number_and_becomes_a_float():
+    value = read_value(Giving(3))
+    assert value == 3.0
+    assert type(value) is float
+
+
+def test_iterator_gives_its_next_value():
+    numbers = iter([1.5, {"value": 2.5}, READING])
+    adapter = Giving(numbers)
+    assert [read_value(adapter) for _ in range(3)] == [1.5, 2.5, 21.5]
+    with pytest.raises(AdapterError, match="no reading"):
+        read_value(adapter)
+
+
+def test_generator_method_gives_the_first_of_a_new_one_each_time():
+    class Generating:
+        def read(self):
+            yield {"value": 1.5}
+            yield {"value": 2.5}
+
+    assert read_value(Generating()) == 1.5
+    assert read_value(Generating()) == 1.5
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [
+        None,
+        True,
+        False,
+        "21.5",
+        b"21.5",
+        math.nan,
+        math.inf,
+        -math.inf,
+        1j,
+        object(),
+        [],
+        (),
+        {},
+        {"reading": 1.5},
+        {"value": None},
+        {"value": "1.5"},
+        {"value": math.nan},
+        [1.5, None],
+        [[[[[1.5]]]]],
+        iter([]),
+        SensorReading("a", 0.0, math.inf),
+        10**400,
+    ],
+    ids=lambda thing: repr(thing)[:30],
+)
+def test_what_is_no_finite_number_is_refused(thing):
+    with pytest.raises(AdapterError):
+        read_value(Giving(thing))
+
+
+def test_methods_are_tried_in_order_and_only_if_callable():
+    class Odd:
+        read = 5
+
+        def generate_reading(self):
+            return 2.0
+
+    assert read_value(Odd()) == 2.0
+    with pytest.raises(AdapterError, match="object has none of read, generate_batch"):
+        read_value(object())
+
+
+def test_error_of_the_adapter_passes_through():
+    class Broken:
+        def read(self):
+            raise ConnectionResetError("by peer")
+
+    with pytest.raises(ConnectionResetError, match="by peer"):
+        read_value(Broken())
+
+
+# -- making them -------------------------------------------------------------------
+
+
+def device(**keys):
+    config = Config({"sensors": {"devices": [{"name": "d", **keys}]}})
+    return config.get("sensors", "devices")[0]
+
+
+def test_simulator_gets_the_settings_of_its_device():
+    adapter = create_adapter(
+        device(ingest_type="simulator", baseline=5.0, noise_std=0.0, unit="V", seed=3), FakeClock()
+    )
+    reading = adapter.generate_reading()
+    assert (reading["sensor_name"], reading["value"], reading["unit"]) == ("d", 5.0, "V")
+    assert read_value(adapter) == 5.0
+
+
+def test_serial_adapter_opens_nothing():
+    adapter = create_adapter(device(ingest_type="serial", port="/dev/no/such"), FakeClock())
+    assert type(adapter) is SerialAdapter
+    assert adapter.is_pushing
+    assert adapter.link is None
+
+
+def test_unknown_kind_is_refused():
+    with pytest.raises(AdapterError, match="'telepathy'"):
+        create_adapter({"name": "d", "ingest_type": "telepathy"}, FakeClock())
+
+
+def test_serial_adapter_reads_the_latest_value_that_came():
+    adapter = SerialAdapter("d", "/dev/no/such", 115200)
+    with pytest.raises(AdapterError, match="nothing has come"):
+        adapter.read()
+    adapter.buffer = RingBuffer(10)
+    with pytest.raises(AdapterError, match="nothing has come"):
+        adapter.read()
+    adapter.buffer.append(1.5)
+    adapter.buffer.append(2.5)
+    assert read_value(adapter) == 2.5
+
+
+def test_serial_adapter_makes_its_link():
+    adapter = SerialAdapter("d", "/dev/no/such", 115200)
+    adapter._port = FakePort()
+    link = adapter.open_link(FakeClock(), random.Random(1), lambda link, event: True)
+    assert link is adapter.link
+    assert link.name == "d"
+    assert adapter._port.open_attempts == 0
+
+
+# -- the simulator -----------------------------------------------------------------
+
+
+def simulate(seed=0, clock=None, **sensor):
+    return SimulatorAdapter([SensorConfig("s", **sensor)], seed, clock or FakeClock())
+
+
+def take(adapter, count):
+    return [adapter.generate_reading()["value"] for _ in range(count)]
+
+
+def test_same_seed_gives_the_same_values():
+    assert take(simulate(7), 20) == take(simulate(7), 20)
+    assert take(simulate(7), 20) != take(simulate(8), 20)
+
+
+def test_noise_is_about_the_baseline():
+    values = take(simulate(1, baseline=100.0, noise_std=2.0), 4000)
+    mean = sum(values) / len(values)
+    deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / len(values))
+    assert abs(mean - 100.0) < 0.2
+    assert abs(deviation - 2.0) < 0.2
+
+
+def test_values_are_clamped():
+    values = take(simulate(1, baseline=0.0, noise_std=10.0, min_value=-1.0, max_value=2.0), 500)
+    assert min(values) == -1.0
+    assert max(values) == 2.0
+
+
+def test_linear_drift_starts_at_construction():
+    clock = FakeClock()
+    adapter = simulate(clock=clock, noise_std=0.0, drift_model="LINEAR", drift_rate=0.5)
+    assert take(adapter, 1) == [20.0]
+    clock.advance(10_000)
+    assert take(adapter, 1) == [25.0]
+
+
+def test_sinusoidal_drift_has_amplitude_and_period():
+    clock = FakeClock()
+    adapter = simulate(
+        clock=clock,
+        noise_std=0.0,
+        drift_model="SINUSOIDAL",
+        drift_amplitude=4.0,
+        drift_period_seconds=100.0,
+    )
+    found = []
+    for _ in range(4):
+        found += take(adapter, 1)
+        clock.advance(25_000)
+    assert found == pytest.approx([20.0, 24.0, 20.0, 16.0], abs=1e-6)
+
+
+def test_no_drift_model_ignores_rate_and_amplitude():
+    clock = FakeClock()
+    adapter = simulate(clock=clock, noise_std=0.0, drift_rate=9.0, drift_amplitude=9.0)
+    clock.advance(50_000)
+    assert take(adapter, 1) == [20.0]
+
+
+def test_reading_has_the_documented_keys_and_time():
+    adapter = SimulatorAdapter(
+        [SensorConfig("s", "temperature", "Cel", noise_std=0.0)], clock=FakeClock()
+    )
+    assert adapter.generate_reading() == {
+        "sensor_name": "s",
+        "timestamp": UTC_MS / 1000,
+        "value": 20.0,
+        "unit": "Cel",
+        "metadata": {"sensor_type": "temperature"},
+    }
+    assert adapter.generate_reading(timestamp=5.0)["timestamp"] == 5.0
+
+
+def test_batch_has_a_reading_of_every_sensor_per_round():
+    sensors = [SensorConfig("a", baseline=1.0), SensorConfig("b", baseline=2.0)]
+    rounds = SimulatorAdapter(sensors, clock=FakeClock()).generate_batch(3)
+    assert [[reading["sensor_name"] for reading in one] for one in rounds] == [["a", "b"]] * 3
+
+
+def test_simulator_without_a_sensor_is_refused():
+    with pytest.raises(ValueError, match="at least one"):
+        SimulatorAdapter([])

@@ -1,0 +1,232 @@
+"""The health server: what it says, and what it lets nobody do to it."""
+
+import json
+import socket
+import threading
+import urllib.error
+import urllib.request
+
+import pytest
+from host.conftest import SIMULATED
+from host.servers import Answer, serving
+from host.waiting import wait_for
+from pyv_edge_agent.errors import StartError
+from pyv_edge_agent.health import open_server, serve
+from pyv_edge_agent.main import EdgeAgent, _HealthHandler
+
+
+@pytest.fixture
+def start(agents, write_config):
+    def run(devices=(SIMULATED,), **sections):
+        agent = agents(write_config(devices, **sections))
+        agent.start()
+        return agent
+
+    return run
+
+
+def address(agent):
+    return agent._health_server.server_address[:2]
+
+
+def report(agent, path="/health"):
+    host, port = address(agent)
+    with urllib.request.urlopen(f"http://{host}:{port}{path}", timeout=10) as reply:
+        return json.loads(reply.read())
+
+
+def raw(agent, request):
+    """Send bytes; return all that comes back."""
+    with socket.create_connection(address(agent), timeout=10) as connection:
+        connection.sendall(request)
+        return b"".join(iter(lambda: connection.recv(4096), b""))
+
+
+def test_health_listens_on_loopback_by_default(start):
+    assert address(start())[0] == "127.0.0.1"
+
+
+def test_health_can_be_off(start):
+    agent = start(health={"enabled": False})
+    assert agent._health_server is None
+    assert agent._health_thread is None
+    assert agent.is_running
+
+
+def test_report_has_its_blocks_and_is_dated(start):
+    agent = start()
+    wait_for(lambda: agent._readings_processed == 1, "first cycle")
+    found = report(agent)
+    assert set(found) == {
+        "status",
+        "timestamp",
+        "metrics",
+        "agent",
+        "cloud",
+        "privacy",
+        "ingest",
+        "links",
+    }
+    assert abs(found["timestamp"] - agent.clock.utc_ms() / 1000) < 60
+    assert found["agent"]["commits_total"] >= 1
+    assert found["agent"]["commit_problem"] == ""
+    assert found["ingest"]["sampled_total"] == 1
+    assert found["links"] == []
+
+
+def test_query_is_ignored(start):
+    assert report(start(), "/health?verbose=1")["status"] == "healthy"
+
+
+def test_replies_may_be_read_by_a_page_and_are_not_kept(start):
+    host, port = address(start())
+    with urllib.request.urlopen(f"http://{host}:{port}/metrics", timeout=10) as reply:
+        assert reply.headers["Access-Control-Allow-Origin"] == "*"
+        assert reply.headers["Cache-Control"] == "no-store"
+        assert "Python" not in reply.headers["Server"]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_nothing_can_be_changed(start, method):
+    reply = raw(start(), f"{method} /health HTTP/1.0\r\n\r\n".encode())
+    assert reply.split()[1] == b"501"
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [b"\r\n\r\n", b"GET\r\n\r\n", b"\x00\xff\xfe\r\n\r\n", b"GET " + b"/" * 70_000 + b"\r\n\r\n"],
+)
+def test_garbage_does_not_stop_it(start, request_bytes):
+    agent = start()
+    raw(agent, request_bytes)
+    assert report(agent)["status"] == "healthy"
+
+
+def test_client_that_sends_nothing_is_in_nobodys_way(start):
+    agent = start()
+    with socket.create_connection(address(agent), timeout=10):
+        assert report(agent)["status"] == "healthy"
+
+
+def test_many_clients_at_once(start):
+    agent = start()
+    found = []
+    threads = [
+        threading.Thread(target=lambda: found.append(report(agent)["status"])) for _ in range(12)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert found == ["healthy"] * 12
+
+
+def test_two_agents_answer_each_for_itself(start, agents, write_config):
+    devices = [dict(SIMULATED, name="a"), dict(SIMULATED, name="b")]
+    first = start()
+    second = agents(write_config(devices, name="second.json", storage={"path": "second.db"}))
+    second.start()
+    assert report(first)["agent"]["buffer_count"] == 1
+    assert report(second)["agent"]["buffer_count"] == 2
+
+
+def test_handler_without_an_agent_is_unhealthy():
+    from http.server import ThreadingHTTPServer
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _HealthHandler)
+    serve(server)
+    try:
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(
+                f"http://127.0.0.1:{server.server_address[1]}/health", timeout=10
+            )
+        with refused.value as reply:
+            assert reply.code == 503
+            assert json.loads(reply.read())["status"] == "unhealthy"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_dormant_agent_is_reported_as_unhealthy():
+    server = open_server(EdgeAgent(), "127.0.0.1", 0)
+    serve(server)
+    try:
+        url = f"http://127.0.0.1:{server.server_address[1]}/health"
+        with urllib.request.urlopen(url, timeout=10) as reply:
+            found = json.loads(reply.read())
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert found["status"] == "unhealthy"
+    assert found["agent"]["running"] is False
+
+
+def test_port_in_use_says_which_setting_and_what_to_do():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(StartError, match=rf"^health\.port: can't listen on .*:{port}: "):
+            open_server(EdgeAgent(), "127.0.0.1", port)
+
+
+class Broken:
+    def read(self):
+        raise OSError("gone")
+
+
+def test_failing_adapter_shows(start):
+    agent = start()
+    wait_for(lambda: agent._readings_processed == 1, "first cycle")
+    agent._adapters["t1"] = Broken()
+    agent.run_once()
+    found = report(agent)
+    assert found["ingest"]["adapters_connected"] == 0
+    assert found["agent"]["adapter_failures_total"] == 1
+
+
+def test_store_that_fails_shows(start):
+    agent = start()
+    wait_for(lambda: agent._readings_processed == 1, "first cycle")
+    agent._store._writer.execute("PRAGMA query_only = ON")
+    agent.run_once()
+    found = report(agent)["agent"]
+    assert found["commit_failures_total"] >= 1
+    assert "readonly" in found["commit_problem"]
+    agent._store._writer.execute("PRAGMA query_only = OFF")
+    agent.run_once()
+    assert report(agent)["agent"]["commit_problem"] == ""
+
+
+def test_cloud_block_and_no_secret_in_it(start):
+    with serving(Answer(401)) as cloud:
+        endpoint = cloud.url.replace("http://", "http://user:hunter2@") + "?token=abc123"
+        agent = start(cloud={"enabled": True, "endpoint": endpoint, "api_key": "s3cret"})
+        wait_for(lambda: report(agent)["cloud"]["failures_total"] >= 1, "a refusal")
+        found = report(agent)
+    assert found["cloud"]["endpoint"] == cloud.url
+    assert found["cloud"]["problem"] == "status 401"
+    assert found["cloud"]["queue_depth"] == 1
+    assert found["cloud"]["last_flush_time"] is None
+    text = json.dumps(found)
+    for secret in ("hunter2", "s3cret", "abc123"):
+        assert secret not in text
+
+
+def test_cloud_block_after_a_delivery(start):
+    with serving() as cloud:
+        agent = start(cloud={"enabled": True, "endpoint": cloud.url})
+        wait_for(lambda: report(agent)["cloud"]["messages_sent_today"] == 1, "a delivery")
+        found = report(agent)["cloud"]
+    assert found["queue_depth"] == 0
+    assert abs(found["last_flush_time"] - agent.clock.utc_ms() / 1000) < 60
+
+
+def test_serial_line_without_a_board_shows(start):
+    device = {"name": "porch", "ingest_type": "serial", "port": "/dev/no/such"}
+    agent = start([device])
+    wait_for(lambda: report(agent)["links"][0]["failures_total"], "an attempt to open")
+    found = report(agent)
+    assert found["links"][0]["state"] == "closed"
+    assert "does not exist" in found["links"][0]["problem"]
+    assert found["ingest"]["adapters_connected"] == 0
+    assert found["ingest"]["devices_configured"] == 1

@@ -1,0 +1,393 @@
+"""UploadWorker, step by step, against real servers: nothing is lost, and it says so once."""
+
+import socket
+import threading
+
+import pytest
+from host.fakes import UTC_MS, FakeClock, FixedRandom
+from host.servers import Answer, half_answer, serving
+from host.test_store import info, telemetry
+from host.waiting import wait_for
+from pyv_edge_agent.outbox import CloudSyncQueue
+from pyv_edge_agent.sinks.http import HTTPCloudUploader
+from pyv_edge_agent.store import SQLiteStore, read_ledger
+from pyv_edge_agent.uploader import IDLE_S, UploadWorker
+
+
+class Rig:
+    def __init__(self, path, share=1.0):
+        self.clock = FakeClock()
+        self.rng = FixedRandom(share)
+        self.store = SQLiteStore(path)
+        self.queue = CloudSyncQueue(clock=self.clock)
+        self.queue.bind(self.store)
+        self.opened = self.store.open_boot(info(), UTC_MS)
+        self.stored = 0
+        self.client = None
+
+    def add(self, *values, quality=0, channel=0):
+        self.store.commit(telemetry(self.opened, self.stored, values, channel, quality))
+        self.stored += len(values)
+
+    def worker(self, url, batch_size=500, timeout=10.0, api_key="s3cret"):
+        self.client = HTTPCloudUploader(url, api_key, timeout, self.clock)
+        return UploadWorker(
+            self.store,
+            self.queue,
+            self.client,
+            self.clock,
+            self.rng,
+            batch_size=batch_size,
+            retry_base_s=1.0,
+            retry_max_s=60.0,
+        )
+
+    def close(self):
+        if self.client is not None:
+            self.client.close()
+        self.store.close()
+
+
+@pytest.fixture
+def rig(tmp_path):
+    made = Rig(tmp_path / "edge.db")
+    yield made
+    made.close()
+
+
+def values(cloud):
+    """Return the values of all items of all requests, in order."""
+    return [item["value"] for body in cloud.bodies for item in body["items"]]
+
+
+# -- what goes well ----------------------------------------------------------------
+
+
+def test_readings_are_delivered_in_order_and_acknowledged(rig):
+    rig.add(*range(10))
+    with serving() as cloud:
+        worker = rig.worker(cloud.url, batch_size=4)
+        assert worker.step() == IDLE_S
+    assert values(cloud) == [value / 100 for value in range(10)]
+    assert [body["count"] for body in cloud.bodies] == [4, 4, 2]
+    assert len(set(cloud.keys)) == 3
+    assert rig.queue.pending_count() == 0
+    assert worker.delivered_total == 10
+    assert worker.last_success_utc_ms == UTC_MS
+    assert read_ledger(rig.store.path).is_balanced
+
+
+def test_nothing_to_deliver_sends_nothing(rig):
+    with serving() as cloud:
+        assert rig.worker(cloud.url).step() == IDLE_S
+        assert cloud.requests == []
+
+
+def test_payload_of_a_reading(rig):
+    rig.add(2153)
+    with serving() as cloud:
+        rig.worker(cloud.url).step()
+    assert cloud.bodies[0]["items"] == [
+        {
+            "sensor_name": "porch.temp",
+            "timestamp": UTC_MS / 1000,
+            "value": 21.53,
+            "unit": "Cel",
+            "metadata": {
+                "quality": "good",
+                "device": "board-1",
+                "channel": "temp",
+                "boot": "abcd1234",
+                "stream": "telemetry",
+                "seq": 0,
+                "time_error_ms": 2,
+            },
+        }
+    ]
+
+
+def test_bad_reading_has_no_value(rig):
+    rig.add(2153, quality=2)
+    rig.add(2154, quality=1)
+    with serving() as cloud:
+        rig.worker(cloud.url).step()
+    bad, uncertain = cloud.bodies[0]["items"]
+    assert (bad["value"], bad["metadata"]["quality"]) == (None, "bad")
+    assert (uncertain["value"], uncertain["metadata"]["quality"]) == (21.54, "uncertain")
+
+
+def test_exponents_give_values_in_the_unit(rig):
+    rig.add(42, channel=1)
+    rig.add(7, channel=2)
+    with serving() as cloud:
+        rig.worker(cloud.url).step()
+    assert values(cloud) == [42.0, 7000.0]
+
+
+def test_items_go_before_readings_and_are_acknowledged(rig):
+    rig.add(1)
+    low = rig.queue.enqueue({"n": "low"}, 4)
+    high = rig.queue.enqueue({"n": "high", "metadata": {"kept": 1}}, 1)
+    with serving() as cloud:
+        worker = rig.worker(cloud.url)
+        assert worker.step() == IDLE_S
+    first, second = cloud.bodies
+    store = rig.store.store_id
+    assert first["items"] == [
+        {"n": "high", "metadata": {"kept": 1, "item_id": f"{store}-{high}"}},
+        {"n": "low", "metadata": {"item_id": f"{store}-{low}"}},
+    ]
+    assert second["items"][0]["value"] == 0.01
+    assert rig.queue.pending_count() == 0
+    assert worker.delivered_total == 3
+
+
+def test_expired_item_is_not_sent(rig):
+    rig.queue.enqueue({"n": 1}, ttl_seconds=10)
+    rig.clock.advance(10_000)
+    with serving() as cloud:
+        rig.worker(cloud.url).step()
+        assert cloud.requests == []
+    assert rig.queue.pending_count() == 0
+
+
+def test_payload_with_odd_metadata_blocks_nothing(rig):
+    # A caller's payload may be any dict; it must not keep all other data from leaving.
+    rig.queue.enqueue({"n": 1, "metadata": None})
+    rig.queue.enqueue({"n": 2, "metadata": ["a"]})
+    rig.add(5)
+    with serving() as cloud:
+        worker = rig.worker(cloud.url)
+        worker.step()
+    assert worker.problem == ""
+    assert rig.queue.pending_count() == 0
+    assert 0.05 in [item.get("value") for body in cloud.bodies for item in body["items"]]
+
+
+def test_delivered_today_starts_anew_at_midnight(rig):
+    rig.add(1, 2)
+    with serving() as cloud:
+        worker = rig.worker(cloud.url)
+        worker.step()
+        assert worker.delivered_today == 2
+        rig.clock.advance(86_400_000)
+        assert worker.delivered_today == 0
+        rig.add(3)
+        worker.step()
+        assert worker.delivered_today == 1
+    assert worker.delivered_total == 3
+
+
+# -- what goes wrong ---------------------------------------------------------------
+
+REFUSALS = [
+    Answer(200, b"<html>", kind="text/html"),
+    Answer(302, b"", {"Location": "/login"}),
+    Answer(400),
+    Answer(401),
+    Answer(413),
+    Answer(429),
+    Answer(500),
+    half_answer(),
+]
+
+
+@pytest.mark.parametrize("answer", REFUSALS, ids=lambda answer: f"{answer.status}-{answer.kind}")
+def test_refused_batch_is_kept_and_sent_again_under_its_key(rig, answer, log):
+    rig.add(*range(6))
+    with serving(answer, answer, answer, Answer(200)) as cloud:
+        worker = rig.worker(cloud.url, batch_size=4)
+        for attempt in (1, 2, 3):
+            assert 0 < worker.step() <= 60.001
+            assert worker.failures_total == attempt
+            rig.add(100)  # what comes meanwhile changes nothing of the batch under way
+            assert rig.queue.pending_count() == 6 + attempt
+            rig.clock.advance(61_000)
+        assert worker.step() == IDLE_S
+    first_four = cloud.bodies[:4]
+    assert len({body["batch_id"] for body in first_four}) == 1
+    assert all(body["items"] == first_four[0]["items"] for body in first_four)
+    accepted = [item["value"] for body in cloud.bodies[3:] for item in body["items"]]
+    assert accepted == [0.0, 0.01, 0.02, 0.03, 0.04, 0.05, 1.0, 1.0, 1.0]
+    assert rig.queue.pending_count() == 0
+    down, up = log.warnings()
+    assert "does not deliver: " in down
+    assert "delivers again after 3 failed attempts" in up
+    assert "s3cret" not in log.whole()
+
+
+def test_refused_items_are_sent_again_under_their_key(rig):
+    rig.queue.enqueue({"n": 1})
+    with serving(Answer(500), Answer(200)) as cloud:
+        worker = rig.worker(cloud.url)
+        worker.step()
+        rig.queue.enqueue({"n": 2}, 1)  # more urgent, and not part of the batch under way
+        assert rig.queue.pending_count() == 2
+        rig.clock.advance(61_000)
+        worker.step()
+    assert cloud.keys[0] == cloud.keys[1]
+    assert cloud.bodies[0]["items"] == cloud.bodies[1]["items"]
+    assert [body["items"][0]["n"] for body in cloud.bodies] == [1, 1, 2]
+    assert rig.queue.pending_count() == 0
+
+
+def test_key_stands_for_one_set_of_items_over_a_restart(rig):
+    # The server had the first batch and its reply was lost; one item then expires.
+    rig.queue.enqueue({"n": 1}, 1)
+    rig.queue.enqueue({"n": 2}, 3, ttl_seconds=10)
+    rig.queue.enqueue({"n": 3}, 3)
+    rig.queue.enqueue({"n": 4}, 1)
+    with serving(half_answer(), Answer(200)) as cloud:
+        rig.worker(cloud.url, batch_size=3).step()
+        rig.client.close()
+        rig.queue.bind(rig.store)  # as a new process would
+        rig.clock.advance(60_000)
+        rig.worker(cloud.url, batch_size=3).step()
+    sent = {}
+    for body in cloud.bodies:
+        numbers = [item["n"] for item in body["items"]]
+        assert sent.setdefault(body["batch_id"], numbers) == numbers
+    assert len(cloud.bodies) >= 2
+
+
+def test_server_that_hangs_loses_nothing(rig, log):
+    rig.add(1)
+    with serving(hangs=True) as cloud:
+        worker = rig.worker(cloud.url, timeout=0.2)
+        assert worker.step() > 0
+        assert rig.queue.pending_count() == 1
+        assert worker.problem.endswith("ReadTimeout")
+        cloud.hangs = False
+        rig.clock.advance(61_000)
+        assert worker.step() == IDLE_S
+        assert cloud.keys[0] == cloud.keys[1]
+    assert rig.queue.pending_count() == 0
+
+
+def test_server_that_is_not_there_loses_nothing(rig, log):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    rig.add(1)
+    worker = rig.worker(f"http://user:hunter2@127.0.0.1:{port}/in?token=abc123")
+    for _ in range(5):
+        worker.step()
+        rig.clock.advance(61_000)
+    assert worker.failures_total == 5
+    assert rig.queue.pending_count() == 1
+    assert len(log.warnings()) == 1
+    for secret in ("hunter2", "s3cret", "abc123"):
+        assert secret not in log.whole()
+        assert secret not in worker.problem
+
+
+def test_batch_in_doubt_has_its_key_after_a_restart_too(rig):
+    rig.add(*range(5))
+    with serving(half_answer(), Answer(200)) as cloud:
+        rig.worker(cloud.url, batch_size=3).step()
+        rig.client.close()
+        rig.store.close()
+        rig.store = SQLiteStore(rig.store.path)
+        rig.queue.bind(rig.store)
+        rig.worker(cloud.url, batch_size=100).step()
+    assert cloud.keys[0] == cloud.keys[1]
+    assert cloud.bodies[0]["items"] == cloud.bodies[1]["items"]
+    assert rig.queue.pending_count() == 0
+
+
+# -- back-off ----------------------------------------------------------------------
+
+
+def test_back_off_doubles_with_full_jitter_up_to_its_bound(rig):
+    rig.add(1)
+    with serving(Answer(500)) as cloud:
+        worker = rig.worker(cloud.url)
+        waits = []
+        for _ in range(9):
+            waits.append(worker.step())
+            rig.clock.advance(round(waits[-1] * 1000))
+        assert len(cloud.requests) == 9
+    assert rig.rng.ranges == [(0, high) for high in (1, 2, 4, 8, 16, 32, 60, 60, 60)]
+    assert waits == [high + 0.001 for _, high in rig.rng.ranges]
+
+
+def test_jitter_is_the_given_randoms(tmp_path):
+    rig = Rig(tmp_path / "edge.db", share=0.25)
+    rig.add(1)
+    with serving(Answer(500)) as cloud:
+        assert rig.worker(cloud.url).step() == 0.251
+    rig.close()
+
+
+def test_nothing_is_sent_before_its_time(rig):
+    rig.add(1)
+    with serving(Answer(500)) as cloud:
+        worker = rig.worker(cloud.url)
+        wait_s = worker.step()
+        for _ in range(5):
+            assert worker.step() == wait_s
+        rig.clock.advance(round(wait_s * 1000) - 1)
+        assert worker.step() == 0.001
+        assert len(cloud.requests) == 1
+        rig.clock.advance(1)
+        worker.step()
+        assert len(cloud.requests) == 2
+
+
+@pytest.mark.parametrize(("asked", "waited"), [("20", 20.001), ("3600", 60.001), ("0", 1.001)])
+def test_retry_after_is_honoured_within_the_bound(rig, asked, waited):
+    rig.add(1)
+    with serving(Answer(429, b"", {"Retry-After": asked})) as cloud:
+        assert rig.worker(cloud.url).step() == waited
+
+
+def test_success_ends_the_back_off(rig):
+    rig.add(1)
+    with serving(Answer(500), Answer(500), Answer(200), Answer(500)) as cloud:
+        worker = rig.worker(cloud.url)
+        for _ in range(3):
+            worker.step()
+            rig.clock.advance(61_000)
+        assert worker.problem == ""
+        rig.add(2)
+        worker.step()
+    assert [high for _, high in rig.rng.ranges] == [1, 2, 1]
+
+
+def test_failure_between_reply_and_acknowledgement_sends_the_same_again(rig):
+    rig.add(*range(4))
+    writer = rig.store._writer
+    with serving() as cloud:
+        worker = rig.worker(cloud.url, batch_size=2)
+        # From the POST on, every write fails, as on a file system gone read-only.
+        cloud.on_request = lambda: writer.execute("PRAGMA query_only = ON")
+        worker.step()
+        assert worker.failures_total == 1
+        assert rig.queue.pending_count() == 4
+        cloud.on_request = lambda: None
+        writer.execute("PRAGMA query_only = OFF")
+        rig.clock.advance(61_000)
+        assert worker.step() == IDLE_S
+    assert len(cloud.keys) == 3
+    assert cloud.keys[0] == cloud.keys[1]
+    assert rig.queue.pending_count() == 0
+    assert read_ledger(rig.store.path).is_balanced
+
+
+# -- the thread --------------------------------------------------------------------
+
+
+def test_thread_delivers_when_woken_and_ends_when_stopped(rig):
+    with serving() as cloud:
+        worker = rig.worker(cloud.url)
+        thread = threading.Thread(target=worker.run, daemon=True)
+        thread.start()
+        rig.add(1)
+
+        def woken():
+            worker.wake()
+            return cloud.requests
+
+        wait_for(woken, "a POST")
+        worker.stop()
+        thread.join(10)
+        assert not thread.is_alive()
