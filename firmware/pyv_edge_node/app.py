@@ -47,7 +47,7 @@ class App:
         try:
             check_name("device_id", device)
         except FieldError as error:
-            raise settings.SettingsError(str(error))
+            raise settings.SettingsError("%s.%s" % (config.path, error))
         identity = Identity(device, board.boot_id(), board.name, __version__, core_version)
         identity.reset_cause = board.reset_cause()
         identity.config_hash = config.config_hash

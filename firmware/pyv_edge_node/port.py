@@ -33,6 +33,7 @@ class StreamPort:
         self._buffer = bytearray(READ_SIZE_MAX)
         self._frame = b""  # what is being written
         self._written = 0  # bytes of it that are out
+        self._is_ended = False  # whether the reader has come to its end
 
     def read(self) -> bytes:
         """Return the bytes that are there, at most READ_SIZE_MAX, b"" if none."""
@@ -46,6 +47,7 @@ class StreamPort:
             except OSError:
                 self.errors_total += 1
                 break
+            self._is_ended = not byte
             if not byte:
                 break
             self._buffer[count] = byte[0]
@@ -90,4 +92,4 @@ class StreamPort:
         Returns False at once where the other side is gone: then the caller must sleep.
         """
         ready = self._poll_in.poll(timeout_ms)
-        return not ready or not ready[0][1] & _BROKEN
+        return not self._is_ended and (not ready or not ready[0][1] & _BROKEN)

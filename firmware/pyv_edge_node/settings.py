@@ -79,6 +79,7 @@ class Settings:
     """What the node's parts are to be."""
 
     def __init__(self, section: Section) -> None:
+        self.path = section.path
         self.config_hash = 0  # CRC-32 of the file: lets the host see drift
         self.device_id = section.text("device_id", "")
         self.telemetry_capacity = section.integer("telemetry_capacity", 16, 65536, 2048)
@@ -101,7 +102,7 @@ def load(path: str) -> Settings:
         )
     try:
         values = json.loads(content.decode())
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:  # RuntimeError: nested too deep
         raise SettingsError("%s: is not JSON: %s" % (path, error))
     settings = Settings(Section(values, path))
     settings.config_hash = crc32(content)

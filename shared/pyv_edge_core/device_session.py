@@ -5,7 +5,7 @@ the ring overwrote is announced as a GAP before anything behind it; a host that
 is away costs nothing but ring space.
 """
 
-from . import message, session
+from . import channel_table, message, session
 from ._compat import TYPE_CHECKING, const
 from .errors import MessageError
 from .frame import FrameDecoder, encode
@@ -182,7 +182,7 @@ class DeviceSession:
                 or elapsed_ms(now_ms, self._hello_ms) >= session.HELLO_INTERVAL_MS
             ):
                 self._hello_ms = now_ms
-                self._outgoing = message.pack_channels(self._tag, self._channels)
+                self._outgoing = channel_table.pack(self._tag, self._channels)
                 return encode(self._hello(uptime_s, uptime_ms))
         elif elapsed_ms(now_ms, self._heard_ms) >= session.HOST_SILENCE_MS:
             self._greet_anew()
@@ -227,7 +227,7 @@ class DeviceSession:
             message.VERSION,
             identity.reset_cause,
             len(self._channels),
-            message.channels_crc(self._channels),
+            channel_table.crc(self._channels),
             telemetry.first_seq,
             telemetry.next_seq,
             events.first_seq,

@@ -1,10 +1,8 @@
 """The host's end of a link. See `session` for the whole; the board's is `device_session`.
 
 Promises: each number of a stream is handed on once and in order, whatever the
-wire repeats or loses; nothing is acknowledged before `committed()` says so; at
-most IN_FLIGHT_MAX bytes are on their way to a board that may not have read
-them (it proves that it has by answering a TIME_REQUEST, which therefore also
-marks how far it has read).
+wire repeats or loses; nothing is acknowledged before `committed()` says so; no
+more is sent ahead of the board than `pacing` allows.
 
 Does not decide where a stream resumes: it asks with a `Greeting` event and
 waits for `welcome()`.
@@ -12,10 +10,11 @@ waits for `welcome()`.
 
 from collections import namedtuple
 
-from . import message, session
+from . import channel_table, message, session
 from ._compat import TYPE_CHECKING, const
-from .errors import MessageError
-from .frame import FrameDecoder, encode_for_board
+from .errors import FieldError, MessageError
+from .frame import FrameDecoder
+from .pacing import Pacing
 from .reading import Channel
 from .ring import RECORD_SIZE
 from .session import elapsed_ms
@@ -23,8 +22,8 @@ from .session import elapsed_ms
 if TYPE_CHECKING:
     from typing import Any
 
-_MARKER_SIZE_MAX = const(24)  # a TIME_REQUEST with every byte stuffed
-_MARK_AT = const(100)  # bytes in flight at which we ask for a sign of life
+# WELCOME has to fit into what may be in flight, however its bytes are stuffed.
+_HOST_SIZE_MAX = const(24)
 
 Greeting = namedtuple("Greeting", ("hello", "channels"))
 """A board wants to be welcomed: answer with `HostSession.welcome()`."""
@@ -57,10 +56,17 @@ class HostSession:
     """Receives a board's streams over one port, from one HELLO after another."""
 
     def __init__(self, window: int = 1024, host: str = "") -> None:
-        """Allow a board `window` uncommitted readings per stream; `host` names our version."""
+        """Allow a board `window` uncommitted readings per stream; `host` names our version.
+
+        Raises FieldError for a window outside 1..WINDOW_MAX and a name too long for WELCOME.
+        """
+        if not 1 <= window <= session.WINDOW_MAX:
+            raise FieldError("window: %d is outside 1..%d" % (window, session.WINDOW_MAX))
+        if len(host.encode()) > _HOST_SIZE_MAX:
+            raise FieldError("host: %r is longer than %d bytes" % (host, _HOST_SIZE_MAX))
         self.state = session.WAITING
         self.decoder = FrameDecoder()
-        self.window = min(window, session.WINDOW_MAX)
+        self.window = window
         self.hello: Any = None  # the board's latest HELLO
         self.bad_messages_total = 0
         self.unknown_messages_total = 0
@@ -68,7 +74,6 @@ class HostSession:
         self.duplicates_total = 0  # readings that came again
         self.resend_requests_total = 0  # frames found missing
         self.window_exceeded_total = 0  # readings refused because the board ran ahead
-        self.time_lost_total = 0  # TIME_REQUESTs without an answer
         self.heard_ms = 0  # last message of the board
         self._host = host
         self._tag = 0
@@ -78,17 +83,22 @@ class HostSession:
         self._welcome = b""
         self._hello_request_due = False
         self._hello_request_ms = -1
-        self._token = 0
-        self._time_due = False
-        self._time_sent_ms = -1  # when the outstanding TIME_REQUEST left; -1: none is out
-        self._time_asked_ms = -1  # when the last one left
-        self._in_flight = 0  # bytes sent that the board may not have read
-        self._after_marker = 0  # of those, sent behind the outstanding TIME_REQUEST
+        self._pacing = Pacing()
 
     @property
     def state_name(self) -> str:
         """The state as a word, for logs and health."""
         return session.STATE_NAMES[self.state]
+
+    @property
+    def time_lost_total(self) -> int:
+        """TIME_REQUESTs that were not answered in time."""
+        return self._pacing.time_lost_total
+
+    @property
+    def in_flight(self) -> int:
+        """Bytes sent that the board may not have read."""
+        return self._pacing.in_flight
 
     # -- from the board ------------------------------------------------------------
 
@@ -141,7 +151,7 @@ class HostSession:
             return
         self._greeting = hello
         self._channels = []
-        self._time_due = True
+        self._pacing.ask()
         if not hello.channel_count:
             self._end_greeting(events)
 
@@ -151,10 +161,14 @@ class HostSession:
             return  # of a HELLO that we have answered or never saw
         if received.first != len(self._channels):
             return  # one was lost: the next HELLO brings them all again
-        self._channels.extend(received.channels)
+        try:
+            self._channels.extend(channel_table.parse(received.entries))
+        except MessageError:
+            self.bad_messages_total += 1
+            return
         if len(self._channels) < greeting.channel_count:
             return
-        if message.channels_crc(self._channels) != greeting.channels_crc:
+        if channel_table.crc(self._channels) != greeting.channels_crc:
             self.bad_messages_total += 1
             self._channels = []
             return
@@ -169,22 +183,14 @@ class HostSession:
         events.append(Greeting(self.hello, self._channels))
 
     def _take_time(self, response: "Any", now_ms: int, events: "list[Any]") -> None:
-        if self._time_sent_ms < 0 or response.token != self._token:
+        sent_ms = self._pacing.answered(response.token)
+        if sent_ms < 0:
             self.stale_total += 1
             return
         greeted = self.hello if self._greeting is None else self._greeting
         if greeted is not None and response.tag == greeted.tag:
-            events.append(
-                TimeExchange(
-                    self._time_sent_ms,
-                    now_ms,
-                    response.uptime_s,
-                    response.uptime_ms,
-                    greeted.boot,
-                )
-            )
-        self._time_sent_ms = -1
-        self._in_flight = self._after_marker
+            uptime_s, uptime_ms = response.uptime_s, response.uptime_ms
+            events.append(TimeExchange(sent_ms, now_ms, uptime_s, uptime_ms, greeted.boot))
 
     def _take_data(self, data: "Any", now_ms: int, events: "list[Any]") -> None:
         inbound = self._streams[data.stream]
@@ -276,61 +282,40 @@ class HostSession:
 
     def transmit(self, now_ms: int) -> bytes:
         """Return bytes to write to the port now, b"" if there is nothing to say."""
-        self._run_timers(now_ms)
-        frames = []
-        if self._welcome and self._take_room(len(self._welcome) * 2 + 10):
-            frames.append(self._send(self._welcome))
-            self._welcome = b""
-        for inbound in (self._streams[1], self._streams[0]):
-            if inbound.ack_due and not self._welcome and self.state == session.UP:
-                flags = message.ACK_RESEND if inbound.resend_due else 0
-                ack = message.pack(
-                    message.ACK,
-                    self._tag,
-                    inbound.stream,
-                    flags,
-                    inbound.committed_seq,
-                    inbound.received_seq,
-                )
-                if self._take_room(len(ack) * 2 + 10):
-                    frames.append(self._send(ack))
-                    inbound.ack_due = inbound.resend_due = False
-        if self._hello_request_due and self._take_room(_MARKER_SIZE_MAX):
-            self._hello_request_due = False
-            asked = self._hello_request_ms
-            if asked < 0 or elapsed_ms(now_ms, asked) >= session.HELLO_REQUEST_MS:
-                self._hello_request_ms = now_ms
-                frames.append(self._send(message.pack(message.HELLO_REQUEST, 0)))
-        if self._time_sent_ms < 0 and (self._time_due or self._in_flight >= _MARK_AT):
-            frames.append(self._ask_time(now_ms))
-        return b"".join(frames)
+        if self.state != session.WAITING:
+            self._pacing.run(now_ms, self.heard_ms)
+        out = b""
+        if self._welcome:
+            out = self._pacing.frame(self._welcome, now_ms)
+            if out:
+                self._welcome = b""
+        if self.state == session.UP and not self._welcome:
+            for inbound in (self._streams[1], self._streams[0]):
+                if inbound.ack_due:
+                    framed = self._pacing.frame(self._ack(inbound), now_ms)
+                    if framed:
+                        inbound.ack_due = inbound.resend_due = False
+                        out += framed
+        if self._hello_request_due:
+            out += self._ask_hello(now_ms)
+        return out + self._pacing.marker(self._tag, now_ms)
 
-    def _run_timers(self, now_ms: int) -> None:
-        if self._time_sent_ms >= 0:
-            if elapsed_ms(now_ms, self._time_sent_ms) >= session.TIME_TIMEOUT_MS:
-                # Lost on the way there or back. What went before it is read or lost by now.
-                self.time_lost_total += 1
-                self._time_sent_ms = -1
-                self._in_flight = 0
-                self._time_due = True
-        elif self.state != session.WAITING and (
-            elapsed_ms(now_ms, self._time_asked_ms) >= session.TIME_INTERVAL_MS
-        ):
-            self._time_due = True
+    def _ack(self, inbound: _Inbound) -> bytes:
+        return message.pack(
+            message.ACK,
+            self._tag,
+            inbound.stream,
+            message.ACK_RESEND if inbound.resend_due else 0,
+            inbound.committed_seq,
+            inbound.received_seq,
+        )
 
-    def _take_room(self, size_max: int) -> bool:
-        return self._in_flight + size_max <= session.IN_FLIGHT_MAX - _MARKER_SIZE_MAX
-
-    def _send(self, payload: bytes) -> bytes:
-        framed = encode_for_board(payload)
-        self._in_flight += len(framed)
-        self._after_marker += len(framed)
-        return framed
-
-    def _ask_time(self, now_ms: int) -> bytes:
-        self._token = (self._token + 1) & 0xFFFF
-        framed = self._send(message.pack(message.TIME_REQUEST, self._tag, self._token))
-        self._after_marker = 0
-        self._time_due = False
-        self._time_sent_ms = self._time_asked_ms = now_ms
+    def _ask_hello(self, now_ms: int) -> bytes:
+        self._hello_request_due = False
+        asked_ms = self._hello_request_ms
+        if asked_ms >= 0 and elapsed_ms(now_ms, asked_ms) < session.HELLO_REQUEST_MS:
+            return b""
+        framed = self._pacing.frame(message.pack(message.HELLO_REQUEST, 0), now_ms)
+        if framed:
+            self._hello_request_ms = now_ms
         return framed

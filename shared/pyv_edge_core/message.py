@@ -7,9 +7,9 @@ what a board sent before its reset is never taken for what it sent after. A
 text is its size u8 and then that many bytes of UTF-8. PROTOCOL.md draws each
 body; the tables below are the same thing for the machine.
 
-Packing checks every field's range first (MicroPython's `struct` truncates);
-parsing checks every length (it also ignores surplus bytes) and raises
-MessageError for anything that PROTOCOL.md doesn't allow.
+Packing checks every field's range first, because MicroPython's `struct`
+truncates; parsing checks every length, because it ignores surplus bytes, and
+raises MessageError for anything that PROTOCOL.md doesn't allow.
 """
 
 import struct
@@ -17,7 +17,6 @@ from collections import namedtuple
 
 from ._compat import const
 from .errors import FieldError, MessageError
-from .reading import Channel
 from .ring import RECORD_SIZE
 
 VERSION = const(1)
@@ -45,8 +44,6 @@ VITALS_FINISHED = const(1)  # flag: the sampler has reached `sample_for_ms`
 RESET_CAUSES = ("unknown", "power", "pin", "watchdog", "soft", "deep sleep")
 
 TEXT_SIZE_MAX = const(96)  # bytes of one text
-CHANNEL_COUNT_MAX = const(255)
-CHANNELS_SIZE_MAX = const(200)  # bytes of one CHANNELS message's entries
 
 _HEADER_SIZE = const(4)
 _DATA_HEADER = "<BBHBIIH"
@@ -77,7 +74,7 @@ Hello = namedtuple(
         "core",
     ),
 )
-Channels = namedtuple("Channels", ("tag", "first", "channels"))
+Channels = namedtuple("Channels", ("tag", "first", "entries"))  # see channel_table
 Welcome = namedtuple(
     "Welcome", ("tag", "boot", "window", "telemetry_resume", "events_resume", "host")
 )
@@ -124,7 +121,8 @@ _SHAPES = {
 _LARGEST = {"B": 0xFF, "H": 0xFFFF, "I": 0xFFFFFFFF}
 
 
-def _pack_text(text: str) -> bytes:
+def pack_text(text: str) -> bytes:
+    """Return a text as its size and its UTF-8. Raises FieldError if it is too long."""
     encoded = text.encode()
     if len(encoded) > TEXT_SIZE_MAX:
         raise FieldError("text: %d bytes, at most %d fit" % (len(encoded), TEXT_SIZE_MAX))
@@ -137,6 +135,8 @@ def pack(kind: int, tag: int, *values: "int | str") -> bytes:
     Raises FieldError, naming the field, for a value that doesn't fit.
     """
     _, codes, text_count = _SHAPES[kind]
+    if not 0 <= tag <= 0xFFFF:
+        raise FieldError("message %d, tag: %r does not fit H" % (kind, tag))
     if len(values) != len(codes) + text_count:
         raise FieldError(
             "message %d: %d values, not %d" % (kind, len(values), len(codes) + text_count)
@@ -145,14 +145,15 @@ def pack(kind: int, tag: int, *values: "int | str") -> bytes:
     index = 0
     for code in codes:
         value = numbers[index]
-        if not isinstance(value, int) or not 0 <= value <= _LARGEST[code]:
+        is_bool = value is True or value is False
+        if is_bool or not isinstance(value, int) or not 0 <= value <= _LARGEST[code]:
             raise FieldError(
                 "message %d, value %d: %r does not fit %s" % (kind, index, value, code)
             )
         index += 1
     message = struct.pack("<BBH" + codes, VERSION, kind, tag, *numbers)
     for text in values[len(codes) :]:
-        message += _pack_text(str(text))
+        message += pack_text(str(text))
     return message
 
 
@@ -165,43 +166,8 @@ def pack_data(
     )
 
 
-def pack_channels(tag: int, channels: "list[Channel]") -> "list[bytes]":
-    """Return the channel table as CHANNELS messages of at most CHANNELS_SIZE_MAX bytes each.
-
-    Raises FieldError for more than CHANNEL_COUNT_MAX channels.
-    """
-    if len(channels) > CHANNEL_COUNT_MAX:
-        raise FieldError("channels: %d, at most %d" % (len(channels), CHANNEL_COUNT_MAX))
-    messages = []
-    entries = b""
-    first = index = 0
-    for channel in channels:
-        entry = (
-            bytes((channel.exponent & 0xFF,)) + _pack_text(channel.name) + _pack_text(channel.unit)
-        )
-        if len(entries) + len(entry) > CHANNELS_SIZE_MAX:
-            messages.append(struct.pack("<BBHB", VERSION, CHANNELS, tag, first) + entries)
-            entries = b""
-            first = index
-        entries += entry
-        index += 1
-    messages.append(struct.pack("<BBHB", VERSION, CHANNELS, tag, first) + entries)
-    return messages
-
-
-def channels_crc(channels: "list[Channel]") -> int:
-    """Return the number by which HELLO announces a channel table."""
-    from binascii import crc32
-
-    crc = 0
-    for channel in channels:
-        crc = crc32(
-            ("%s\n%s\n%d\n" % (channel.name, channel.unit, channel.exponent)).encode(), crc
-        )
-    return crc
-
-
-def _take_text(message: bytes, offset: int) -> "tuple[str, int]":
+def take_text(message: bytes, offset: int) -> "tuple[str, int]":
+    """Return (text, offset behind it) of the text at `offset`. Raises MessageError."""
     if offset >= len(message):
         raise MessageError("message ends where a text's size should stand")
     end = offset + 1 + message[offset]
@@ -211,22 +177,6 @@ def _take_text(message: bytes, offset: int) -> "tuple[str, int]":
         return message[offset + 1 : end].decode(), end
     except UnicodeError:
         raise MessageError("a text is not UTF-8")
-
-
-def _parse_channels(tag: int, message: bytes) -> Channels:
-    if len(message) < 5:
-        raise MessageError("CHANNELS without an index")
-    channels = []
-    offset = 5
-    while offset < len(message):
-        exponent = message[offset] if message[offset] < 128 else message[offset] - 256
-        name, offset = _take_text(message, offset + 1)
-        unit, offset = _take_text(message, offset)
-        try:
-            channels.append(Channel(name, unit, exponent))
-        except FieldError as error:
-            raise MessageError("CHANNELS: %s" % error)
-    return Channels(tag, message[4], channels)
 
 
 def _parse_data(tag: int, message: bytes) -> Data:
@@ -256,7 +206,9 @@ def parse(message: bytes) -> "tuple[int, object] | None":
     if kind == DATA:
         return kind, _parse_data(tag, message)
     if kind == CHANNELS:
-        return kind, _parse_channels(tag, message)
+        if len(message) <= _HEADER_SIZE:
+            raise MessageError("CHANNELS without an index")
+        return kind, Channels(tag, message[4], message[5:])
     if kind not in _SHAPES:
         return None
     shape, codes, text_count = _SHAPES[kind]
@@ -266,7 +218,7 @@ def parse(message: bytes) -> "tuple[int, object] | None":
         raise MessageError("message %d of %d bytes, at least %d" % (kind, len(message), offset))
     values = (tag,) + struct.unpack(layout, message[_HEADER_SIZE:offset])
     for _ in range(text_count):
-        text, offset = _take_text(message, offset)
+        text, offset = take_text(message, offset)
         values += (text,)
     if offset != len(message):
         raise MessageError("message %d has %d bytes too many" % (kind, len(message) - offset))
@@ -275,6 +227,8 @@ def parse(message: bytes) -> "tuple[int, object] | None":
         raise MessageError(
             "GAP of stream %d, %d..%d" % (parsed.stream, parsed.first_seq, parsed.last_seq)
         )
+    if kind in (HELLO, TIME_RESPONSE, VITALS) and parsed.uptime_ms > 999:
+        raise MessageError("message %d: uptime_ms is %d" % (kind, parsed.uptime_ms))
     if kind == ACK and parsed.stream > 1:
         raise MessageError("ACK of stream %d" % parsed.stream)
     return kind, parsed

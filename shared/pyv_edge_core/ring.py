@@ -136,6 +136,8 @@ class RecordRing:
             self._free_head()
 
     def _find(self, seq: int) -> int:
+        if seq < self.first_seq:  # its block may still be there, for the sake of its neighbours
+            raise IndexError("no such record")
         block = self._cursor
         for _ in range(self._block_count):
             if 0 <= seq - self._seqs[block] < self._counts[block]:
@@ -160,8 +162,6 @@ class RecordRing:
         `records` is `count` slots of one block, at least one and at most
         `count_max`. Raises IndexError unless first_seq <= seq < next_seq.
         """
-        if seq < self.first_seq:
-            raise IndexError("no such record")
         block = self._find(seq)
         offset = seq - self._seqs[block]
         count = min(self._counts[block] - offset, count_max)

@@ -35,7 +35,8 @@ RECORDS_PER_FRAME_MAX = const(16)
 
 WINDOW_MAX = const(4096)  # readings sent and not yet committed, per stream
 TIME_INTERVAL_MS = const(5000)  # the host asks for the board's uptime this often
-TIME_TIMEOUT_MS = const(2000)
+TIME_AGAIN_MS = const(700)  # and again if there is no answer
+SETTLED_MS = const(3000)  # a board heard so long after our last byte has read it
 RESEND_REQUEST_MS = const(250)  # the host asks again for a missing frame this often
 HELLO_REQUEST_MS = const(1000)
 IN_FLIGHT_MAX = const(200)  # bytes towards a board that it may not have read yet (ESP32: 260)

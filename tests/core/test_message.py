@@ -1,7 +1,7 @@
 """Every message: its bytes, its limits, and each way in which it can be broken."""
 
 from check import raises
-from pyv_edge_core import message
+from pyv_edge_core import channel_table, message
 from pyv_edge_core.errors import FieldError, MessageError
 from pyv_edge_core.reading import Channel
 
@@ -81,7 +81,7 @@ def test_packing_gives_the_literal_bytes():
     for kind, values, _, text in PACKED:
         assert message.pack(kind, TAG, *values).hex() == text, kind
     assert _data(1, 70000, 100000, 999).hex() == DATA_HEX
-    assert [packed.hex() for packed in message.pack_channels(TAG, CHANNELS)] == [CHANNELS_HEX]
+    assert [packed.hex() for packed in channel_table.pack(TAG, CHANNELS)] == [CHANNELS_HEX]
 
 
 def test_parsing_gives_the_values_back():
@@ -119,12 +119,20 @@ def test_fields_have_the_names_that_the_rest_of_the_code_uses():
 def test_channel_table_comes_back():
     kind, parsed = message.parse(_bytes(CHANNELS_HEX))
     assert kind == message.CHANNELS
-    assert (parsed.tag, parsed.first, len(parsed.channels)) == (TAG, 0, 2)
-    for index, channel in enumerate(parsed.channels):
+    assert (parsed.tag, parsed.first, len(channel_table.parse(parsed.entries))) == (TAG, 0, 2)
+    for index, channel in enumerate(channel_table.parse(parsed.entries)):
         expected = CHANNELS[index]
         assert channel.name == expected.name, index
         assert channel.unit == expected.unit, index
         assert channel.exponent == expected.exponent, index
+
+
+def _parse(raw):
+    """Parse a message, and of CHANNELS the table in it as well."""
+    kind, parsed = message.parse(raw)
+    if kind == message.CHANNELS:
+        channel_table.parse(parsed.entries)
+    return kind, parsed
 
 
 def test_every_length_cut_short_is_refused():
@@ -136,16 +144,16 @@ def test_every_length_cut_short_is_refused():
             if text == DATA_HEX and size == 15 + 8:
                 assert len(message.parse(whole[:size])[1].records) == 8
             elif text == CHANNELS_HEX and size in (5, 5 + 10):
-                assert len(message.parse(whole[:size])[1].channels) == (size - 5) // 10
+                assert len(_parse(whole[:size])[1].entries) == size - 5
             else:
-                error = raises(MessageError, message.parse, whole[:size])
+                error = raises(MessageError, _parse, whole[:size])
                 assert str(error), (text, size)
 
 
 def test_surplus_bytes_are_refused():
     for text in ALL_HEX:
         for surplus in (b"\x00", b"\xff\xff"):
-            error = raises(MessageError, message.parse, _bytes(text) + surplus)
+            error = raises(MessageError, _parse, _bytes(text) + surplus)
             assert str(error), (text, surplus)
 
 
@@ -256,14 +264,16 @@ def test_channel_table_that_breaks_the_rules_is_refused():
         ("unit", b"\x00" + b"\x01a" + b"\x03xyz"),
     )
     for field, entry in cases:
-        error = raises(MessageError, message.parse, head + entry)
+        error = raises(MessageError, _parse, head + entry)
         assert field in str(error), entry
 
 
 def test_exponents_keep_their_sign():
     for exponent in range(-9, 10):
-        packed = message.pack_channels(TAG, [Channel("a", "", exponent)])
-        assert message.parse(packed[0])[1].channels[0].exponent == exponent, exponent
+        packed = channel_table.pack(TAG, [Channel("a", "", exponent)])
+        assert channel_table.parse(message.parse(packed[0])[1].entries)[0].exponent == exponent, (
+            exponent
+        )
 
 
 def test_unknown_types_are_none():
@@ -285,13 +295,13 @@ def test_version_zero_is_refused():
 def test_large_channel_table_takes_several_messages():
     for count in (0, 1, 4, 5, 60):
         channels = [Channel("channel-%d" % index, "Cel", index % 10) for index in range(count)]
-        messages = message.pack_channels(TAG, channels)
+        messages = channel_table.pack(TAG, channels)
         found = []
         for packed in messages:
             parsed = message.parse(packed)[1]
             assert parsed.first == len(found), count
-            assert len(packed) <= 5 + message.CHANNELS_SIZE_MAX, count
-            found.extend(parsed.channels)
+            assert len(packed) <= 5 + channel_table.ENTRIES_SIZE_MAX, count
+            found.extend(channel_table.parse(parsed.entries))
         assert [c.name for c in found] == [c.name for c in channels], count
         assert [c.exponent for c in found] == [c.exponent for c in channels], count
         assert (len(messages) > 1) == (count > 10), (count, len(messages))
@@ -300,31 +310,31 @@ def test_large_channel_table_takes_several_messages():
 def test_largest_channel_table_is_numbered_to_its_end():
     # One object 255 times: a table of that size twice over is more than a board's heap.
     next_first = 0
-    for packed in message.pack_channels(TAG, [CHANNELS[0]] * 255):
+    for packed in channel_table.pack(TAG, [CHANNELS[0]] * 255):
         parsed = message.parse(packed)[1]
         assert parsed.first == next_first
-        next_first += len(parsed.channels)
+        next_first += len(channel_table.parse(parsed.entries))
     assert next_first == 255
 
 
 def test_longest_entries_fit():
     channels = [Channel("x" * 31 + "%x" % index, "count", -9) for index in range(10)]
     found = []
-    for packed in message.pack_channels(TAG, channels):
-        found.extend(message.parse(packed)[1].channels)
+    for packed in channel_table.pack(TAG, channels):
+        found.extend(channel_table.parse(message.parse(packed)[1].entries))
     assert [c.name for c in found] == [c.name for c in channels]
 
 
 def test_too_many_channels_are_refused():
     channels = [CHANNELS[0]] * 256
-    assert "256" in str(raises(FieldError, message.pack_channels, TAG, channels))
+    assert "256" in str(raises(FieldError, channel_table.pack, TAG, channels))
 
 
 def test_channel_checksum_tells_tables_apart():
     # The literal keeps both ends of an old and a new version in agreement.
-    assert message.channels_crc(CHANNELS) == 3401170736
-    assert message.channels_crc(()) == 0
-    seen = [message.channels_crc(CHANNELS)]
+    assert channel_table.crc(CHANNELS) == 3401170736
+    assert channel_table.crc(()) == 0
+    seen = [channel_table.crc(CHANNELS)]
     for other in (
         (CHANNELS[1], CHANNELS[0]),
         (CHANNELS[0],),
@@ -332,6 +342,6 @@ def test_channel_checksum_tells_tables_apart():
         (Channel("temp", "K", -2), CHANNELS[1]),
         (Channel("temq", "Cel", -2), CHANNELS[1]),
     ):
-        crc = message.channels_crc(other)
+        crc = channel_table.crc(other)
         assert crc not in seen, other
         seen.append(crc)

@@ -4,7 +4,7 @@ import itertools
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pyv_edge_core import message
+from pyv_edge_core import channel_table, message
 from pyv_edge_core.errors import FieldError, MessageError
 from pyv_edge_core.frame import FrameDecoder, encode, encode_for_board
 from pyv_edge_core.reading import Channel
@@ -165,9 +165,9 @@ channels = st.builds(
 @given(u16, st.lists(channels, max_size=60))
 def test_channel_table_comes_back(tag, table):
     found = []
-    for raw in message.pack_channels(tag, table):
+    for raw in channel_table.pack(tag, table):
         kind, parsed = message.parse(raw)
         assert (kind, parsed.tag, parsed.first) == (message.CHANNELS, tag, len(found))
-        found += parsed.channels
+        found += channel_table.parse(parsed.entries)
     assert [vars(channel) for channel in found] == [vars(channel) for channel in table]
-    assert message.channels_crc(found) == message.channels_crc(table)
+    assert channel_table.crc(found) == channel_table.crc(table)

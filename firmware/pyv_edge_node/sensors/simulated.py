@@ -6,6 +6,8 @@ from pyv_edge_core._compat import TYPE_CHECKING
 from pyv_edge_core.errors import FieldError
 from pyv_edge_core.reading import LIMITS, Channel
 
+from ..settings import SettingsError
+
 if TYPE_CHECKING:
     from ..settings import Section
 
@@ -31,7 +33,7 @@ class Simulated:
                 )
             ]
         except FieldError as error:
-            raise section.fail("channel", str(error))
+            raise SettingsError("%s.%s" % (section.path, error))
         self.values = array("i", [0])
 
     def measure(self, uptime_s: int, uptime_ms: int) -> None:
