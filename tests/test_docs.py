@@ -135,4 +135,4 @@ def test_device_example_is_valid(tmp_path):
             return 0
 
     app = App(config, Board(), None)
-    assert [channel.name for channel in app.sampler.channels][0] == "temperature"
+    assert app.sampler.channels[0].name == "temperature"

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from .errors import ConfigError
 
@@ -28,6 +29,7 @@ else:
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}")
 _MISSING = object()
+SHOWN_SIZE_MAX = 60  # characters of a wrong value that a message repeats
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Setting:
     low: float = -math.inf
     high: float = math.inf
     choices: tuple[str, ...] = ()
+    is_secret: bool = False  # its value is never shown
 
     def check(self, value: Any, is_substituted: bool) -> Any:
         """Return `value` as this setting's type.
@@ -51,16 +54,24 @@ class Setting:
             try:
                 value = json.loads(value)
             except ValueError:
-                raise ValueError(f"{value!r} is not {self.allowed}") from None
-        if self.kind is float and isinstance(value, int) and not isinstance(value, bool):
+                raise self._refusal(value) from None
+        if type(value) is int and self.kind is float and abs(value) < 2**63:
             value = float(value)
         if type(value) is not self.kind:
-            raise ValueError(f"{value!r} is not {self.allowed}")
-        if isinstance(value, (int, float)) and not self.low <= value <= self.high:
-            raise ValueError(f"{value!r} is not {self.allowed}")
+            raise self._refusal(value)
+        if isinstance(value, (int, float)) and not (
+            self.low <= value <= self.high and math.isfinite(value)
+        ):
+            raise self._refusal(value)
         if self.choices and value not in self.choices:
-            raise ValueError(f"{value!r} is not {self.allowed}")
+            raise self._refusal(value)
         return value
+
+    def _refusal(self, value: Any) -> ValueError:
+        shown = "the value" if self.is_secret else repr(value)
+        if len(shown) > SHOWN_SIZE_MAX:
+            shown = shown[:SHOWN_SIZE_MAX] + "..."
+        return ValueError(f"{shown} is not {self.allowed}")
 
     @property
     def allowed(self) -> str:
@@ -91,8 +102,8 @@ SECTIONS: dict[str, dict[str, Setting]] = {
     "policies": {},
     "cloud": {
         "enabled": Setting(bool, False, "whether readings are uploaded"),
-        "endpoint": Setting(str, "", "URL that takes POSTed batches"),
-        "api_key": Setting(str, "", "sent as a bearer token"),
+        "endpoint": Setting(str, "", "URL that takes POSTed batches", is_secret=True),
+        "api_key": Setting(str, "", "sent as a bearer token", is_secret=True),
         "timeout_seconds": Setting(float, 30.0, "longest wait for a reply", 0.1, 600),
         "batch_size": Setting(int, 500, "most readings in one POST", 1, 10_000),
         "retry_base_seconds": Setting(float, 1.0, "first back-off, with full jitter", 0.01, 60),
@@ -342,23 +353,36 @@ def _checked(
 def _check_relations(checker: _Checker, values: dict[str, Any]) -> None:
     """Find what is wrong between settings that are each right."""
     cloud = values["cloud"]
-    if cloud["enabled"] and not re.match(r"https?://[^/\s]+", cloud["endpoint"]):
+    if cloud["enabled"] and not _is_url(cloud["endpoint"]):
         checker.fault(
-            "cloud.endpoint", f"{cloud['endpoint']!r} is not a URL; cloud.enabled needs one"
+            "cloud.endpoint", "must be a URL, http://... or https://..., if cloud.enabled is true"
         )
-    for key in ("name", "port"):
-        seen: dict[str, int] = {}
-        for index, device in enumerate(values["sensors"]["devices"]):
-            value = device.get(key)
-            if value in seen:
-                checker.fault(
-                    f"sensors.devices[{index}].{key}",
-                    f"{value!r} is device {seen[value]}'s already; each needs its own",
-                )
-            elif value is not None:
-                seen[value] = index
+    _check_unique(checker, values["sensors"]["devices"], "sensors.devices", "name")
+    _check_unique(checker, values["sensors"]["devices"], "sensors.devices", "port")
+    _check_unique(checker, values["rules"], "rules", "name")
     for index, device in enumerate(values["sensors"]["devices"]):
         if device.get("name") == "":
             checker.fault(f"sensors.devices[{index}].name", "must not be empty")
         if device.get("min_value", 0) > device.get("max_value", 0):
             checker.fault(f"sensors.devices[{index}].min_value", "is greater than max_value")
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _check_unique(checker: _Checker, tables: list[dict[str, Any]], path: str, key: str) -> None:
+    seen: dict[Any, int] = {}
+    for index, table in enumerate(tables):
+        value = table.get(key)
+        if value in seen:
+            checker.fault(
+                f"{path}[{index}].{key}",
+                f"{value!r} is {path}[{seen[value]}]'s already; each needs its own",
+            )
+        elif value is not None:
+            seen[value] = index

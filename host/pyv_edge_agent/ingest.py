@@ -54,6 +54,7 @@ class Ingest:
         self._commit_max = commit_max
         self._run_id = rng.getrandbits(32)  # boot id of what the agent polls itself
         self._inbox: deque[tuple[SerialLink, Any]] = deque()
+        self._failures = 0  # commits failed in a row
         self._waiting = 0  # readings in the inbox, about
         self._batch = WriteBatch()
         self._sources: dict[SerialLink, Source] = {}
@@ -104,9 +105,9 @@ class Ingest:
             link, event = self._inbox.popleft()
             if not self._take(link, event):
                 self._inbox.appendleft((link, event))
-                break
+                return
             if len(self._batch) >= self._commit_max and not self.commit():
-                break
+                return
         if not self._inbox:
             self._waiting = 0
         self.commit()
@@ -122,7 +123,8 @@ class Ingest:
             self._commit_failed(error)
             return False
         if self.problem:
-            logger.warning("storing again after %d failed commits", self.commit_failures_total)
+            logger.warning("storing again after %d failed commits", self._failures)
+            self._failures = 0
         self.problem = ""
         self.last_commit_ms = self._clock.monotonic_ms()
         self._batch = WriteBatch()
@@ -134,6 +136,7 @@ class Ingest:
 
     def _commit_failed(self, error: StoreError) -> None:
         self.commit_failures_total += 1
+        self._failures += 1
         if str(error) != self.problem:
             logger.error("can't store: %s; nothing is acknowledged, trying again", error)
         self.problem = str(error)
@@ -211,9 +214,14 @@ class Ingest:
             )
         ]
         source = Source(link.name, hello.boot, opened.boot_id, series, list(opened.next_seq))
-        before = self._sources.get(link)
-        if before is not None:
-            self._owners.pop(before.boot_id, None)
+        ended = self._sources.get(link)
+        if ended is not None:
+            self._owners.pop(ended.boot_id, None)
+        rival = self._owners.get(opened.boot_id)
+        if rival is not None and rival[0] is not link:
+            # The board has moved to this port, or is on both: only one may bring its numbers.
+            logger.warning("board %s moved to %s from %s", hello.device, link.name, rival[0].name)
+            del self._sources[rival[0]]
         self._sources[link] = source
         self._owners[opened.boot_id] = (link, source)
         link.welcome(hello.boot, opened.next_seq)

@@ -106,6 +106,8 @@ class SerialLink:
     def _forget(self) -> bool:
         self.session = HostSession(host=__version__)
         self.state = HANDSHAKING
+        self._opened_ms = self._clock.monotonic_ms()
+        self._warned_no_hello = False
         return True
 
     def stop(self) -> None:

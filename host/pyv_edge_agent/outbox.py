@@ -123,14 +123,9 @@ class CloudSyncQueue:
     def nack(self, ids: int | Iterable[int]) -> int:
         """Show items again after a back-off that doubles per attempt; return how many."""
         with self._lock:
-            failed = {ids} if isinstance(ids, int) else set(ids)
-            store = self._opened()
-            count = 0
-            for item in store.due_items(len(self._leased) + len(failed) + 100, self._now()):
-                if item["id"] in failed:
-                    wait_s = min(RETRY_BASE_S * 2 ** min(item["retry_count"], 30), RETRY_MAX_S)
-                    count += store.delay_item(item["id"], self._now() + wait_s)
-            self._leased -= failed
+            failed = [ids] if isinstance(ids, int) else list(ids)
+            count = self._opened().delay_items(failed, self._now(), RETRY_BASE_S, RETRY_MAX_S)
+            self._leased.difference_update(failed)
             return count
 
     def expire(self) -> int:
@@ -164,11 +159,15 @@ class CloudSyncQueue:
         assert uploader is not None
         batch = self.dequeue()
         ids = [item["id"] for item in batch]
-        if batch and uploader.post_batch([item["payload"] for item in batch]):
-            self.ack(ids)
-            return True
-        self.nack(ids)
-        return False
+        is_accepted = False
+        try:
+            is_accepted = bool(batch) and uploader.post_batch([item["payload"] for item in batch])
+        finally:
+            if is_accepted:
+                self.ack(ids)
+            else:
+                self.nack(ids)
+        return is_accepted
 
     def close(self) -> None:
         """Close the store if the queue opened it itself."""
@@ -176,3 +175,4 @@ class CloudSyncQueue:
             if self._db_path is not None and self._store is not None:
                 self._store.close()
                 self._store = None
+                self._leased.clear()

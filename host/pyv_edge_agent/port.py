@@ -111,4 +111,6 @@ def _remedy(error: Exception) -> str:
         return _REMEDY[number]
     if "exclusively lock" in str(error):
         return _REMEDY[errno.EBUSY]
+    if "configure port" in str(error):  # pyserial hides the number: it has no line to configure
+        return _REMEDY[errno.ENOTTY]
     return f"can't be opened: {error}"

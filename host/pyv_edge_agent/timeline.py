@@ -8,6 +8,8 @@ Host time here is the monotonic clock, so that a step of the computer's clock
 moves no reading against another.
 """
 
+import math
+
 DRIFT_PPM = 500
 _EXCHANGE_SLACK_MS = 1  # both sides read clocks of whole milliseconds
 
@@ -44,7 +46,7 @@ class Timeline:
         drift = self._drift_ms(uptime_ms)
         middle = (self._low_ms + self._high_ms) / 2
         half = (self._high_ms - self._low_ms) / 2 + drift
-        return uptime_ms + round(middle), int(half + 1)
+        return uptime_ms + round(middle), math.ceil(half + 0.5)  # rounding costs up to a half
 
     def _drift_ms(self, uptime_ms: int) -> float:
         return abs(uptime_ms - self._at_ms) * DRIFT_PPM / 1_000_000

@@ -5,6 +5,7 @@ key, after a back-off with full jitter; there is no last attempt. A change
 between "delivers" and "does not" is logged once, with the reason.
 """
 
+import hashlib
 import logging
 import random
 import threading
@@ -108,7 +109,9 @@ class UploadWorker:
         if not self._items:
             return False
         ids = [item["id"] for item in self._items]
-        key = f"pyv-{self._store.store_id}-{SINK}-items-{min(ids)}-{max(ids)}-{len(ids)}"
+        # The key must stand for exactly these items, also if a restart gathers others.
+        digest = hashlib.sha256(repr(ids).encode()).hexdigest()[:16]
+        key = f"pyv-{self._store.store_id}-{SINK}-items-{digest}"
         if self._send(key, [self._item_payload(item) for item in self._items]):
             self._queue.ack(ids)
             self._items = []
@@ -118,7 +121,10 @@ class UploadWorker:
     def _item_payload(self, item: dict[str, Any]) -> dict[str, Any]:
         payload = dict(item["payload"])
         identity = f"{self._store.store_id}-{item['id']}"
-        payload["metadata"] = {**payload.get("metadata", {}), "item_id": identity}
+        given = payload.get("metadata")
+        if given is not None and not isinstance(given, dict):
+            given = {"metadata": given}  # a caller's own idea of metadata
+        payload["metadata"] = {**(given or {}), "item_id": identity}
         return payload
 
     def _deliver_readings(self) -> bool:
@@ -126,8 +132,8 @@ class UploadWorker:
         batch = self._store.next_batch(SINK, self._batch_size)
         if batch is None:
             return False
-        if self._send(batch.key, [reading_payload(row) for row in batch.rows]):
-            self._store.acknowledge(SINK, batch, self._batch_size)
+        is_sent = self._send(batch.key, [reading_payload(row) for row in batch.rows])
+        if is_sent and self._store.acknowledge(SINK, batch, self._batch_size):
             self.readings_total += len(batch.rows)
         return True
 

@@ -80,7 +80,7 @@ FAULTS = [
         "cloud.batch_size: '5' is not a whole number in 1..10000",
     ),
     ("[cloud]\nenabled = 1\n", "cloud.enabled: 1 is not true or false"),
-    ("[cloud]\napi_key = []\n", "cloud.api_key: [] is not a text"),
+    ("[cloud]\napi_key = []\n", "cloud.api_key: the value is not a text"),
     (
         "[sensors]\npoll_interval_seconds = true\n",
         "sensors.poll_interval_seconds: True is not a number in 0.01..86400",
@@ -164,22 +164,22 @@ FAULTS = [
     ),
     (
         SIMULATOR + SIMULATOR,
-        "sensors.devices[1].name: 't1' is device 0's already; each needs its own",
+        "sensors.devices[1].name: 't1' is sensors.devices[0]'s already; each needs its own",
     ),
     (
         (
             "[[sensors.devices]]\nname = 'a'\ningest_type = 'serial'\nport = '/dev/x'\n"
             "[[sensors.devices]]\nname = 'b'\ningest_type = 'serial'\nport = '/dev/x'\n"
         ),
-        "sensors.devices[1].port: '/dev/x' is device 0's already; each needs its own",
+        "sensors.devices[1].port: '/dev/x' is sensors.devices[0]'s already; each needs its own",
     ),
     (
         "[cloud]\nenabled = true\n",
-        "cloud.endpoint: '' is not a URL; cloud.enabled needs one",
+        "cloud.endpoint: must be a URL, http://... or https://..., if cloud.enabled is true",
     ),
     (
         "[cloud]\nenabled = true\nendpoint = 'example.com/in'\n",
-        "cloud.endpoint: 'example.com/in' is not a URL; cloud.enabled needs one",
+        "cloud.endpoint: must be a URL, http://... or https://..., if cloud.enabled is true",
     ),
     (
         "[cloud]\napi_key = '${PYV_TEST_ABSENT}'\n",

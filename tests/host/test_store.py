@@ -451,7 +451,7 @@ def test_snapshot_of_a_reader_does_not_move_while_it_reads(filled):
         lambda store: store.add_item({}, 1, 0.0, 0),
         lambda store: store.due_items(1, 0.0),
         lambda store: store.remove_items([1]),
-        lambda store: store.delay_item(1, 0.0),
+        lambda store: store.delay_items([1], 0.0, 1.0, 2.0),
         lambda store: store.remove_expired_items(0.0),
     ],
 )

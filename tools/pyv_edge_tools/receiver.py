@@ -16,7 +16,7 @@ import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from .receiver_store import ReceiverStore
+from .receiver_store import IDENTITY, ReceiverStore
 
 BODY_SIZE_MAX = 64 * 1024 * 1024
 PATH = "/v1/ingest"
@@ -42,9 +42,41 @@ def parse_batch(body: bytes) -> tuple[str, list[dict[str, Any]]]:
     if batch.get("count") != len(items):
         raise BadBatchError(f"count: {batch.get('count')!r}, but there are {len(items)} items")
     for index, item in enumerate(items):
-        if not isinstance(item.get("metadata", {}), dict):
-            raise BadBatchError(f"items[{index}].metadata: must be an object")
+        problem = _problem(item)
+        if problem:
+            raise BadBatchError(f"items[{index}].{problem}")
     return key, items
+
+
+def _problem(item: dict[str, Any]) -> str:
+    """Return why an item can't be kept, "" if it can."""
+    metadata = item.get("metadata", {})
+    if not isinstance(metadata, dict):
+        return "metadata: must be an object"
+    if not _is_text(metadata.get("item_id", "")):
+        return "metadata.item_id: must be a text"
+    if not all(name in metadata for name in IDENTITY):
+        return ""
+    if not all(_is_text(metadata[name]) for name in ("device", "boot", "stream")):
+        return "metadata: device, boot and stream must be texts"
+    seq = metadata["seq"]
+    if type(seq) is not int or not 0 <= seq < 2**63:
+        return "metadata.seq: must be a whole number"
+    for name in ("value", "timestamp"):
+        number = item.get(name)
+        if number is not None and (type(number) not in (int, float) or abs(number) >= 2**63):
+            return f"{name}: must be a number or null"
+    for name, text in (("sensor_name", item), ("unit", item), ("quality", metadata)):
+        if not _is_text(text.get(name, "")):
+            return f"{name}: must be a text"
+    return ""
+
+
+def _is_text(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and value.encode() is not None
+    except UnicodeEncodeError:  # half a surrogate pair, which JSON can write and nobody can store
+        return False
 
 
 class _ReceiverHandler(BaseHTTPRequestHandler):

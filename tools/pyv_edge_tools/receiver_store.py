@@ -15,6 +15,7 @@ CREATE TABLE IF NOT EXISTS reading (
 CREATE TABLE IF NOT EXISTS item (id TEXT PRIMARY KEY, payload TEXT);
 CREATE TABLE IF NOT EXISTS total (name TEXT PRIMARY KEY, count INTEGER) WITHOUT ROWID;
 """
+IDENTITY = ("device", "boot", "stream", "seq")  # of a reading, in its metadata
 TOTALS = (
     "batches_total",  # that were new
     "batches_repeated_total",
@@ -47,7 +48,8 @@ class ReceiverStore:
                 result = self._add(key, items)
                 self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # SQLite ends it by itself on a full disk
+                    self._db.execute("ROLLBACK")
                 raise
             return result
 
@@ -64,10 +66,10 @@ class ReceiverStore:
         others: list[tuple[str, str]] = []
         for item in items:
             identity = item.get("metadata") or {}
-            if all(name in identity for name in ("device", "boot", "stream", "seq")):
+            if all(name in identity for name in IDENTITY):
                 readings.append(
                     (
-                        *(identity[name] for name in ("device", "boot", "stream", "seq")),
+                        *(identity[name] for name in IDENTITY),
                         *(
                             item.get(name)
                             for name in ("sensor_name", "timestamp", "value", "unit")

@@ -8,6 +8,7 @@ counts. `close()`, if it has one, is called at the end.
 
 import math
 from collections.abc import Iterator, Mapping
+from numbers import Real
 from typing import Any
 
 from ..clock import Clock
@@ -61,8 +62,12 @@ def _number(found: Any, depth: int) -> float:
         for first in found:
             return _number(first, depth - 1)
         raise AdapterError("no reading")
-    if isinstance(found, bool) or not isinstance(found, (int, float)):
+    if isinstance(found, bool) or not isinstance(found, Real):
         raise AdapterError(f"a value of type {type(found).__name__}")
-    if not math.isfinite(found):
-        raise AdapterError(f"a value that is {found}")
-    return float(found)
+    try:
+        value = float(found)
+    except OverflowError:
+        raise AdapterError("a value beyond all floats") from None
+    if not math.isfinite(value):
+        raise AdapterError(f"a value that is {value}")
+    return value

@@ -84,7 +84,8 @@ class HTTPCloudUploader:
             self._session.headers["User-Agent"] = USER_AGENT
             self._session.headers["Content-Type"] = "application/json"
             if self._api_key:
-                self._session.headers["Authorization"] = f"Bearer {self._api_key}"
+                # As `auth` and not as a header, which a .netrc or the URL would replace.
+                self._session.auth = self._authorize
         try:
             with self._session.post(
                 self.endpoint,
@@ -100,12 +101,19 @@ class HTTPCloudUploader:
             # Only its kind: its text may repeat the URL, and with it a password.
             return Delivery(False, f"no reply from {self.shown_endpoint}: {type(error).__name__}")
 
+    def _authorize(self, request: Any) -> Any:
+        request.headers["Authorization"] = f"Bearer {self._api_key}"
+        return request
+
     def close(self) -> None:
-        """Close the connection."""
-        with self._lock:
-            if self._session is not None:
-                self._session.close()
-                self._session = None
+        """Close the connection, unless a POST is under way: that one ends with its time-out."""
+        if self._lock.acquire(blocking=False):
+            try:
+                if self._session is not None:
+                    self._session.close()
+                    self._session = None
+            finally:
+                self._lock.release()
 
 
 def _judge(status: int, headers: Any, text: bytes) -> Delivery:

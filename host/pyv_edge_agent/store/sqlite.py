@@ -236,8 +236,9 @@ class SQLiteStore:
             )
             self._insert_items(tx, batch.items)
             (last_id,) = tx.execute("SELECT coalesce(max(id), 0) FROM reading").fetchone()
-        self._last_reading_id = last_id
-        self._item_count += len(batch.items)
+        with self._lock:
+            self._last_reading_id = last_id
+            self._item_count += len(batch.items)
 
     # -- sinks ---------------------------------------------------------------------
 
@@ -279,24 +280,31 @@ class SQLiteStore:
             rows = self._reader().execute(self._BATCH_QUERY, (cursor, planned, -1)).fetchall()
         return UploadBatch(key, planned, rows)
 
-    def acknowledge(self, sink: str, batch: UploadBatch, count_max: int) -> None:
-        """Move the cursor of `sink` behind `batch`, and plan the next batch in the same commit."""
+    def acknowledge(self, sink: str, batch: UploadBatch, count_max: int) -> bool:
+        """Move the cursor of `sink` behind `batch`, and plan the next batch in the same commit.
+
+        Returns False, and does nothing, if `batch` is not the one that is planned.
+        """
         planned = min(batch.last_id + count_max, self._last_reading_id)
         key = f"pyv-{self.store_id}-{sink}-{batch.last_id + 1}-{planned}"
         is_more = planned > batch.last_id
         with self._transaction() as tx:
-            tx.execute(
+            moved = tx.execute(
                 "UPDATE sink SET cursor = ?, acknowledged_total = acknowledged_total + ?,"
-                " planned_last_id = ?, batch_key = ? WHERE name = ?",
+                " planned_last_id = ?, batch_key = ? WHERE name = ? AND batch_key = ?",
                 (
                     batch.last_id,
                     len(batch.rows),
                     planned if is_more else None,
                     key if is_more else None,
                     sink,
+                    batch.key,
                 ),
             )
+            if not moved.rowcount:
+                return False
         self._cursors[sink] = batch.last_id
+        return True
 
     # -- items ---------------------------------------------------------------------
 
@@ -326,7 +334,8 @@ class SQLiteStore:
                 (text, priority, created_at, ttl_seconds),
             ).lastrowid
             assert row_id is not None
-        self._item_count += 1
+        with self._lock:
+            self._item_count += 1
         return row_id
 
     def due_items(self, count_max: int, now: float) -> list[dict[str, Any]]:
@@ -335,8 +344,9 @@ class SQLiteStore:
             rows = self._reader().execute(
                 "SELECT id, payload, priority, created_at, ttl_seconds, retry_count,"
                 " next_retry_at FROM sync_queue WHERE next_retry_at <= ?"
+                " AND (ttl_seconds = 0 OR created_at + ttl_seconds > ?)"
                 " ORDER BY priority, id LIMIT ?",
-                (now, count_max),
+                (now, now, count_max),
             )
             names = [column[0] for column in rows.description]
             found = [dict(zip(names, row, strict=True)) for row in rows.fetchall()]
@@ -350,25 +360,52 @@ class SQLiteStore:
             count = tx.executemany(
                 "DELETE FROM sync_queue WHERE id = ?", [(item_id,) for item_id in ids]
             ).rowcount
-        self._item_count -= count
+        with self._lock:
+            self._item_count -= count
         return count
 
-    def delay_item(self, item_id: int, next_retry_at: float) -> bool:
-        """Count a failed attempt at an item; return False if there is no such item."""
+    def delay_items(self, ids: list[int], now: float, base_s: float, max_s: float) -> int:
+        """Count a failed attempt at items, due again after `base_s` doubled per attempt.
+
+        Returns how many of them there were.
+        """
+        count = 0
         with self._transaction() as tx:
-            count = tx.execute(
-                "UPDATE sync_queue SET retry_count = retry_count + 1, next_retry_at = ?"
-                " WHERE id = ?",
-                (next_retry_at, item_id),
-            ).rowcount
-        return count == 1
+            for item_id in ids:
+                row = tx.execute(
+                    "SELECT retry_count FROM sync_queue WHERE id = ?", (item_id,)
+                ).fetchone()
+                if row is not None:
+                    wait_s = min(base_s * 2 ** min(row[0], 30), max_s)
+                    count += tx.execute(
+                        "UPDATE sync_queue SET retry_count = retry_count + 1, next_retry_at = ?"
+                        " WHERE id = ?",
+                        (now + wait_s, item_id),
+                    ).rowcount
+        return count
 
     def remove_expired_items(self, now: float) -> int:
-        """Delete the items whose time to live is over at Unix time `now`; return how many."""
+        """Delete the items whose time to live is over at Unix time `now`; return how many.
+
+        Writes nothing if there is none.
+        """
+        with self._guard():
+            (waiting,) = (
+                self._reader()
+                .execute(
+                    "SELECT count(*) FROM sync_queue"
+                    " WHERE ttl_seconds > 0 AND created_at + ttl_seconds <= ?",
+                    (now,),
+                )
+                .fetchone()
+            )
+        if not waiting:
+            return 0
         with self._transaction() as tx:
             count = tx.execute(
                 "DELETE FROM sync_queue WHERE ttl_seconds > 0 AND created_at + ttl_seconds <= ?",
                 (now,),
             ).rowcount
-        self._item_count -= count
+        with self._lock:
+            self._item_count -= count
         return count
