@@ -115,6 +115,7 @@ class EdgeAgent:
             self._start_health_server()
         except BaseException:
             self._close_components()
+            self._buffers, self._adapters, self._devices = {}, {}, {}
             raise
         self._running = True
         self._thread = threading.Thread(target=self.run_loop, daemon=True, name="edge-agent")
