@@ -4,6 +4,8 @@
 board runs.
 """
 
+import gc
+
 from pyv_edge_core import __version__ as core_version
 from pyv_edge_core import message
 from pyv_edge_core._compat import TYPE_CHECKING, const
@@ -36,12 +38,13 @@ class App:
 
     def __init__(self, config: settings.Settings, board: "Any", port: "Any") -> None:
         """Build the node. Raises SettingsError; touches no sensor yet."""
+        gc.collect()
+        self.telemetry = RecordRing(config.telemetry_capacity)  # first, while the heap is whole
+        self.events = RecordRing(config.events_capacity)
         now_ms = board.ticks_ms()
         self.board = board
         self.port = port
         self.uptime = Uptime(now_ms)
-        self.telemetry = RecordRing(config.telemetry_capacity)
-        self.events = RecordRing(config.events_capacity)
         self.sampler = Sampler(config.sensors, self.telemetry, now_ms)
         device = config.device_id or board.unique_id()
         try:
@@ -68,11 +71,20 @@ class App:
             if not self.session.in_flight:
                 self.board.reset()
         elif not self.is_finished:
-            idle_ms = min(idle_ms, self.sampler.run(now_ms, uptime))
+            for _ in range(len(self.sampler)):
+                sampler_ms = self.sampler.run(now_ms, uptime)
+                now_ms = self.board.ticks_ms()
+                uptime.update(now_ms)
+                if sampler_ms:
+                    break
+            idle_ms = min(idle_ms, sampler_ms)
             if self._sample_for_ms and uptime.s * 1000 + uptime.ms >= self._sample_for_ms:
                 self.is_finished = True
                 self._report_vitals(now_ms)
         received = self.port.read()
+        # After reading: the answer to a TIME_REQUEST must not be older than the request.
+        now_ms = self.board.ticks_ms()
+        uptime.update(now_ms)
         if received:
             self.session.receive(received, now_ms)
             idle_ms = 0
@@ -91,6 +103,7 @@ class App:
     def _report_vitals(self, now_ms: int) -> None:
         session = self.session
         self._vitals_ms = now_ms
+        gc.collect()  # else heap_free would count garbage as used
         values = (
             self.sampler.sampled_total,
             0,  # denied by the board's policy
@@ -147,7 +160,7 @@ def main(path: str) -> int:
         except (settings.SettingsError, OSError) as error:
             problem = str(error)
         except MemoryError as error:
-            problem = "%s: %s; lower telemetry_capacity or events_capacity" % (path, error)
+            problem = "%s: %s; lower telemetry_capacity, or use fewer sensors" % (path, error)
         while app is None:
             print("pyv_edge_node: %s" % problem)
             board.sleep_ms(_COMPLAINT_MS)

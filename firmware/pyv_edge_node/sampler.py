@@ -48,6 +48,7 @@ class Sampler:
         self.lag_ms_max = 0  # longest delay of a measurement; its reader sets it back
         self._ring = ring
         self._turns: list[_Turn] = []
+        self._next = 0  # where `run` begins to look, so that none starves
         low, high = LIMITS["interval_ms"]
         names: set[str] = set()
         for section in sections:
@@ -65,11 +66,22 @@ class Sampler:
             raise sections[-1].fail("channel", "a board has at most %d" % LIMITS["channel"][1])
 
     def run(self, now_ms: int, uptime: "Uptime") -> int:
-        """Take what is due; return the milliseconds until something is again."""
+        """Take one measurement if one is due; return the milliseconds until another is.
+
+        One at a time, so that each can be given a time of its own: a measurement
+        may last longer than the interval of the next.
+        """
         idle_ms = _IDLE_MS
-        for turn in self._turns:
+        is_taken = False
+        count = len(self._turns)
+        for offset in range(count):
+            turn = self._turns[(self._next + offset) % count]
             late_ms = elapsed_ms(now_ms, turn.due_ms)
             if late_ms < _HALF:
+                if is_taken:
+                    self._next = (self._next + offset) % count
+                    return 0
+                is_taken = True
                 if late_ms > self.lag_ms_max:
                     self.lag_ms_max = late_ms
                 missed = late_ms // turn.interval_ms
@@ -79,14 +91,19 @@ class Sampler:
             wait_ms = elapsed_ms(turn.due_ms, now_ms)
             if wait_ms < idle_ms:
                 idle_ms = wait_ms
+        self._next = 0
         return idle_ms
+
+    def __len__(self) -> int:
+        """Return how many sensors there are."""
+        return len(self._turns)
 
     def _take(self, turn: _Turn, uptime: "Uptime") -> None:
         sensor = turn.sensor
         quality = QUALITY_GOOD
         try:
             sensor.measure(uptime.s, uptime.ms)
-        except (OSError, ValueError, OverflowError):
+        except (OSError, ValueError, OverflowError, IndexError):
             # Absent, silent or talking nonsense: what the sensor's file declares, no more.
             quality = QUALITY_BAD
             self.sensor_errors_total += 1

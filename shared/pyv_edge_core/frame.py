@@ -8,10 +8,10 @@ Towards a board every byte below 0x20 is escaped too, the RFC's control
 character map: 0x03 never reaches a board, so Ctrl-C and `mpremote` always do,
 and a board that sits at its prompt can't be driven by accident.
 
-A message leads with its version, a byte below 0x20. So what follows a flag with
-any other byte (but 0x7D) is not a frame but somebody's `print`, a traceback or
-boot text: the console channel, handed on line by line without waiting for a
-flag that may never come.
+A message leads with its version, 1 to 6. So what follows a flag with any other
+byte (but 0x7D) is not a frame but somebody's `print`, a traceback or boot text:
+the console channel, handed on line by line without waiting for a flag that may
+never come.
 
 The decoder takes the bytes in any split and gives the same frames, console
 bytes and counts. It never raises: what it can't use, it counts.
@@ -25,8 +25,7 @@ FLAG = b"\x7e"
 ESCAPE = b"\x7d"
 FCS_SIZE = const(4)
 SIZE_MAX = const(1024)  # bytes between two flags, stuffing included
-_LEAD_MAX = const(0x1F)
-_ESCAPE_CODE = const(0x7D)
+_LEADS = b"\x01\x02\x03\x04\x05\x06\x7d"  # versions, plain or stuffed; text has none of these
 
 # What unstuffing makes of the byte behind a 7D.
 _UNSTUFFED = tuple(bytes((code ^ 0x20,)) for code in range(256))
@@ -118,7 +117,7 @@ class FrameDecoder:
 
     def _open(self, segment: bytes) -> "bytes | None":
         """Return the message in what stood between two flags, or count why there is none."""
-        if segment[0] > _LEAD_MAX and segment[0] != _ESCAPE_CODE:
+        if segment[0] not in _LEADS:
             self._append(segment)
             self._end_segment()
             return None
@@ -146,7 +145,7 @@ class FrameDecoder:
             return
         pending = self._pending + data if self._pending else data
         if not self._in_text and pending:
-            self._in_text = pending[0] > _LEAD_MAX and pending[0] != _ESCAPE_CODE
+            self._in_text = pending[0] not in _LEADS
         if not self._in_text:
             if len(pending) > self.size_max:
                 self.oversize_total += 1

@@ -14,6 +14,7 @@ from . import channel_table, message, session
 from ._compat import TYPE_CHECKING, const
 from .errors import FieldError, MessageError
 from .frame import FrameDecoder
+from .inbound import Inbound
 from .pacing import Pacing
 from .reading import Channel
 from .ring import RECORD_SIZE
@@ -39,19 +40,6 @@ Report = namedtuple("Report", ("kind", "message", "boot"))
 """VITALS or LOG, as parsed."""
 
 
-class _Inbound:
-    """How far one stream is received and committed."""
-
-    def __init__(self, stream: int) -> None:
-        self.stream = stream
-        self.received_seq = 0  # next number we take
-        self.committed_seq = 0  # everything below is in the store
-        self.ack_due = False
-        self.resend_due = False  # the next ACK asks for a resend
-        self.resend_ms = -1  # when we last asked; -1: not for this place
-        self.resend_seq = 0  # the place
-
-
 class HostSession:
     """Receives a board's streams over one port, from one HELLO after another."""
 
@@ -72,23 +60,24 @@ class HostSession:
         self.unknown_messages_total = 0
         self.stale_total = 0  # messages of another boot, or out of place
         self.duplicates_total = 0  # readings that came again
-        self.resend_requests_total = 0  # frames found missing
         self.window_exceeded_total = 0  # readings refused because the board ran ahead
         self.heard_ms = 0  # last message of the board
         self._host = host
         self._tag = 0
-        self._streams = (_Inbound(0), _Inbound(1))
+        self._streams = (Inbound(0), Inbound(1))
         self._channels: list[Channel] = []
         self._greeting: Any = None  # HELLO whose channel table is not complete yet
         self._welcome = b""
         self._hello_request_due = False
         self._hello_request_ms = -1
         self._pacing = Pacing()
+        self._greeted_ms = 0  # when the last Greeting was handed on
+        self._timed_boot = -1  # the boot whose uptime we know
 
     @property
-    def state_name(self) -> str:
-        """The state as a word, for logs and health."""
-        return session.STATE_NAMES[self.state]
+    def resend_requests_total(self) -> int:
+        """Times that something was found missing and asked for."""
+        return sum([inbound.resend_requests_total for inbound in self._streams])
 
     @property
     def time_lost_total(self) -> int:
@@ -124,9 +113,9 @@ class HostSession:
 
     def _take(self, kind: int, received: "Any", now_ms: int, events: "list[Any]") -> None:
         if kind == message.HELLO:
-            self._take_hello(received, events)
+            self._take_hello(received, now_ms, events)
         elif kind == message.CHANNELS:
-            self._take_channels(received, events)
+            self._take_channels(received, now_ms, events)
         elif kind == message.TIME_RESPONSE:
             self._take_time(received, now_ms, events)
         elif self.state == session.WAITING or received.tag != self._tag:
@@ -143,19 +132,26 @@ class HostSession:
         else:
             self.bad_messages_total += 1  # a message that only hosts send
 
-    def _take_hello(self, hello: "Any", events: "list[Any]") -> None:
-        if self.state == session.GREETED and self.hello.boot == hello.boot:
-            return  # it repeats itself while we look up where to resume
+    def _take_hello(self, hello: "Any", now_ms: int, events: "list[Any]") -> None:
         if hello.boot & 0xFFFF != hello.tag:
             self.bad_messages_total += 1
             return
+        if self.state == session.GREETED:
+            # It repeats itself while we look up where to resume, or until it hears us.
+            patience_ms = session.HELLO_INTERVAL_MS // 2
+            if self.hello.boot == hello.boot:
+                if self._welcome:
+                    return
+                patience_ms = session.GREETING_LOST_MS
+            if elapsed_ms(now_ms, self._greeted_ms) < patience_ms:
+                return
         self._greeting = hello
         self._channels = []
         self._pacing.ask()
         if not hello.channel_count:
-            self._end_greeting(events)
+            self._end_greeting(now_ms, events)
 
-    def _take_channels(self, received: "Any", events: "list[Any]") -> None:
+    def _take_channels(self, received: "Any", now_ms: int, events: "list[Any]") -> None:
         greeting = self._greeting
         if greeting is None or received.tag != greeting.tag:
             return  # of a HELLO that we have answered or never saw
@@ -172,10 +168,11 @@ class HostSession:
             self.bad_messages_total += 1
             self._channels = []
             return
-        self._end_greeting(events)
+        self._end_greeting(now_ms, events)
 
-    def _end_greeting(self, events: "list[Any]") -> None:
+    def _end_greeting(self, now_ms: int, events: "list[Any]") -> None:
         self.hello = self._greeting
+        self._greeted_ms = now_ms
         self._greeting = None
         self._tag = self.hello.tag
         self._welcome = b""
@@ -191,67 +188,48 @@ class HostSession:
         if greeted is not None and response.tag == greeted.tag:
             uptime_s, uptime_ms = response.uptime_s, response.uptime_ms
             events.append(TimeExchange(sent_ms, now_ms, uptime_s, uptime_ms, greeted.boot))
+            self._timed_boot = greeted.boot
 
     def _take_data(self, data: "Any", now_ms: int, events: "list[Any]") -> None:
         inbound = self._streams[data.stream]
-        count = len(data.records) // RECORD_SIZE
-        known = inbound.received_seq - data.first_seq  # records of it that we have
+        end = data.first_seq + len(data.records) // RECORD_SIZE
+        known = inbound.known(data.first_seq, end, now_ms)
         if known < 0:
-            self._ask_resend(inbound, now_ms)
             return
-        if known:
-            self.duplicates_total += min(known, count)
-            inbound.ack_due = True  # the ACK for them was lost, or is late
-            if known >= count:
-                return
-        end = data.first_seq + count
-        if end - inbound.committed_seq > self.window:
-            self.window_exceeded_total += count - known
-            return
-        inbound.received_seq = end
-        inbound.resend_ms = -1
-        records = data.records[known * RECORD_SIZE :] if known else data.records
+        self.duplicates_total += known
         first_seq = data.first_seq + known
+        if first_seq == end:
+            return
+        if end - inbound.committed_seq > self.window:
+            self.window_exceeded_total += end - first_seq
+            return
+        inbound.take(end)
+        records = data.records[known * RECORD_SIZE :] if known else data.records
         events.append(
             Batch(data.stream, first_seq, data.base_s, data.base_ms, records, self.hello.boot)
         )
 
     def _take_gap(self, gap: "Any", now_ms: int, events: "list[Any]") -> None:
         inbound = self._streams[gap.stream]
-        if gap.first_seq > inbound.received_seq:
-            self._ask_resend(inbound, now_ms)
+        known = inbound.known(gap.first_seq, gap.last_seq + 1, now_ms)
+        first_seq = gap.first_seq + known
+        if known < 0 or first_seq > gap.last_seq:
             return
-        if gap.last_seq < inbound.received_seq:
-            inbound.ack_due = True
-            return
-        first_seq = inbound.received_seq
-        inbound.received_seq = gap.last_seq + 1
-        inbound.resend_ms = -1
+        inbound.take(gap.last_seq + 1)
         events.append(Loss(gap.stream, gap.cause, first_seq, gap.last_seq, self.hello.boot))
-
-    def _ask_resend(self, inbound: _Inbound, now_ms: int) -> None:
-        """Ask once per RESEND_REQUEST_MS for what is missing; all behind it comes again too."""
-        is_asked = inbound.resend_ms >= 0 and inbound.resend_seq == inbound.received_seq
-        if is_asked and elapsed_ms(now_ms, inbound.resend_ms) < session.RESEND_REQUEST_MS:
-            return
-        inbound.resend_ms = now_ms
-        inbound.resend_seq = inbound.received_seq
-        inbound.resend_due = inbound.ack_due = True
-        self.resend_requests_total += 1
 
     # -- from the store ------------------------------------------------------------
 
     def welcome(self, boot: int, telemetry_resume: int, events_resume: int) -> bool:
         """Let the greeting board of `boot` send from these numbers on.
 
-        Returns False, and does nothing, if that board is no longer the one greeting.
+        The WELCOME leaves when the board has told its uptime. Returns False, and
+        does nothing, if that board is no longer the one greeting.
         """
-        if self.state != session.GREETED or self.hello.boot != boot:
+        if self.state != session.GREETED or self._welcome or self.hello.boot != boot:
             return False
         for inbound, resume in zip(self._streams, (telemetry_resume, events_resume)):
-            inbound.received_seq = inbound.committed_seq = resume
-            inbound.ack_due = inbound.resend_due = False
-            inbound.resend_ms = -1
+            inbound.resume(resume)
         self._welcome = message.pack(
             message.WELCOME,
             self._tag,
@@ -261,7 +239,6 @@ class HostSession:
             events_resume,
             self._host,
         )
-        self.state = session.UP
         return True
 
     def committed(self, boot: int, stream: int, next_seq: int) -> bool:
@@ -269,14 +246,9 @@ class HostSession:
 
         Returns False, and says nothing to the board, if another boot is connected by now.
         """
-        inbound = self._streams[stream]
         if self.state != session.UP or self.hello.boot != boot:
             return False
-        if not inbound.committed_seq <= next_seq <= inbound.received_seq:
-            return False
-        inbound.committed_seq = next_seq
-        inbound.ack_due = True
-        return True
+        return self._streams[stream].commit(next_seq)
 
     # -- to the board --------------------------------------------------------------
 
@@ -285,30 +257,22 @@ class HostSession:
         if self.state != session.WAITING:
             self._pacing.run(now_ms, self.heard_ms)
         out = b""
-        if self._welcome:
+        # Not before we know its uptime: readings that come after the WELCOME must be dated.
+        if self._welcome and self._timed_boot == self.hello.boot:
             out = self._pacing.frame(self._welcome, now_ms)
             if out:
                 self._welcome = b""
-        if self.state == session.UP and not self._welcome:
+                self.state = session.UP
+        if self.state == session.UP:
             for inbound in (self._streams[1], self._streams[0]):
                 if inbound.ack_due:
-                    framed = self._pacing.frame(self._ack(inbound), now_ms)
+                    framed = self._pacing.frame(inbound.ack(self._tag), now_ms)
                     if framed:
-                        inbound.ack_due = inbound.resend_due = False
+                        inbound.acked()
                         out += framed
         if self._hello_request_due:
             out += self._ask_hello(now_ms)
         return out + self._pacing.marker(self._tag, now_ms)
-
-    def _ack(self, inbound: _Inbound) -> bytes:
-        return message.pack(
-            message.ACK,
-            self._tag,
-            inbound.stream,
-            message.ACK_RESEND if inbound.resend_due else 0,
-            inbound.committed_seq,
-            inbound.received_seq,
-        )
 
     def _ask_hello(self, now_ms: int) -> bytes:
         self._hello_request_due = False

@@ -20,7 +20,6 @@ STREAM_EVENTS = const(1)
 STREAM_NAMES = ("telemetry", "events")
 
 NAME_SIZE_MAX = const(32)  # bytes of a channel's or a device's name
-UNIT_SIZE_MAX = const(8)
 
 # field: (smallest, largest), both allowed
 LIMITS = {

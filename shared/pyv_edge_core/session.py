@@ -24,7 +24,6 @@ UP = const(2)
 # States of a host's end: UP, and
 WAITING = const(0)
 GREETED = const(1)
-STATE_NAMES = ("waiting", "greeted", "up")
 
 HELLO_INTERVAL_MS = const(1000)  # a board that has no welcome says HELLO this often
 HOST_SILENCE_MS = const(15000)  # a board that hears nothing for so long greets anew
@@ -39,6 +38,7 @@ TIME_AGAIN_MS = const(700)  # and again if there is no answer
 SETTLED_MS = const(3000)  # a board heard so long after our last byte has read it
 RESEND_REQUEST_MS = const(250)  # the host asks again for a missing frame this often
 HELLO_REQUEST_MS = const(1000)
+GREETING_LOST_MS = const(10000)  # a Greeting that nobody has answered by then is repeated
 IN_FLIGHT_MAX = const(200)  # bytes towards a board that it may not have read yet (ESP32: 260)
 
 _TICK_MASK = const(0x3FFFFFFF)

@@ -131,8 +131,8 @@ def test_every_truncation_is_counted_and_the_next_frame_found():
 def test_empty_message_is_no_frame():
     messages, _, state = _decode(encode(b""))
     assert messages == []
-    # Its FCS is four zero bytes: not a message, and not worth a frame.
-    assert state[:3] == (0, 1, 0)
+    # Its FCS is four zero bytes: not a message, and nothing that leads one.
+    assert state == (0, 0, 0, 0, 4)
 
 
 def test_escape_that_escapes_nothing_is_damage():

@@ -13,12 +13,12 @@ def _to_board(pair, kind, tag, *values):
 def test_states_on_the_way_up():
     pair = Pair()
     pair.is_welcoming = False
-    assert (pair.device.state, pair.host.state_name) == (session.GREETING, "waiting")
+    assert (pair.device.state, pair.host.state) == (session.GREETING, session.WAITING)
     pair.step()
-    assert (pair.device.state, pair.host.state_name) == (session.GREETING, "greeted")
+    assert (pair.device.state, pair.host.state) == (session.GREETING, session.GREETED)
     assert pair.welcome(pair.boot) is True
-    pair.step()
-    assert (pair.device.state, pair.host.state_name) == (session.UP, "up")
+    pair.run(50)
+    assert (pair.device.state, pair.host.state) == (session.UP, session.UP)
 
 
 def test_greeting_tells_who_and_what_the_board_is():
@@ -115,7 +115,7 @@ def test_welcome_of_a_board_that_is_gone_is_refused():
     pair.is_welcoming = False
     pair.step()
     assert pair.host.welcome(pair.boot + 1, 0, 0) is False
-    assert pair.host.state_name == "greeted"
+    assert pair.host.state == session.GREETED
     assert pair.host.welcome(pair.boot, 0, 0) is True
     assert pair.host.welcome(pair.boot, 0, 0) is False
 

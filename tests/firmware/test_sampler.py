@@ -25,7 +25,10 @@ class _Bench:
     def run_at(self, now_ms):
         self.now_ms = now_ms
         self.uptime.update(now_ms % _WRAP)
-        return self.sampler.run(now_ms % _WRAP, self.uptime)
+        while True:
+            idle_ms = self.sampler.run(now_ms % _WRAP, self.uptime)
+            if idle_ms:
+                return idle_ms
 
     def readings(self):
         """Return (channel, quality, value, uptime in ms) of all that is in the ring."""
@@ -110,6 +113,18 @@ def test_each_sensor_has_its_own_turn():
     assert bench.sampler.sampled_total == 9
 
 
+def test_measurements_due_together_each_have_their_own_time():
+    bench = _Bench(simulated("a", 100), simulated("b", 100), simulated("c", 100))
+    sampler, uptime = bench.sampler, bench.uptime
+    # Each measurement lasts 40 ms: the loop updates the uptime in between.
+    for now_ms, idle_ms in ((0, 0), (40, 0), (80, 20), (120, 0), (160, 0), (200, 0)):
+        uptime.update(now_ms)
+        assert sampler.run(now_ms, uptime) == idle_ms, now_ms
+    found = [(entry[0], entry[3]) for entry in bench.readings()]
+    assert found == [(0, 0), (1, 40), (2, 80), (0, 120), (1, 160), (2, 200)]
+    assert sampler.late_total == 0
+
+
 def test_idle_time_is_until_the_nearest_turn_and_a_second_at_most():
     bench = _Bench(simulated("fast", 100), simulated("slow", 3600000))
     assert bench.run_at(0) == 100
@@ -148,7 +163,7 @@ def test_noise_stays_within_its_bounds_and_repeats_from_its_seed():
 
 
 def test_failing_sensor_gives_bad_readings_and_the_others_go_on():
-    for error in (OSError(5), ValueError("nonsense"), OverflowError("far off")):
+    for error in (OSError(5), ValueError("nonsense"), OverflowError("far off"), IndexError()):
         bench = _Bench(simulated("a", 100), simulated("b", 100, low=50, high=50))
         # There is no sensor type that fails on request, so one takes another's place.
         sensor = _Sensor(error)
@@ -197,7 +212,8 @@ def test_sampling_needs_no_heap():
         count = 0
         while count < 1000:
             uptime.update(now_ms)
-            sampler.run(now_ms, uptime)
+            while not sampler.run(now_ms, uptime):
+                pass
             now_ms = (now_ms + 10) & (_WRAP - 1)
             count += 1
 
