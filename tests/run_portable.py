@@ -1,4 +1,7 @@
-"""Tiny test runner for MicroPython: run_portable.py MODULE..."""
+"""Tiny test runner for MicroPython: run_portable.py [--from FOLDER] MODULE...
+
+The modules come from the sources, or from a FOLDER that holds them as bytecode.
+"""
 
 import gc
 import sys
@@ -25,7 +28,12 @@ def main(names):
 
 # argv[0] and not __file__, which MicroPython doesn't set for its main script.
 _tests = sys.argv[0].rsplit("/", 1)[0] if "/" in sys.argv[0] else "."
-sys.path[:0] = [
-    _tests + "/" + folder for folder in ("../shared", "../firmware", "core", "firmware")
-]
-sys.exit(main(sys.argv[1:]))
+_names = sys.argv[1:]
+if _names[:1] == ["--from"]:
+    sys.path.insert(0, _names[1])
+    _names = _names[2:]
+else:
+    sys.path[:0] = [
+        _tests + "/" + folder for folder in ("../shared", "../firmware", "core", "firmware")
+    ]
+sys.exit(main(_names))

