@@ -10,7 +10,6 @@ import logging
 import random
 import threading
 from http.server import HTTPServer
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -108,8 +107,9 @@ class EdgeAgent:
             self._config = Config.from_file(self._config_path)
         log_cfg = self._config.get("logging", default={})
         setup_logging(log_cfg.get("level", "INFO"), log_cfg.get("format", "json"))
-        self._shutdown_event.clear()
-        self._wake.clear()
+        # New ones: a thread of an earlier start that did not end in time still looks at its own.
+        self._shutdown_event = threading.Event()
+        self._wake = threading.Event()
         try:
             self._init_components()
             self._start_health_server()
@@ -151,8 +151,8 @@ class EdgeAgent:
 
     @staticmethod
     def _join(thread: threading.Thread | None, timeout_s: float) -> None:
-        if thread is None or thread is threading.current_thread():
-            return
+        if thread is None or thread.ident is None or thread is threading.current_thread():
+            return  # never begun, or it is us
         thread.join(timeout_s)
         if thread.is_alive():
             logger.warning("thread %s does not end; going on without it", thread.name)
@@ -171,15 +171,9 @@ class EdgeAgent:
 
     # -- building ------------------------------------------------------------------
 
-    @property
-    def store_path(self) -> Path:
-        """Where the store is: `storage.path`, from the folder of the config file."""
-        folder = Path(self._config_path).parent if self._config_path else Path()
-        return folder / str(self._config.get("storage", "path"))
-
     def _init_components(self) -> None:
         config = self._config
-        self._store = SQLiteStore(self.store_path)
+        self._store = SQLiteStore(self._config.store_path)
         policy = config.get("privacy")
         self._privacy = PrivacyPolicy(
             [(rule["pattern"], rule["action"]) for rule in policy["rules"]],
@@ -275,8 +269,9 @@ class EdgeAgent:
         interval_ms = interval_s * 1000
         commit_ms = self._config.get("storage", "commit_interval_ms", default=1000)
         poll_at_ms = float(self.clock.monotonic_ms())
-        while self._running and not self._shutdown_event.is_set():
-            self._wake.clear()
+        shutdown, wake = self._shutdown_event, self._wake
+        while self._running and not shutdown.is_set():
+            wake.clear()
             try:
                 if self.clock.monotonic_ms() >= poll_at_ms:
                     poll_at_ms = max(poll_at_ms, self.clock.monotonic_ms() - interval_ms)
@@ -287,7 +282,8 @@ class EdgeAgent:
             except Exception:  # top of a thread
                 logger.exception("Error in run_loop iteration")
             wait_ms = min(poll_at_ms - self.clock.monotonic_ms(), commit_ms)
-            self._wake.wait(timeout=max(wait_ms, 0) / 1000)
+            if not shutdown.is_set():
+                wake.wait(timeout=max(wait_ms, 0) / 1000)
         try:
             self._store_received()
         except Exception:  # top of a thread
@@ -378,6 +374,7 @@ class EdgeAgent:
                 "commits_total": store.commits_total if store else 0,
                 "commit_failures_total": ingest.commit_failures_total if ingest else 0,
                 "commit_problem": ingest.problem if ingest else "",
+                "discarded_total": ingest.discarded_total if ingest else 0,
                 "misplaced_total": ingest.pipeline.misplaced_total if ingest else 0,
                 "adapter_failures_total": self._adapter_failures_total,
                 "polls_skipped_total": self._polls_skipped_total,
@@ -389,7 +386,7 @@ class EdgeAgent:
                 "endpoint": self._uploader.shown_endpoint if self._uploader else "",
                 "readings_delivered_total": worker.readings_total if worker else 0,
                 "items_delivered_total": worker.items_total if worker else 0,
-                "failures_total": worker.failures_total if worker else 0,
+                "attempts_failed_total": worker.attempts_failed_total if worker else 0,
                 "problem": worker.problem if worker else "",
             },
             "privacy": {

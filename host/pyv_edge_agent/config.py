@@ -54,21 +54,24 @@ class Setting:
             try:
                 value = json.loads(value)
             except ValueError:
-                raise self._refusal(value) from None
+                raise self._refusal(value, is_substituted) from None
         if type(value) is int and self.kind is float and abs(value) < 2**63:
             value = float(value)
         if type(value) is not self.kind:
-            raise self._refusal(value)
+            raise self._refusal(value, is_substituted)
         if isinstance(value, (int, float)) and not (
             self.low <= value <= self.high and math.isfinite(value)
         ):
-            raise self._refusal(value)
+            raise self._refusal(value, is_substituted)
         if self.choices and value not in self.choices:
-            raise self._refusal(value)
+            raise self._refusal(value, is_substituted)
+        if isinstance(value, str) and not _is_plain(value):
+            raise ValueError("the value has a control character or half a surrogate pair")
         return value
 
-    def _refusal(self, value: Any) -> ValueError:
-        shown = "the value" if self.is_secret else repr(value)
+    def _refusal(self, value: Any, is_hidden: bool) -> ValueError:
+        # What an environment variable holds may be a secret, put where it doesn't belong.
+        shown = "the value" if self.is_secret or is_hidden else repr(value)
         if len(shown) > SHOWN_SIZE_MAX:
             shown = shown[:SHOWN_SIZE_MAX] + "..."
         return ValueError(f"{shown} is not {self.allowed}")
@@ -185,6 +188,22 @@ def _defaults() -> dict[str, Any]:
     return values
 
 
+def _is_plain(text: str) -> bool:
+    """Return whether `text` can be stored and sent: no control characters, valid Unicode."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return not any(ord(character) < 0x20 for character in text)
+
+
+def _kind(value: Any) -> str:
+    """Name what `value` is, without repeating it."""
+    names = {bool: "a truth value", int: "a number", float: "a number", str: "a text"}
+    names |= {list: "a list", dict: "a table", type(None): "null"}
+    return names.get(type(value), type(value).__name__)
+
+
 class _Checker:
     """Gathers the faults of one file while its values are laid over the defaults."""
 
@@ -223,7 +242,7 @@ class _Checker:
             if setting.default is not _MISSING
         }
         if not isinstance(values, dict):
-            self.fault(path.rstrip("."), f"must be a table, not {values!r}")
+            self.fault(path.rstrip("."), f"must be a table, not {_kind(values)}")
             return result
         for key, value in values.items():
             if key not in keys:
@@ -245,7 +264,7 @@ class _Checker:
         if values == {}:
             return []
         if not isinstance(values, list):
-            self.fault(path, f"must be a list of tables ([[{path}]]), not {type(values).__name__}")
+            self.fault(path, f"must be a list of tables ([[{path}]]), not {_kind(values)}")
             return []
         return values
 
@@ -271,6 +290,7 @@ class Config:
         Raises ConfigError with every fault in them.
         """
         self.source = source
+        self._folder = Path()
         self._values = _checked(values or {}, source, os.environ)
 
     @classmethod
@@ -280,11 +300,12 @@ class Config:
         Raises FileNotFoundError if there is none, ConfigError for what is wrong in it.
         """
         place = Path(path)
-        if not place.exists():
-            raise FileNotFoundError(f"{place}: no such config file; write one or name another")
         try:
             content = place.read_bytes().decode("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+        except FileNotFoundError:
+            problem = f"{place}: no such config file; write one or name another"
+            raise FileNotFoundError(problem) from None
+        except (OSError, ValueError) as error:
             raise ConfigError([f"{place}: can't be read: {error}"]) from error
         kind = "JSON" if place.suffix.lower() == ".json" else "TOML"
         try:
@@ -292,8 +313,10 @@ class Config:
         except (ValueError, RecursionError) as error:
             raise ConfigError([f"{place}: is not {kind}: {error}"]) from error
         if not isinstance(values, dict):
-            raise ConfigError([f"{place}: must hold a table, not {values!r}"])
-        return cls(values, str(place))
+            raise ConfigError([f"{place}: must hold a table, not {_kind(values)}"])
+        config = cls(values, str(place))
+        config._folder = place.parent
+        return config
 
     def get(self, *keys: str, default: Any = None) -> Any:
         """Return the value at `keys`, one name per level, `default` if there is none.
@@ -306,6 +329,11 @@ class Config:
                 return default
             value = value[key]
         return copy.deepcopy(value)
+
+    @property
+    def store_path(self) -> Path:
+        """Where the store is: `storage.path`, from the folder of the config file."""
+        return self._folder / str(self._values["storage"]["path"])
 
     def to_dict(self) -> dict[str, Any]:
         """Return a copy of all values."""
@@ -327,7 +355,7 @@ def _checked(
         elif section not in SECTIONS:
             checker.unknown("", section, [*SECTIONS, "rules"])
         elif not isinstance(given, dict):
-            checker.fault(section, f"must be a table ([{section}]), not {given!r}")
+            checker.fault(section, f"must be a table ([{section}]), not {_kind(given)}")
         else:
             plain = dict(given)
             lists: dict[str, Any] = {}
@@ -357,6 +385,10 @@ def _check_relations(checker: _Checker, values: dict[str, Any]) -> None:
         checker.fault(
             "cloud.endpoint", "must be a URL, http://... or https://..., if cloud.enabled is true"
         )
+    if not cloud["api_key"].isascii():
+        checker.fault("cloud.api_key", "must be ASCII, to go into an HTTP header")
+    if not values["health"]["host"].isascii():
+        checker.fault("health.host", "must be ASCII: an address, or a name in its IDNA form")
     _check_unique(checker, values["sensors"]["devices"], "sensors.devices", "name")
     _check_unique(checker, values["sensors"]["devices"], "sensors.devices", "port")
     _check_unique(checker, values["rules"], "rules", "name")

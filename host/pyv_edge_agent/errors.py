@@ -21,5 +21,9 @@ class StoreError(RuntimeError):
     """The store could not do what it was asked; nothing of it was done."""
 
 
+class MisplacedError(StoreError):
+    """A batch doesn't continue the streams as they stand in the store. Trying again is no use."""
+
+
 class AdapterError(RuntimeError):
     """A source of readings has none to give."""

@@ -74,7 +74,7 @@ def open_server(agent: "EdgeAgent", host: str, port: int) -> HTTPServer:
     bound = type("_BoundHealthHandler", (_HealthHandler,), {"agent_ref": agent})
     try:
         return _Server((host, port), bound)
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, ValueError, TypeError) as error:
         raise StartError(
             f"health.port: can't listen on {host}:{port}: {error};"
             " choose another, 0 for any, or set health.enabled = false"

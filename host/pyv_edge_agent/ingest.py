@@ -19,7 +19,7 @@ from pyv_edge_core.reading import STREAM_NAMES
 
 from . import __version__
 from .clock import Clock
-from .errors import StoreError
+from .errors import MisplacedError, StoreError
 from .link import SerialLink, TimedBatch
 from .pipeline import Pipeline, Source
 from .store import BootInfo, SQLiteStore, WriteBatch
@@ -28,6 +28,7 @@ from .types import SensorReading
 logger = logging.getLogger(__name__)
 
 INBOX_MAX = 20_000  # batches; each link's window keeps its share far below
+LOSS_LOG_MS = 10_000
 UNCOMMITTED_MAX = 20_000  # readings in memory while commits fail; then nothing more is taken
 
 
@@ -46,6 +47,7 @@ class Ingest:
     ) -> None:
         self.problem = ""  # why the last commit failed; "" if it did not
         self.commit_failures_total = 0
+        self.discarded_total = 0  # readings given up because the store stood elsewhere
         self.last_commit_ms: int | None = None  # monotonic
         self.pipeline = pipeline
         self._store = store
@@ -54,12 +56,15 @@ class Ingest:
         self._commit_max = commit_max
         self._run_id = rng.getrandbits(32)  # boot id of what the agent polls itself
         self._inbox: deque[tuple[SerialLink, Any]] = deque()
+        self._lost = 0  # readings lost since that was last logged
+        self._lost_logged_ms: int | None = None
         self._failures = 0  # commits failed in a row
         self._waiting = 0  # readings in the inbox, about
         self._batch = WriteBatch()
         self._sources: dict[SerialLink, Source] = {}
         self._owners: dict[int, tuple[SerialLink, Source]] = {}  # by boot_id
         self._polled: dict[str, Source] = {}
+        self._sampled_before = 0  # by boots that have ended since the agent started
         self._sampled: dict[int, int] = {}  # by boot_id: what boards last said
 
     # -- from the links' threads ---------------------------------------------------
@@ -82,7 +87,8 @@ class Ingest:
         arrived = {source.boot_id: source.next_seq[0] for _, source in list(self._owners.values())}
         said = dict(self._sampled)
         boots = arrived.keys() | said.keys()
-        return polled + sum(max(arrived.get(boot, 0), said.get(boot, 0)) for boot in boots)
+        live = sum(max(arrived.get(boot, 0), said.get(boot, 0)) for boot in boots)
+        return self._sampled_before + polled + live
 
     # -- the agent's thread --------------------------------------------------------
 
@@ -97,7 +103,11 @@ class Ingest:
         if source is None:
             source = self._open_polled(device)
         self.pipeline.add_reading(source, reading, quality, self._batch)
-        self._batch.vitals[source.boot_id] = (source.next_seq[0], 0, False, self._clock.utc_ms())
+        self._batch.vitals[source.boot_id] = (
+            source.next_seq[0],
+            *(0, 0, 0, False),
+            self._clock.utc_ms(),
+        )
 
     def run(self) -> None:
         """Take everything that has come in, commit it and acknowledge it."""
@@ -119,6 +129,9 @@ class Ingest:
             return True
         try:
             self._store.commit(batch)
+        except MisplacedError as error:
+            self._start_over(error)
+            return False
         except StoreError as error:
             self._commit_failed(error)
             return False
@@ -133,6 +146,21 @@ class Ingest:
             if owner is not None:
                 owner[0].committed(owner[1].boot, stream, progress.next_seq)
         return True
+
+    def _start_over(self, error: MisplacedError) -> None:
+        """Drop what is in memory and let everybody resume where the store stands.
+
+        Only after a commit that was durable and yet reported as failed. Boards
+        send again what is missing; of what was polled, that is lost and counted.
+        """
+        self.discarded_total += len(self._batch.readings)
+        logger.error("%s; %d readings in memory are given up", error, len(self._batch.readings))
+        self._batch = WriteBatch()
+        for link in list(self._sources):
+            link.restart()
+        self._sources.clear()
+        self._owners.clear()
+        self._polled.clear()
 
     def _commit_failed(self, error: StoreError) -> None:
         self.commit_failures_total += 1
@@ -155,29 +183,38 @@ class Ingest:
                 link.restart()
         elif isinstance(event, Loss):
             if self.pipeline.add_loss(source, event, self._clock.utc_ms(), self._batch):
-                logger.warning(
-                    "board %s lost %d readings of its %s: %d..%d",
-                    source.alias,
-                    event.last_seq - event.first_seq + 1,
-                    STREAM_NAMES[event.stream],
-                    event.first_seq,
-                    event.last_seq,
-                )
+                self._log_loss(source, event)
             else:
                 link.restart()
         elif isinstance(event, Report):
             self._report(source, event)
         return True
 
+    def _log_loss(self, source: Source, loss: Loss) -> None:
+        """Log what a board lost, at most every LOSS_LOG_MS; each gap is in the store."""
+        self._lost += loss.last_seq - loss.first_seq + 1
+        now_ms = self._clock.monotonic_ms()
+        if self._lost_logged_ms is None or now_ms - self._lost_logged_ms >= LOSS_LOG_MS:
+            logger.warning(
+                "board %s lost %d readings of its %s, up to number %d",
+                source.alias,
+                self._lost,
+                STREAM_NAMES[loss.stream],
+                loss.last_seq,
+            )
+            self._lost = 0
+            self._lost_logged_ms = now_ms
+
     def _report(self, source: Source, report: Report) -> None:
-        if report.kind == message.LOG:
-            logger.info("board %s: %s", source.alias, report.message.text)
-            return
+        if report.kind != message.VITALS:
+            return  # a LOG is in the log by now
         vitals = report.message
         self._sampled[source.boot_id] = vitals.sampled_total
         self._batch.vitals[source.boot_id] = (
             vitals.sampled_total,
             vitals.dropped_total,
+            vitals.late_total,
+            vitals.sensor_errors_total,
             bool(vitals.flags & message.VITALS_FINISHED),
             self._clock.utc_ms(),
         )
@@ -215,8 +252,9 @@ class Ingest:
         ]
         source = Source(link.name, hello.boot, opened.boot_id, series, list(opened.next_seq))
         ended = self._sources.get(link)
-        if ended is not None:
-            self._owners.pop(ended.boot_id, None)
+        if ended is not None and self._owners.get(ended.boot_id, (None,))[0] is link:
+            del self._owners[ended.boot_id]
+            self._sampled_before += self._sampled.pop(ended.boot_id, ended.next_seq[0])
         rival = self._owners.get(opened.boot_id)
         if rival is not None and rival[0] is not link:
             # The board has moved to this port, or is on both: only one may bring its numbers.

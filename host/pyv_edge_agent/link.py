@@ -17,8 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pyv_edge_core import session
-from pyv_edge_core.host_session import Batch, HostSession, TimeExchange
+from pyv_edge_core import message, session
+from pyv_edge_core.host_session import Batch, HostSession, Report, TimeExchange
 
 from . import __version__
 from .clock import Clock
@@ -70,6 +70,8 @@ class SerialLink:
         self.refused_total = 0  # times the inbox was full
         self.console_lines_total = 0
         self.session = HostSession(host=__version__)
+        self.vitals: dict[str, int] = {}  # what the board last said of itself
+        self._before: dict[str, int] = {}  # counters of the sessions before this one
         self._port = port
         self._clock = clock
         self._rng = rng
@@ -80,7 +82,7 @@ class SerialLink:
         self._attempts = 0  # failed in a row
         self._open_at_ms = 0
         self._opened_ms = 0
-        self._warned_no_hello = False
+        self._warned_no_hello = self._warned_deaf = False
         self._is_stopping = threading.Event()
         self._console = b""
         self._console_minute = -1
@@ -104,10 +106,10 @@ class SerialLink:
         self._port.wake()
 
     def _forget(self) -> bool:
-        self.session = HostSession(host=__version__)
+        self._new_session()
         self.state = HANDSHAKING
         self._opened_ms = self._clock.monotonic_ms()
-        self._warned_no_hello = False
+        self._warned_no_hello = self._warned_deaf = False
         return True
 
     def stop(self) -> None:
@@ -163,11 +165,11 @@ class SerialLink:
             return 0.0
         self.opens_total += 1
         self.state = HANDSHAKING
-        self.session = HostSession(host=__version__)
+        self._new_session()
         self._replies.clear()
         self._unsent = b""
         self._opened_ms = self._clock.monotonic_ms()
-        self._warned_no_hello = False
+        self._warned_no_hello = self._warned_deaf = False
         return 0.0
 
     def _close(self, problem: str, state: str = CLOSED) -> None:
@@ -210,12 +212,25 @@ class SerialLink:
                 " does the board run the firmware?"
             )
             logger.warning(
-                "link %s: %s (%d bytes of text, %d of noise so far)",
+                "link %s: %s (%d frames, %d bytes of text, %d of noise so far)",
                 self.name,
                 self.problem,
+                decoder.frames_total,
                 decoder.console_bytes_total,
                 decoder.noise_bytes_total,
             )
+        elif (
+            current.state == session.GREETED
+            and not self._warned_deaf
+            and now_ms - self._opened_ms > NO_HELLO_MS
+            and current.time_lost_total
+        ):
+            self._warned_deaf = True
+            self.problem = (
+                f"board {current.hello.device} on {self._port.name} is heard but does not answer;"
+                " is the line towards it connected?"
+            )
+            logger.warning("link %s: %s", self.name, self.problem)
 
     # -- bytes ---------------------------------------------------------------------
 
@@ -228,6 +243,8 @@ class SerialLink:
         for event in events:
             if isinstance(event, TimeExchange):
                 continue
+            if isinstance(event, Report):
+                self._take_report(event)
             if not self._inbox(self, self._timed(event) if isinstance(event, Batch) else event):
                 # The board keeps what we don't acknowledge, and sends it again.
                 self.refused_total += 1
@@ -276,41 +293,71 @@ class SerialLink:
         """Log what the board prints beside its frames, in moderation."""
         lines = (self._console + text).split(b"\n")
         self._console = lines.pop()[-CONSOLE_LINE_SIZE_MAX:]
+        for line in lines:
+            shown = line[:CONSOLE_LINE_SIZE_MAX].decode("utf-8", "replace").strip()
+            if shown:
+                self._log_line("prints", shown)
+
+    def _log_line(self, verb: str, text: str) -> None:
+        """Log a line of the board's; beyond CONSOLE_LINES_MAX a minute only count it."""
         minute = self._clock.monotonic_ms() // 60_000
         if minute != self._console_minute:
             self._console_minute = minute
             self._console_lines = 0
-        for line in lines:
-            self.console_lines_total += 1
-            self._console_lines += 1
-            if self._console_lines <= CONSOLE_LINES_MAX:
-                shown = line[:CONSOLE_LINE_SIZE_MAX].decode("utf-8", "replace").rstrip()
-                logger.info("link %s: board prints: %s", self.name, shown)
+        self.console_lines_total += 1
+        self._console_lines += 1
+        if self._console_lines <= CONSOLE_LINES_MAX:
+            logger.info("link %s: board %s: %s", self.name, verb, text)
+
+    def _take_report(self, report: Report) -> None:
+        if report.kind == message.LOG:
+            self._log_line("says", report.message.text)
+        elif report.kind == message.VITALS:
+            self.vitals = {
+                name: value
+                for name, value in zip(report.message._fields, report.message, strict=True)
+                if name != "tag"
+            }
+
+    def _new_session(self) -> None:
+        """Begin a session; the counters of the one before are kept."""
+        self._before = self._counters()
+        self.session = HostSession(host=__version__)
+
+    def _counters(self) -> dict[str, int]:
+        """Return the counters of all sessions; they only ever rise."""
+        current = self.session
+        decoder = current.decoder
+        counted = {
+            "frames_total": decoder.frames_total,
+            "frames_bad_total": decoder.bad_fcs_total + decoder.oversize_total,
+            "messages_bad_total": current.bad_messages_total,
+            "messages_unknown_total": current.unknown_messages_total,
+            "messages_stale_total": current.stale_total,
+            "console_bytes_total": decoder.console_bytes_total,
+            "noise_bytes_total": decoder.noise_bytes_total,
+            "duplicates_total": current.duplicates_total,
+            "resend_requests_total": current.resend_requests_total,
+            "window_exceeded_total": current.window_exceeded_total,
+            "time_lost_total": current.time_lost_total,
+        }
+        return {name: count + self._before.get(name, 0) for name, count in counted.items()}
 
     def status(self) -> dict[str, Any]:
         """Return the state and the counters as JSON types."""
-        current = self.session
-        decoder = current.decoder
+        hello = self.session.hello
+        timelines = list(self._timelines.values())
         return {
             "name": self.name,
             "port": self._port.name,
             "state": self.state,
             "problem": self.problem,
-            "device": current.hello.device if current.hello is not None else None,
-            "boot": f"{current.hello.boot:08x}" if current.hello is not None else None,
+            "device": hello.device if hello is not None else None,
+            "boot": f"{hello.boot:08x}" if hello is not None else None,
             "opens_total": self.opens_total,
             "failures_total": self.failures_total,
-            "frames_total": decoder.frames_total,
-            "frames_bad_total": decoder.bad_fcs_total + decoder.oversize_total,
-            "messages_bad_total": current.bad_messages_total,
-            "messages_unknown_total": current.unknown_messages_total,
-            "console_bytes_total": decoder.console_bytes_total,
-            "noise_bytes_total": decoder.noise_bytes_total,
-            "duplicates_total": current.duplicates_total,
-            "resend_requests_total": current.resend_requests_total,
             "refused_total": self.refused_total,
-            "window_exceeded_total": current.window_exceeded_total,
-            "time_disagreements_total": sum(
-                timeline.disagreements_total for timeline in list(self._timelines.values())
-            ),
+            "time_disagreements_total": sum(line.disagreements_total for line in timelines),
+            **self._counters(),
+            "vitals": self.vitals,
         }

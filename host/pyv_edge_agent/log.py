@@ -31,9 +31,16 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
+def _complain(record: logging.LogRecord) -> None:
+    """Report a line that could not be written, unless nobody reads stdout any more."""
+    if not isinstance(sys.exc_info()[1], BrokenPipeError):
+        logging.StreamHandler().handleError(record)
+
+
 def setup_logging(level: str, form: str) -> None:
     """Send everything of at least `level` to stdout as "json" or "text" lines."""
     handler = logging.StreamHandler(sys.stdout)
+    handler.handleError = _complain  # type: ignore[method-assign]
     if form == "json":
         handler.setFormatter(JsonFormatter())
     else:

@@ -4,6 +4,7 @@ import argparse
 import logging
 import signal
 import sys
+import threading
 from types import FrameType
 
 from . import __version__
@@ -28,6 +29,9 @@ def _signal_handler(agent: EdgeAgent, signum: int, frame: FrameType | None) -> N
 
 def run_agent(config_path: str) -> int:
     """Run an agent in the foreground until a signal stops it; return the exit status."""
+    if not config_path:
+        print("--config: is empty; name a TOML or JSON file", file=sys.stderr)
+        return EXIT_CONFIG
     agent = EdgeAgent(config_path=config_path)
     signal.signal(signal.SIGTERM, lambda s, f: _signal_handler(agent, s, f))
     signal.signal(signal.SIGINT, lambda s, f: _signal_handler(agent, s, f))
@@ -43,8 +47,10 @@ def run_agent(config_path: str) -> int:
     except (StoreError, StartError) as error:
         print(error, file=sys.stderr)
         return EXIT_START
+    # An event of its own: a signal may come while this thread is inside wait(), holding its lock.
+    nothing = threading.Event()
     while agent.is_running:
-        agent._shutdown_event.wait(1.0)
+        nothing.wait(1.0)
     return 0
 
 

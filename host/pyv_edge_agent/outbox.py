@@ -135,11 +135,13 @@ class CloudSyncQueue:
 
     def pending_count(self) -> int:
         """Return how many readings and items are not acknowledged. Costs nothing."""
-        with self._lock:
-            if self._store is None and self._db_path is None:
+        store = self._store  # without the lock: a commit under way must not hold /health up
+        if store is None:
+            if self._db_path is None:
                 return 0
-            store = self._opened()
-            return store.pending_readings() + store.item_count
+            with self._lock:
+                store = self._opened()
+        return store.pending_readings() + store.item_count
 
     def maybe_flush(self, uploader: Uploader | None = None) -> bool:
         """Get uploading under way if there is anything to upload; return whether there is.
@@ -147,12 +149,11 @@ class CloudSyncQueue:
         Only wakes the agent's uploader thread, so that a slow network never
         delays ingest. Without an agent, sends one batch of items by `uploader`.
         """
-        with self._lock:
-            if self.pending_count() == 0:
-                return False
-            wake = self._wake
-            if wake is None and uploader is None:
-                return False
+        if self.pending_count() == 0:
+            return False
+        wake = self._wake
+        if wake is None and uploader is None:
+            return False
         if wake is not None:
             wake()
             return True

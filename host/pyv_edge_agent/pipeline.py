@@ -106,10 +106,12 @@ class Pipeline:
             self.misplaced_total += 1
             return False
         progress = out.stream(source.boot_id, batch.stream, batch.first_seq)
+        assert progress.next_seq == batch.first_seq  # one source per boot: see Ingest._welcome
         buffer = self._buffers.get(source.alias)
         table = source.series
         rows = out.readings
-        boot_id, base_utc_ms, error_ms = source.boot_id, batch.base_utc_ms, batch.error_ms
+        boot_id, stream = source.boot_id, batch.stream
+        base_utc_ms, error_ms = batch.base_utc_ms, batch.error_ms
         seq = batch.first_seq
         stored = denied = 0
         for index, flags, span, value in iter_unpack(RECORD_FORMAT, batch.records):
@@ -125,7 +127,9 @@ class Pipeline:
                 utc_ms = base_utc_ms + ((flags >> 2) << 16 | span)
                 if quality > QUALITY_BAD:
                     quality = QUALITY_BAD
-                rows.append((series.channel_id, boot_id, seq, utc_ms, error_ms, quality, value))
+                rows.append(
+                    (series.channel_id, boot_id, stream, seq, utc_ms, error_ms, quality, value)
+                )
                 stored += 1
                 if buffer is not None:
                     buffer.append(series.number(value), utc_ms)
@@ -156,7 +160,7 @@ class Pipeline:
         buffer = self._buffers.get(source.alias)
         if buffer is not None:
             buffer.append(reading.value, utc_ms)
-        row = (series.channel_id, source.boot_id, seq, utc_ms, 0, quality, reading.value)
+        row = (series.channel_id, source.boot_id, 0, seq, utc_ms, 0, quality, reading.value)
         out.readings.append(row)
         progress.move(stored=1)
         if quality != QUALITY_BAD:

@@ -6,6 +6,7 @@ is a PortError of one line that names the port, what is wrong and what to do.
 
 import errno
 import select
+import threading
 from typing import Any, Protocol
 
 from .errors import PortError
@@ -55,6 +56,7 @@ class SerialPort:
         self._baudrate = baudrate
         self._wait_s = wait_s
         self._serial: Any = None
+        self._closing = threading.Lock()
 
     def open(self) -> None:
         """Open it exclusively, raw, 8N1. Raises PortError."""
@@ -91,18 +93,16 @@ class SerialPort:
 
     def wake(self) -> None:
         """Make a waiting `read` return."""
-        port = self._serial
-        if port is not None and port.is_open:
-            try:
-                port.cancel_read()
-            except (OSError, TypeError):
-                return  # it was closed in this moment, which wakes its reader too
+        with self._closing:  # else the byte could go to whatever has the number of a closed pipe
+            if self._serial is not None and self._serial.is_open:
+                self._serial.cancel_read()
 
     def close(self) -> None:
         """Close it, open or not."""
-        port, self._serial = self._serial, None
-        if port is not None:
-            port.close()
+        with self._closing:
+            port, self._serial = self._serial, None
+            if port is not None:
+                port.close()
 
 
 def _remedy(error: Exception) -> str:

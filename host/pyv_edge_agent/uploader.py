@@ -12,6 +12,8 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from pyv_edge_core.reading import STREAM_NAMES
+
 from .clock import Clock
 from .errors import StoreError
 from .outbox import CloudSyncQueue
@@ -42,7 +44,7 @@ class UploadWorker:
     ) -> None:
         """Register the sink in `store`. Raises StoreError."""
         self.batches_total = 0  # accepted
-        self.failures_total = 0  # attempts that were not
+        self.attempts_failed_total = 0  # attempts that were not
         self.readings_total = 0  # accepted
         self.items_total = 0  # accepted: events, logs, what callers enqueued
         self.last_success_utc_ms: int | None = None
@@ -59,6 +61,7 @@ class UploadWorker:
         self._retry_max_s = retry_max_s
         self._attempts = 0  # failed in a row
         self._not_before_ms = 0
+        self._is_items_turn = True
         self._items: list[dict[str, Any]] = []  # the batch of items under way
         self._wake = threading.Event()
         self._is_stopping = False
@@ -90,14 +93,25 @@ class UploadWorker:
             if wait_ms > 0:
                 return wait_ms / 1000
             try:
-                if not (self._deliver_items() or self._deliver_readings()):
+                if not self._deliver():
                     return IDLE_S
             except StoreError as error:
-                self._failed(Delivery(False, str(error)))
+                self._failed(Delivery(False, f"the store: {error}"))
             except Exception:  # top of a thread
                 logger.exception("the uploader failed; it goes on")
                 self._failed(Delivery(False, "internal error, see the log"))
         return 0.0
+
+    def _deliver(self) -> bool:
+        """Send one batch, items first; return whether to go on.
+
+        After a failure with items the readings have their turn, lest an item
+        that the server never takes holds them up.
+        """
+        if self._is_items_turn:
+            return self._deliver_items() or self._deliver_readings()
+        self._is_items_turn = True
+        return self._deliver_readings() or self._deliver_items()
 
     # -- batches -------------------------------------------------------------------
 
@@ -116,11 +130,14 @@ class UploadWorker:
             self._queue.ack(ids)
             self._items = []
             self.items_total += len(ids)
+        else:
+            self._is_items_turn = False
         return True
 
     def _item_payload(self, item: dict[str, Any]) -> dict[str, Any]:
         payload = dict(item["payload"])
-        identity = f"{self._store.store_id}-{item['id']}"
+        # With its time: a store that was restored from a copy uses ids again.
+        identity = f"{self._store.store_id}-{item['id']}-{item['created_at']:.3f}"
         given = payload.get("metadata")
         if given is not None and not isinstance(given, dict):
             given = {"metadata": given}  # a caller's own idea of metadata
@@ -181,7 +198,7 @@ class UploadWorker:
                 delivery.problem,
             )
         self.problem = delivery.problem
-        self.failures_total += 1
+        self.attempts_failed_total += 1
         longest_s = min(self._retry_base_s * 2 ** min(self._attempts, 30), self._retry_max_s)
         wait_s = self._rng.uniform(0, longest_s)
         if delivery.retry_after_s is not None:
@@ -195,7 +212,21 @@ def reading_payload(row: Sequence[Any]) -> dict[str, Any]:
 
     The value of a bad reading is null, so that nobody takes it for a measurement.
     """
-    _, sensor, utc_ms, value, exponent, unit, quality, device, channel, boot, seq, error_ms = row
+    (
+        _,
+        sensor,
+        utc_ms,
+        value,
+        exponent,
+        unit,
+        quality,
+        device,
+        channel,
+        boot,
+        stream,
+        seq,
+        error_ms,
+    ) = row
     if quality == len(QUALITIES) - 1:
         number = None
     elif exponent < 0:
@@ -212,7 +243,7 @@ def reading_payload(row: Sequence[Any]) -> dict[str, Any]:
             "device": device,
             "channel": channel,
             "boot": f"{boot:08x}",
-            "stream": "telemetry",
+            "stream": STREAM_NAMES[stream],
             "seq": seq,
             "time_error_ms": error_ms,
         },

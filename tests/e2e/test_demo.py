@@ -2,10 +2,12 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 from rig import micropython_command
 
 HOST = str(Path(sys.executable).with_name("pyv-edge-host"))
@@ -72,6 +74,23 @@ def test_demo_under_cpython_and_with_settings_of_ones_own(tmp_path):
     assert result["conserved"] is True
 
 
+def test_demo_that_is_terminated_leaves_nothing_running():
+    for signum in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        demo = subprocess.Popen(
+            [HOST, "demo", "--seconds", "60", "--boards", "2"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert "boards run" in demo.stdout.readline()
+        children = psutil.Process(demo.pid).children(recursive=True)
+        assert len(children) == 4, signum  # two boards, the agent, the receiver
+        demo.send_signal(signum)
+        assert demo.wait(60) == 1, signum
+        demo.stdout.close()
+        assert psutil.wait_procs(children, timeout=30)[1] == [], signum
+
+
 def test_demo_refuses_what_it_cannot_do(tmp_path):
     bad = tmp_path / "bad.toml"
     bad.write_text("[health]\nprot = 1\n")
@@ -88,3 +107,7 @@ def test_demo_refuses_what_it_cannot_do(tmp_path):
     done = run_demo(env={"PYV_MICROPYTHON": "/nowhere/micropython"})
     assert done.returncode == 1
     assert "PYV_MICROPYTHON: /nowhere/micropython can't be run" in done.stderr
+    done = run_demo(env={"PYV_MICROPYTHON": "/bin/true"})
+    assert done.returncode == 1
+    assert "is no MicroPython" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,7 +1,11 @@
 """The whole path over terminals: MicroPython firmware, agent, SQLite and HTTP, all of it real."""
 
+import json
 import re
+import signal
 import sqlite3
+import subprocess
+import sys
 import time
 import urllib.request
 
@@ -200,8 +204,6 @@ def test_health_of_a_running_agent_and_its_log_lines(boards, agents):
     agent.wait_finished()
     url = re.search(r"http://127\.0\.0\.1:\d+/health", agent.text()).group()
     with urllib.request.urlopen(url, timeout=10) as reply:
-        import json
-
         report = json.load(reply)
     assert report["status"] == "healthy"
     assert report["links"][0]["state"] == "up"
@@ -223,6 +225,41 @@ def test_a_board_that_reports_a_bad_setting_is_heard(boards, agents):
     wait_for(lambda: "telemetry_capacity: 1 is not" in agent.text(), "the board's own words")
     assert "Traceback" not in agent.text()
     assert agent.stop() == 0
+
+
+def test_second_agent_on_a_store_is_refused_in_one_line(boards, agents):
+    agent = agents({"sensors": {"devices": []}})
+    agent.start()
+    second = subprocess.run(
+        [sys.executable, "-m", "pyv_edge_agent", "--config", str(agent.config)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert second.returncode == 3
+    (line,) = second.stderr.splitlines()
+    assert line.endswith(
+        "edge_store.db: is in use by another agent; stop it, or change storage.path"
+    )
+    assert agent.stop() == 0
+
+
+def test_signal_at_any_moment_of_the_start_ends_it_cleanly(tmp_path):
+    config = tmp_path / "many.json"
+    devices = [serial_device(f"d{n}", f"/dev/nowhere{n}") for n in range(60)]
+    config.write_text(json.dumps({"health": {"port": 0}, "sensors": {"devices": devices}}))
+    for after in ("health is served", "EdgeAgent started"):
+        agent = subprocess.Popen(
+            [sys.executable, "-u", "-m", "pyv_edge_agent", "--config", str(config)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while after not in agent.stdout.readline():  # its threads are being started now
+            assert agent.poll() is None
+        agent.send_signal(signal.SIGTERM)
+        _, errors = agent.communicate(timeout=60)
+        assert (agent.returncode, errors) == (0, ""), after
 
 
 def test_second_agent_on_a_port_says_who_has_it_and_takes_over(boards, agents):

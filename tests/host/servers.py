@@ -25,7 +25,10 @@ def half_answer():
 
 
 class Cloud:
-    """A server that gives `answers` in turn, the last one for ever, and keeps the requests."""
+    """A server that gives `answers` in turn, the last one for ever, and keeps the requests.
+
+    An answer may be a function of the request's body.
+    """
 
     def __init__(self, *answers):
         self.answers = list(answers) or [Answer()]
@@ -46,6 +49,8 @@ class Cloud:
                     answer = cloud.answers[0]
                     if len(cloud.answers) > 1:
                         cloud.answers.pop(0)
+                if callable(answer):
+                    answer = answer(json.loads(body))
                 cloud.on_request()
                 if cloud.hangs:
                     cloud.hang.wait(60)

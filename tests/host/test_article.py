@@ -47,7 +47,7 @@ class Value:
 
 
 def rows(agent, query="SELECT sensor, value, quality FROM readings ORDER BY id"):
-    connection = sqlite3.connect(agent.store_path)
+    connection = sqlite3.connect(agent._config.store_path)
     try:
         return connection.execute(query).fetchall()
     finally:
@@ -708,7 +708,7 @@ def test_denied_reading_is_never_stored_but_counted(running, log):
     assert agent._events_triggered == 0
     assert agent._cloud.peek() == []
     agent.stop()
-    for place in agent.store_path.parent.glob("edge.db*"):
+    for place in agent._config.store_path.parent.glob("edge.db*"):
         assert b"98765.4321" not in place.read_bytes()
     assert "98765" not in log.whole()
 
@@ -1110,7 +1110,7 @@ def test_sqlite_store_is_thread_safe(tmp_path):
             first = turn * per_commit
             progress = batch.stream(opened.boot_id, 0, first)
             for seq in range(first, first + per_commit):
-                row = (opened.channel_ids[0], opened.boot_id, seq, UTC_MS, 0, 0, 1.0)
+                row = (opened.channel_ids[0], opened.boot_id, 0, seq, UTC_MS, 0, 0, 1.0)
                 batch.readings.append(row)
             batch.items.append(("{}", 3, 0.0, 0))
             progress.move(stored=per_commit)

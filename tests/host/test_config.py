@@ -48,8 +48,8 @@ def test_missing_file_names_itself_and_a_remedy(tmp_path):
         ("a.toml", "a = 1\na = 2\n", "is not TOML: "),
         ("a.json", '{"sensors": ', "is not JSON: "),
         ("a.json", "[" * 100_000, "is not JSON: "),
-        ("a.json", "[]", "must hold a table, not []"),
-        ("a.json", "3", "must hold a table, not 3"),
+        ("a.json", "[]", "must hold a table, not a list"),
+        ("a.json", "3", "must hold a table, not a number"),
         ("a.toml", b"\xff\xfe", "can't be read: "),
     ],
 )
@@ -104,16 +104,16 @@ FAULTS = [
         "[windows]\ndtype = 'dd'\n",
         "windows.dtype: 'dd' is not one of f, d",
     ),
-    ("sensors = 3\n", "sensors: must be a table ([sensors]), not 3"),
+    ("sensors = 3\n", "sensors: must be a table ([sensors]), not a number"),
     (
         "[sensors]\ndevices = 'x'\n",
-        "sensors.devices: must be a list of tables ([[sensors.devices]]), not str",
+        "sensors.devices: must be a list of tables ([[sensors.devices]]), not a text",
     ),
     (
         "[sensors.devices]\nname = 'x'\n",
-        "sensors.devices: must be a list of tables ([[sensors.devices]]), not dict",
+        "sensors.devices: must be a list of tables ([[sensors.devices]]), not a table",
     ),
-    ("rules = 3\n", "rules: must be a list of tables ([[rules]]), not int"),
+    ("rules = 3\n", "rules: must be a list of tables ([[rules]]), not a number"),
     (
         "[[rules]]\nname = 'r'\n",
         "rules[0].above: is missing; it must be a number in -1e+15..1e+15",
@@ -187,11 +187,11 @@ FAULTS = [
     ),
     (
         "[cloud]\ntimeout_seconds = '${PYV_TEST_ABSENT:-soon}'\n",
-        "cloud.timeout_seconds: 'soon' is not a number in 0.1..600",
+        "cloud.timeout_seconds: the value is not a number in 0.1..600",
     ),
     (
         "[health]\nport = '${PYV_TEST_ABSENT:-true}'\n",
-        "health.port: True is not a whole number in 0..65535",
+        "health.port: the value is not a whole number in 0..65535",
     ),
 ]
 
@@ -205,8 +205,8 @@ def test_fault_is_one_line_of_key_fault_and_remedy(tmp_path, monkeypatch, conten
 def test_elements_that_are_no_tables(tmp_path):
     content = json.dumps({"sensors": {"devices": [7]}, "rules": [[]]})
     assert problems(tmp_path, content, "a.json") == [
-        "sensors.devices[0]: must be a table, not 7",
-        "rules[0]: must be a table, not []",
+        "sensors.devices[0]: must be a table, not a number",
+        "rules[0]: must be a table, not a list",
     ]
 
 

@@ -201,7 +201,7 @@ def test_cloud_block_and_no_secret_in_it(start):
     with serving(Answer(401)) as cloud:
         endpoint = cloud.url.replace("http://", "http://user:hunter2@") + "?token=abc123"
         agent = start(cloud={"enabled": True, "endpoint": endpoint, "api_key": "s3cret"})
-        wait_for(lambda: report(agent)["cloud"]["failures_total"] >= 1, "a refusal")
+        wait_for(lambda: report(agent)["cloud"]["attempts_failed_total"] >= 1, "a refusal")
         found = report(agent)
     assert found["cloud"]["endpoint"] == cloud.url
     assert found["cloud"]["problem"] == "status 401"

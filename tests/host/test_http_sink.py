@@ -38,7 +38,7 @@ def delivery(answer, clients):
     [
         Answer(200, b'{"accepted": 2}'),
         Answer(200, b""),
-        Answer(201, b"created", kind="text/plain"),
+        Answer(201, b"\xef\xbb\xbf[1]", kind="text/plain"),
         Answer(202, b"{}"),
     ],
 )
@@ -50,9 +50,9 @@ def test_accepted(answer, clients):
 @pytest.mark.parametrize(
     ("answer", "problem"),
     [
-        (Answer(200, b"<html>log in</html>", kind="text/html"), "status 200 with HTML"),
-        (Answer(200, b"  \n<!doctype html>", kind="text/plain"), "status 200 with HTML"),
-        (Answer(200, b"hello", kind="text/HTML; charset=utf-8"), "status 200 with HTML"),
+        (Answer(200, b"<html>log in</html>", kind="text/html"), "status 200 without JSON"),
+        (Answer(200, b"  \n<!doctype html>", kind="text/plain"), "status 200 without JSON"),
+        (Answer(200, b"hello", kind="text/HTML; charset=utf-8"), "status 200 without JSON"),
         (Answer(302, b"", {"Location": "/login"}), "status 302"),
         (Answer(304, b""), "status 304"),
         (Answer(400, b'{"error": "x"}'), "status 400"),

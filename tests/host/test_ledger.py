@@ -21,7 +21,7 @@ def path(tmp_path):
     batch = WriteBatch()
     batch.stream(opened.boot_id, 0, 5).move(denied=2, lost=2)
     batch.gaps.append((opened.boot_id, 0, 7, 8, "overwritten", UTC_MS))
-    batch.vitals[opened.boot_id] = (10, 2, True, UTC_MS)
+    batch.vitals[opened.boot_id] = (10, 2, 3, 0, True, UTC_MS)
     batch.items.append(("{}", 3, 0.0, 0))
     batch.events.append((opened.channel_ids[0], opened.boot_id, "r", "info", UTC_MS, 1.0, "m"))
     store.commit(batch)
@@ -38,8 +38,8 @@ def tamper(path, statement):
 
 
 REPEAT_A_ROW = (
-    "INSERT INTO reading (channel_id, boot_id, seq, utc_ms, error_ms, quality, value)"
-    " SELECT channel_id, boot_id, seq, utc_ms, error_ms, quality, value"
+    "INSERT INTO reading (channel_id, boot_id, stream, seq, utc_ms, error_ms, quality, value)"
+    " SELECT channel_id, boot_id, stream, seq, utc_ms, error_ms, quality, value"
     " FROM reading WHERE seq = 1"
 )
 
@@ -51,6 +51,8 @@ def test_ledger_accounts_for_every_number(path):
     assert vars(boot) == {
         "device": "board-1",
         "boot": "abcd1234",
+        "stream": "telemetry",
+        "late": 3,
         "sampled": 10,
         "stored": 5,
         "denied": 2,

@@ -45,6 +45,7 @@ def test_queue_with_a_path_opens_it_when_first_used(tmp_path, clock):
 def test_items_under_way_come_again_after_a_crash(tmp_path, queue, clock):
     queue.enqueue({"n": 1})
     assert names(queue.dequeue()) == [1]
+    queue.close()  # what a crash does too: it ends the connection and the lock
     later = CloudSyncQueue(str(tmp_path / "queue.db"), clock)
     assert later.pending_count() == 1
     assert names(later.peek()) == [1]

@@ -31,7 +31,7 @@ def test_batch_becomes_rows_with_times_and_numbers():
     pipeline, source, buffer = make()
     out = WriteBatch()
     assert pipeline.add_batch(source, batch(0, [2150, 2160]), out)
-    assert out.readings == [(7, 3, 0, UTC_MS, 3, 0, 2150), (7, 3, 1, UTC_MS + 1, 3, 0, 2160)]
+    assert out.readings == [(7, 3, 0, 0, UTC_MS, 3, 0, 2150), (7, 3, 0, 1, UTC_MS + 1, 3, 0, 2160)]
     progress = out.progress[3, 0]
     assert (progress.first_seq, progress.next_seq, progress.stored) == (0, 2, 2)
     assert source.next_seq == [2, 0]
@@ -47,7 +47,8 @@ def test_numbers_continue_over_batches_and_streams():
     assert pipeline.add_batch(source, batch(2, [4, 5, 6]), out)
     assert source.next_seq == [5, 1]
     assert (out.progress[3, 0].stored, out.progress[3, 1].stored) == (5, 1)
-    assert [row[2] for row in out.readings] == [0, 1, 0, 2, 3, 4]
+    numbers = [row[2:4] for row in out.readings]
+    assert numbers == [(0, 0), (0, 1), (1, 0), (0, 2), (0, 3), (0, 4)]
 
 
 @pytest.mark.parametrize("first_seq", [0, 1, 3, 100])
@@ -74,7 +75,7 @@ def test_span_above_sixteen_bits_counts_into_the_time():
     record = pack("<BBHi", 0, 1 | (span >> 16) << 2, span & 0xFFFF, -5)
     made = batch(0, [])
     pipeline.add_batch(source, made.__class__(0, 0, UTC_MS, None, record, BOOT), out)
-    assert out.readings == [(7, 3, 0, UTC_MS + span, None, 1, -5)]
+    assert out.readings == [(7, 3, 0, 0, UTC_MS + span, None, 1, -5)]
 
 
 def test_denied_reading_is_counted_and_leaves_no_row():
@@ -198,7 +199,7 @@ def test_bad_reading_never_fires_and_is_stored_as_bad(quality):
     assert out.events == []
     assert out.items == []
     assert pipeline.events_total == 0
-    assert out.readings[0][5] == 2
+    assert out.readings[0][6] == 2
 
 
 def test_bad_polled_reading_never_fires():
@@ -206,7 +207,7 @@ def test_bad_polled_reading_never_fires():
     out = WriteBatch()
     assert pipeline.add_reading(source, reading(0.0), 2, out)
     assert out.events == []
-    assert out.readings == [(7, 3, 0, UTC_MS, 0, 2, 0.0)]
+    assert out.readings == [(7, 3, 0, 0, UTC_MS, 0, 2, 0.0)]
 
 
 def test_bad_reading_does_not_end_a_firing_rule():

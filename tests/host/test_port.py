@@ -107,9 +107,9 @@ def test_full_port_takes_nothing_and_does_not_wait(port):
         while count := port.write(b"x" * 4096):
             taken.append(count)
 
+    # It ends because write() took nothing; room may appear later, as the kernel moves things.
     run_with_deadline(fill, "write() to a port that nobody reads")
     assert sum(taken) > 0
-    assert port.write(b"x") == 0
 
 
 def test_port_can_be_opened_again(terminal, port):

@@ -8,7 +8,7 @@ import pytest
 from host.fakes import UTC_MS
 from host.waiting import wait_for
 from pyv_edge_agent.errors import StoreError
-from pyv_edge_agent.store import BootInfo, SQLiteStore, WriteBatch
+from pyv_edge_agent.store import BootInfo, SQLiteStore, WriteBatch, read_ledger
 
 CHANNELS = (
     ("temp", "porch.temp", "Cel", -2),
@@ -43,7 +43,7 @@ def telemetry(opened, first_seq, values, channel=0, quality=0):
     for place, value in enumerate(values):
         seq = first_seq + place
         made.readings.append(
-            (opened.channel_ids[channel], opened.boot_id, seq, UTC_MS + seq, 2, quality, value)
+            (opened.channel_ids[channel], opened.boot_id, 0, seq, UTC_MS + seq, 2, quality, value)
         )
     progress.move(stored=len(values))
     return made
@@ -155,7 +155,7 @@ def test_batch_that_does_not_continue_its_stream_stores_nothing(store):
         batch.readings += telemetry(opened, first_seq, [9]).readings
         batch.gaps.append((other.boot_id, 0, 1, 1, "x", UTC_MS))
         batch.items.append(("{}", 3, 0.0, 0))
-        batch.vitals[other.boot_id] = (50, 0, True, UTC_MS)
+        batch.vitals[other.boot_id] = (50, 0, 0, 0, True, UTC_MS)
         with pytest.raises(StoreError, match=f"does not stand at {first_seq}; nothing"):
             store.commit(batch)
     assert query(store, "SELECT seq, value FROM reading") == [(0, 1), (1, 2), (2, 3)]
@@ -185,14 +185,16 @@ def test_row_that_cannot_be_written_undoes_the_rows_before_it(store):
 
 def test_vitals_never_take_a_counter_back(store):
     opened = store.open_boot(info(), UTC_MS)
-    for row in ((100, 5, True, UTC_MS), (90, 4, False, UTC_MS + 1)):
+    for row in ((100, 5, 7, 3, True, UTC_MS), (90, 4, 6, 2, False, UTC_MS + 1)):
         batch = WriteBatch()
         batch.vitals[opened.boot_id] = row
         store.commit(batch)
     found = query(
-        store, "SELECT sampled_total, dropped_total, is_finished, vitals_utc_ms FROM boot"
+        store,
+        "SELECT sampled_total, dropped_total, late_total, sensor_errors_total, is_finished,"
+        " vitals_utc_ms FROM boot",
     )
-    assert found == [(100, 5, 1, UTC_MS + 1)]
+    assert found == [(100, 5, 7, 3, 1, UTC_MS + 1)]
 
 
 def test_commits_are_counted_only_if_they_succeed(store):
@@ -230,7 +232,7 @@ def test_view_of_readings_shows_time_in_utc(store):
     opened = store.open_boot(info(), UTC_MS)
     batch = WriteBatch()
     batch.readings.append(
-        (opened.channel_ids[0], opened.boot_id, 0, 1_700_000_000_123, None, 0, 1)
+        (opened.channel_ids[0], opened.boot_id, 0, 0, 1_700_000_000_123, None, 0, 1)
     )
     batch.stream(opened.boot_id, 0, 0).move(stored=1)
     store.commit(batch)
@@ -339,6 +341,7 @@ def test_row_of_a_batch_has_what_a_payload_needs(filled):
         "board-1",
         "temp",
         0xABCD1234,
+        0,
         0,
         2,
     )
@@ -467,3 +470,78 @@ def test_closed_store_says_so_to_a_thread_that_never_read(filled):
     filled.close()
     with pytest.raises(StoreError, match="the store is closed"):
         filled.due_items(1, 0.0)
+
+
+# -- who may have it ---------------------------------------------------------------
+
+
+def test_second_writer_is_refused_until_the_first_is_gone(tmp_path):
+    path = tmp_path / "edge.db"
+    first = SQLiteStore(path)
+    with pytest.raises(StoreError, match="in use by another agent"):
+        SQLiteStore(path)
+    opened = first.open_boot(info(), UTC_MS)  # the first does not notice
+    first.commit(telemetry(opened, 0, [1]))
+    first.close()
+    second = SQLiteStore(path)
+    assert second.pending_readings() == 1
+    second.close()
+
+
+def test_failed_opening_leaves_the_store_free(tmp_path):
+    path = tmp_path / "edge.db"
+    other = sqlite3.connect(path)
+    other.execute("CREATE TABLE mine (x)")
+    other.commit()
+    other.close()
+    with pytest.raises(StoreError, match="another program"):
+        SQLiteStore(path)
+    path.unlink()
+    SQLiteStore(path).close()
+
+
+def test_restored_copy_does_not_use_a_batch_key_again(tmp_path):
+    path = tmp_path / "edge.db"
+    keys = set()
+    for _ in range(2):
+        path.unlink(missing_ok=True)  # as if an older copy, here an empty one, was put back
+        (tmp_path / "edge.db-wal").unlink(missing_ok=True)
+        store = SQLiteStore(path)
+        store.store_id = "the same"
+        store.register_sink("http")
+        opened = store.open_boot(info(), UTC_MS)
+        store.commit(telemetry(opened, 0, [1, 2]))
+        batch = store.next_batch("http", 10)
+        assert [row[0] for row in batch.rows] == [1, 2]
+        keys.add(batch.key)
+        store.close()
+    assert len(keys) == 2
+
+
+def test_both_streams_of_a_boot_are_told_apart(store):
+    store.register_sink("http")
+    opened = store.open_boot(info(), UTC_MS)
+    batch = telemetry(opened, 0, [1])
+    batch.readings.append((opened.channel_ids[0], opened.boot_id, 1, 0, UTC_MS, 2, 0, 9))
+    batch.stream(opened.boot_id, 1, 0).move(stored=1)
+    store.commit(batch)
+    assert query(store, "SELECT stream, seq FROM readings") == [("telemetry", 0), ("events", 0)]
+    rows = store.next_batch("http", 10).rows
+    assert [(row[10], row[11]) for row in rows] == [(0, 0), (1, 0)]
+    ledger = read_ledger(store.path)
+    assert ledger.is_balanced
+    assert [(b.stream, b.stored, b.sampled) for b in ledger.boots] == [
+        ("telemetry", 1, 1),
+        ("events", 1, 1),
+    ]
+
+
+def test_ledger_of_a_store_on_a_read_only_medium(tmp_path):
+    path = tmp_path / "card" / "edge.db"
+    store = SQLiteStore(path)
+    store.commit(telemetry(store.open_boot(info(), UTC_MS), 0, [1, 2]))
+    store.close()
+    # There SQLite can't make the shared memory that reading in WAL mode takes. (A test
+    # that runs as root can't forbid it by permissions, so something is in its place.)
+    (tmp_path / "card" / "edge.db-shm").mkdir()
+    assert read_ledger(path).total("stored") == 2

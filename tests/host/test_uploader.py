@@ -132,10 +132,10 @@ def test_items_go_before_readings_and_are_acknowledged(rig):
         worker = rig.worker(cloud.url)
         assert worker.step() == IDLE_S
     first, second = cloud.bodies
-    store = rig.store.store_id
+    store, moment = rig.store.store_id, rig.clock.utc_ms() / 1000
     assert first["items"] == [
-        {"n": "high", "metadata": {"kept": 1, "item_id": f"{store}-{high}"}},
-        {"n": "low", "metadata": {"item_id": f"{store}-{low}"}},
+        {"n": "high", "metadata": {"kept": 1, "item_id": f"{store}-{high}-{moment:.3f}"}},
+        {"n": "low", "metadata": {"item_id": f"{store}-{low}-{moment:.3f}"}},
     ]
     assert second["items"][0]["value"] == 0.01
     assert rig.queue.pending_count() == 0
@@ -199,7 +199,7 @@ def test_refused_batch_is_kept_and_sent_again_under_its_key(rig, answer, log):
         worker = rig.worker(cloud.url, batch_size=4)
         for attempt in (1, 2, 3):
             assert 0 < worker.step() <= 60.001
-            assert worker.failures_total == attempt
+            assert worker.attempts_failed_total == attempt
             rig.add(100)  # what comes meanwhile changes nothing of the batch under way
             assert rig.queue.pending_count() == 6 + attempt
             rig.clock.advance(61_000)
@@ -272,7 +272,7 @@ def test_server_that_is_not_there_loses_nothing(rig, log):
     for _ in range(5):
         worker.step()
         rig.clock.advance(61_000)
-    assert worker.failures_total == 5
+    assert worker.attempts_failed_total == 5
     assert rig.queue.pending_count() == 1
     assert len(log.warnings()) == 1
     for secret in ("hunter2", "s3cret", "abc123"):
@@ -361,7 +361,7 @@ def test_failure_between_reply_and_acknowledgement_sends_the_same_again(rig):
         # From the POST on, every write fails, as on a file system gone read-only.
         cloud.on_request = lambda: writer.execute("PRAGMA query_only = ON")
         worker.step()
-        assert worker.failures_total == 1
+        assert worker.attempts_failed_total == 1
         assert rig.queue.pending_count() == 4
         cloud.on_request = lambda: None
         writer.execute("PRAGMA query_only = OFF")
@@ -391,3 +391,25 @@ def test_thread_delivers_when_woken_and_ends_when_stopped(rig):
         worker.stop()
         thread.join(10)
         assert not thread.is_alive()
+
+
+def test_items_that_are_never_taken_do_not_hold_readings_up(rig):
+    rig.add(1, 2, 3)
+    rig.queue.enqueue({"n": "refused"})
+
+    def refuse_items(body):
+        return Answer(400 if "n" in body["items"][0] else 200, b"{}")
+
+    with serving(refuse_items) as cloud:
+        worker = rig.worker(cloud.url)
+        for _ in range(4):
+            worker.step()
+            rig.clock.advance(61_000)
+    assert values_of_readings(cloud) == [0.01, 0.02, 0.03]
+    assert rig.store.pending_readings() == 0
+    assert rig.queue.pending_count() == 1
+    assert worker.problem == "status 400"
+
+
+def values_of_readings(cloud):
+    return [item["value"] for body in cloud.bodies for item in body["items"] if "value" in item]

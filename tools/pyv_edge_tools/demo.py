@@ -105,9 +105,11 @@ def agent_settings(parts: Parts, settings: dict[str, Any]) -> dict[str, Any]:
         {"name": board.folder.name, "ingest_type": "serial", "port": str(board.path)}
         for board in parts.boards
     ]
-    merged.setdefault("cloud", {}).update(enabled=True, endpoint=f"{parts.receiver_url}/v1/ingest")
+    merged.setdefault("cloud", {}).update(
+        enabled=True, endpoint=f"{parts.receiver_url}/v1/ingest", api_key=""
+    )
     merged.setdefault("health", {}).update(enabled=True, host="127.0.0.1", port=0)
-    merged.setdefault("logging", {})["format"] = "json"
+    merged.setdefault("logging", {}).update(format="json", level="INFO")
     merged.setdefault("storage", {})["path"] = str(parts.folder / "edge_store.db")
     rules = settings.get("rules") or [
         {"name": "hot", "sensor": "*.temperature", "above": 30.0, "severity": "warning"}
@@ -223,6 +225,8 @@ def run(
 ) -> int:
     """Run the demo; return 0 if something was uploaded and the ledger balances."""
     out = sys.stderr if is_json else sys.stdout
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, signal.default_int_handler)  # as Ctrl-C: nothing is left running
     folder = Path(tempfile.mkdtemp(prefix="pyv-demo-"))
     parts = Parts(folder)
     try:
@@ -236,6 +240,8 @@ def run(
         print("demo: stopped", file=sys.stderr)
         return 1
     is_good = bool(result["uploaded"] and result["conserved"])
+    if not result["uploaded"]:
+        print("demo: nothing was uploaded; does the privacy policy drop it all?", file=sys.stderr)
     if is_good:
         shutil.rmtree(folder)
     else:

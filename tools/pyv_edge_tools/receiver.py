@@ -136,7 +136,7 @@ def run(host: str, port: int, db: str) -> int:
         return 3
     try:
         server = open_receiver(host, port, store)
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, ValueError, TypeError) as error:
         store.close()
         print(f"--port {port}: can't listen on {host}: {error}; try 0 for any", file=sys.stderr)
         return 3

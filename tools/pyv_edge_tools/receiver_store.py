@@ -15,6 +15,7 @@ CREATE TABLE IF NOT EXISTS reading (
 CREATE TABLE IF NOT EXISTS item (id TEXT PRIMARY KEY, payload TEXT);
 CREATE TABLE IF NOT EXISTS total (name TEXT PRIMARY KEY, count INTEGER) WITHOUT ROWID;
 """
+APPLICATION_ID = 0x50595652  # "PYVR": not to be mistaken for the agent's store
 IDENTITY = ("device", "boot", "stream", "seq")  # of a reading, in its metadata
 TOTALS = (
     "batches_total",  # that were new
@@ -33,6 +34,12 @@ class ReceiverStore:
         """Open or make the file at `path`. Raises sqlite3.Error."""
         self._lock = threading.Lock()
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        (tables,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        (application,) = self._db.execute("PRAGMA application_id").fetchone()
+        if tables and application != APPLICATION_ID:
+            self._db.close()
+            raise sqlite3.DatabaseError("it is a database of another program")
+        self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")  # the reply says that we have it
         self._db.executescript(_TABLES)

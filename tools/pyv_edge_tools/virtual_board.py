@@ -43,14 +43,20 @@ def interpreter_command() -> list[str]:
 
 
 def interpreter_name(command: list[str]) -> str:
-    """Return the name and version of an interpreter, such as "micropython 1.27.0"."""
+    """Return the name and version of an interpreter, such as "micropython 1.27.0".
+
+    Raises FileNotFoundError if it is none.
+    """
     probe = "import sys; i = sys.implementation; print(i.name, '.'.join(map(str, i[1][:3])))"
     if find_micropython() is None:
         probe = (
             "import platform as p; print(p.python_implementation().lower(), p.python_version())"
         )
-    done = subprocess.run([*command, "-c", probe], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+    done = subprocess.run([*command, "-c", probe], capture_output=True, text=True, check=False)
+    name = done.stdout.strip()
+    if done.returncode or not name.startswith(("micropython ", "cpython ")):
+        raise FileNotFoundError(f"{command[0]}: is no MicroPython; mend or unset PYV_MICROPYTHON")
+    return name
 
 
 class VirtualBoard:

@@ -19,17 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the ledger; return 0 if it balances, 1 if it doesn't."""
-    from ..agent import EdgeAgent
     from ..config import Config
     from ..errors import ConfigError, StoreError
     from ..store import read_ledger
 
     try:
-        path = args.db
-        if path is None:
-            agent = EdgeAgent(args.config)
-            agent._config = Config.from_file(args.config)
-            path = agent.store_path
+        path = args.db if args.db is not None else Config.from_file(args.config).store_path
         ledger = read_ledger(path)
     except (ConfigError, FileNotFoundError) as error:
         print(error, file=sys.stderr)
@@ -50,7 +45,10 @@ def print_ledger(ledger: "Ledger") -> None:
     print(f"{'device':<24} {'boot':<8}" + "".join(f" {name:>10}" for name in columns))
     for boot in ledger.boots:
         figures = "".join(f" {getattr(boot, name):>10}" for name in columns)
-        print(f"{boot.device:<24} {boot.boot:<8}{figures}  {_verdict(boot.is_balanced)}")
+        remark = "" if boot.stream == "telemetry" else f" ({boot.stream})"
+        if boot.late:
+            remark += f", {boot.late} measurements missed"
+        print(f"{boot.device:<24} {boot.boot:<8}{figures}  {_verdict(boot.is_balanced)}{remark}")
     for sink in ledger.sinks:
         print(
             f"sink {sink.name}: {sink.acknowledged} acknowledged, {sink.pending} pending"

@@ -2,8 +2,8 @@
 
     {"batch_id": ..., "timestamp": seconds, "count": n, "items": [...]}
 
-Accepted is a 2xx reply that is empty or not HTML: a hotspot's login page also
-says 200. Everything else leaves the batch where it is. `requests` is imported
+Accepted is a 2xx reply that is empty or JSON: a hotspot's login page also says
+200. Everything else leaves the batch where it is. `requests` is imported
 with the first POST, so that an agent without a cloud never loads it.
 """
 
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from ..clock import Clock, SystemClock
 
 USER_AGENT = "Pyvorin-Edge/1.0"
-REPLY_SIZE_MAX = 65536  # bytes of a reply that are looked at
+REPLY_SIZE_MAX = 1_048_576  # bytes; a longer reply is none
 
 
 @dataclass(frozen=True)
@@ -95,11 +95,25 @@ class HTTPCloudUploader:
                 allow_redirects=False,
                 stream=True,
             ) as reply:
-                text = reply.raw.read(REPLY_SIZE_MAX, decode_content=True)
+                text = self._read(reply)
+                if text is None:
+                    return Delivery(False, f"status {reply.status_code}, an endless reply")
                 return _judge(reply.status_code, reply.headers, text)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             # Only its kind: its text may repeat the URL, and with it a password.
             return Delivery(False, f"no reply from {self.shown_endpoint}: {type(error).__name__}")
+
+    def _read(self, reply: Any) -> bytes | None:
+        """Return a reply's body; None if it is too long, or longer in coming than the time-out."""
+        deadline_ms = self._clock.monotonic_ms() + self._timeout_s * 1000
+        text = b""
+        while len(text) <= REPLY_SIZE_MAX and self._clock.monotonic_ms() < deadline_ms:
+            # read1 and not read: it returns with what has come, so that time can be told.
+            piece: bytes = reply.raw.read1(REPLY_SIZE_MAX, decode_content=True)
+            if not piece:
+                return text
+            text += piece
+        return None
 
     def _authorize(self, request: Any) -> Any:
         request.headers["Authorization"] = f"Bearer {self._api_key}"
@@ -121,7 +135,9 @@ def _judge(status: int, headers: Any, text: bytes) -> Delivery:
     wait_s = float(retry_after) if retry_after.isdecimal() else None
     if not 200 <= status < 300:
         return Delivery(False, f"status {status}", wait_s)
-    is_html = "html" in headers.get("Content-Type", "").lower() or text.lstrip()[:1] == b"<"
-    if is_html:
-        return Delivery(False, f"status {status} with HTML: a login page, or the wrong URL")
+    if text:
+        try:
+            json.loads(text.decode("utf-8-sig"))
+        except (ValueError, RecursionError):
+            return Delivery(False, f"status {status} without JSON: a login page, or the wrong URL")
     return Delivery(True)

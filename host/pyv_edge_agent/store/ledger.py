@@ -13,22 +13,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pyv_edge_core.reading import STREAM_NAMES, STREAM_TELEMETRY
+
 from ..errors import StoreError
 from .schema import connect_reader
 
 
 @dataclass(frozen=True)
 class BootAccount:
-    """The telemetry stream of one boot."""
+    """One stream of one boot."""
 
     device: str
     boot: str
+    stream: str
     sampled: int  # by the device's own count; at least what has arrived
     stored: int  # rows
     denied: int
     lost: int  # numbers inside gap records
     in_flight: int  # sampled, and not arrived here
     duplicates: int  # rows that share a number
+    late: int  # measurements the device says it missed: never sampled, so in no other figure
     is_finished: bool  # the device says it samples no more
     is_balanced: bool
 
@@ -65,7 +69,7 @@ class Ledger:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the totals and the accounts as JSON types."""
-        names = ("sampled", "stored", "denied", "lost", "in_flight", "duplicates")
+        names = ("sampled", "stored", "denied", "lost", "in_flight", "duplicates", "late")
         return {
             **{name: self.total(name) for name in names},
             "gaps": self.gaps,
@@ -78,12 +82,13 @@ class Ledger:
 
 
 _BOOTS = """
-SELECT device.name, boot.boot, boot.id, sampled_total, is_finished, next_seq, stored_total,
-       denied_total, lost_total,
+SELECT device.name, boot.boot, boot.id, stream.stream, sampled_total, late_total, is_finished,
+       next_seq, stored_total, denied_total, lost_total,
        (SELECT coalesce(sum(last_seq - first_seq + 1), 0) FROM gap
-        WHERE gap.boot_id = boot.id AND gap.stream = 0)
+        WHERE gap.boot_id = boot.id AND gap.stream = stream.stream)
 FROM boot JOIN device ON device.id = device_id
-JOIN stream ON stream.boot_id = boot.id AND stream.stream = 0 ORDER BY device.name, boot.id
+JOIN stream ON stream.boot_id = boot.id AND (stream.stream = 0 OR next_seq > 0)
+ORDER BY device.name, boot.id, stream.stream
 """
 
 
@@ -104,26 +109,31 @@ def read_ledger(path: str | Path) -> Ledger:
 
 def _read(connection: sqlite3.Connection) -> Ledger:
     counted = {
-        boot_id: (rows, distinct)
-        for boot_id, rows, distinct in connection.execute(
-            "SELECT boot_id, count(*), count(DISTINCT seq) FROM reading GROUP BY boot_id"
+        (boot_id, stream): (rows, distinct)
+        for boot_id, stream, rows, distinct in connection.execute(
+            "SELECT boot_id, stream, count(*), count(DISTINCT seq) FROM reading"
+            " GROUP BY boot_id, stream"
         )
     }
     boots = []
     for row in connection.execute(_BOOTS):
-        name, boot, boot_id, said, is_finished, next_seq, stored, denied, lost, gaps = row
-        rows, distinct = counted.get(boot_id, (0, 0))
-        sampled = max(said, next_seq)
+        name, boot, boot_id, stream, said, late, is_finished = row[:7]
+        next_seq, stored, denied, lost, gaps = row[7:]
+        rows, distinct = counted.get((boot_id, stream), (0, 0))
+        # A device counts what it samples; what it says of events is how far they are numbered.
+        sampled = max(said, next_seq) if stream == STREAM_TELEMETRY else next_seq
         boots.append(
             BootAccount(
                 device=name,
                 boot=f"{boot:08x}",
+                stream=STREAM_NAMES[stream],
                 sampled=sampled,
                 stored=rows,
                 denied=denied,
                 lost=gaps,
                 in_flight=sampled - next_seq,
                 duplicates=rows - distinct,
+                late=late if stream == STREAM_TELEMETRY else 0,
                 is_finished=bool(is_finished),
                 is_balanced=(
                     rows == distinct == stored

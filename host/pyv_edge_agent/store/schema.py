@@ -5,6 +5,8 @@ index, because each would be written to the card again for every reading. A
 person queries the views `readings`, `events` and `gaps` instead.
 """
 
+import fcntl
+import os
 import sqlite3
 from pathlib import Path
 
@@ -44,6 +46,8 @@ CREATE TABLE boot (
   reset_cause TEXT NOT NULL,
   sampled_total INTEGER NOT NULL DEFAULT 0,  -- what the device says it has taken
   dropped_total INTEGER NOT NULL DEFAULT 0,  -- what it says its ring lost
+  late_total INTEGER NOT NULL DEFAULT 0,     -- measurements it says it has missed
+  sensor_errors_total INTEGER NOT NULL DEFAULT 0,
   is_finished INTEGER NOT NULL DEFAULT 0,    -- it says it will take no more
   vitals_utc_ms INTEGER,                     -- when it said so
   UNIQUE (device_id, boot)
@@ -64,6 +68,7 @@ CREATE TABLE reading (
   id INTEGER PRIMARY KEY,
   channel_id INTEGER NOT NULL,
   boot_id INTEGER NOT NULL,
+  stream INTEGER NOT NULL,            -- 0 telemetry, 1 events
   seq INTEGER NOT NULL,
   utc_ms INTEGER NOT NULL,
   error_ms INTEGER,                   -- bound on the error of utc_ms, NULL if unknown
@@ -129,6 +134,7 @@ SELECT reading.id,
        device.name AS device,
        channel.name AS channel,
        printf('%08x', boot.boot) AS boot,
+       CASE stream WHEN 0 THEN 'telemetry' ELSE 'events' END AS stream,
        seq
 FROM reading
 JOIN channel ON channel.id = channel_id
@@ -152,17 +158,37 @@ FROM gap JOIN boot ON boot.id = boot_id JOIN device ON device.id = device_id;
 """
 
 
+def lock(path: Path) -> int:
+    """Make this process the only writer of the store at `path`; return the lock's descriptor.
+
+    Two agents on one store would each move the cursors. The lock ends with the
+    process, however that ends. Raises StoreError.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path}: can't be opened: {error}; check storage.path") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise StoreError(
+            f"{path}: is in use by another agent; stop it or change storage.path"
+        ) from (error)
+    return descriptor
+
+
 def connect_writer(path: Path) -> sqlite3.Connection:
     """Open the file for writing, making it if need be. Raises StoreError."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(
             path,
             timeout=BUSY_TIMEOUT_MS / 1000,
             isolation_level=None,  # transactions are ours to begin
             check_same_thread=False,  # and guarded by the store's lock
         )
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, ValueError, sqlite3.Error) as error:
         raise StoreError(f"{path}: can't be opened: {error}; check storage.path") from error
     try:
         _prepare(connection, path)
@@ -210,20 +236,38 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
 
 def connect_reader(path: Path) -> sqlite3.Connection:
     """Open an existing store for reading only. Raises StoreError."""
-    if not path.exists():
-        raise StoreError(f"{path}: there is no store; has the agent run, and with this path?")
     try:
-        connection = sqlite3.connect(
-            f"{path.resolve().as_uri()}?mode=ro",
-            uri=True,
-            timeout=BUSY_TIMEOUT_MS / 1000,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-        application = connection.execute("PRAGMA application_id").fetchone()[0]
-    except sqlite3.Error as error:
+        if not path.is_file():
+            raise StoreError(f"{path}: there is no store; has the agent run, and with this path?")
+        try:
+            connection, application = _open_reader(path, "mode=ro")
+        except sqlite3.OperationalError:
+            # WAL wants to write beside the file even for reading. Evidence on a read-only
+            # medium can be read all the same, provided that nothing waits in the WAL.
+            wal = path.with_name(path.name + "-wal")
+            if wal.exists() and wal.stat().st_size:
+                raise
+            connection, application = _open_reader(path, "mode=ro&immutable=1")
+    except (OSError, ValueError, sqlite3.Error) as error:
         raise StoreError(f"{path}: can't be read: {error}") from error
     if application != APPLICATION_ID:
         connection.close()
         raise StoreError(f"{path}: is not a store of this program")
     return connection
+
+
+def _open_reader(path: Path, options: str) -> tuple[sqlite3.Connection, int]:
+    connection = sqlite3.connect(
+        f"{path.resolve().as_uri()}?{options}",
+        uri=True,
+        timeout=BUSY_TIMEOUT_MS / 1000,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        # A query of the file, since opening alone reads nothing.
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        return connection, connection.execute("PRAGMA application_id").fetchone()[0]
+    except sqlite3.Error:
+        connection.close()
+        raise

@@ -7,6 +7,7 @@ has done nothing.
 """
 
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -15,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import StoreError
-from .schema import connect_reader, connect_writer
+from ..errors import MisplacedError, StoreError
+from .schema import connect_reader, connect_writer, lock
 from .write_batch import WriteBatch
 
 
@@ -56,15 +57,26 @@ class SQLiteStore:
 
     _BATCH_QUERY = """
         SELECT reading.id, sensor_name, utc_ms, value, exponent, unit, quality,
-               device.name, channel.name, boot.boot, seq, error_ms
+               device.name, channel.name, boot.boot, stream, seq, error_ms
         FROM reading JOIN channel ON channel.id = channel_id
         JOIN boot ON boot.id = boot_id JOIN device ON device.id = boot.device_id
         WHERE reading.id > ? AND reading.id <= ? ORDER BY reading.id LIMIT ?
     """
 
     def __init__(self, path: str | Path) -> None:
-        """Open the store at `path`, making it if need be. Raises StoreError."""
+        """Open the store at `path` for this process alone, making it if need be.
+
+        Raises StoreError.
+        """
         self.path = Path(path)
+        self._lock_file = lock(self.path)
+        try:
+            self._open()
+        except BaseException:
+            os.close(self._lock_file)
+            raise
+
+    def _open(self) -> None:
         self.commits_total = 0
         self._lock = threading.RLock()
         self._local = threading.local()
@@ -74,6 +86,9 @@ class SQLiteStore:
         with self._lock, self._guard():
             row = self._writer.execute("SELECT value FROM meta WHERE key = 'store_id'").fetchone()
             self.store_id: str = row[0]
+            # In the keys of batches: a store that was restored from a copy uses ids again.
+            row = self._writer.execute("SELECT lower(hex(randomblob(4)))").fetchone()
+            self._generation: str = row[0]
             row = self._writer.execute("SELECT coalesce(max(id), 0) FROM reading").fetchone()
             self._last_reading_id: int = row[0]
             self._cursors: dict[str, int] = dict(
@@ -123,6 +138,7 @@ class SQLiteStore:
                 self._is_open = False
                 for connection in [*self._readers, self._writer]:
                     connection.close()
+                os.close(self._lock_file)
 
     # -- devices -------------------------------------------------------------------
 
@@ -208,13 +224,14 @@ class SQLiteStore:
                     ),
                 )
                 if cursor.rowcount != 1:
-                    raise StoreError(
+                    raise MisplacedError(
                         f"{self.path}: stream {stream} of boot {boot_id} does not stand at"
                         f" {progress.first_seq}; nothing of this batch is stored"
                     )
             tx.executemany(
-                "INSERT INTO reading (channel_id, boot_id, seq, utc_ms, error_ms, quality, value)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO reading"
+                " (channel_id, boot_id, stream, seq, utc_ms, error_ms, quality, value)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 batch.readings,
             )
             tx.executemany(
@@ -230,8 +247,9 @@ class SQLiteStore:
             # A later report never takes a counter back: reports can overtake one another.
             tx.executemany(
                 "UPDATE boot SET sampled_total = max(sampled_total, ?),"
-                " dropped_total = max(dropped_total, ?), is_finished = max(is_finished, ?),"
-                " vitals_utc_ms = ? WHERE id = ?",
+                " dropped_total = max(dropped_total, ?), late_total = max(late_total, ?),"
+                " sensor_errors_total = max(sensor_errors_total, ?),"
+                " is_finished = max(is_finished, ?), vitals_utc_ms = ? WHERE id = ?",
                 batch.vitals_rows(),
             )
             self._insert_items(tx, batch.items)
@@ -270,7 +288,7 @@ class SQLiteStore:
             )
         if planned is None:
             planned = min(cursor + count_max, self._last_reading_id)
-            key = f"pyv-{self.store_id}-{sink}-{cursor + 1}-{planned}"
+            key = self._batch_key(sink, cursor + 1, planned)
             with self._transaction() as tx:
                 tx.execute(
                     "UPDATE sink SET planned_last_id = ?, batch_key = ? WHERE name = ?",
@@ -280,13 +298,16 @@ class SQLiteStore:
             rows = self._reader().execute(self._BATCH_QUERY, (cursor, planned, -1)).fetchall()
         return UploadBatch(key, planned, rows)
 
+    def _batch_key(self, sink: str, first_id: int, last_id: int) -> str:
+        return f"pyv-{self.store_id}-{self._generation}-{sink}-{first_id}-{last_id}"
+
     def acknowledge(self, sink: str, batch: UploadBatch, count_max: int) -> bool:
         """Move the cursor of `sink` behind `batch`, and plan the next batch in the same commit.
 
         Returns False, and does nothing, if `batch` is not the one that is planned.
         """
         planned = min(batch.last_id + count_max, self._last_reading_id)
-        key = f"pyv-{self.store_id}-{sink}-{batch.last_id + 1}-{planned}"
+        key = self._batch_key(sink, batch.last_id + 1, planned)
         is_more = planned > batch.last_id
         with self._transaction() as tx:
             moved = tx.execute(

@@ -7,14 +7,14 @@ not per reading.
 from dataclasses import dataclass, field
 from typing import Any
 
-# (channel_id, boot_id, seq, utc_ms, error_ms or None, quality, value)
-ReadingRow = tuple[int, int, int, int, "int | None", int, float]
+# (channel_id, boot_id, stream, seq, utc_ms, error_ms or None, quality, value)
+ReadingRow = tuple[int, int, int, int, int, "int | None", int, float]
 # (channel_id, boot_id, rule, severity, utc_ms, value, message)
 EventRow = tuple[int, int, str, str, int, float, str]
 # (boot_id, stream, first_seq, last_seq, cause, utc_ms)
 GapRow = tuple[int, int, int, int, str, int]
-# (sampled_total, dropped_total, is_finished, utc_ms)
-VitalsRow = tuple[int, int, bool, int]
+# (sampled_total, dropped_total, late_total, sensor_errors_total, is_finished, utc_ms)
+VitalsRow = tuple[int, int, int, int, bool, int]
 
 
 @dataclass
