@@ -238,9 +238,8 @@ def test_second_agent_on_a_store_is_refused_in_one_line(boards, agents):
     )
     assert second.returncode == 3
     (line,) = second.stderr.splitlines()
-    assert line.endswith(
-        "edge_store.db: is in use by another agent; stop it, or change storage.path"
-    )
+    assert line.startswith(str(agent.db))
+    assert line.endswith("is in use by another agent; stop it or change storage.path")
     assert agent.stop() == 0
 
 

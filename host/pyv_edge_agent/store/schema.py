@@ -173,9 +173,8 @@ def lock(path: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(descriptor)
-        raise StoreError(
-            f"{path}: is in use by another agent; stop it or change storage.path"
-        ) from (error)
+        problem = "is in use by another agent; stop it or change storage.path"
+        raise StoreError(f"{path}: {problem}") from error
     return descriptor
 
 
