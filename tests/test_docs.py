@@ -85,7 +85,7 @@ def test_architecture_names_files_tests_and_counters_that_exist():
         for counter in re.findall(r"`(\w+_total)`", cells[3]):
             assert (
                 counter in source
-                or counter in (ROOT / "host").joinpath("pyv_edge_agent/agent.py").read_text()
+                or counter in (ROOT / "host").joinpath("pyv_edge_agent/health.py").read_text()
             ), f"{counter} of {cells[0]}"
     for path in re.findall(r"`((?:host|tools|shared|firmware|tests)/[\w/.]+)`", text):
         assert (ROOT / path).exists(), path

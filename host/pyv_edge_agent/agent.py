@@ -23,7 +23,7 @@ from .clock import Clock, SystemClock
 from .config import Config
 from .errors import StoreError
 from .ingest import Ingest
-from .link import UP, SerialLink
+from .link import SerialLink
 from .log import setup_logging
 from .metrics import SystemMetrics
 from .outbox import CloudSyncQueue
@@ -361,42 +361,4 @@ class EdgeAgent:
             "buffer_count": len(self._buffers),
             "cloud_pending": self._cloud.pending_count(),
             "privacy_enabled": self._privacy.is_enabled,
-        }
-
-    def counters(self) -> dict[str, dict[str, Any]]:
-        """Return the counters of every stage, for /health."""
-        ingest, worker, store = self._ingest, self._worker, self._store
-        failing = [name for name, count in list(self._adapter_failures.items()) if count]
-        pushing = [link for link in self.links if link.state != UP]
-        last_flush = worker.last_success_utc_ms if worker else None
-        return {
-            "agent": {
-                "commits_total": store.commits_total if store else 0,
-                "commit_failures_total": ingest.commit_failures_total if ingest else 0,
-                "commit_problem": ingest.problem if ingest else "",
-                "discarded_total": ingest.discarded_total if ingest else 0,
-                "misplaced_total": ingest.pipeline.misplaced_total if ingest else 0,
-                "adapter_failures_total": self._adapter_failures_total,
-                "polls_skipped_total": self._polls_skipped_total,
-            },
-            "cloud": {
-                "queue_depth": self._cloud.pending_count(),
-                "last_flush_time": last_flush / 1000 if last_flush is not None else None,
-                "messages_sent_today": worker.delivered_today if worker else 0,
-                "endpoint": self._uploader.shown_endpoint if self._uploader else "",
-                "readings_delivered_total": worker.readings_total if worker else 0,
-                "items_delivered_total": worker.items_total if worker else 0,
-                "attempts_failed_total": worker.attempts_failed_total if worker else 0,
-                "problem": worker.problem if worker else "",
-            },
-            "privacy": {
-                "enabled": self._privacy.is_enabled,
-                "rules_active": len(self._privacy.rules) if self._privacy.is_enabled else 0,
-                "readings_dropped": ingest.pipeline.denied_total if ingest else 0,
-            },
-            "ingest": {
-                "adapters_connected": len(self._adapters) - len(failing) - len(pushing),
-                "devices_configured": len(self._devices),
-                "sampled_total": ingest.sampled_total if ingest else 0,
-            },
         }

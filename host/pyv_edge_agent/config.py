@@ -1,4 +1,4 @@
-"""Every setting of the agent: its check, its default, and how a file becomes one.
+"""Config: how a file becomes the settings in force.
 
 A file is parsed (TOML, or JSON if it is named so), `${VAR}` and
 `${VAR:-default}` are replaced inside its texts, everything is checked, and the
@@ -10,17 +10,16 @@ fault, because the setting its author meant would silently not be in force.
 import copy
 import difflib
 import json
-import math
 import os
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from .errors import ConfigError
+from .settings import DEVICE, DEVICES, MISSING, PRIVACY_RULE, RULE, SECTIONS, Setting
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -28,153 +27,6 @@ else:
     import tomli as tomllib
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}")
-_MISSING = object()
-SHOWN_SIZE_MAX = 60  # characters of a wrong value that a message repeats
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One key: its type, its default, and what it may be."""
-
-    kind: type  # bool, int, float, str
-    default: Any  # _MISSING: must be given
-    doc: str
-    low: float = -math.inf
-    high: float = math.inf
-    choices: tuple[str, ...] = ()
-    is_secret: bool = False  # its value is never shown
-
-    def check(self, value: Any, is_substituted: bool) -> Any:
-        """Return `value` as this setting's type.
-
-        Raises ValueError saying what is allowed. A text that came out of a
-        `${VAR}` may stand for a number or a truth value.
-        """
-        if is_substituted and isinstance(value, str) and self.kind is not str:
-            try:
-                value = json.loads(value)
-            except ValueError:
-                raise self._refusal(value, is_substituted) from None
-        if type(value) is int and self.kind is float and abs(value) < 2**63:
-            value = float(value)
-        if type(value) is not self.kind:
-            raise self._refusal(value, is_substituted)
-        if isinstance(value, (int, float)) and not (
-            self.low <= value <= self.high and math.isfinite(value)
-        ):
-            raise self._refusal(value, is_substituted)
-        if self.choices and value not in self.choices:
-            raise self._refusal(value, is_substituted)
-        if isinstance(value, str) and not _is_plain(value):
-            raise ValueError("the value has a control character or half a surrogate pair")
-        return value
-
-    def _refusal(self, value: Any, is_hidden: bool) -> ValueError:
-        # What an environment variable holds may be a secret, put where it doesn't belong.
-        shown = "the value" if self.is_secret or is_hidden else repr(value)
-        if len(shown) > SHOWN_SIZE_MAX:
-            shown = shown[:SHOWN_SIZE_MAX] + "..."
-        return ValueError(f"{shown} is not {self.allowed}")
-
-    @property
-    def allowed(self) -> str:
-        """Say what the value may be."""
-        if self.choices:
-            return "one of " + ", ".join(self.choices)
-        name = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
-        text = name[self.kind]
-        if self.kind in (int, float) and self.low > -math.inf:
-            text += f" in {self.low:g}..{self.high:g}"
-        return text
-
-
-SECTIONS: dict[str, dict[str, Setting]] = {
-    "sensors": {
-        "poll_interval_seconds": Setting(float, 5.0, "time between two polls", 0.01, 86400),
-        "on_error": Setting(
-            str,
-            "zero",
-            "what a failed poll stores: a 0.0 of quality bad, or nothing",
-            choices=("zero", "skip"),
-        ),
-    },
-    "windows": {
-        "default_size": Setting(int, 1000, "values kept in memory per device", 1, 1_000_000),
-        "dtype": Setting(str, "d", "their array typecode: float or double", choices=("f", "d")),
-    },
-    "policies": {},
-    "cloud": {
-        "enabled": Setting(bool, False, "whether readings are uploaded"),
-        "endpoint": Setting(str, "", "URL that takes POSTed batches", is_secret=True),
-        "api_key": Setting(str, "", "sent as a bearer token", is_secret=True),
-        "timeout_seconds": Setting(float, 30.0, "longest wait for a reply", 0.1, 600),
-        "batch_size": Setting(int, 500, "most readings in one POST", 1, 10_000),
-        "retry_base_seconds": Setting(float, 1.0, "first back-off, with full jitter", 0.01, 60),
-        "retry_max_seconds": Setting(float, 300.0, "longest back-off", 0.01, 86400),
-    },
-    "privacy": {
-        "enabled": Setting(bool, True, "whether the policy is in force"),
-        "default": Setting(
-            str, "allow", "what happens to what no rule names", choices=("allow", "drop")
-        ),
-    },
-    "health": {
-        "enabled": Setting(bool, True, "whether /health and /metrics are served"),
-        "host": Setting(str, "127.0.0.1", "address they listen on"),
-        "port": Setting(int, 8080, "port they listen on; 0: any free one", 0, 65535),
-    },
-    "logging": {
-        "level": Setting(
-            str, "INFO", "least severity", choices=("DEBUG", "INFO", "WARNING", "ERROR")
-        ),
-        "format": Setting(str, "json", "form of a line", choices=("json", "text")),
-    },
-    "storage": {
-        "path": Setting(str, "data/edge_store.db", "the store, from the config file's folder"),
-        "commit_interval_ms": Setting(int, 1000, "longest wait for a commit", 10, 2000),
-        "commit_max": Setting(int, 500, "readings that make one due", 1, 100_000),
-    },
-}
-
-RULE: dict[str, Setting] = {
-    "name": Setting(str, _MISSING, "what its events are called"),
-    "sensor": Setting(str, "*", "pattern of the sensor names it watches"),
-    "above": Setting(float, _MISSING, "fires while a value is greater", -1e15, 1e15),
-    "severity": Setting(str, "warning", "of its events", choices=("info", "warning", "critical")),
-}
-
-PRIVACY_RULE: dict[str, Setting] = {
-    "pattern": Setting(str, _MISSING, "sensor names, with * and ?"),
-    "action": Setting(str, _MISSING, "what becomes of them", choices=("allow", "drop")),
-}
-
-_DEVICE: dict[str, Setting] = {
-    "name": Setting(str, _MISSING, "unique name of the device"),
-    "ingest_type": Setting(str, _MISSING, "where its readings come from"),
-    "sensor_type": Setting(str, "", "what it measures, for people"),
-    "unit": Setting(str, "", "unit of its values"),
-}
-
-# ingest_type: the keys a device of that type has beside those of every device
-DEVICES: dict[str, dict[str, Setting]] = {
-    "simulator": {
-        "baseline": Setting(float, 20.0, "value it varies about"),
-        "noise_std": Setting(float, 0.5, "standard deviation of its noise", 0, 1e9),
-        "min_value": Setting(float, -1e9, "clamp"),
-        "max_value": Setting(float, 1e9, "clamp"),
-        "drift_model": Setting(
-            str, "NONE", "how the baseline moves", choices=("NONE", "LINEAR", "SINUSOIDAL")
-        ),
-        "drift_rate": Setting(float, 0.0, "units a second, LINEAR"),
-        "drift_amplitude": Setting(float, 0.0, "units, SINUSOIDAL"),
-        "drift_period_seconds": Setting(float, 86400.0, "of SINUSOIDAL", 0.001, 1e9),
-        "seed": Setting(int, 0, "of its noise", 0, 2**31),
-    },
-    "serial": {
-        "port": Setting(str, _MISSING, "path of the serial port, best from /dev/serial/by-id"),
-        "baudrate": Setting(int, 115200, "of a UART; USB ignores it", 50, 4_000_000),
-    },
-}
 
 
 def _defaults() -> dict[str, Any]:
@@ -186,15 +38,6 @@ def _defaults() -> dict[str, Any]:
     values["privacy"]["rules"] = []
     values["rules"] = []
     return values
-
-
-def _is_plain(text: str) -> bool:
-    """Return whether `text` can be stored and sent: no control characters, valid Unicode."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return not any(ord(character) < 0x20 for character in text)
 
 
 def _kind(value: Any) -> str:
@@ -237,9 +80,7 @@ class _Checker:
     def table(self, values: Any, keys: dict[str, Setting], path: str) -> dict[str, Any]:
         """Return the checked values of one table, defaults filled in."""
         result = {
-            key: setting.default
-            for key, setting in keys.items()
-            if setting.default is not _MISSING
+            key: setting.default for key, setting in keys.items() if setting.default is not MISSING
         }
         if not isinstance(values, dict):
             self.fault(path.rstrip("."), f"must be a table, not {_kind(values)}")
@@ -255,7 +96,7 @@ class _Checker:
             except ValueError as error:
                 self.fault(path + key, str(error))
         for key, setting in keys.items():
-            if setting.default is _MISSING and key not in values:
+            if setting.default is MISSING and key not in values:
                 self.fault(path + key, f"is missing; it must be {setting.allowed}")
         return result
 
@@ -278,7 +119,7 @@ class _Checker:
                 return {}
         else:
             kind = None
-        return self.table(values, {**_DEVICE, **(DEVICES[kind] if kind else {})}, path)
+        return self.table(values, {**DEVICE, **(DEVICES[kind] if kind else {})}, path)
 
 
 class Config:

@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Optional
 
 from .errors import StartError
+from .link import UP
 
 if TYPE_CHECKING:
     from .agent import EdgeAgent
@@ -90,7 +91,7 @@ def serve(server: HTTPServer) -> threading.Thread:
 
 def health_report(agent: "EdgeAgent") -> dict[str, Any]:
     """Return what /health says."""
-    counters = agent.counters()
+    counters = _counters(agent)
     return {
         "status": "healthy" if agent.is_running else "unhealthy",
         "timestamp": agent.clock.utc_ms() / 1000,
@@ -106,4 +107,43 @@ def health_report(agent: "EdgeAgent") -> dict[str, Any]:
         "privacy": counters["privacy"],
         "ingest": counters["ingest"],
         "links": [link.status() for link in agent.links],
+    }
+
+
+def _counters(agent: "EdgeAgent") -> dict[str, dict[str, Any]]:
+    """Return the counters of every stage."""
+    ingest, worker, store = agent._ingest, agent._worker, agent._store
+    failing = [name for name, count in list(agent._adapter_failures.items()) if count]
+    pushing = [link for link in agent.links if link.state != UP]
+    last_flush = worker.last_success_utc_ms if worker else None
+    return {
+        "agent": {
+            "commits_total": store.commits_total if store else 0,
+            "commit_failures_total": ingest.commit_failures_total if ingest else 0,
+            "commit_problem": ingest.problem if ingest else "",
+            "discarded_total": ingest.discarded_total if ingest else 0,
+            "misplaced_total": ingest.pipeline.misplaced_total if ingest else 0,
+            "adapter_failures_total": agent._adapter_failures_total,
+            "polls_skipped_total": agent._polls_skipped_total,
+        },
+        "cloud": {
+            "queue_depth": agent._cloud.pending_count(),
+            "last_flush_time": last_flush / 1000 if last_flush is not None else None,
+            "messages_sent_today": worker.delivered_today if worker else 0,
+            "endpoint": agent._uploader.shown_endpoint if agent._uploader else "",
+            "readings_delivered_total": worker.readings_total if worker else 0,
+            "items_delivered_total": worker.items_total if worker else 0,
+            "attempts_failed_total": worker.attempts_failed_total if worker else 0,
+            "problem": worker.problem if worker else "",
+        },
+        "privacy": {
+            "enabled": agent._privacy.is_enabled,
+            "rules_active": len(agent._privacy.rules) if agent._privacy.is_enabled else 0,
+            "readings_dropped": ingest.pipeline.denied_total if ingest else 0,
+        },
+        "ingest": {
+            "adapters_connected": len(agent._adapters) - len(failing) - len(pushing),
+            "devices_configured": len(agent._devices),
+            "sampled_total": ingest.sampled_total if ingest else 0,
+        },
     }

@@ -20,11 +20,13 @@ from host.fakes import UTC_MS, FakeClock
 from host.servers import serving
 from host.waiting import run_with_deadline, wait_for
 from pyv_edge_agent.adapters.simulator import SimulatorAdapter
-from pyv_edge_agent.config import SECTIONS, Config
+from pyv_edge_agent.config import Config
 from pyv_edge_agent.errors import ConfigError
+from pyv_edge_agent.health import health_report
 from pyv_edge_agent.main import EdgeAgent, _HealthHandler
 from pyv_edge_agent.metrics import SystemMetrics
 from pyv_edge_agent.outbox import CloudSyncQueue
+from pyv_edge_agent.settings import SECTIONS
 from pyv_edge_agent.sinks.http import HTTPCloudUploader
 from pyv_edge_agent.store import SQLiteStore
 from pyv_edge_agent.types import SensorReading
@@ -703,7 +705,7 @@ def test_denied_reading_is_never_stored_but_counted(running, log):
     agent.run_once()
     assert [row[0] for row in rows(agent)] == ["t1", "t1"]
     assert agent._readings_processed == 4
-    assert agent.counters()["privacy"]["readings_dropped"] == 2
+    assert health_report(agent)["privacy"]["readings_dropped"] == 2
     assert len(agent._buffers["room.bed"]) == 0
     assert agent._events_triggered == 0
     assert agent._cloud.peek() == []

@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from pyv_edge_agent import config as config_module
-from pyv_edge_agent.config import DEVICES, PRIVACY_RULE, RULE, SECTIONS, Config
+from pyv_edge_agent import settings
+from pyv_edge_agent.config import Config
 from pyv_edge_agent.errors import ConfigError
+from pyv_edge_agent.settings import DEVICES, PRIVACY_RULE, RULE, SECTIONS
 
 SIMULATOR = '[[sensors.devices]]\nname = "t1"\ningest_type = "simulator"\n'
 
@@ -356,7 +357,7 @@ EVERY_SETTING = list(_every_setting())
 @pytest.mark.parametrize("setting", EVERY_SETTING)
 def test_every_default_passes_its_own_check(setting):
     assert setting.doc
-    if setting.default is config_module._MISSING:
+    if setting.default is settings.MISSING:
         with pytest.raises(ValueError, match="is not"):
             setting.check(None, False)
     else:
