@@ -82,7 +82,8 @@ def test_demo_that_is_terminated_leaves_nothing_running():
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        assert "boards run" in demo.stdout.readline()
+        while "boards run" not in demo.stdout.readline():
+            assert demo.poll() is None, signum
         children = psutil.Process(demo.pid).children(recursive=True)
         assert len(children) == 4, signum  # two boards, the agent, the receiver
         demo.send_signal(signum)
