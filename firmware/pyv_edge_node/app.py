@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _FRAMES_PER_STEP_MAX = const(8)  # so that a long backlog can't delay the next sample
 _BUSY_WAIT_MS = const(2)  # while a frame waits for room in the port
 _IDLE_WAIT_MS = const(50)  # timers of the session are no finer
+_SAMPLING_MS = const(100)  # then the link has its turn, also if sensors are slow
 _COMPLAINT_MS = const(3000)
 # Numbers of a boot end at 2**32. Before that it stops sampling, delivers, and boots anew.
 SEQ_MAX = const(0xFFFF0000)
@@ -71,13 +72,7 @@ class App:
             if not self.session.in_flight:
                 self.board.reset()
         elif not self.is_finished:
-            for _ in range(len(self.sampler)):
-                sampler_ms = self.sampler.run(now_ms, uptime)
-                now_ms = self.board.ticks_ms()
-                uptime.update(now_ms)
-                if sampler_ms:
-                    break
-            idle_ms = min(idle_ms, sampler_ms)
+            idle_ms = min(idle_ms, self._sample(now_ms))
             if self._sample_for_ms and uptime.s * 1000 + uptime.ms >= self._sample_for_ms:
                 self.is_finished = True
                 self._report_vitals(now_ms)
@@ -99,6 +94,19 @@ class App:
                 return idle_ms
             self.port.write(frame)
         return 0
+
+    def _sample(self, start_ms: int) -> int:
+        """Take what is due, for SAMPLING_MS at most; return the milliseconds until more is."""
+        now_ms = start_ms
+        for _ in range(len(self.sampler)):
+            then_ms = now_ms
+            idle_ms = self.sampler.run(then_ms, self.uptime)
+            now_ms = self.board.ticks_ms()
+            self.uptime.update(now_ms)
+            idle_ms = max(0, idle_ms - elapsed_ms(now_ms, then_ms))
+            if idle_ms or elapsed_ms(now_ms, start_ms) >= _SAMPLING_MS:
+                break
+        return idle_ms
 
     def _report_vitals(self, now_ms: int) -> None:
         session = self.session

@@ -21,7 +21,7 @@ from . import health
 from .adapters import create_adapter, read_value
 from .clock import Clock, SystemClock
 from .config import Config
-from .errors import StoreError
+from .errors import StartError, StoreError
 from .ingest import Ingest
 from .link import SerialLink
 from .log import setup_logging
@@ -110,6 +110,7 @@ class EdgeAgent:
         # New ones: a thread of an earlier start that did not end in time still looks at its own.
         self._shutdown_event = threading.Event()
         self._wake = threading.Event()
+        self._adapter_failures.clear()
         try:
             self._init_components()
             self._start_health_server()
@@ -119,11 +120,15 @@ class EdgeAgent:
             raise
         self._running = True
         self._thread = threading.Thread(target=self.run_loop, daemon=True, name="edge-agent")
-        self._thread.start()
-        for _, thread in self._links:
-            thread.start()
-        if self._worker_thread is not None:
-            self._worker_thread.start()
+        try:
+            self._thread.start()
+            for _, thread in self._links:
+                thread.start()
+            if self._worker_thread is not None:
+                self._worker_thread.start()
+        except RuntimeError as error:
+            self.stop()
+            raise StartError(f"can't start a thread: {error}; raise the limit of tasks") from error
         logger.info("EdgeAgent started with %d devices", len(self._devices))
 
     def stop(self) -> None:

@@ -112,11 +112,14 @@ class _Checker:
     def device(self, values: Any, path: str) -> dict[str, Any]:
         kind = values.get("ingest_type") if isinstance(values, dict) else None
         if isinstance(kind, str):
-            kind = self.substitute(kind, path + "ingest_type")
-            if kind not in DEVICES:
+            plain = self.substitute(kind, path + "ingest_type")
+            if plain not in DEVICES:
+                shown = repr(kind)  # as it stands in the file: a variable may hold a secret
                 known = ", ".join(sorted(DEVICES))
-                self.fault(path + "ingest_type", f"{kind!r} is unknown; known: {known}")
-                return {}
+                self.fault(path + "ingest_type", f"{shown} is unknown; known: {known}")
+                common = {key: value for key, value in values.items() if key in DEVICE}
+                return self.table(common, DEVICE, path)
+            kind = plain
         else:
             kind = None
         return self.table(values, {**DEVICE, **(DEVICES[kind] if kind else {})}, path)
@@ -255,7 +258,7 @@ def _check_unique(checker: _Checker, tables: list[dict[str, Any]], path: str, ke
         if value in seen:
             checker.fault(
                 f"{path}[{index}].{key}",
-                f"{value!r} is {path}[{seen[value]}]'s already; each needs its own",
+                f"is the same as {path}[{seen[value]}]'s; each needs its own",
             )
         elif value is not None:
             seen[value] = index

@@ -82,7 +82,7 @@ class Ingest:
 
     @property
     def sampled_total(self) -> int:
-        """What boards say they have sampled, and what was polled, since the agent started."""
+        """What was polled, and what boards seen since the start say they have sampled."""
         polled = sum(source.next_seq[0] for source in list(self._polled.values()))
         arrived = {source.boot_id: source.next_seq[0] for _, source in list(self._owners.values())}
         said = dict(self._sampled)
@@ -254,12 +254,14 @@ class Ingest:
         ended = self._sources.get(link)
         if ended is not None and self._owners.get(ended.boot_id, (None,))[0] is link:
             del self._owners[ended.boot_id]
-            self._sampled_before += self._sampled.pop(ended.boot_id, ended.next_seq[0])
+            if ended.boot_id != opened.boot_id:
+                self._sampled_before += self._sampled.pop(ended.boot_id, ended.next_seq[0])
         rival = self._owners.get(opened.boot_id)
         if rival is not None and rival[0] is not link:
             # The board has moved to this port, or is on both: only one may bring its numbers.
             logger.warning("board %s moved to %s from %s", hello.device, link.name, rival[0].name)
             del self._sources[rival[0]]
+            rival[0].restart()  # should the board come back to it, they must greet anew
         self._sources[link] = source
         self._owners[opened.boot_id] = (link, source)
         link.welcome(hello.boot, opened.next_seq)

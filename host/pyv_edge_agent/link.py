@@ -19,6 +19,7 @@ from typing import Any
 
 from pyv_edge_core import message, session
 from pyv_edge_core.host_session import Batch, HostSession, Report, TimeExchange
+from pyv_edge_core.pacing import Pacing
 
 from . import __version__
 from .clock import Clock
@@ -106,7 +107,9 @@ class SerialLink:
         self._port.wake()
 
     def _forget(self) -> bool:
-        self._new_session()
+        pacing = self.session.pacing  # what is on its way to the board is so still
+        self._new_session(pacing)
+        pacing.time_lost_total = 0  # those are counted by now
         self.state = HANDSHAKING
         self._opened_ms = self._clock.monotonic_ms()
         self._warned_no_hello = self._warned_deaf = False
@@ -165,7 +168,7 @@ class SerialLink:
             return 0.0
         self.opens_total += 1
         self.state = HANDSHAKING
-        self._new_session()
+        self._new_session(Pacing(self.session.pacing.token))
         self._replies.clear()
         self._unsent = b""
         self._opened_ms = self._clock.monotonic_ms()
@@ -319,10 +322,10 @@ class SerialLink:
                 if name != "tag"
             }
 
-    def _new_session(self) -> None:
+    def _new_session(self, pacing: Pacing) -> None:
         """Begin a session; the counters of the one before are kept."""
         self._before = self._counters()
-        self.session = HostSession(host=__version__)
+        self.session = HostSession(host=__version__, pacing=pacing)
 
     def _counters(self) -> dict[str, int]:
         """Return the counters of all sessions; they only ever rise."""

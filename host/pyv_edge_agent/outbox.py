@@ -128,6 +128,11 @@ class CloudSyncQueue:
             self._leased.difference_update(failed)
             return count
 
+    def release(self, ids: Iterable[int]) -> None:
+        """Show dequeued items again at once."""
+        with self._lock:
+            self._leased.difference_update(ids)
+
     def expire(self) -> int:
         """Drop the items whose time to live is over; return how many."""
         with self._lock:

@@ -9,7 +9,8 @@ import hashlib
 import logging
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pyv_edge_core.reading import STREAM_NAMES
@@ -50,7 +51,6 @@ class UploadWorker:
         self.last_success_utc_ms: int | None = None
         self._day = 0  # UTC, days since 1970
         self._delivered_before_today = 0
-        self.problem = ""  # why the last attempt failed; "" if it did not
         self._store = store
         self._queue = queue
         self._client = client
@@ -59,13 +59,20 @@ class UploadWorker:
         self._batch_size = batch_size
         self._retry_base_s = retry_base_s
         self._retry_max_s = retry_max_s
-        self._attempts = 0  # failed in a row
-        self._not_before_ms = 0
-        self._is_items_turn = True
+        self._lanes = (
+            _Lane("items", self._deliver_items),
+            _Lane("readings", self._deliver_readings),
+        )
+        self._item_limit = batch_size  # fewer while a refused item is being singled out
         self._items: list[dict[str, Any]] = []  # the batch of items under way
         self._wake = threading.Event()
         self._is_stopping = False
         store.register_sink(SINK)
+
+    @property
+    def problem(self) -> str:
+        """Why something waits; "" if all is delivered as it comes."""
+        return self._lanes[1].problem or self._lanes[0].problem
 
     # -- thread --------------------------------------------------------------------
 
@@ -87,52 +94,63 @@ class UploadWorker:
         self._wake.set()
 
     def step(self) -> float:
-        """Deliver until all is delivered or one batch fails; return the seconds to wait."""
-        while not self._is_stopping:
-            wait_ms = self._not_before_ms - self._clock.monotonic_ms()
-            if wait_ms > 0:
-                return wait_ms / 1000
-            try:
-                if not self._deliver():
-                    return IDLE_S
-            except StoreError as error:
-                self._failed(Delivery(False, f"the store: {error}"))
-            except Exception:  # top of a thread
-                logger.exception("the uploader failed; it goes on")
-                self._failed(Delivery(False, "internal error, see the log"))
-        return 0.0
+        """Deliver until all is delivered or has to wait; return the seconds to wait.
 
-    def _deliver(self) -> bool:
-        """Send one batch, items first; return whether to go on.
-
-        After a failure with items the readings have their turn, lest an item
-        that the server never takes holds them up.
+        A batch of items and a batch of readings take turns, and each kind has a
+        back-off of its own, so that neither can hold the other up.
         """
-        if self._is_items_turn:
-            return self._deliver_items() or self._deliver_readings()
-        self._is_items_turn = True
-        return self._deliver_readings() or self._deliver_items()
+        is_moving = True
+        while is_moving and not self._is_stopping:
+            is_moving = False
+            for lane in self._lanes:
+                if self._clock.monotonic_ms() < lane.not_before_ms:
+                    continue
+                try:
+                    is_moving |= lane.deliver()
+                except StoreError as error:
+                    self._failed(lane, Delivery(False, f"the store: {error}"))
+                except Exception:  # top of a thread
+                    logger.exception("the uploader failed; it goes on")
+                    self._failed(lane, Delivery(False, "internal error, see the log"))
+        now_ms = self._clock.monotonic_ms()
+        waits_s = [(lane.not_before_ms - now_ms) / 1000 for lane in self._lanes if lane.problem]
+        return max(0.0, min(waits_s, default=IDLE_S))
 
     # -- batches -------------------------------------------------------------------
 
     def _deliver_items(self) -> bool:
-        """Send a batch of queued items; return whether to go on."""
+        """Send a batch of queued items; return whether there was one and it was accepted."""
+        now = self._clock.utc_ms() / 1000
+        self._queue.expire()
+        self._items = [item for item in self._items if not _is_expired(item, now)]
         if not self._items:
-            self._queue.expire()
-            self._items = self._queue.dequeue(self._batch_size)
+            self._items = self._queue.dequeue(self._item_limit)
         if not self._items:
             return False
         ids = [item["id"] for item in self._items]
         # The key must stand for exactly these items, also if a restart gathers others.
         digest = hashlib.sha256(repr(ids).encode()).hexdigest()[:16]
         key = f"pyv-{self._store.store_id}-{SINK}-items-{digest}"
-        if self._send(key, [self._item_payload(item) for item in self._items]):
+        delivery = self._client.deliver(key, [self._item_payload(item) for item in self._items])
+        is_accepted = self._judged(self._lanes[0], delivery)
+        if is_accepted:
             self._queue.ack(ids)
             self._items = []
             self.items_total += len(ids)
+            self._item_limit = min(self._item_limit * 2, self._batch_size)
+        elif delivery.is_refused:
+            self._single_out(ids)
+        return is_accepted
+
+    def _single_out(self, ids: list[int]) -> None:
+        """Halve a batch that the server refuses for what it holds; put off an item that is it."""
+        if len(ids) > 1:
+            self._item_limit = len(ids) // 2
+            self._queue.release(ids)
         else:
-            self._is_items_turn = False
-        return True
+            self._queue.nack(ids)
+        self._items = []
+        self._lanes[0].attempts = 0  # the server answers: no reason to wait ever longer
 
     def _item_payload(self, item: dict[str, Any]) -> dict[str, Any]:
         payload = dict(item["payload"])
@@ -145,29 +163,30 @@ class UploadWorker:
         return payload
 
     def _deliver_readings(self) -> bool:
-        """Send the next batch of readings; return whether to go on."""
+        """Send the next batch of readings; return whether there was one and it was accepted."""
         batch = self._store.next_batch(SINK, self._batch_size)
         if batch is None:
             return False
-        is_sent = self._send(batch.key, [reading_payload(row) for row in batch.rows])
-        if is_sent and self._store.acknowledge(SINK, batch, self._batch_size):
+        delivery = self._client.deliver(batch.key, [reading_payload(row) for row in batch.rows])
+        is_accepted = self._judged(self._lanes[1], delivery)
+        if is_accepted and self._store.acknowledge(SINK, batch, self._batch_size):
             self.readings_total += len(batch.rows)
-        return True
+        return is_accepted
 
-    def _send(self, key: str, items: list[dict[str, Any]]) -> bool:
-        delivery = self._client.deliver(key, items)
+    def _judged(self, lane: "_Lane", delivery: Delivery) -> bool:
+        """Note what became of a batch; return whether it was accepted."""
         if not delivery.is_accepted:
-            self._failed(delivery)
+            self._failed(lane, delivery)
             return False
-        if self.problem:
+        if lane.problem:
             logger.warning(
-                "%s delivers again after %d failed attempts",
+                "%s takes %s again after %d failed attempts",
                 self._client.shown_endpoint,
-                self._attempts,
+                lane.name,
+                lane.attempts,
             )
-        self.problem = ""
-        self._attempts = 0
-        self._not_before_ms = 0
+        lane.problem = ""
+        lane.attempts = 0
         self._turn_day()
         self.batches_total += 1
         self.last_success_utc_ms = self._clock.utc_ms()
@@ -190,21 +209,37 @@ class UploadWorker:
             self._day = day
             self._delivered_before_today = self.delivered_total
 
-    def _failed(self, delivery: Delivery) -> None:
-        if delivery.problem != self.problem:
+    def _failed(self, lane: "_Lane", delivery: Delivery) -> None:
+        if delivery.problem != lane.problem:
             logger.warning(
-                "%s does not deliver: %s; readings are kept and sent again",
+                "%s does not take %s: %s; they are kept and sent again",
                 self._client.shown_endpoint,
+                lane.name,
                 delivery.problem,
             )
-        self.problem = delivery.problem
+        lane.problem = delivery.problem
         self.attempts_failed_total += 1
-        longest_s = min(self._retry_base_s * 2 ** min(self._attempts, 30), self._retry_max_s)
+        longest_s = min(self._retry_base_s * 2 ** min(lane.attempts, 30), self._retry_max_s)
         wait_s = self._rng.uniform(0, longest_s)
         if delivery.retry_after_s is not None:
             wait_s = max(wait_s, min(delivery.retry_after_s, self._retry_max_s))
-        self._attempts += 1
-        self._not_before_ms = self._clock.monotonic_ms() + int(wait_s * 1000) + 1
+        lane.attempts += 1
+        lane.not_before_ms = self._clock.monotonic_ms() + int(wait_s * 1000) + 1
+
+
+@dataclass
+class _Lane:
+    """One kind of batch, with a back-off of its own."""
+
+    name: str
+    deliver: Callable[[], bool]  # sends one batch; returns whether to go on
+    attempts: int = 0  # failed in a row
+    not_before_ms: int = 0
+    problem: str = ""  # why the last attempt failed; "" if it did not
+
+
+def _is_expired(item: dict[str, Any], now: float) -> bool:
+    return bool(0 < item["ttl_seconds"] <= now - item["created_at"])
 
 
 def reading_payload(row: Sequence[Any]) -> dict[str, Any]:

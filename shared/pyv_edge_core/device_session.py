@@ -75,7 +75,7 @@ class DeviceSession:
         self._window = 0
         self._outgoing: list[bytes] = []
         self._time_token = -1
-        self._hello_ms = -1  # when HELLO was last said; -1: not yet
+        self._hello_ms = -1  # when HELLO and its CHANNELS were last said; -1: not yet
         self._heard_ms = 0
 
     # -- from the host -------------------------------------------------------------
@@ -177,7 +177,7 @@ class DeviceSession:
                 message.pack(message.TIME_RESPONSE, self._tag, token, uptime_s, uptime_ms)
             )
         if self.state == session.GREETING:
-            if (
+            if not self._outgoing and (
                 self._hello_ms < 0
                 or elapsed_ms(now_ms, self._hello_ms) >= session.HELLO_INTERVAL_MS
             ):
@@ -194,6 +194,7 @@ class DeviceSession:
             if payload:
                 return encode(payload)
         if self._outgoing:
+            self._hello_ms = now_ms  # the next HELLO is due a while after the last CHANNELS
             return encode(self._outgoing.pop(0))
         return b""
 

@@ -43,9 +43,10 @@ Report = namedtuple("Report", ("kind", "message", "boot"))
 class HostSession:
     """Receives a board's streams over one port, from one HELLO after another."""
 
-    def __init__(self, window: int = 1024, host: str = "") -> None:
+    def __init__(self, window: int = 1024, host: str = "", pacing: "Pacing | None" = None) -> None:
         """Allow a board `window` uncommitted readings per stream; `host` names our version.
 
+        A session that follows another on the same line goes on with its `pacing`.
         Raises FieldError for a window outside 1..WINDOW_MAX and a name too long for WELCOME.
         """
         if not 1 <= window <= session.WINDOW_MAX:
@@ -70,7 +71,7 @@ class HostSession:
         self._welcome = b""
         self._hello_request_due = False
         self._hello_request_ms = -1
-        self._pacing = Pacing()
+        self.pacing = pacing or Pacing()
         self._greeted_ms = 0  # when the last Greeting was handed on
         self._timed_boot = -1  # the boot whose uptime we know
 
@@ -82,12 +83,12 @@ class HostSession:
     @property
     def time_lost_total(self) -> int:
         """TIME_REQUESTs that were not answered in time."""
-        return self._pacing.time_lost_total
+        return self.pacing.time_lost_total
 
     @property
     def in_flight(self) -> int:
         """Bytes sent that the board may not have read."""
-        return self._pacing.in_flight
+        return self.pacing.in_flight
 
     # -- from the board ------------------------------------------------------------
 
@@ -147,7 +148,7 @@ class HostSession:
                 return
         self._greeting = hello
         self._channels = []
-        self._pacing.ask()
+        self.pacing.ask()
         if not hello.channel_count:
             self._end_greeting(now_ms, events)
 
@@ -180,7 +181,7 @@ class HostSession:
         events.append(Greeting(self.hello, self._channels))
 
     def _take_time(self, response: "Any", now_ms: int, events: "list[Any]") -> None:
-        sent_ms = self._pacing.answered(response.token)
+        sent_ms = self.pacing.answered(response.token)
         if sent_ms < 0:
             self.stale_total += 1
             return
@@ -195,6 +196,7 @@ class HostSession:
         end = data.first_seq + len(data.records) // RECORD_SIZE
         known = inbound.known(data.first_seq, end, now_ms)
         if known < 0:
+            self._hello_request_due = inbound.is_stuck(now_ms)
             return
         self.duplicates_total += known
         first_seq = data.first_seq + known
@@ -255,31 +257,31 @@ class HostSession:
     def transmit(self, now_ms: int) -> bytes:
         """Return bytes to write to the port now, b"" if there is nothing to say."""
         if self.state != session.WAITING:
-            self._pacing.run(now_ms, self.heard_ms)
+            self.pacing.run(now_ms, self.heard_ms)
         out = b""
         # Not before we know its uptime: readings that come after the WELCOME must be dated.
         if self._welcome and self._timed_boot == self.hello.boot:
-            out = self._pacing.frame(self._welcome, now_ms)
+            out = self.pacing.frame(self._welcome, now_ms)
             if out:
                 self._welcome = b""
                 self.state = session.UP
         if self.state == session.UP:
             for inbound in (self._streams[1], self._streams[0]):
                 if inbound.ack_due:
-                    framed = self._pacing.frame(inbound.ack(self._tag), now_ms)
+                    framed = self.pacing.frame(inbound.ack(self._tag), now_ms)
                     if framed:
                         inbound.acked()
                         out += framed
         if self._hello_request_due:
             out += self._ask_hello(now_ms)
-        return out + self._pacing.marker(self._tag, now_ms)
+        return out + self.pacing.marker(self._tag, now_ms)
 
     def _ask_hello(self, now_ms: int) -> bytes:
         self._hello_request_due = False
         asked_ms = self._hello_request_ms
         if asked_ms >= 0 and elapsed_ms(now_ms, asked_ms) < session.HELLO_REQUEST_MS:
             return b""
-        framed = self._pacing.frame(message.pack(message.HELLO_REQUEST, 0), now_ms)
+        framed = self.pacing.frame(message.pack(message.HELLO_REQUEST, 0), now_ms)
         if framed:
             self._hello_request_ms = now_ms
         return framed

@@ -24,6 +24,7 @@ class Inbound:
         self._resend_due = False  # the next ACK asks for a resend
         self._asked_ms = -1  # when a resend was last asked for; -1: not for this place
         self._asked_seq = 0  # the place
+        self._asked_since_ms = 0  # when it was first asked for
 
     def resume(self, seq: int) -> None:
         """Go on at `seq`: everything below is in the store."""
@@ -58,12 +59,19 @@ class Inbound:
 
     def _ask(self, now_ms: int) -> None:
         is_asked = self._asked_ms >= 0 and self._asked_seq == self.received_seq
-        if is_asked and elapsed_ms(now_ms, self._asked_ms) < session.RESEND_REQUEST_MS:
+        if not is_asked:
+            self._asked_since_ms = now_ms
+        elif elapsed_ms(now_ms, self._asked_ms) < session.RESEND_REQUEST_MS:
             return
         self._asked_ms = now_ms
         self._asked_seq = self.received_seq
         self._resend_due = self.ack_due = True
         self.resend_requests_total += 1
+
+    def is_stuck(self, now_ms: int) -> bool:
+        """Return whether the board has long been asked for what it doesn't send."""
+        asked_ms = elapsed_ms(now_ms, self._asked_since_ms)
+        return self._asked_ms >= 0 and asked_ms >= session.STUCK_MS
 
     def ack(self, tag: int) -> bytes:
         """Return the ACK message that is due."""

@@ -24,14 +24,15 @@ _MARK_AT = const(60)  # bytes in flight at which a sign of life is asked for
 class Pacing:
     """What is in flight towards one board."""
 
-    def __init__(self) -> None:
+    def __init__(self, token: int = 0) -> None:
+        """Begin with requests numbered behind `token`: an old one's answer may still come."""
+        self.token = token
         self.time_lost_total = 0  # TIME_REQUESTs without an answer
         self._sent_total = 0  # bytes
         self._read_total = 0  # of them, those that the board has surely read
         self._markers: list[tuple[int, int, int]] = []  # (token, sent_ms, _sent_total behind it)
         self._asked_ms = -1  # when the last one left; -1: none yet
         self._last_ms = 0  # when anything was last sent
-        self._token = 0
         self._is_due = False
 
     @property
@@ -62,11 +63,11 @@ class Pacing:
                 return b""
         elif not self._is_due and self.in_flight < _MARK_AT:
             return b""
-        token = (self._token + 1) & 0xFFFF
+        token = (self.token + 1) & 0xFFFF
         request = message.pack(message.TIME_REQUEST, tag, token)
         framed = self._frame(request, now_ms, session.IN_FLIGHT_MAX)
         if framed:
-            self._token = token
+            self.token = token
             self._markers.append((token, now_ms, self._sent_total))
             self._asked_ms = now_ms
             self._is_due = False

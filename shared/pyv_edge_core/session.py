@@ -37,6 +37,7 @@ TIME_INTERVAL_MS = const(5000)  # the host asks for the board's uptime this ofte
 TIME_AGAIN_MS = const(700)  # and again if there is no answer
 SETTLED_MS = const(3000)  # a board heard so long after our last byte has read it
 RESEND_REQUEST_MS = const(250)  # the host asks again for a missing frame this often
+STUCK_MS = const(20000)  # and if that is no use for so long, it asks for a HELLO
 HELLO_REQUEST_MS = const(1000)
 GREETING_LOST_MS = const(10000)  # a Greeting that nobody has answered by then is repeated
 IN_FLIGHT_MAX = const(200)  # bytes towards a board that it may not have read yet (ESP32: 260)

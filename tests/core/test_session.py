@@ -2,7 +2,9 @@
 
 from pair import CORRUPT, DROP, DUPLICATE, Pair, pair_that_is_up
 from pyv_edge_core import channel_table, message, session
-from pyv_edge_core.frame import encode, encode_for_board
+from pyv_edge_core.frame import FrameDecoder, encode, encode_for_board
+from pyv_edge_core.host_session import HostSession
+from pyv_edge_core.pacing import Pacing
 
 
 def _to_board(pair, kind, tag, *values):
@@ -270,3 +272,49 @@ def test_console_text_between_frames_harms_nothing():
     pair.run(200)
     assert pair.host.decoder.take_console() == b"print from a sensor\nand again\r\n"
     assert pair.delivered() == list(range(32))
+
+
+def test_hello_waits_until_the_channel_table_has_left():
+    # A slow line: a frame may leave every 400 ms, and the table takes several.
+    pair = Pair(channels=60)
+    kinds = []
+    for now_ms in range(0, 8000, 400):
+        for payload in FrameDecoder().feed(pair.device.transmit(now_ms, 0, 0)):
+            kinds.append(message.parse(payload)[0])
+    table = 0
+    while kinds[1 + table] == message.CHANNELS:
+        table += 1
+    assert table >= 5
+    assert kinds[: 2 + table] == [message.HELLO] + [message.CHANNELS] * table + [message.HELLO]
+
+
+def test_answer_to_an_earlier_session_is_not_believed():
+    earlier = HostSession()
+    pair = Pair()
+    hello = pair.device.transmit(0, 0, 0)
+    earlier.receive(hello, 0)
+    asked = earlier.transmit(0)
+    pair.device.receive(asked, 10)
+    late = pair.device.transmit(10, 0, 10)  # an answer that is still on its way
+    later = HostSession(pacing=Pacing(earlier.pacing.token))
+    later.receive(hello, 500)
+    assert later.transmit(500)
+    assert later.receive(late, 510) == []
+    assert later.stale_total == 1
+
+
+def test_board_that_has_released_what_is_asked_for_is_asked_to_greet():
+    # As after a visit to another port, whose host has taken more than this one.
+    pair = pair_that_is_up()
+    pair.sample(16)
+    pair.run(500)
+    outbound = pair.device._streams[0]
+    pair.telemetry.push(0, 0, 1, 0, 0)
+    outbound.ring.release(17)
+    outbound.acked_seq = outbound.sent_seq = outbound.released_seq = 17
+    greetings = len(pair.greetings)
+    for _ in range(300):
+        pair.sample(1)
+        pair.run(100)
+    assert len(pair.greetings) > greetings
+    assert {gap[2] for gap in pair.store.gaps} == {message.GAP_RELEASED}

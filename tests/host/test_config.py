@@ -165,14 +165,14 @@ FAULTS = [
     ),
     (
         SIMULATOR + SIMULATOR,
-        "sensors.devices[1].name: 't1' is sensors.devices[0]'s already; each needs its own",
+        "sensors.devices[1].name: is the same as sensors.devices[0]'s; each needs its own",
     ),
     (
         (
             "[[sensors.devices]]\nname = 'a'\ningest_type = 'serial'\nport = '/dev/x'\n"
             "[[sensors.devices]]\nname = 'b'\ningest_type = 'serial'\nport = '/dev/x'\n"
         ),
-        "sensors.devices[1].port: '/dev/x' is sensors.devices[0]'s already; each needs its own",
+        "sensors.devices[1].port: is the same as sensors.devices[0]'s; each needs its own",
     ),
     (
         "[cloud]\nenabled = true\n",
@@ -247,7 +247,7 @@ def test_two_rules_of_one_name_are_refused(tmp_path):
     # Which of them fires is kept by name: they would switch each other off and on.
     rule = "[[rules]]\nname = 'hot'\nabove = %d\n"
     (line,) = problems(tmp_path, rule % 10 + rule % 30)
-    assert line.startswith("rules[1].name: 'hot'")
+    assert line.startswith("rules[1].name: is the same")
 
 
 def test_fault_does_not_repeat_a_secret(tmp_path, monkeypatch):

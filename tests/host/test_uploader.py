@@ -9,7 +9,7 @@ from host.servers import Answer, half_answer, serving
 from host.test_store import info, telemetry
 from host.waiting import wait_for
 from pyv_edge_agent.outbox import CloudSyncQueue
-from pyv_edge_agent.sinks.http import HTTPCloudUploader
+from pyv_edge_agent.sinks.http import Delivery, HTTPCloudUploader
 from pyv_edge_agent.store import SQLiteStore, read_ledger
 from pyv_edge_agent.uploader import IDLE_S, UploadWorker
 
@@ -211,8 +211,8 @@ def test_refused_batch_is_kept_and_sent_again_under_its_key(rig, answer, log):
     assert accepted == [0.0, 0.01, 0.02, 0.03, 0.04, 0.05, 1.0, 1.0, 1.0]
     assert rig.queue.pending_count() == 0
     down, up = log.warnings()
-    assert "does not deliver: " in down
-    assert "delivers again after 3 failed attempts" in up
+    assert "does not take readings: " in down
+    assert "takes readings again after 3 failed attempts" in up
     assert "s3cret" not in log.whole()
 
 
@@ -413,3 +413,96 @@ def test_items_that_are_never_taken_do_not_hold_readings_up(rig):
 
 def values_of_readings(cloud):
     return [item["value"] for body in cloud.bodies for item in body["items"] if "value" in item]
+
+
+class Judge:
+    """A client without a network: `takes` decides what becomes of a batch."""
+
+    shown_endpoint = "judge"
+
+    def __init__(self, takes):
+        self.takes = takes
+        self.taken = []
+
+    def deliver(self, key, items):
+        delivery = self.takes(key, items)
+        if delivery.is_accepted:
+            self.taken.append((key, items))
+        return delivery
+
+    def readings(self):
+        return sum(len(items) for key, items in self.taken if "-items-" not in key)
+
+
+def judged_worker(rig, judge):
+    return UploadWorker(
+        rig.store,
+        rig.queue,
+        judge,
+        rig.clock,
+        rig.rng,
+        batch_size=10,
+        retry_base_s=1.0,
+        retry_max_s=60.0,
+    )
+
+
+def refuse(mark):
+    """Refuse every batch with an item that has `mark`, as a server does what it can't read."""
+    return lambda _, items: Delivery(
+        not any(mark in item for item in items), "status 400", is_refused=True
+    )
+
+
+def test_refused_item_neither_slows_readings_nor_fills_the_log(rig, log):
+    judge = Judge(refuse("bad"))
+    worker = judged_worker(rig, judge)
+    rig.queue.enqueue({"bad": 1})
+    for _ in range(60):
+        rig.add(*range(20))  # two batches a second
+        worker.step()
+        rig.clock.advance(1000)
+    assert judge.readings() == 60 * 20
+    assert len(log.warnings()) == 1
+
+
+def test_steady_items_leave_readings_their_turn(rig):
+    posts = []
+
+    def one_more(key, items):
+        posts.append("items" if "-items-" in key else "readings")
+        if len(posts) < 40:
+            rig.queue.enqueue({"n": len(posts)})  # an event for every round trip
+        return Delivery(True)
+
+    rig.queue.enqueue({"n": 0})
+    rig.add(*range(50))
+    judged_worker(rig, Judge(one_more)).step()
+    assert posts.count("readings") == 5
+    assert posts[:6] == ["items", "readings"] * 3
+
+
+def test_alarm_passes_a_refused_item(rig):
+    judge = Judge(refuse("bad"))
+    worker = judged_worker(rig, judge)
+    rig.queue.enqueue({"bad": 1}, 4)
+    worker.step()
+    rig.queue.enqueue({"alarm": 1}, 1)
+    for _ in range(3):  # refused together, then halved
+        rig.clock.advance(61_000)
+        worker.step()
+    assert [item["alarm"] for _, items in judge.taken for item in items] == [1]
+    assert rig.queue.pending_count() == 1
+
+
+def test_item_under_way_expires_too(rig):
+    is_up = []
+    judge = Judge(lambda *_: Delivery(bool(is_up), "down"))
+    worker = judged_worker(rig, judge)
+    rig.queue.enqueue({"n": 1}, ttl_seconds=60)
+    worker.step()
+    rig.clock.advance(86_400_000)
+    is_up.append(True)
+    worker.step()
+    assert judge.taken == []
+    assert rig.queue.pending_count() == 0

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from ..clock import Clock, SystemClock
 
 USER_AGENT = "Pyvorin-Edge/1.0"
+REFUSALS = (400, 409, 413, 415, 422)  # statuses that speak of the body
 REPLY_SIZE_MAX = 1_048_576  # bytes; a longer reply is none
 
 
@@ -25,6 +26,7 @@ class Delivery:
 
     is_accepted: bool
     problem: str = ""
+    is_refused: bool = False  # for what it holds: the same again will be refused again
     retry_after_s: float | None = None  # what the server asked for
 
 
@@ -134,7 +136,8 @@ def _judge(status: int, headers: Any, text: bytes) -> Delivery:
     retry_after = headers.get("Retry-After", "")
     wait_s = float(retry_after) if retry_after.isdecimal() else None
     if not 200 <= status < 300:
-        return Delivery(False, f"status {status}", wait_s)
+        is_refused = status in REFUSALS
+        return Delivery(False, f"status {status}", is_refused, wait_s)
     if text:
         try:
             json.loads(text.decode("utf-8-sig"))

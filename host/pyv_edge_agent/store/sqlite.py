@@ -71,8 +71,11 @@ class SQLiteStore:
         self.path = Path(path)
         self._lock_file = lock(self.path)
         try:
+            self._writer = connect_writer(self.path)
             self._open()
         except BaseException:
+            if hasattr(self, "_writer"):
+                self._writer.close()
             os.close(self._lock_file)
             raise
 
@@ -82,7 +85,6 @@ class SQLiteStore:
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
         self._is_open = True
-        self._writer = connect_writer(self.path)
         with self._lock, self._guard():
             row = self._writer.execute("SELECT value FROM meta WHERE key = 'store_id'").fetchone()
             self.store_id: str = row[0]
