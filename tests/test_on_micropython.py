@@ -13,12 +13,20 @@ FILES = sorted([*TESTS.glob("core/test_*.py"), *TESTS.glob("firmware/test_*.py")
 _CPYTHON_ONLY = {"dataclasses", "hypothesis", "pytest", "random", "typing", "unittest"}
 
 
-def runs_on(tree):
-    """Return the value of the module's RUNS_ON, None if it has none: it is portable then."""
+HEAP_KB = 192  # of a Raspberry Pi Pico W; a module that needs more says so and why
+
+
+def constant(tree, name):
+    """Return the value of a constant of the module, None if it has none."""
     for node in tree.body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "RUNS_ON":
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
             return ast.literal_eval(node.value)
     return None
+
+
+def runs_on(tree):
+    """Return the value of the module's RUNS_ON, None if it has none: it is portable then."""
+    return constant(tree, "RUNS_ON")
 
 
 def complaints(source):
@@ -56,14 +64,16 @@ def compiled(tmp_path_factory):
                 continue
             out = target / path.relative_to(base).with_suffix(".mpy")
             out.parent.mkdir(parents=True, exist_ok=True)
-            subprocess.run([cross, "-s", str(path), "-o", str(out), str(path)], check=True)
+            name = str(path.relative_to(ROOT))  # short: it is in the heap of each test
+            subprocess.run([cross, "-s", name, "-o", str(out), str(path)], check=True)
     return target
 
 
 @pytest.mark.parametrize("path", PORTABLE, ids=lambda path: path.stem)
 def test_on_micropython(path: Path, compiled):
     program = find_program("micropython", "PYV_MICROPYTHON")
-    options = ["-X", "heapsize=192k"]
+    heap_kb = constant(ast.parse(path.read_text()), "HEAP_KB") or HEAP_KB
+    options = ["-X", f"heapsize={heap_kb}k"]
     command = [program, *options, "tests/run_portable.py", "--from", str(compiled), path.stem]
     ran = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False

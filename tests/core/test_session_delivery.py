@@ -4,6 +4,8 @@ from pair import CORRUPT, DROP, DUPLICATE, Pair, pair_that_is_up
 from pyv_edge_core import message, session
 from pyv_edge_core.frame import encode_for_board
 
+HEAP_KB = 512  # a board, its host and the wires between them: more than a board holds
+
 
 def _to_board(pair, kind, tag, *values):
     """Let the board receive a message that its host session did not send."""

@@ -4,6 +4,8 @@ from pair import DROP, Pair, pair_that_is_up
 from pyv_edge_core import message, session
 from pyv_edge_core.frame import encode
 
+HEAP_KB = 512  # a board, its host and the wires between them: more than a board holds
+
 
 def test_time_exchange_bounds_the_uptime():
     for delay_ms in (0, 30, 250):

@@ -4,6 +4,8 @@ from pair import Pair, pair_that_is_up
 from pyv_edge_core import message
 from pyv_edge_core.frame import encode
 
+HEAP_KB = 512  # a board, its host and the wires between them: more than a board holds
+
 
 def test_window_limits_what_is_unacknowledged():
     for window in (1, 16, 40):

@@ -8,6 +8,8 @@ from pyv_edge_node.app import SEQ_MAX, App
 from pyv_edge_node.settings import SettingsError
 from ring_model import unpack_slots
 
+HEAP_KB = 256  # a node and its host: more than a board holds
+
 
 class _Rig:
     """A node, its host, and the clock of both."""
