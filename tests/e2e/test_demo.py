@@ -81,6 +81,8 @@ def test_demo_that_is_terminated_leaves_nothing_running():
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
+            # What a shell runs in the background ignores SIGINT, and so do its children.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         while "boards run" not in demo.stdout.readline():
             assert demo.poll() is None, signum
