@@ -105,6 +105,7 @@ class UploadWorker:
             for lane in self._lanes:
                 if self._clock.monotonic_ms() < lane.not_before_ms:
                     continue
+                lane.not_before_ms = 0
                 try:
                     is_moving |= lane.deliver()
                 except StoreError as error:
@@ -113,8 +114,8 @@ class UploadWorker:
                     logger.exception("the uploader failed; it goes on")
                     self._failed(lane, Delivery(False, "internal error, see the log"))
         now_ms = self._clock.monotonic_ms()
-        waits_s = [(lane.not_before_ms - now_ms) / 1000 for lane in self._lanes if lane.problem]
-        return max(0.0, min(waits_s, default=IDLE_S))
+        due_ms = [lane.not_before_ms for lane in self._lanes if lane.not_before_ms]
+        return max(0.0, min([(due - now_ms) / 1000 for due in due_ms], default=IDLE_S))
 
     # -- batches -------------------------------------------------------------------
 
@@ -129,7 +130,8 @@ class UploadWorker:
             return False
         ids = [item["id"] for item in self._items]
         # The key must stand for exactly these items, also if a restart gathers others.
-        digest = hashlib.sha256(repr(ids).encode()).hexdigest()[:16]
+        identities = [self._identity(item) for item in self._items]
+        digest = hashlib.sha256(repr(identities).encode()).hexdigest()[:16]
         key = f"pyv-{self._store.store_id}-{SINK}-items-{digest}"
         delivery = self._client.deliver(key, [self._item_payload(item) for item in self._items])
         is_accepted = self._judged(self._lanes[0], delivery)
@@ -154,13 +156,15 @@ class UploadWorker:
 
     def _item_payload(self, item: dict[str, Any]) -> dict[str, Any]:
         payload = dict(item["payload"])
-        # With its time: a store that was restored from a copy uses ids again.
-        identity = f"{self._store.store_id}-{item['id']}-{item['created_at']:.3f}"
         given = payload.get("metadata")
         if given is not None and not isinstance(given, dict):
             given = {"metadata": given}  # a caller's own idea of metadata
-        payload["metadata"] = {**(given or {}), "item_id": identity}
+        payload["metadata"] = {**(given or {}), "item_id": self._identity(item)}
         return payload
+
+    def _identity(self, item: dict[str, Any]) -> str:
+        # With its time: a store that was restored from a copy uses ids again.
+        return f"{self._store.store_id}-{item['id']}-{item['created_at']:.3f}"
 
     def _deliver_readings(self) -> bool:
         """Send the next batch of readings; return whether there was one and it was accepted."""
@@ -234,7 +238,7 @@ class _Lane:
     name: str
     deliver: Callable[[], bool]  # sends one batch; returns whether to go on
     attempts: int = 0  # failed in a row
-    not_before_ms: int = 0
+    not_before_ms: int = 0  # monotonic; 0: waits for nothing
     problem: str = ""  # why the last attempt failed; "" if it did not
 
 

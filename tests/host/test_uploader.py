@@ -506,3 +506,29 @@ def test_item_under_way_expires_too(rig):
     worker.step()
     assert judge.taken == []
     assert rig.queue.pending_count() == 0
+
+
+def test_put_off_item_leaves_the_thread_idle(rig):
+    worker = judged_worker(rig, Judge(refuse("bad")))
+    rig.queue.enqueue({"bad": 1})
+    waits_s = []
+    for _ in range(4):
+        waits_s.append(worker.step())
+        rig.clock.advance(2000)
+    # It is put off for 1, 2, then 4 s; at the fourth step nothing is due, and nothing spins.
+    assert waits_s == [1.001, 1.001, 1.001, IDLE_S]
+    assert rig.queue.pending_count() == 1
+
+
+def test_items_of_one_id_and_another_time_have_another_key(rig, tmp_path):
+    # As after an older copy of the store was put back: ids are given out again.
+    keys = []
+    judge = Judge(lambda key, _: keys.append(key) or Delivery(True))
+    for place in ("one", "two"):
+        again = Rig(tmp_path / place / "edge.db")
+        again.store.store_id = "the same"
+        again.clock.advance(1000 * len(keys))
+        assert again.queue.enqueue({"n": place}) == 1
+        judged_worker(again, judge).step()
+        again.close()
+    assert len(set(keys)) == 2
