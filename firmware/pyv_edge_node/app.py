@@ -12,7 +12,7 @@ from pyv_edge_core._compat import TYPE_CHECKING, const
 from pyv_edge_core.device_session import DeviceSession, Identity
 from pyv_edge_core.errors import FieldError
 from pyv_edge_core.reading import check_name
-from pyv_edge_core.ring import RecordRing
+from pyv_edge_core.record_ring import RecordRing
 from pyv_edge_core.session import elapsed_ms
 
 from . import __version__, settings

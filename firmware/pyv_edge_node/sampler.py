@@ -16,7 +16,7 @@ from .sensors import open_sensor
 if TYPE_CHECKING:
     from typing import Any
 
-    from pyv_edge_core.ring import RecordRing
+    from pyv_edge_core.record_ring import RecordRing
 
     from .settings import Section
     from .uptime import Uptime

@@ -15,7 +15,8 @@ from pyv_edge_core.message import GAP_CAUSES
 from pyv_edge_core.pattern import matches
 from pyv_edge_core.privacy import PrivacyPolicy
 from pyv_edge_core.reading import QUALITY_BAD
-from pyv_edge_core.ring import RECORD_FORMAT, RECORD_SIZE, RingBuffer
+from pyv_edge_core.record_ring import RECORD_FORMAT, RECORD_SIZE
+from pyv_edge_core.ring import RingBuffer
 
 from .link import TimedBatch
 from .outbox import Priority

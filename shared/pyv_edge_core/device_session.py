@@ -9,7 +9,7 @@ from . import channel_table, message, session
 from ._compat import TYPE_CHECKING, const
 from .errors import MessageError
 from .frame import FrameDecoder, encode
-from .ring import RecordRing
+from .record_ring import RecordRing
 from .session import elapsed_ms
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from .frame import FrameDecoder
 from .inbound import Inbound
 from .pacing import Pacing
 from .reading import Channel
-from .ring import RECORD_SIZE
+from .record_ring import RECORD_SIZE
 from .session import elapsed_ms
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from collections import namedtuple
 
 from ._compat import const
 from .errors import FieldError, MessageError
-from .ring import RECORD_SIZE
+from .record_ring import RECORD_SIZE
 
 VERSION = const(1)
 

@@ -1,26 +1,13 @@
-"""Bounded memory between a sampler and whatever takes its readings away.
+"""The latest numbers of one channel in bounded memory, with what can be said of them.
 
-Both rings are allocated once and, when full, drop their OLDEST content and
-count the loss; neither ever blocks or grows.
+Allocated once; when full it drops its OLDEST value and counts it; it never
+blocks or grows. Statistics look at the values where they are and copy nothing.
+Values out of a window of time are found by bisection while times only rise, as
+they nearly always do, and by looking at each if a late one is among them.
 
-`RecordRing` is the board's: readings in wire form, addressed by sequence
-number, kept until the host has acknowledged them. It must be read by number
-and not by position, since an overflow between reading and acknowledgement
-moves the front. Not safe to call from an interrupt or a second thread.
-
-    block   16 slots of 8 bytes that share one base time
-    slot    channel u8 | quality (2 bits), span bits 16-21 | span bits 0-15 | value i32
-    span    milliseconds since the block's base time, 22 bits (70 minutes)
-
-A slot is what goes over the wire, so that a frame is a slice and costs no work
-per reading. The price: an overflow loses a whole block, and a board that
-samples less often than every 4 minutes leaves slots unused (the ring still
-covers 70 minutes a block).
-
-`RingBuffer` is the host's window of numbers of one channel.
+NaN and the infinities are no values: a reading that has one is of quality bad.
 """
 
-import struct
 from array import array
 
 from ._compat import TYPE_CHECKING, const
@@ -29,145 +16,14 @@ from .errors import FieldError
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
+    from typing import Any
 
-BLOCK_RECORDS = const(16)
-RECORD_SIZE = const(8)
-RECORD_FORMAT = "<BBHi"
-SPAN_MS_MAX = const(0x3FFFFF)
-RECORD_CAPACITY_MAX = const(65536)  # records: 512 kB, more than any board has
-BUFFER_CAPACITY_MAX = const(16777216)  # values of a RingBuffer
+CAPACITY_MAX = const(16777216)
 
-_BLOCK_SIZE = const(128)  # BLOCK_RECORDS * RECORD_SIZE
-_SPAN_S_MAX = const(4195)  # SPAN_MS_MAX in seconds, rounded up
-
-
-class RecordRing:
-    """Readings in wire form, numbered without a hole from 0."""
-
-    def __init__(self, capacity: int) -> None:
-        """Allocate room for `capacity` records, rounded up to whole blocks.
-
-        Raises FieldError unless 1 <= capacity <= RECORD_CAPACITY_MAX.
-        """
-        if not 1 <= capacity <= RECORD_CAPACITY_MAX:
-            raise FieldError("capacity: %r is outside 1..%d" % (capacity, RECORD_CAPACITY_MAX))
-        block_count = (capacity + BLOCK_RECORDS - 1) // BLOCK_RECORDS
-        self.capacity = block_count * BLOCK_RECORDS
-        self.first_seq = 0  # oldest record still held
-        self.next_seq = 0  # number that the next record gets
-        self.dropped_total = 0  # records overwritten before they were released
-        self._records = bytearray(block_count * _BLOCK_SIZE)
-        self._view = memoryview(self._records)
-        self._block_count = block_count
-        self._counts = bytearray(block_count)  # records in each block, 0 if free
-        self._seqs = array("I", [0] * block_count)  # number of each block's first record
-        self._base_s = array("I", [0] * block_count)
-        self._base_ms = array("H", [0] * block_count)
-        self._head = 0  # oldest block in use
-        self._used = 0  # blocks in use
-        self._open = 0  # block that takes the next record, if any is in use
-        self._cursor = 0  # where read() looks first
-
-    def __len__(self) -> int:
-        return self.next_seq - self.first_seq
-
-    def push(self, channel: int, quality: int, value: int, uptime_s: int, uptime_ms: int) -> bool:
-        """Append one reading; return False if older ones had to be dropped for it.
-
-        The fields must lie within `reading.LIMITS`; the sampler has checked
-        them. Allocates nothing.
-        """
-        block = self._open
-        kept_all = True
-        span = -1
-        if self._used and self._counts[block] < BLOCK_RECORDS:
-            seconds = uptime_s - self._base_s[block]
-            if seconds <= _SPAN_S_MAX:  # first, so that the product stays a small int
-                span = seconds * 1000 + uptime_ms - self._base_ms[block]
-        if not 0 <= span <= SPAN_MS_MAX:
-            kept_all = self._open_block(uptime_s, uptime_ms)
-            block = self._open
-            span = 0
-        count = self._counts[block]
-        struct.pack_into(
-            "<BBHi",
-            self._records,
-            (block * BLOCK_RECORDS + count) * RECORD_SIZE,
-            channel,
-            quality | (span >> 16) << 2,
-            span & 0xFFFF,
-            value,
-        )
-        self._counts[block] = count + 1
-        self.next_seq += 1
-        return kept_all
-
-    def _open_block(self, uptime_s: int, uptime_ms: int) -> bool:
-        kept_all = self._used < self._block_count
-        if not kept_all:
-            end = self._seqs[self._head] + self._counts[self._head]
-            self.dropped_total += end - self.first_seq
-            self.first_seq = end
-            self._free_head()
-        self._open = block = (self._head + self._used) % self._block_count
-        self._used += 1
-        self._seqs[block] = self.next_seq
-        self._base_s[block] = uptime_s
-        self._base_ms[block] = uptime_ms
-        return kept_all
-
-    def _free_head(self) -> None:
-        self._counts[self._head] = 0
-        self._head = (self._head + 1) % self._block_count
-        self._used -= 1
-
-    def release(self, seq: int) -> None:
-        """Free every record numbered below `seq`: the next hop has them for good.
-
-        Numbers already freed are ignored. Raises FieldError if `seq` was never
-        given out.
-        """
-        if seq > self.next_seq:
-            raise FieldError("seq: %d was never given out, next is %d" % (seq, self.next_seq))
-        if seq <= self.first_seq:
-            return
-        self.first_seq = seq
-        while self._used and self._seqs[self._head] + self._counts[self._head] <= seq:
-            self._free_head()
-
-    def _find(self, seq: int) -> int:
-        if seq < self.first_seq:  # its block may still be there, for the sake of its neighbours
-            raise IndexError("no such record")
-        block = self._cursor
-        for _ in range(self._block_count):
-            if 0 <= seq - self._seqs[block] < self._counts[block]:
-                self._cursor = block
-                return block
-            block += 1
-            if block == self._block_count:
-                block = 0
-        raise IndexError("no such record")
-
-    def is_sealed(self, seq: int) -> bool:
-        """Return whether the block that holds record `seq` will take no more.
-
-        Raises IndexError unless first_seq <= seq < next_seq.
-        """
-        block = self._find(seq)
-        return block != self._open or self._counts[block] == BLOCK_RECORDS
-
-    def read(self, seq: int, count_max: int) -> "tuple[int, int, int, bytes]":
-        """Return (count, base_s, base_ms, records) from `seq` on, leaving them in.
-
-        `records` is `count` slots of one block, at least one and at most
-        `count_max`. Raises IndexError unless first_seq <= seq < next_seq.
-        """
-        block = self._find(seq)
-        offset = seq - self._seqs[block]
-        count = min(self._counts[block] - offset, count_max)
-        start = (block * BLOCK_RECORDS + offset) * RECORD_SIZE
-        records = bytes(self._view[start : start + count * RECORD_SIZE])
-        return count, self._base_s[block], self._base_ms[block], records
+# typecode: bits of an integer, 0 for a float
+_TYPECODES = {"b": 8, "B": 8, "h": 16, "H": 16, "i": 32, "I": 32, "q": 64, "f": 0, "d": 0}
+_FLOAT_MAX = 3.4028234663852886e38  # of f; what is greater would become infinite
+_TIME_MS_MAX = 2**62
 
 
 class _NoLock:
@@ -185,51 +41,77 @@ class _NoLock:
         return None
 
 
-_TYPECODES = "bBhHiIqfd"
-
-
 class RingBuffer:
-    """The latest `capacity` values of one channel with their times in milliseconds.
+    """The latest `capacity` values with their times in milliseconds.
 
     Thread-safe if it is given a lock (the agent passes `threading.Lock()`).
+    Windows are half open: from_ms <= time < to_ms; None means no bound.
     """
 
     def __init__(self, capacity: int, dtype: str = "d", lock: "object | None" = None) -> None:
         """Allocate room for `capacity` values of `array` typecode `dtype`.
 
-        Raises FieldError unless 1 <= capacity <= BUFFER_CAPACITY_MAX and
-        `dtype` is one of b B h H i I q f d.
+        Raises FieldError unless 1 <= capacity <= CAPACITY_MAX and `dtype` is
+        one of b B h H i I q f d.
         """
-        if not 1 <= capacity <= BUFFER_CAPACITY_MAX:
-            raise FieldError("capacity: %r is outside 1..%d" % (capacity, BUFFER_CAPACITY_MAX))
-        if len(dtype) != 1 or dtype not in _TYPECODES:
-            raise FieldError("dtype: %r is not one of %s" % (dtype, " ".join(_TYPECODES)))
+        is_bool = capacity is True or capacity is False
+        if is_bool or not isinstance(capacity, int) or not 1 <= capacity <= CAPACITY_MAX:
+            raise FieldError("capacity: %r is outside 1..%d" % (capacity, CAPACITY_MAX))
+        if not isinstance(dtype, str) or dtype not in _TYPECODES:
+            raise FieldError("dtype: %r is not one of b B h H i I q f d" % (dtype,))
         self.capacity = capacity
         self.dtype = dtype
         self.dropped_total = 0  # values overwritten since construction
         self._lock: _NoLock = _NoLock() if lock is None else lock  # type: ignore[assignment]
+        bits = _TYPECODES[dtype]
+        self._is_integer = bits > 0
+        self._low: float
+        self._high: float
+        if bits and dtype <= "Z":  # unsigned
+            self._low, self._high = 0, 2**bits - 1
+        elif bits:
+            self._low, self._high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+        else:
+            self._high = _FLOAT_MAX if dtype == "f" else 1.7976931348623157e308
+            self._low = -self._high
         self._values: array[float] = array(dtype, [0] * capacity)
         self._times: array[int] = array("q", [0] * capacity)
+        self._view = memoryview(self._values)
         self._head = 0  # index of the oldest value
         self._count = 0
+        self._newest_ms = -_TIME_MS_MAX
+        self._unordered = 0  # the oldest so many may be out of the order of time
 
     def __len__(self) -> int:
         return self._count
 
     def append(self, value: float, time_ms: int = 0) -> bool:
-        """Add a value; return False if the oldest one had to be dropped."""
+        """Add a value; return False if the oldest one had to be dropped.
+
+        Raises FieldError for what the typecode can't hold, NaN and infinity.
+        """
+        # MicroPython would truncate silently; the comparison is false for NaN too.
+        if not self._low <= value <= self._high or (
+            self._is_integer and (not isinstance(value, int) or value is True or value is False)
+        ):
+            raise FieldError("value: %r does not fit typecode %s" % (value, self.dtype))
+        if not -_TIME_MS_MAX <= time_ms <= _TIME_MS_MAX:
+            raise FieldError("time_ms: %r is no time" % (time_ms,))
         with self._lock:
+            kept_all = self._count < self.capacity
+            if not kept_all:
+                self._free(1)
+                self.dropped_total += 1
             index = self._head + self._count
             if index >= self.capacity:
                 index -= self.capacity
             self._values[index] = value
             self._times[index] = time_ms
-            if self._count < self.capacity:
-                self._count += 1
-                return True
-            self._head = index + 1 if index + 1 < self.capacity else 0
-            self.dropped_total += 1
-            return False
+            if self._count and time_ms < self._newest_ms:
+                self._unordered = self._count
+            self._newest_ms = time_ms
+            self._count += 1
+            return kept_all
 
     def peek(self, index: int = 0) -> "tuple[int, float]":
         """Return (time_ms, value) `index` places from the oldest, leaving it in.
@@ -256,12 +138,119 @@ class RingBuffer:
     def latest(self, count: int) -> "list[tuple[int, float]]":
         """Return up to `count` of the newest (time_ms, value), oldest first."""
         with self._lock:
-            start = max(0, self._count - count)
+            start = max(0, self._count - max(0, count))
             return [self._at(index) for index in range(start, self._count)]
+
+    def between(self, from_ms: "int | None", to_ms: "int | None") -> "list[tuple[int, float]]":
+        """Return the (time_ms, value) of a window, in the order in which they were appended."""
+        with self._lock:
+            spans = self._spans(from_ms, to_ms)
+            return [self._at(index) for first, last in spans for index in range(first, last)]
 
     def __iter__(self) -> "Iterator[tuple[int, float]]":
         """Iterate over a copy of (time_ms, value), oldest first."""
         return iter(self.latest(self.capacity))
+
+    # -- statistics of a window ----------------------------------------------------
+
+    def count(self, from_ms: "int | None" = None, to_ms: "int | None" = None) -> int:
+        """Return how many values there are."""
+        with self._lock:
+            return sum([last - first for first, last in self._spans(from_ms, to_ms)])
+
+    def min(self, from_ms: "int | None" = None, to_ms: "int | None" = None) -> "float | None":
+        """Return the smallest value, None if there is none."""
+        with self._lock:
+            return min([min(part) for part in self._parts(from_ms, to_ms)], default=None)
+
+    def max(self, from_ms: "int | None" = None, to_ms: "int | None" = None) -> "float | None":
+        """Return the greatest value, None if there is none."""
+        with self._lock:
+            return max([max(part) for part in self._parts(from_ms, to_ms)], default=None)
+
+    def mean(self, from_ms: "int | None" = None, to_ms: "int | None" = None) -> "float | None":
+        """Return the arithmetic mean, None if there is no value."""
+        with self._lock:
+            return _mean(self._parts(from_ms, to_ms))
+
+    def std(self, from_ms: "int | None" = None, to_ms: "int | None" = None) -> "float | None":
+        """Return the standard deviation of the population (divided by n), None without values."""
+        with self._lock:
+            parts = self._parts(from_ms, to_ms)
+            mean = _mean(parts)
+            if mean is None:
+                return None
+            total = 0.0
+            for part in parts:
+                for value in part:
+                    total += (value - mean) * (value - mean)
+            return float((total / sum([len(part) for part in parts])) ** 0.5)
+
+    def rate(self, from_ms: "int | None" = None, to_ms: "int | None" = None) -> "float | None":
+        """Return the change per second from the earliest to the latest value.
+
+        None unless there are two of different times.
+        """
+        with self._lock:
+            spans = self._spans(from_ms, to_ms)
+            if not spans:
+                return None
+            earliest, latest = spans[0][0], spans[-1][1] - 1
+            if self._unordered:
+                for first, last in spans:
+                    for index in range(first, last):
+                        if self._time(index) < self._time(earliest):
+                            earliest = index
+                        if self._time(index) >= self._time(latest):
+                            latest = index
+            (first_ms, oldest), (last_ms, newest) = self._at(earliest), self._at(latest)
+            return (newest - oldest) * 1000 / (last_ms - first_ms) if last_ms > first_ms else None
+
+    def _spans(self, from_ms: "int | None", to_ms: "int | None") -> "list[tuple[int, int]]":
+        """Return the (first, behind the last) places of the values in a window."""
+        if not self._unordered or (from_ms is None and to_ms is None):
+            first = 0 if from_ms is None else self._bisect(from_ms)
+            last = self._count if to_ms is None else self._bisect(to_ms)
+            return [(first, last)] if first < last else []
+        spans = []
+        first = -1
+        for index in range(self._count + 1):
+            is_in = (
+                index < self._count
+                and (from_ms is None or self._time(index) >= from_ms)
+                and (to_ms is None or self._time(index) < to_ms)
+            )
+            if is_in and first < 0:
+                first = index
+            elif not is_in and first >= 0:
+                spans.append((first, index))
+                first = -1
+        return spans
+
+    def _bisect(self, time_ms: int) -> int:
+        """Return the first place whose time is not below `time_ms`."""
+        low, high = 0, self._count
+        while low < high:
+            middle = (low + high) // 2
+            if self._time(middle) < time_ms:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def _parts(self, from_ms: "int | None", to_ms: "int | None") -> "list[Any]":
+        """Return views of the values in a window, none of them empty."""
+        parts = []
+        for first, last in self._spans(from_ms, to_ms):
+            start = (self._head + first) % self.capacity
+            end = start + last - first
+            parts.append(self._view[start : min(end, self.capacity)])
+            if end > self.capacity:
+                parts.append(self._view[: end - self.capacity])
+        return parts
+
+    def _time(self, index: int) -> int:
+        return self._times[(self._head + index) % self.capacity]
 
     def _at(self, index: int) -> "tuple[int, float]":
         if not 0 <= index < self._count:
@@ -272,3 +261,9 @@ class RingBuffer:
     def _free(self, count: int) -> None:
         self._head = (self._head + count) % self.capacity
         self._count -= count
+        self._unordered = max(0, self._unordered - count)
+
+
+def _mean(parts: "list[Any]") -> "float | None":
+    count = sum([len(part) for part in parts])
+    return sum([sum(part) for part in parts]) / count if count else None

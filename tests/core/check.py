@@ -15,6 +15,14 @@ def raises(kind, function, *args):
     raise AssertionError("%r%r raised no %s" % (function, args, kind.__name__))
 
 
+def numbers_from(seed):
+    """Yield a fixed sequence of 16-bit numbers (`random` differs between interpreters)."""
+    state = seed
+    while True:
+        state = (state * 1103515245 + 12345) & 0x7FFFFFFF
+        yield state >> 15
+
+
 def without_heap(function):
     """Call `function` with the heap locked, so that on MicroPython any allocation raises.
 

@@ -12,7 +12,7 @@ from pyv_edge_core.device_session import DeviceSession, Identity
 from pyv_edge_core.frame import FLAG, FrameDecoder
 from pyv_edge_core.host_session import Batch, Greeting, HostSession, Loss, Report, TimeExchange
 from pyv_edge_core.reading import Channel
-from pyv_edge_core.ring import RECORD_SIZE, RecordRing
+from pyv_edge_core.record_ring import RECORD_SIZE, RecordRing
 from ring_model import unpack_slots
 
 DROP = "drop"

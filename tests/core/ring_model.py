@@ -2,7 +2,7 @@
 
 import struct
 
-from pyv_edge_core.ring import BLOCK_RECORDS, RECORD_SIZE, SPAN_MS_MAX
+from pyv_edge_core.record_ring import BLOCK_RECORDS, RECORD_SIZE, SPAN_MS_MAX
 
 
 def unpack_slots(first_seq, base_s, base_ms, records):

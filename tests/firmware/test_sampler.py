@@ -5,7 +5,7 @@ from array import array
 from check import raises, without_heap
 from fake_board import make_settings, simulated
 from pyv_edge_core.reading import QUALITY_BAD, QUALITY_GOOD, Channel
-from pyv_edge_core.ring import RecordRing
+from pyv_edge_core.record_ring import RecordRing
 from pyv_edge_node.sampler import Sampler
 from pyv_edge_node.uptime import Uptime
 from ring_model import unpack_slots

@@ -7,7 +7,7 @@ from binascii import crc32
 
 from check import raises
 from fake_board import make_settings, simulated
-from pyv_edge_core.ring import RecordRing
+from pyv_edge_core.record_ring import RecordRing
 from pyv_edge_node import settings
 from pyv_edge_node.sampler import Sampler
 from pyv_edge_node.settings import Section, SettingsError

@@ -8,7 +8,7 @@ from pyv_edge_core import message
 from pyv_edge_core.device_session import DeviceSession, Identity
 from pyv_edge_core.host_session import Greeting
 from pyv_edge_core.reading import Channel
-from pyv_edge_core.ring import RecordRing
+from pyv_edge_core.record_ring import RecordRing
 
 UTC_MS = 1_780_000_000_000  # some day in 2026
 

@@ -7,7 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from pair import CORRUPT, DROP, DUPLICATE, Pair
 from pyv_edge_core import message, session
 from pyv_edge_core.errors import FieldError
-from pyv_edge_core.ring import SPAN_MS_MAX, RecordRing
+from pyv_edge_core.record_ring import SPAN_MS_MAX, RecordRing
 from ring_model import RingModel, compare
 
 

@@ -1,0 +1,199 @@
+"""One rule about readings, as a table says it: TOML on a host, JSON on a board.
+
+    name      what its events are called       sensor  pattern of the sensors it watches
+  one condition
+    above, below       a level                 outside    two levels
+    rate_above, rate_below   change per `per` over `window`
+    stuck     a time without a change of more than `within`
+    deadband  a change since the last event    missing    a time without a measurement
+    clear     level(s) at which above, below, outside and the rates are over
+    aggregate mean, min, max, sum, count or range of the last `window`, in place of the value;
+              with `step` = `window` of whole stretches of the clock
+  states
+    for       how long it must hold to fire    keep_for   how long it must be over to resolve
+    cooldown  shortest time between two firings          late  oldest reading that may fire
+    on_bad, on_missing  hold, resolve or fire; `missing` then says after which time
+  event
+    severity  info, warning, critical          message    text with {fields}
+
+RULES.md has the truth table. Numbers are exact; durations are seconds or texts ("5m").
+"""
+
+from . import table
+from ._compat import TYPE_CHECKING
+from .errors import FieldError, TableError
+from .pattern import Pattern
+from .quantity import decimal, duration_ms, show, show_ms
+from .window import PANE_COUNT_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    Decimal = tuple[int, int]
+
+RULE_COUNT_MAX = 256
+SEVERITIES = ("info", "warning", "critical")
+HOLD, RESOLVE, FIRE = POLICIES = ("hold", "resolve", "fire")
+AGGREGATES = ("mean", "min", "max", "sum", "count", "range")
+LEVELS = ("above", "below", "outside", "rate_above", "rate_below")
+KINDS = LEVELS + ("stuck", "deadband")
+FIELDS = ("rule", "sensor", "value", "unit", "severity", "condition")
+MESSAGE = "{sensor} is {value} {unit}, {condition}"
+KEYS = KINDS + tuple(
+    "name sensor clear per within missing window step aggregate for keep_for cooldown late"
+    " severity message on_missing on_bad".split()
+)
+
+
+def _pair(value: "Any") -> "tuple[Decimal, Decimal]":
+    if not isinstance(value, (list, tuple)) or len(value) != 2:
+        raise FieldError("%r is not two numbers" % (value,))
+    return decimal(value[0]), decimal(value[1])
+
+
+def _is_below(one: "Decimal", other: "Decimal") -> bool:
+    return bool(one[0] * 10 ** other[1] < other[0] * 10 ** one[1])
+
+
+def _positive(value: "Any") -> int:
+    length_ms = duration_ms(value)
+    if not length_ms:
+        raise FieldError("%r is not longer than no time" % (value,))
+    return length_ms
+
+
+def _template(value: "Any") -> str:
+    text = table.text(value)
+    for part in text.split("{")[1:]:
+        if part.split("}")[0] not in FIELDS or "}" not in part:
+            raise FieldError("%r has a field other than {%s}" % (text, "} {".join(FIELDS)))
+    return text
+
+
+class Rule:
+    """A rule, checked."""
+
+    def __init__(self, values: "Any", path: str, faults: "list[str]") -> None:
+        """Read a table of the KEYS; what is wrong goes into `faults`."""
+        rule = table.Table(values, path, faults)
+        if "name" not in rule:
+            rule.fault("name", "is missing; events are called by it")
+        self.name: str = rule.take("name", table.text, "")
+        self.sensor: Pattern = rule.take("sensor", Pattern) or Pattern("*")
+        kinds = [kind for kind in KINDS if kind in rule]
+        if not kinds and "missing" in rule:
+            kinds = ["missing"]
+        if len(kinds) != 1:
+            rule.fault("above", "a rule needs one condition of %s, missing" % ", ".join(KINDS))
+        self.kind = kinds[0] if kinds else ""
+        self.low: Decimal | None = None
+        self.low_clear: Decimal | None = None
+        self.high: Decimal | None = None
+        self.high_clear: Decimal | None = None
+        self.size: Decimal = (0, 0)  # of a deadband, or of what a stuck value may move
+        self.aggregate: str = ""
+        self.window_ms = self.step_ms = 0
+        self.per_ms = 1000
+        self.stuck_ms = 0
+        self.condition = ""  # in words
+        if self.kind in LEVELS:
+            self._read_levels(rule)
+        elif self.kind == "stuck":
+            self.stuck_ms = rule.take("stuck", _positive, 0)
+            self.size = rule.take("within", decimal, (0, 0))
+            self.condition = "stuck for " + show_ms(self.stuck_ms)
+        elif self.kind == "deadband":
+            self.size = rule.take("deadband", decimal, (0, 0))
+            self.condition = "moved by more than %s" % show(self.size)
+        if self.size[0] < 0:
+            rule.fault(self.kind, "can't be below 0")
+        self._read_states(rule)
+        self.severity: str = rule.take("severity", table.choice(SEVERITIES), "warning")
+        self.message: str = rule.take("message", _template, MESSAGE)
+        rule.end(KEYS)
+
+    def _read_levels(self, rule: table.Table) -> None:
+        kind = self.kind
+        if kind == "outside":
+            self.low, self.high = rule.take(kind, _pair, ((0, 0), (0, 0)))
+            self.low_clear, self.high_clear = rule.take("clear", _pair, (self.low, self.high))
+            text = "%s..%s" % (show(self.low), show(self.high))
+        else:
+            level = rule.take(kind, decimal, (0, 0))
+            clear = rule.take("clear", decimal, level)
+            text = show(level)
+            if kind.endswith("above"):
+                self.high, self.high_clear = level, clear
+            else:
+                self.low, self.low_clear = level, clear
+        order = [self.low, self.low_clear, self.high_clear, self.high]
+        levels = [level for level in order if level is not None]
+        for index in range(1, len(levels)):
+            if _is_below(levels[index], levels[index - 1]):
+                rule.fault(kind, "and clear are in the wrong order")
+                break
+        self.condition = "%s %s" % (kind.replace("_", " "), text)
+        if kind.startswith("rate"):
+            self.window_ms = rule.take("window", _positive, 60000)
+            self.per_ms = rule.take("per", _positive, 1000)
+            self.condition += " per " + show_ms(self.per_ms)
+        elif "aggregate" in rule or "window" in rule:
+            self.aggregate = rule.take("aggregate", table.choice(AGGREGATES), "")
+            self.window_ms = rule.take("window", _positive, 0)
+            self.step_ms = rule.take("step", _positive, 0)
+            if not self.step_ms:
+                panes = 12
+                while self.window_ms % panes:
+                    panes -= 1
+                self.step_ms = self.window_ms // panes
+            if not self.aggregate or not self.window_ms:
+                rule.fault("aggregate", "and window go together")
+            elif self.window_ms % self.step_ms or self.window_ms > self.step_ms * PANE_COUNT_MAX:
+                rule.fault("step", "must divide window into at most %d parts" % PANE_COUNT_MAX)
+            stretch = show_ms(self.window_ms)
+            self.condition = "%s of %s %s" % (self.aggregate, stretch, self.condition)
+
+    def _read_states(self, rule: table.Table) -> None:
+        self.for_ms: int = rule.take("for", duration_ms, 0)
+        self.keep_for_ms: int = rule.take("keep_for", duration_ms, 0)
+        self.cooldown_ms: int = rule.take("cooldown", duration_ms, 0)
+        self.late_ms: int = rule.take("late", duration_ms, 300000)
+        self.missing_ms: int = rule.take("missing", _positive, 0)
+        self.on_bad: str = HOLD
+        self.on_missing: str = FIRE
+        if self.kind == "missing":  # a bad reading is no measurement: it is missing
+            self.condition = "missing for " + show_ms(self.missing_ms)
+        else:
+            self.on_bad = rule.take("on_bad", table.choice(POLICIES), HOLD)
+            self.on_missing = rule.take("on_missing", table.choice(POLICIES), HOLD)
+            if self.on_missing != HOLD and not self.missing_ms:
+                rule.fault("missing", "must say after which time on_missing is in force")
+
+    def render(self, sensor: str, value: str, unit: str) -> str:
+        """Return the message of an event."""
+        text = self.message
+        values = (self.name, sensor, value, unit, self.severity, self.condition)
+        for index in range(len(FIELDS)):
+            text = text.replace("{%s}" % FIELDS[index], values[index])
+        return text.replace(" ,", ",")
+
+
+def read_rules(tables: "Sequence[Any]", path: str = "rules") -> "tuple[Rule, ...]":
+    """Return the rules that `tables` stand for. Raises TableError with every fault."""
+    faults: list[str] = []
+    if not isinstance(tables, (list, tuple)):
+        raise TableError(["%s: must be a list of tables" % path])
+    if len(tables) > RULE_COUNT_MAX:
+        faults.append("%s: %d, at most %d" % (path, len(tables), RULE_COUNT_MAX))
+    rules = []
+    names = []
+    for index in range(len(tables)):
+        rule = Rule(tables[index], "%s[%d]" % (path, index), faults)
+        if rule.name and rule.name in names:
+            faults.append("%s[%d].name: %r is there twice" % (path, index, rule.name))
+        names.append(rule.name)
+        rules.append(rule)
+    if faults:
+        raise TableError(faults)
+    return tuple(rules)
