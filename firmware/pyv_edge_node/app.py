@@ -17,6 +17,7 @@ from pyv_edge_core.session import elapsed_ms
 
 from . import __version__, settings
 from .board import open_board
+from .pipeline import Pipeline
 from .port import StreamPort
 from .sampler import Sampler
 from .uptime import Uptime
@@ -46,7 +47,7 @@ class App:
         self.board = board
         self.port = port
         self.uptime = Uptime(now_ms)
-        self.sampler = Sampler(config.sensors, self.telemetry, now_ms)
+        self.sampler = Sampler(config.sensors, now_ms)
         device = config.device_id or board.unique_id()
         try:
             check_name("device_id", device)
@@ -55,7 +56,11 @@ class App:
         identity = Identity(device, board.boot_id(), board.name, __version__, core_version)
         identity.reset_cause = board.reset_cause()
         identity.config_hash = config.config_hash
-        self.session = DeviceSession(identity, self.sampler.channels, self.telemetry, self.events)
+        identity.policy_hash = config.policy.fingerprint
+        self.pipeline = Pipeline(
+            config, device, self.sampler.channels, self.telemetry, self.events, now_ms
+        )
+        self.session = DeviceSession(identity, self.pipeline.rows, self.telemetry, self.events)
         self._sample_for_ms = config.sample_for_ms
         self._vitals_interval_ms = config.vitals_interval_ms
         self._vitals_ms = now_ms
@@ -76,6 +81,7 @@ class App:
             if self._sample_for_ms and uptime.s * 1000 + uptime.ms >= self._sample_for_ms:
                 self.is_finished = True
                 self._report_vitals(now_ms)
+        self.pipeline.tick(now_ms, uptime)
         received = self.port.read()
         # After reading: the answer to a TIME_REQUEST must not be older than the request.
         now_ms = self.board.ticks_ms()
@@ -100,7 +106,7 @@ class App:
         now_ms = start_ms
         for _ in range(len(self.sampler)):
             then_ms = now_ms
-            idle_ms = self.sampler.run(then_ms, self.uptime)
+            idle_ms = self.sampler.run(then_ms, self.uptime, self.pipeline)
             now_ms = self.board.ticks_ms()
             self.uptime.update(now_ms)
             idle_ms = max(0, idle_ms - elapsed_ms(now_ms, then_ms))
@@ -114,7 +120,7 @@ class App:
         gc.collect()  # else heap_free would count garbage as used
         values = (
             self.sampler.sampled_total,
-            0,  # denied by the board's policy
+            self.pipeline.denied_total,
             self.telemetry.dropped_total + self.events.dropped_total,
             self.sampler.late_total,
             self.sampler.sensor_errors_total,
@@ -170,7 +176,8 @@ def main(path: str) -> int:
         except MemoryError as error:
             problem = "%s: %s; lower telemetry_capacity, or use fewer sensors" % (path, error)
         while app is None:
-            print("pyv_edge_node: %s" % problem)
+            for line in problem.split("\n"):
+                print("pyv_edge_node: %s" % line)
             board.sleep_ms(_COMPLAINT_MS)
         app.run()
     except KeyboardInterrupt:

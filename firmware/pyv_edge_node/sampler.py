@@ -1,4 +1,4 @@
-"""Takes every sensor's measurement when it is due and puts it into the ring.
+"""Takes every sensor's measurement when it is due and hands it to the pipeline.
 
 Keeps to a fixed rate: a measurement is due at start + n * interval, however
 late the one before was. What is missed altogether is counted (`late_total`)
@@ -16,8 +16,7 @@ from .sensors import open_sensor
 if TYPE_CHECKING:
     from typing import Any
 
-    from pyv_edge_core.record_ring import RecordRing
-
+    from .pipeline import Pipeline
     from .settings import Section
     from .uptime import Uptime
 
@@ -39,14 +38,13 @@ class _Turn:
 class Sampler:
     """All sensors of a board."""
 
-    def __init__(self, sections: "list[Section]", ring: "RecordRing", now_ms: int) -> None:
+    def __init__(self, sections: "list[Section]", now_ms: int) -> None:
         """Open the sensors of the settings. Raises SettingsError."""
         self.channels: list[reading.Channel] = []
         self.sampled_total = 0  # readings taken, bad ones included
         self.sensor_errors_total = 0  # measurements that failed
         self.late_total = 0  # measurements missed because the loop was late
         self.lag_ms_max = 0  # longest delay of a measurement; its reader sets it back
-        self._ring = ring
         self._turns: list[_Turn] = []
         self._next = 0  # where `run` begins to look, so that none starves
         low, high = LIMITS["interval_ms"]
@@ -65,7 +63,7 @@ class Sampler:
         if len(self.channels) > LIMITS["channel"][1]:
             raise sections[-1].fail("channel", "a board has at most %d" % LIMITS["channel"][1])
 
-    def run(self, now_ms: int, uptime: "Uptime") -> int:
+    def run(self, now_ms: int, uptime: "Uptime", pipeline: "Pipeline") -> int:
         """Take one measurement if one is due; return the milliseconds until another is.
 
         One at a time, so that each can be given a time of its own: a measurement
@@ -87,7 +85,7 @@ class Sampler:
                 missed = late_ms // turn.interval_ms
                 self.late_total += missed
                 turn.due_ms = (turn.due_ms + (missed + 1) * turn.interval_ms) & _TICK_MASK
-                self._take(turn, uptime)
+                self._take(turn, now_ms, uptime, pipeline)
             wait_ms = elapsed_ms(turn.due_ms, now_ms)
             if wait_ms < idle_ms:
                 idle_ms = wait_ms
@@ -98,7 +96,7 @@ class Sampler:
         """Return how many sensors there are."""
         return len(self._turns)
 
-    def _take(self, turn: _Turn, uptime: "Uptime") -> None:
+    def _take(self, turn: _Turn, now_ms: int, uptime: "Uptime", pipeline: "Pipeline") -> None:
         sensor = turn.sensor
         quality = QUALITY_GOOD
         try:
@@ -110,5 +108,5 @@ class Sampler:
         values = sensor.values
         for index in range(len(values)):
             value = values[index] if quality == QUALITY_GOOD else 0
-            self._ring.push(turn.first_channel + index, quality, value, uptime.s, uptime.ms)
+            pipeline.push(turn.first_channel + index, quality, value, uptime.s, uptime.ms, now_ms)
             self.sampled_total += 1

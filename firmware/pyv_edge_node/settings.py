@@ -9,8 +9,12 @@ import json
 from binascii import crc32
 
 from pyv_edge_core._compat import TYPE_CHECKING
+from pyv_edge_core.errors import TableError
+from pyv_edge_core.privacy import LISTS, PrivacyPolicy
+from pyv_edge_core.rule import read_rules
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 _REQUIRED = object()
@@ -65,6 +69,10 @@ class Section:
             raise SettingsError("%s: must be a list of at least one object" % path)
         return [Section(value, "%s[%d]" % (path, index)) for index, value in enumerate(values)]
 
+    def raw(self, key: str, default: "Any") -> "Any":
+        """Return whatever is under `key`, for somebody else to check."""
+        return self._take(key, default)
+
     def fail(self, key: str, problem: str) -> SettingsError:
         """Return the error that says `problem` of `key`."""
         return SettingsError("%s.%s: %s" % (self.path, key, problem))
@@ -88,7 +96,34 @@ class Settings:
         # After this time the board stops sampling and only delivers; 0: never.
         self.sample_for_ms = section.integer("sample_for_ms", 0, 1_000_000_000, 0)
         self.sensors = section.sections("sensors")
+        rules = section.raw("rules", [])
+        privacy = Section(section.raw("privacy", {}), section.path + ".privacy")
         section.end()
+        faults: list[str] = []
+        self.rules = _gather(faults, "", read_rules, rules)
+        self.policy = _gather(faults, "privacy.", _policy, privacy)
+        if faults:
+            raise SettingsError("\n".join(["%s.%s" % (section.path, fault) for fault in faults]))
+
+
+def _gather(
+    faults: "list[str]", prefix: str, make: "Callable[[Any], Any]", values: "Any"
+) -> "Any":
+    """Return what `make` makes of `values`; None, and its faults in `faults`, if it can't."""
+    try:
+        return make(values)
+    except TableError as error:
+        faults.extend([prefix + fault for fault in error.faults])
+        return None
+
+
+def _policy(section: Section) -> PrivacyPolicy:
+    rules = section.raw("rules", [])
+    default = section.text("default", "allow")
+    key = section.text("hash_key", "")
+    fields = {name: section.raw(name, []) for name in LISTS}
+    section.end()
+    return PrivacyPolicy(rules, default, True, key.encode(), fields)
 
 
 def load(path: str) -> Settings:

@@ -13,6 +13,7 @@ from .record_ring import RecordRing
 from .session import elapsed_ms
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from .reading import Channel
@@ -56,7 +57,7 @@ class DeviceSession:
     def __init__(
         self,
         identity: Identity,
-        channels: "list[Channel]",
+        channels: "Sequence[Channel | channel_table.AlertRow]",
         telemetry: RecordRing,
         events: RecordRing,
     ) -> None:

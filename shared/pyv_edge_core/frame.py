@@ -27,10 +27,8 @@ FCS_SIZE = const(4)
 SIZE_MAX = const(1024)  # bytes between two flags, stuffing included
 _LEADS = b"\x01\x02\x03\x04\x05\x06\x7d"  # versions, plain or stuffed; text has none of these
 
-# What unstuffing makes of the byte behind a 7D.
-_UNSTUFFED = tuple(bytes((code ^ 0x20,)) for code in range(256))
-# Stuffing towards a board. 7D comes first in either case, lest it be stuffed twice.
-_CONTROLS = tuple((bytes((code,)), bytes((0x7D, code ^ 0x20))) for code in range(0x20))
+# What unstuffing makes of the byte behind a 7D: one text to cut from, not 256 objects.
+_UNSTUFFED = bytes([code ^ 0x20 for code in range(256)])
 # Bytes of a console line: printable ASCII and UTF-8, and the controls terminals use.
 _TEXT_CONTROLS = b"\x07\x08\t\n\x0c\r\x1b"
 
@@ -44,10 +42,11 @@ def encode(message: bytes) -> bytes:
 
 def encode_for_board(message: bytes) -> bytes:
     """Return `message` as one frame in which no byte is below 0x20."""
-    framed = encode(message)
-    for plain, stuffed in _CONTROLS:
+    framed = encode(message)  # 7D is stuffed first, lest what comes now be stuffed twice
+    for code in range(0x20):
+        plain = _UNSTUFFED[code ^ 0x20 : (code ^ 0x20) + 1]
         if plain in framed:
-            framed = framed.replace(plain, stuffed)
+            framed = framed.replace(plain, bytes((0x7D, code ^ 0x20)))
     return framed
 
 
@@ -58,7 +57,7 @@ def _unstuff(body: bytes) -> "bytes | None":
     for piece in pieces[1:]:
         if not piece:
             return None
-        plain.append(_UNSTUFFED[piece[0]])
+        plain.append(_UNSTUFFED[piece[0] : piece[0] + 1])
         plain.append(piece[1:])
     return b"".join(plain)
 

@@ -66,7 +66,7 @@ class HostSession:
         self._host = host
         self._tag = 0
         self._streams = (Inbound(0), Inbound(1))
-        self._channels: list[Channel] = []
+        self._channels: list[Channel | channel_table.AlertRow] = []
         self._greeting: Any = None  # HELLO whose channel table is not complete yet
         self._welcome = b""
         self._hello_request_due = False

@@ -15,9 +15,12 @@ raises MessageError for anything that PROTOCOL.md doesn't allow.
 import struct
 from collections import namedtuple
 
-from ._compat import const
+from ._compat import TYPE_CHECKING, const
 from .errors import FieldError, MessageError
 from .record_ring import RECORD_SIZE
+
+if TYPE_CHECKING:
+    from typing import Any
 
 VERSION = const(1)
 
@@ -49,76 +52,52 @@ _HEADER_SIZE = const(4)
 _DATA_HEADER = "<BBHBIIH"
 _DATA_HEADER_SIZE = const(15)
 
-Hello = namedtuple(
-    "Hello",
-    (
-        "tag",
-        "boot",
-        "uptime_s",
-        "uptime_ms",
-        "version_min",
-        "reset_cause",
-        "channel_count",
-        "channels_crc",
-        "telemetry_first",
-        "telemetry_next",
-        "events_first",
-        "events_next",
-        "capacity",
-        "dropped_total",
-        "config_hash",
-        "policy_hash",
-        "device",
-        "board",
-        "firmware",
-        "core",
-    ),
-)
-Channels = namedtuple("Channels", ("tag", "first", "entries"))  # see channel_table
-Welcome = namedtuple(
-    "Welcome", ("tag", "boot", "window", "telemetry_resume", "events_resume", "host")
-)
-Data = namedtuple("Data", ("tag", "stream", "first_seq", "base_s", "base_ms", "records"))
-Gap = namedtuple("Gap", ("tag", "stream", "cause", "first_seq", "last_seq"))
-Ack = namedtuple("Ack", ("tag", "stream", "flags", "committed", "wanted"))
-TimeRequest = namedtuple("TimeRequest", ("tag", "token"))
-TimeResponse = namedtuple("TimeResponse", ("tag", "token", "uptime_s", "uptime_ms"))
-HelloRequest = namedtuple("HelloRequest", ("tag",))
-Vitals = namedtuple(
-    "Vitals",
-    (
-        "tag",
-        "uptime_s",
-        "uptime_ms",
-        "flags",
-        "sampled_total",
-        "denied_total",
-        "dropped_total",
-        "late_total",
-        "sensor_errors_total",
-        "resends_total",
-        "frames_bad_total",
-        "telemetry_next",
-        "held",
-        "heap_free",
-        "loop_lag_ms_max",
-    ),
-)
-Log = namedtuple("Log", ("tag", "level", "text"))
-
-# type: (class, fixed fields of the body, number of texts behind them)
+# type: (name, fields behind the tag, codes of the fixed ones, number of texts behind them)
 _SHAPES = {
-    HELLO: (Hello, "IIHBBBIIIIIIIII", 4),
-    WELCOME: (Welcome, "IHII", 1),
-    GAP: (Gap, "BBII", 0),
-    ACK: (Ack, "BBII", 0),
-    TIME_REQUEST: (TimeRequest, "H", 0),
-    TIME_RESPONSE: (TimeResponse, "HIH", 0),
-    HELLO_REQUEST: (HelloRequest, "", 0),
-    VITALS: (Vitals, "IHBIIIIIIIIIIH", 0),
-    LOG: (Log, "B", 1),
+    HELLO: (
+        "Hello",
+        (
+            "boot uptime_s uptime_ms version_min reset_cause channel_count channels_crc"
+            " telemetry_first telemetry_next events_first events_next capacity dropped_total"
+            " config_hash policy_hash device board firmware core"
+        ),
+        "IIHBBBIIIIIIIII",
+        4,
+    ),
+    WELCOME: ("Welcome", "boot window telemetry_resume events_resume host", "IHII", 1),
+    GAP: ("Gap", "stream cause first_seq last_seq", "BBII", 0),
+    ACK: ("Ack", "stream flags committed wanted", "BBII", 0),
+    TIME_REQUEST: ("TimeRequest", "token", "H", 0),
+    TIME_RESPONSE: ("TimeResponse", "token uptime_s uptime_ms", "HIH", 0),
+    HELLO_REQUEST: ("HelloRequest", "", "", 0),
+    VITALS: (
+        "Vitals",
+        (
+            "uptime_s uptime_ms flags sampled_total denied_total dropped_total late_total"
+            " sensor_errors_total resends_total frames_bad_total telemetry_next held heap_free"
+            " loop_lag_ms_max"
+        ),
+        "IHBIIIIIIIIIIH",
+        0,
+    ),
+    LOG: ("Log", "level text", "B", 1),
+    # These two have a layout of their own.
+    DATA: ("Data", "stream first_seq base_s base_ms records", None, 0),
+    CHANNELS: ("Channels", "first entries", None, 0),  # see channel_table
 }
+_classes: "dict[int, Any]" = {}
 _LARGEST = {"B": 0xFF, "H": 0xFFFF, "I": 0xFFFFFFFF}
+
+
+def shape(kind: int) -> "Any":
+    """Return the named tuple's class of a message type, made when it is first needed.
+
+    A board never sees most of them, and each takes up heap.
+    """
+    if kind not in _classes:
+        name, fields, _, _ = _SHAPES[kind]
+        _classes[kind] = namedtuple(name, ("tag " + fields).split())
+    return _classes[kind]
 
 
 def pack_text(text: str) -> bytes:
@@ -134,7 +113,8 @@ def pack(kind: int, tag: int, *values: "int | str") -> bytes:
 
     Raises FieldError, naming the field, for a value that doesn't fit.
     """
-    _, codes, text_count = _SHAPES[kind]
+    _, _, codes, text_count = _SHAPES[kind]
+    assert codes is not None
     if not 0 <= tag <= 0xFFFF:
         raise FieldError("message %d, tag: %r does not fit H" % (kind, tag))
     if len(values) != len(codes) + text_count:
@@ -179,7 +159,7 @@ def take_text(message: bytes, offset: int) -> "tuple[str, int]":
         raise MessageError("a text is not UTF-8")
 
 
-def _parse_data(tag: int, message: bytes) -> Data:
+def _parse_data(tag: int, message: bytes) -> "Any":
     size = len(message) - _DATA_HEADER_SIZE
     if size <= 0 or size % RECORD_SIZE:
         raise MessageError("DATA of %d bytes holds no whole records" % len(message))
@@ -188,7 +168,7 @@ def _parse_data(tag: int, message: bytes) -> Data:
     )
     if stream > 1 or base_ms > 999 or first_seq + size // RECORD_SIZE > 0xFFFFFFFF:
         raise MessageError("DATA with a stream, time or number out of range")
-    return Data(tag, stream, first_seq, base_s, base_ms, message[_DATA_HEADER_SIZE:])
+    return shape(DATA)(tag, stream, first_seq, base_s, base_ms, message[_DATA_HEADER_SIZE:])
 
 
 def parse(message: bytes) -> "tuple[int, object] | None":
@@ -208,11 +188,11 @@ def parse(message: bytes) -> "tuple[int, object] | None":
     if kind == CHANNELS:
         if len(message) <= _HEADER_SIZE:
             raise MessageError("CHANNELS without an index")
-        return kind, Channels(tag, message[4], message[5:])
+        return kind, shape(CHANNELS)(tag, message[4], message[5:])
     if kind not in _SHAPES:
         return None
-    shape, codes, text_count = _SHAPES[kind]
-    layout = "<" + codes
+    _, _, codes, text_count = _SHAPES[kind]
+    layout = "<%s" % codes
     offset = _HEADER_SIZE + struct.calcsize(layout)
     if len(message) < offset:
         raise MessageError("message %d of %d bytes, at least %d" % (kind, len(message), offset))
@@ -222,7 +202,7 @@ def parse(message: bytes) -> "tuple[int, object] | None":
         values += (text,)
     if offset != len(message):
         raise MessageError("message %d has %d bytes too many" % (kind, len(message) - offset))
-    parsed = shape(*values)
+    parsed = shape(kind)(*values)
     if kind == GAP and (parsed.stream > 1 or parsed.last_seq < parsed.first_seq):
         raise MessageError(
             "GAP of stream %d, %d..%d" % (parsed.stream, parsed.first_seq, parsed.last_seq)

@@ -34,46 +34,11 @@ LIMITS = {
 }
 
 # Units a board may declare: SenML names (RFC 8428 section 12.1, RFC 8798 section 3).
-UNITS = (
-    "",
-    "%",
-    "%RH",
-    "/",
-    "1/min",
-    "1/s",
-    "A",
-    "B",
-    "Cel",
-    "Hz",
-    "J",
-    "K",
-    "KiB",
-    "MiB",
-    "N",
-    "Ohm",
-    "Pa",
-    "V",
-    "W",
-    "Wh",
-    "bit/s",
-    "count",
-    "dB",
-    "deg",
-    "g",
-    "hPa",
-    "kg",
-    "l",
-    "lx",
-    "m",
-    "m/s",
-    "m/s2",
-    "mA",
-    "mV",
-    "mm",
-    "ms",
-    "pH",
-    "ppm",
-    "s",
+UNITS = ("",) + tuple(
+    (
+        "% %RH / 1/min 1/s A B Cel Hz J K KiB MiB N Ohm Pa V W Wh bit/s count dB deg g"
+        " hPa kg l lx m m/s m/s2 mA mV mm ms pH ppm s"
+    ).split()
 )
 
 _NAME_CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789_.-"
@@ -118,7 +83,8 @@ def check_unit(unit: str) -> str:
 class Channel:
     """One row of a device's channel table: what the numbers of a channel mean."""
 
-    def __init__(self, name: str, unit: str, exponent: int) -> None:
+    def __init__(self, name: str, unit: str, exponent: int, flags: int = 0) -> None:
         self.name = check_name("channel", name)
         self.unit = check_unit(unit)
         self.exponent = check("exponent", exponent)
+        self.flags = flags  # see channel_table

@@ -57,14 +57,16 @@ class Table:
 
 
 def text(value: "Any") -> str:
-    """Return a text of 1 to 96 characters without control characters. Raises FieldError."""
-    if not isinstance(value, str) or not 1 <= len(value) <= 96 or min(value) < " ":
-        raise FieldError("%r is not a text of 1 to 96 characters" % (value,))
+    """Return a text of 1 to 96 bytes of UTF-8 without control characters. Raises FieldError."""
+    size = 0
     try:
-        value.encode()
-    except UnicodeError:
-        raise FieldError("%r has half a surrogate pair" % (value,))
-    return value
+        if isinstance(value, str) and value and min(value) >= " ":
+            size = len(value.encode())
+    except UnicodeError:  # half a surrogate pair
+        size = 0
+    if not 1 <= size <= 96:
+        raise FieldError("%r is not a text of 1 to 96 bytes" % (value,))
+    return str(value)
 
 
 def choice(allowed: "tuple[str, ...]") -> "Callable[[Any], str]":

@@ -60,7 +60,7 @@ PACKED = (
 )
 _RECORDS = bytes(range(16))
 DATA_HEX = "0104efbe" + "01" + "70110100" + "a0860100" + "e703" + _RECORDS.hex()
-CHANNELS_HEX = "0102efbe" + "00" + "fe" + "0474656d70" + "0343656c" + "01" + "027268" + "03255248"
+CHANNELS_HEX = "0102efbe" + "00" + "fe00" + "0474656d70" + "0343656c" + "0100" + "027268" + "03255248"
 ALL_HEX = tuple([row[3] for row in PACKED]) + (DATA_HEX, CHANNELS_HEX)
 
 
@@ -143,7 +143,7 @@ def test_every_length_cut_short_is_refused():
             # DATA cut at a record and a channel table cut at an entry are whole messages.
             if text == DATA_HEX and size == 15 + 8:
                 assert len(message.parse(whole[:size])[1].records) == 8
-            elif text == CHANNELS_HEX and size in (5, 5 + 10):
+            elif text == CHANNELS_HEX and size in (5, 5 + 11):
                 assert len(_parse(whole[:size])[1].entries) == size - 5
             else:
                 error = raises(MessageError, _parse, whole[:size])
@@ -258,14 +258,23 @@ def test_gap_and_ack_limits():
 def test_channel_table_that_breaks_the_rules_is_refused():
     head = b"\x01\x02\xef\xbe\x00"
     cases = (
-        ("exponent", b"\x0a" + b"\x01a" + b"\x00"),
-        ("channel", b"\x00" + b"\x00" + b"\x00"),
-        ("channel", b"\x00" + b"\x01A" + b"\x00"),
-        ("unit", b"\x00" + b"\x01a" + b"\x03xyz"),
+        ("exponent", b"\x0a\x00" + b"\x01a" + b"\x00"),
+        ("channel", b"\x00\x00" + b"\x00" + b"\x00"),
+        ("channel", b"\x00\x00" + b"\x01A" + b"\x00"),
+        ("unit", b"\x00\x00" + b"\x01a" + b"\x03xyz"),
     )
     for field, entry in cases:
         error = raises(MessageError, _parse, head + entry)
         assert field in str(error), entry
+
+
+def test_alert_rows_come_back():
+    row = channel_table.AlertRow("zu hei\u00df", 1, 2, "{sensor} {value}")
+    packed = channel_table.pack(TAG, tuple(CHANNELS) + (row,))
+    rows = channel_table.parse(message.parse(packed[0])[1].entries)
+    assert (len(rows), rows[0].name, rows[0].flags) == (3, "temp", 0)
+    assert (rows[2].rule, rows[2].channel, rows[2].severity) == (row.rule, 1, 2)
+    assert rows[2].message == row.message
 
 
 def test_exponents_keep_their_sign():
@@ -332,7 +341,7 @@ def test_too_many_channels_are_refused():
 
 def test_channel_checksum_tells_tables_apart():
     # The literal keeps both ends of an old and a new version in agreement.
-    assert channel_table.crc(CHANNELS) == 3401170736
+    assert channel_table.crc(CHANNELS) == 450346632
     assert channel_table.crc(()) == 0
     seen = [channel_table.crc(CHANNELS)]
     for other in (
@@ -341,6 +350,10 @@ def test_channel_checksum_tells_tables_apart():
         (Channel("temp", "Cel", -3), CHANNELS[1]),
         (Channel("temp", "K", -2), CHANNELS[1]),
         (Channel("temq", "Cel", -2), CHANNELS[1]),
+        (Channel("temp", "Cel", -2, channel_table.FLAG_LOCAL_ONLY), CHANNELS[1]),
+        CHANNELS + (channel_table.AlertRow("hot", 0, 1, "{value}"),),
+        CHANNELS + (channel_table.AlertRow("hot", 1, 1, "{value}"),),
+        CHANNELS + (channel_table.AlertRow("hot", 0, 2, "{value}"),),
     ):
         crc = channel_table.crc(other)
         assert crc not in seen, other

@@ -1,6 +1,13 @@
 """A board and a port without hardware, driven by the test."""
 
+from pyv_edge_core.record_ring import RecordRing
+from pyv_edge_node.pipeline import Pipeline
+from pyv_edge_node.sampler import Sampler
 from pyv_edge_node.settings import Section, Settings
+from pyv_edge_node.uptime import Uptime
+from ring_model import unpack_slots
+
+WRAP = 2**30
 
 
 class FakeBoard:
@@ -82,3 +89,51 @@ def make_settings(*sensors, **others):
     values["events_capacity"] = 16
     values.update(others)
     return Settings(Section(values, "board.json"))
+
+
+def read_ring(ring):
+    """Return (index, flags, value, uptime in ms) of all that is in a ring."""
+    found = []
+    seq = ring.first_seq
+    while seq < ring.next_seq:
+        count, base_s, base_ms, records = ring.read(seq, 16)
+        found.extend([entry[1:] for entry in unpack_slots(seq, base_s, base_ms, records)])
+        seq += count
+    return found
+
+
+class Bench:
+    """A sampler with its pipeline, its rings, its uptime and a clock."""
+
+    def __init__(self, *sensors, start_ms=0, capacity=256, **others):
+        config = make_settings(*sensors, **others)
+        self.now_ms = start_ms
+        self.ring = RecordRing(capacity)
+        self.events = RecordRing(64)
+        self.sampler = Sampler(config.sensors, start_ms % WRAP)
+        self.uptime = Uptime(start_ms % WRAP)
+        self.pipeline = Pipeline(
+            config,
+            config.device_id,
+            self.sampler.channels,
+            self.ring,
+            self.events,
+            start_ms % WRAP,
+        )
+
+    def run_once(self, now_ms):
+        """Take one measurement at most; return how long there is nothing to do."""
+        return self.sampler.run(now_ms, self.uptime, self.pipeline)
+
+    def run_at(self, now_ms):
+        """Take all measurements that are due."""
+        self.now_ms = now_ms
+        self.uptime.update(now_ms % WRAP)
+        while True:
+            idle_ms = self.run_once(now_ms % WRAP)
+            if idle_ms:
+                return idle_ms
+
+    def readings(self):
+        """Return (channel, quality, value, uptime in ms) of all that is in the ring."""
+        return read_ring(self.ring)

@@ -3,42 +3,8 @@
 from array import array
 
 from check import raises, without_heap
-from fake_board import make_settings, simulated
+from fake_board import WRAP, Bench, simulated
 from pyv_edge_core.reading import QUALITY_BAD, QUALITY_GOOD, Channel
-from pyv_edge_core.record_ring import RecordRing
-from pyv_edge_node.sampler import Sampler
-from pyv_edge_node.uptime import Uptime
-from ring_model import unpack_slots
-
-_WRAP = 2**30
-
-
-class _Bench:
-    """A sampler with its ring, its uptime and a clock."""
-
-    def __init__(self, *sensors, start_ms=0, capacity=256):
-        self.now_ms = start_ms
-        self.ring = RecordRing(capacity)
-        self.sampler = Sampler(make_settings(*sensors).sensors, self.ring, start_ms % _WRAP)
-        self.uptime = Uptime(start_ms % _WRAP)
-
-    def run_at(self, now_ms):
-        self.now_ms = now_ms
-        self.uptime.update(now_ms % _WRAP)
-        while True:
-            idle_ms = self.sampler.run(now_ms % _WRAP, self.uptime)
-            if idle_ms:
-                return idle_ms
-
-    def readings(self):
-        """Return (channel, quality, value, uptime in ms) of all that is in the ring."""
-        found = []
-        seq = self.ring.first_seq
-        while seq < self.ring.next_seq:
-            count, base_s, base_ms, records = self.ring.read(seq, 16)
-            found.extend([entry[1:] for entry in unpack_slots(seq, base_s, base_ms, records)])
-            seq += count
-        return found
 
 
 class _Sensor:
@@ -55,14 +21,14 @@ class _Sensor:
 
 
 def test_first_measurement_is_due_at_once():
-    bench = _Bench(simulated(interval_ms=1000), start_ms=777)
+    bench = Bench(simulated(interval_ms=1000), start_ms=777)
     assert bench.run_at(777) == 1000
     assert [entry[3] for entry in bench.readings()] == [0]
 
 
 def test_rate_is_fixed_over_the_wrap_of_the_ticks():
-    for start_ms in (0, _WRAP - 2500, _WRAP - 1):
-        bench = _Bench(simulated(interval_ms=300), start_ms=start_ms)
+    for start_ms in (0, WRAP - 2500, WRAP - 1):
+        bench = Bench(simulated(interval_ms=300), start_ms=start_ms)
         elapsed_ms = 0
         while elapsed_ms <= 6000:
             bench.run_at(start_ms + elapsed_ms)
@@ -73,7 +39,7 @@ def test_rate_is_fixed_over_the_wrap_of_the_ticks():
 
 
 def test_a_late_loop_does_not_shift_the_rate():
-    bench = _Bench(simulated(interval_ms=100))
+    bench = Bench(simulated(interval_ms=100))
     for elapsed_ms in (0, 130, 200, 290, 399, 400, 500):
         bench.run_at(elapsed_ms)
     # 290 was too early for the turn of 300, which 399 then took; 400 is a turn of its own.
@@ -82,8 +48,8 @@ def test_a_late_loop_does_not_shift_the_rate():
 
 
 def test_missed_turns_are_counted_and_not_made_up():
-    for start_ms in (0, _WRAP - 2000):
-        bench = _Bench(simulated(interval_ms=1000), start_ms=start_ms)
+    for start_ms in (0, WRAP - 2000):
+        bench = Bench(simulated(interval_ms=1000), start_ms=start_ms)
         bench.run_at(start_ms)
         assert bench.run_at(start_ms + 3500) == 500
         assert (bench.sampler.late_total, bench.sampler.sampled_total) == (2, 2), start_ms
@@ -95,14 +61,14 @@ def test_missed_turns_are_counted_and_not_made_up():
 
 
 def test_exactly_one_interval_late_is_one_turn_missed():
-    bench = _Bench(simulated(interval_ms=1000))
+    bench = Bench(simulated(interval_ms=1000))
     bench.run_at(0)
     bench.run_at(2000)
     assert (bench.sampler.late_total, bench.sampler.sampled_total) == (1, 2)
 
 
 def test_each_sensor_has_its_own_turn():
-    bench = _Bench(simulated("fast", 100), simulated("slow", 250))
+    bench = Bench(simulated("fast", 100), simulated("slow", 250))
     for elapsed_ms in range(0, 501, 50):
         bench.run_at(elapsed_ms)
     found = bench.readings()
@@ -114,28 +80,28 @@ def test_each_sensor_has_its_own_turn():
 
 
 def test_measurements_due_together_each_have_their_own_time():
-    bench = _Bench(simulated("a", 150), simulated("b", 150), simulated("c", 150))
+    bench = Bench(simulated("a", 150), simulated("b", 150), simulated("c", 150))
     sampler, uptime = bench.sampler, bench.uptime
     # Each measurement lasts 40 ms: the loop updates the uptime in between.
     for now_ms, idle_ms in ((0, 0), (40, 0), (80, 70), (150, 0), (190, 0), (230, 70)):
         uptime.update(now_ms)
-        assert sampler.run(now_ms, uptime) == idle_ms, now_ms
+        assert bench.run_once(now_ms) == idle_ms, now_ms
     found = [(entry[0], entry[3]) for entry in bench.readings()]
     assert found == [(0, 0), (1, 40), (2, 80), (0, 150), (1, 190), (2, 230)]
     assert sampler.late_total == 0
 
 
 def test_idle_time_is_until_the_nearest_turn_and_a_second_at_most():
-    bench = _Bench(simulated("fast", 100), simulated("slow", 3600000))
+    bench = Bench(simulated("fast", 100), simulated("slow", 3600000))
     assert bench.run_at(0) == 100
     assert bench.run_at(60) == 40
-    bench = _Bench(simulated("slow", 3600000))
+    bench = Bench(simulated("slow", 3600000))
     assert bench.run_at(0) == 1000
     assert bench.run_at(3599500) == 500
 
 
 def test_simulated_sensor_draws_its_triangle():
-    bench = _Bench(simulated(interval_ms=1000, low=0, high=1600, period_s=16))
+    bench = Bench(simulated(interval_ms=1000, low=0, high=1600, period_s=16))
     for second in range(33):
         bench.run_at(second * 1000)
     values = [entry[2] for entry in bench.readings()]
@@ -152,7 +118,7 @@ def test_noise_stays_within_its_bounds_and_repeats_from_its_seed():
     runs = []
     for seed in (1, 1, 2):
         sensor = simulated(interval_ms=10, low=100, high=100, noise=7, seed=seed)
-        bench = _Bench(sensor)
+        bench = Bench(sensor)
         for step in range(200):
             bench.run_at(step * 10)
         values = [entry[2] for entry in bench.readings()]
@@ -164,11 +130,13 @@ def test_noise_stays_within_its_bounds_and_repeats_from_its_seed():
 
 def test_failing_sensor_gives_bad_readings_and_the_others_go_on():
     for error in (OSError(5), ValueError("nonsense"), OverflowError("far off"), IndexError()):
-        bench = _Bench(simulated("a", 100), simulated("b", 100, low=50, high=50))
+        bench = Bench(simulated("a", 100), simulated("b", 100, low=50, high=50))
         # There is no sensor type that fails on request, so one takes another's place.
         sensor = _Sensor(error)
         bench.sampler._turns[0].sensor = sensor
         bench.sampler._turns[1].first_channel = 2
+        bench.pipeline._gates.append(None)
+        bench.pipeline._watches.append(None)
         bench.run_at(0)
         sensor.error = None
         bench.run_at(100)
@@ -184,14 +152,14 @@ def test_failing_sensor_gives_bad_readings_and_the_others_go_on():
 
 
 def test_mistake_in_a_driver_is_not_hidden():
-    bench = _Bench(simulated())
+    bench = Bench(simulated())
     bench.sampler._turns[0].sensor = _Sensor(TypeError("a mistake of ours"))
     error = raises(TypeError, bench.run_at, 0)
     assert "a mistake of ours" in str(error)
 
 
 def test_procfs_measures_this_machine():
-    bench = _Bench({"type": "procfs", "interval_ms": 100})
+    bench = Bench({"type": "procfs", "interval_ms": 100})
     bench.run_at(0)
     load, memory, busy = bench.readings()
     assert (load[:2], memory[:2], busy[:2]) == ((0, 0), (1, 0), (2, 0))
@@ -201,20 +169,20 @@ def test_procfs_measures_this_machine():
 
 
 def test_sampling_needs_no_heap():
-    bench = _Bench(
-        simulated("a", 10, noise=5), simulated("b", 30), start_ms=_WRAP - 5000, capacity=64
+    bench = Bench(
+        simulated("a", 10, noise=5), simulated("b", 30), start_ms=WRAP - 5000, capacity=64
     )
     sampler = bench.sampler
     uptime = bench.uptime
 
     def thousand_rounds():
-        now_ms = _WRAP - 5000
+        now_ms = WRAP - 5000
         count = 0
         while count < 1000:
             uptime.update(now_ms)
-            while not sampler.run(now_ms, uptime):
+            while not bench.run_once(now_ms):
                 pass
-            now_ms = (now_ms + 10) & (_WRAP - 1)
+            now_ms = (now_ms + 10) & (WRAP - 1)
             count += 1
 
     without_heap(thousand_rounds)

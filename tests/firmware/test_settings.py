@@ -7,7 +7,6 @@ from binascii import crc32
 
 from check import raises
 from fake_board import make_settings, simulated
-from pyv_edge_core.record_ring import RecordRing
 from pyv_edge_node import settings
 from pyv_edge_node.sampler import Sampler
 from pyv_edge_node.settings import Section, SettingsError
@@ -26,7 +25,7 @@ def _load(content):
 
 
 def _open(*sensors):
-    return Sampler(make_settings(*sensors).sensors, RecordRing(16), 0)
+    return Sampler(make_settings(*sensors).sensors, 0)
 
 
 def _check_line(text, words, case):
@@ -49,7 +48,7 @@ def test_example_file_is_good():
     if not folder:
         folder = __file__.rsplit("/", 2)[0]
     loaded = settings.load(folder + "/../firmware/device.example.json")
-    sampler = Sampler(loaded.sensors, RecordRing(16), 0)
+    sampler = Sampler(loaded.sensors, 0)
     assert loaded.device_id == "greenhouse-1"
     names = [channel.name for channel in sampler.channels]
     assert names == ["temperature", "load_1m", "memory_available", "cpu_busy"]

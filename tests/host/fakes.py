@@ -138,7 +138,7 @@ class RecordingLink:
 
 def hello(boot=0xABCD1234, device="board-1", reset_cause=1):
     """Return a board's HELLO as the core parses it."""
-    return message.Hello(
+    return message.shape(message.HELLO)(
         tag=boot & 0xFFFF,
         boot=boot,
         uptime_s=1,

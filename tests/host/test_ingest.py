@@ -319,9 +319,9 @@ def test_new_boot_on_a_link_ends_the_one_before(rig):
 
 
 def vitals(sampled, dropped=0, flags=0):
-    numbers = dict.fromkeys(message.Vitals._fields, 0)
+    numbers = dict.fromkeys(message.shape(message.VITALS)._fields, 0)
     numbers.update(sampled_total=sampled, dropped_total=dropped, flags=flags)
-    return Report(message.VITALS, message.Vitals(**numbers), BOOT)
+    return Report(message.VITALS, message.shape(message.VITALS)(**numbers), BOOT)
 
 
 def test_vitals_are_stored_and_say_what_was_sampled(rig):
@@ -345,7 +345,7 @@ def test_sampled_total_is_at_least_what_arrived(rig):
 
 def test_log_of_a_board_is_not_stored(rig):
     rig.greet()
-    rig.put(Report(message.LOG, message.Log(0, 1, "sensor 3 is gone"), BOOT))
+    rig.put(Report(message.LOG, message.shape(message.LOG)(0, 1, "sensor 3 is gone"), BOOT))
     rig.ingest.run()
     assert rig.rows("SELECT sampled_total, vitals_utc_ms FROM boot") == [(0, None)]
 

@@ -1,0 +1,132 @@
+"""From a measurement to the rings: privacy first, then rules, then memory.
+
+What the policy drops is counted and goes no further: it never reaches a ring,
+and so never the wire. Rules see what the policy leaves. An alert that fires or
+resolves is a record of the events ring, which is sent first and lost last.
+Allocates nothing per reading.
+"""
+
+from pyv_edge_core._compat import TYPE_CHECKING, const
+from pyv_edge_core.alert import BOARD_MASK, FIRED, Watch
+from pyv_edge_core.channel_table import (
+    COUNT_MAX,
+    EVENT_FIRED,
+    EVENT_WITHOUT_VALUE,
+    FLAG_AGGREGATE_ONLY,
+    FLAG_LOCAL_ONLY,
+    AlertRow,
+)
+from pyv_edge_core.reading import QUALITY_BAD, Channel
+from pyv_edge_core.rule import SEVERITIES
+from pyv_edge_core.session import elapsed_ms
+
+from .settings import SettingsError
+
+if TYPE_CHECKING:
+    from pyv_edge_core.privacy import PrivacyPolicy
+    from pyv_edge_core.privacy_rule import Gate
+    from pyv_edge_core.record_ring import RecordRing
+    from pyv_edge_core.rule import Rule
+
+    from .settings import Settings
+    from .uptime import Uptime
+
+_TICK_MS = const(1000)
+
+
+class Pipeline:
+    """Policy and rules of one board."""
+
+    def __init__(
+        self,
+        config: "Settings",
+        device: str,
+        channels: "list[Channel]",
+        telemetry: "RecordRing",
+        events: "RecordRing",
+        now_ms: int,
+    ) -> None:
+        """Apply the settings' policy and rules to `channels`. Raises SettingsError."""
+        self.denied_total = 0  # readings that the policy dropped
+        self.events_total = 0
+        self.rows: list[Channel | AlertRow] = []  # the channel table, see channel_table
+        self._telemetry = telemetry
+        self._events = events
+        self._gates: list[Gate | None] = []  # None: values pass as they are
+        self._watches: list[Watch | None] = []  # None: no rule is about that channel
+        self._first_rows: list[int] = []  # where a channel's alerts begin in the table
+        self._tick_ms = now_ms
+        alerts: list[AlertRow] = []
+        for channel in channels:
+            sensor = "%s.%s" % (device, channel.name)
+            gate = config.policy.gate(device, channel.name, sensor, channel.exponent)
+            self._gates.append(None if gate.is_plain else gate)
+            self.rows.append(_row(channel, gate, config.policy, sensor))
+            rules: list[Rule] = []
+            self._first_rows.append(len(channels) + len(alerts))
+            if gate.is_open and not gate.is_hidden:
+                rules = [rule for rule in config.rules if rule.sensor.matches(sensor)]
+            for rule in rules:
+                severity = SEVERITIES.index(rule.severity)
+                row = AlertRow(rule.name, len(self._watches), severity, rule.message)
+                alerts.append(row)
+            watch = Watch(rules, channel.exponent, BOARD_MASK, now_ms) if rules else None
+            self._watches.append(watch)
+        self.rows.extend(alerts)
+        if len(self.rows) > COUNT_MAX:
+            raise SettingsError(
+                "%s.rules: %d channels and rules on them, at most %d; narrow the rules' sensor"
+                % (config.path, len(self.rows), COUNT_MAX)
+            )
+
+    def push(
+        self, channel: int, quality: int, value: int, uptime_s: int, uptime_ms: int, now_ms: int
+    ) -> None:
+        """Take one reading of `channel`; its fields lie within `reading.LIMITS`."""
+        gate = self._gates[channel]
+        if gate is not None:
+            if not gate.is_open:
+                self.denied_total += 1
+                return
+            if gate.is_hidden:
+                quality = QUALITY_BAD
+                value = 0
+            elif quality != QUALITY_BAD:
+                value = gate.value(value)
+        self._telemetry.push(channel, quality, value, uptime_s, uptime_ms)
+        watch = self._watches[channel]
+        if watch is not None and watch.update(now_ms, now_ms, value, quality):
+            flags = EVENT_WITHOUT_VALUE if quality == QUALITY_BAD else 0
+            self._report(channel, watch, flags, value, uptime_s, uptime_ms)
+
+    def tick(self, now_ms: int, uptime: "Uptime") -> None:
+        """Let the rules see that time passes. Call it every pass; it acts once a second."""
+        if elapsed_ms(now_ms, self._tick_ms) < _TICK_MS:
+            return
+        self._tick_ms = now_ms
+        for channel in range(len(self._watches)):
+            watch = self._watches[channel]
+            if watch is not None and watch.tick(now_ms):
+                self._report(channel, watch, EVENT_WITHOUT_VALUE, 0, uptime.s, uptime.ms)
+
+    def _report(
+        self, channel: int, watch: Watch, flags: int, value: int, uptime_s: int, uptime_ms: int
+    ) -> None:
+        row = self._first_rows[channel]
+        for alert in watch.alerts:
+            if alert.change:
+                flag = EVENT_FIRED if alert.change == FIRED else 0
+                self._events.push(row, flags | flag, value, uptime_s, uptime_ms)
+                self.events_total += 1
+            row += 1
+
+
+def _row(channel: Channel, gate: "Gate", policy: "PrivacyPolicy", sensor: str) -> Channel:
+    """Return the row that tells the host of a channel what it may know."""
+    name = policy.pseudonym(sensor) if gate.action == "hash" else channel.name
+    flags = 0
+    if gate.action == "aggregate_only":
+        flags = FLAG_AGGREGATE_ONLY
+    elif gate.is_local:
+        flags = FLAG_LOCAL_ONLY
+    return Channel(name, channel.unit, channel.exponent, flags)
