@@ -16,18 +16,22 @@ from typing import Any
 from pyv_edge_core.privacy import PrivacyPolicy
 from pyv_edge_core.reading import QUALITY_BAD, QUALITY_GOOD, QUALITY_NAMES
 from pyv_edge_core.ring import RingBuffer
+from pyv_edge_core.rule import read_rules
 
 from . import health
 from .adapters import create_adapter, read_value
+from .alerting import Alerting
 from .clock import Clock, SystemClock
 from .config import Config
+from .egress import Egress
 from .errors import StartError, StoreError
 from .ingest import Ingest
 from .link import SerialLink
 from .log import setup_logging
 from .metrics import SystemMetrics
 from .outbox import CloudSyncQueue
-from .pipeline import Pipeline, Rule
+from .pipeline import Pipeline
+from .policy import open_policy
 from .sinks.http import HTTPCloudUploader
 from .store import SQLiteStore
 from .types import SensorReading
@@ -179,12 +183,7 @@ class EdgeAgent:
     def _init_components(self) -> None:
         config = self._config
         self._store = SQLiteStore(self._config.store_path)
-        policy = config.get("privacy")
-        self._privacy = PrivacyPolicy(
-            [(rule["pattern"], rule["action"]) for rule in policy["rules"]],
-            policy["default"],
-            policy["enabled"],
-        )
+        self._privacy = open_policy(config.get("privacy"), config.hash_key_path)
         self._cloud.bind(self._store, self._wake_worker)
         windows = config.get("windows")
         self._devices = {device["name"]: device for device in config.get("sensors", "devices")}
@@ -192,10 +191,10 @@ class EdgeAgent:
             name: RingBuffer(windows["default_size"], windows["dtype"], threading.Lock())
             for name in self._devices
         }
-        rules = [Rule(**rule) for rule in config.get("rules")]
+        alerting = Alerting(read_rules(config.get("rules")), self._store.rule_state)
         self._ingest = Ingest(
             self._store,
-            Pipeline(self._privacy, self._buffers, rules),
+            Pipeline(self._privacy, self._buffers, alerting),
             self.clock,
             self._rng,
             self._wake,
@@ -226,6 +225,7 @@ class EdgeAgent:
             self._store,
             self._cloud,
             self._uploader,
+            Egress(self._privacy),
             self.clock,
             random.Random(self._rng.random()),
             batch_size=cloud["batch_size"],
@@ -290,7 +290,7 @@ class EdgeAgent:
             if not shutdown.is_set():
                 wake.wait(timeout=max(wait_ms, 0) / 1000)
         try:
-            self._store_received()
+            self._store_received(is_last=True)
         except Exception:  # top of a thread
             logger.exception("Error in the last commit")
 
@@ -322,15 +322,18 @@ class EdgeAgent:
                     logger.error("can't store %s: %s", name, error)
         self._store_received()
 
-    def _store_received(self) -> None:
+    def _store_received(self, *, is_last: bool = False) -> None:
         """Commit what has come in, count it, and let the uploader know."""
         ingest = self._ingest
         if ingest is None:
             return
         with self._cycle_lock:
-            ingest.run()
+            if is_last:
+                ingest.end()
+            else:
+                ingest.run()
             self._readings_processed = ingest.pipeline.readings_total
-            self._events_triggered = ingest.pipeline.events_total
+            self._events_triggered = ingest.pipeline.alerting.events_total
         self._cloud.maybe_flush()
 
     def _get_reading_value(self, name: str) -> float:

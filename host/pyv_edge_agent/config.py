@@ -18,14 +18,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from pyv_edge_core import privacy, privacy_rule, rule
+from pyv_edge_core.errors import TableError
+
 from .errors import ConfigError
-from .settings import DEVICE, DEVICES, MISSING, PRIVACY_RULE, RULE, SECTIONS, Setting
+from .policy import read_policy
+from .settings import DEVICE, DEVICES, MISSING, SECTIONS, Setting
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
+PRIVACY_LISTS = ("rules", *privacy.LISTS)
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}")
 
 
@@ -35,7 +40,7 @@ def _defaults() -> dict[str, Any]:
         for section, keys in SECTIONS.items()
     }
     values["sensors"]["devices"] = []
-    values["privacy"]["rules"] = []
+    values["privacy"].update({name: [] for name in PRIVACY_LISTS})
     values["rules"] = []
     return values
 
@@ -99,6 +104,31 @@ class _Checker:
             if setting.default is MISSING and key not in values:
                 self.fault(path + key, f"is missing; it must be {setting.allowed}")
         return result
+
+    def plain(self, values: Any, path: str) -> Any:
+        """Return `values` with the variables in all its texts replaced."""
+        if isinstance(values, str):
+            return self.substitute(values, path)
+        if isinstance(values, dict):
+            return {key: self.plain(value, f"{path}.{key}") for key, value in values.items()}
+        if isinstance(values, list):
+            return [self.plain(value, f"{path}[{i}]") for i, value in enumerate(values)]
+        return values
+
+    def core_tables(self, values: Any, path: str, keys: tuple[str, ...]) -> list[Any]:
+        """Return tables that the core will check; find the keys it doesn't know here.
+
+        Here, because a near name can be offered.
+        """
+        tables = [
+            self.plain(one, f"{path}[{i}]") for i, one in enumerate(self.tables(values, path))
+        ]
+        for index, table in enumerate(tables):
+            if isinstance(table, dict):
+                for key in [key for key in table if key not in keys]:
+                    self.unknown(f"{path}[{index}].", key, list(keys))
+                    del table[key]
+        return tables
 
     def tables(self, values: Any, path: str) -> list[Any]:
         """Return `values` if it is a list of tables."""
@@ -179,6 +209,11 @@ class Config:
         """Where the store is: `storage.path`, from the folder of the config file."""
         return self._folder / str(self._values["storage"]["path"])
 
+    @property
+    def hash_key_path(self) -> Path:
+        """Where a secret for pseudonyms is kept that the configuration doesn't have."""
+        return self._folder / str(self._values["privacy"]["hash_key_file"])
+
     def to_dict(self) -> dict[str, Any]:
         """Return a copy of all values."""
         return copy.deepcopy(self._values)
@@ -191,11 +226,7 @@ def _checked(
     result = _defaults()
     for section, given in values.items():
         if section == "rules":
-            tables = checker.tables(given, "rules")
-            result["rules"] = [
-                checker.table(table, RULE, f"rules[{index}].")
-                for index, table in enumerate(tables)
-            ]
+            result["rules"] = checker.core_tables(given, "rules", rule.KEYS)
         elif section not in SECTIONS:
             checker.unknown("", section, [*SECTIONS, "rules"])
         elif not isinstance(given, dict):
@@ -210,16 +241,36 @@ def _checked(
                     for index, table in enumerate(devices)
                 ]
             elif section == "privacy":
-                rules = checker.tables(plain.pop("rules", []), "privacy.rules")
-                lists["rules"] = [
-                    checker.table(table, PRIVACY_RULE, f"privacy.rules[{index}].")
-                    for index, table in enumerate(rules)
-                ]
+                for name in privacy.LISTS:
+                    lists[name] = checker.plain(plain.pop(name, []), f"privacy.{name}")
+                lists["rules"] = checker.core_tables(
+                    plain.pop("rules", []), "privacy.rules", privacy_rule.KEYS
+                )
             result[section] = {**checker.table(plain, SECTIONS[section], f"{section}."), **lists}
+    _check_core(checker, result)
     _check_relations(checker, result)
     if checker.problems:
         raise ConfigError(checker.problems)
     return result
+
+
+def _check_core(checker: _Checker, values: dict[str, Any]) -> None:
+    """Find what the core finds wrong with rules and policy."""
+    try:
+        rule.read_rules(values["rules"])
+    except TableError as error:
+        for fault in error.faults:
+            checker.fault(*fault.split(": ", 1))
+    section = values["privacy"]
+    try:
+        if section["hash_key"]:
+            read_policy(section, section["hash_key"].encode())
+        else:
+            read_policy(section)  # the secret will be in a file
+    except TableError as error:
+        for fault in error.faults:
+            path, problem = fault.split(": ", 1)
+            checker.fault(f"privacy.{path}", problem)
 
 
 def _check_relations(checker: _Checker, values: dict[str, Any]) -> None:
@@ -235,7 +286,6 @@ def _check_relations(checker: _Checker, values: dict[str, Any]) -> None:
         checker.fault("health.host", "must be ASCII: an address, or a name in its IDNA form")
     _check_unique(checker, values["sensors"]["devices"], "sensors.devices", "name")
     _check_unique(checker, values["sensors"]["devices"], "sensors.devices", "port")
-    _check_unique(checker, values["rules"], "rules", "name")
     for index, device in enumerate(values["sensors"]["devices"]):
         if device.get("name") == "":
             checker.fault(f"sensors.devices[{index}].name", "must not be empty")

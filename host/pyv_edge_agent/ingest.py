@@ -21,8 +21,9 @@ from . import __version__
 from .clock import Clock
 from .errors import MisplacedError, StoreError
 from .link import SerialLink, TimedBatch
-from .pipeline import Pipeline, Source
-from .store import BootInfo, SQLiteStore, WriteBatch
+from .pipeline import Pipeline
+from .series import Plan, Series, Source, board_alert, split_table
+from .store import BootInfo, OpenedBoot, SQLiteStore, WriteBatch
 from .types import SensorReading
 
 logger = logging.getLogger(__name__)
@@ -102,12 +103,9 @@ class Ingest:
         source = self._polled.get(device["name"])
         if source is None:
             source = self._open_polled(device)
-        self.pipeline.add_reading(source, reading, quality, self._batch)
-        self._batch.vitals[source.boot_id] = (
-            source.next_seq[0],
-            *(0, 0, 0, False),
-            self._clock.utc_ms(),
-        )
+        now_ms = self._clock.utc_ms()
+        self.pipeline.add_reading(source, reading, quality, now_ms, self._batch)
+        self._batch.vitals[source.boot_id] = (source.next_seq[0], *(0, 0, 0, 0, False), now_ms)
 
     def run(self) -> None:
         """Take everything that has come in, commit it and acknowledge it."""
@@ -120,6 +118,13 @@ class Ingest:
                 return
         if not self._inbox:
             self._waiting = 0
+        self.pipeline.alerting.tick(self._clock.utc_ms(), self._batch)
+        self.commit()
+
+    def end(self) -> None:
+        """Commit what there is and how all alerts stand."""
+        self.run()
+        self.pipeline.alerting.save(self._batch)
         self.commit()
 
     def commit(self) -> bool:
@@ -179,7 +184,7 @@ class Ingest:
             link.restart()
         elif isinstance(event, TimedBatch):
             self._waiting -= len(event.records) // 8
-            if not self.pipeline.add_batch(source, event, self._batch):
+            if not self.pipeline.add_batch(source, event, self._clock.utc_ms(), self._batch):
                 link.restart()
         elif isinstance(event, Loss):
             if self.pipeline.add_loss(source, event, self._clock.utc_ms(), self._batch):
@@ -212,6 +217,7 @@ class Ingest:
         self._sampled[source.boot_id] = vitals.sampled_total
         self._batch.vitals[source.boot_id] = (
             vitals.sampled_total,
+            vitals.denied_total,
             vitals.dropped_total,
             vitals.late_total,
             vitals.sensor_errors_total,
@@ -223,6 +229,8 @@ class Ingest:
         """Open the board's boot and tell it where to resume: at what is durable."""
         hello = greeting.hello
         causes = message.RESET_CAUSES
+        channels, rows = split_table(greeting.channels)
+        plans = [self.pipeline.plan(link.name, channel) for channel in channels]
         info = BootInfo(
             device=hello.device,
             alias=link.name,
@@ -232,25 +240,21 @@ class Ingest:
             reset_cause=causes[hello.reset_cause]
             if hello.reset_cause < len(causes)
             else "unknown",
-            channels=tuple(
-                (channel.name, f"{link.name}.{channel.name}", channel.unit, channel.exponent)
-                for channel in greeting.channels
-            ),
+            channels=tuple(plan.info for plan in plans),
         )
         if not self.commit():
             return False
         try:
             opened = self._store.open_boot(info, self._clock.utc_ms())
+            series = self._open_series(plans, opened)
         except StoreError as error:
             self._commit_failed(error)
             return False
-        series = [
-            self.pipeline.series(channel_id, sensor_name, unit, exponent)
-            for channel_id, (_, sensor_name, unit, exponent) in zip(
-                opened.channel_ids, info.channels, strict=True
-            )
-        ]
         source = Source(link.name, hello.boot, opened.boot_id, series, list(opened.next_seq))
+        for index, row in rows.items():
+            alert = board_alert(row, series)
+            if alert is not None:
+                source.alerts[index] = alert
         ended = self._sources.get(link)
         if ended is not None and self._owners.get(ended.boot_id, (None,))[0] is link:
             del self._owners[ended.boot_id]
@@ -268,12 +272,18 @@ class Ingest:
         return True
 
     def _open_polled(self, device: dict[str, Any]) -> Source:
-        name, unit = device["name"], device["unit"]
-        info = BootInfo(
-            name, name, self._run_id, "agent", __version__, "start", (("value", name, unit, 0),)
-        )
+        name = device["name"]
+        plan = self.pipeline.plan_polled(name, device["unit"])
+        info = BootInfo(name, name, self._run_id, "agent", __version__, "start", (plan.info,))
         opened = self._store.open_boot(info, self._clock.utc_ms())
-        series = [self.pipeline.series(opened.channel_ids[0], name, unit, 0)]
+        series = self._open_series([plan], opened)
         source = Source(name, self._run_id, opened.boot_id, series, list(opened.next_seq))
         self._polled[name] = source
         return source
+
+    def _open_series(self, plans: list[Plan], opened: OpenedBoot) -> list[Series]:
+        now_ms = self._clock.utc_ms()
+        return [
+            self.pipeline.alerting.open(plan, channel_id, opened.boot_id, now_ms)
+            for plan, channel_id in zip(plans, opened.channel_ids, strict=True)
+        ]

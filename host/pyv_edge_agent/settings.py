@@ -104,7 +104,16 @@ SECTIONS: dict[str, dict[str, Setting]] = {
     "privacy": {
         "enabled": Setting(bool, True, "whether the policy is in force"),
         "default": Setting(
-            str, "allow", "what happens to what no rule names", choices=("allow", "drop")
+            str,
+            "allow",
+            "what happens to what no rule fits",
+            choices=("allow", "deny", "drop"),
+        ),
+        "hash_key": Setting(
+            str, "", "secret of this installation, for action hash", is_secret=True
+        ),
+        "hash_key_file": Setting(
+            str, "data/privacy.key", "made at the start if hash_key is empty and a rule hashes"
         ),
     },
     "health": {
@@ -123,18 +132,6 @@ SECTIONS: dict[str, dict[str, Setting]] = {
         "commit_interval_ms": Setting(int, 1000, "longest wait for a commit", 10, 2000),
         "commit_max": Setting(int, 500, "readings that make one due", 1, 100_000),
     },
-}
-
-RULE: dict[str, Setting] = {
-    "name": Setting(str, MISSING, "what its events are called"),
-    "sensor": Setting(str, "*", "pattern of the sensor names it watches"),
-    "above": Setting(float, MISSING, "fires while a value is greater", -1e15, 1e15),
-    "severity": Setting(str, "warning", "of its events", choices=("info", "warning", "critical")),
-}
-
-PRIVACY_RULE: dict[str, Setting] = {
-    "pattern": Setting(str, MISSING, "sensor names, with * and ?"),
-    "action": Setting(str, MISSING, "what becomes of them", choices=("allow", "drop")),
 }
 
 DEVICE: dict[str, Setting] = {

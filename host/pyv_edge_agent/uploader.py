@@ -9,13 +9,12 @@ import hashlib
 import logging
 import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pyv_edge_core.reading import STREAM_NAMES
-
 from .clock import Clock
+from .egress import Egress
 from .errors import StoreError
 from .outbox import CloudSyncQueue
 from .sinks.http import Delivery, HTTPCloudUploader
@@ -24,7 +23,6 @@ from .store import SQLiteStore
 logger = logging.getLogger(__name__)
 
 SINK = "http"
-QUALITIES = ("good", "uncertain", "bad")
 IDLE_S = 60.0  # nothing wakes the thread for so long: look anyway
 
 
@@ -36,6 +34,7 @@ class UploadWorker:
         store: SQLiteStore,
         queue: CloudSyncQueue,
         client: HTTPCloudUploader,
+        egress: Egress,
         clock: Clock,
         rng: random.Random,
         *,
@@ -48,12 +47,14 @@ class UploadWorker:
         self.attempts_failed_total = 0  # attempts that were not
         self.readings_total = 0  # accepted
         self.items_total = 0  # accepted: events, logs, what callers enqueued
+        self.withheld_total = 0  # readings and items that the policy kept back
         self.last_success_utc_ms: int | None = None
         self._day = 0  # UTC, days since 1970
         self._delivered_before_today = 0
         self._store = store
         self._queue = queue
         self._client = client
+        self._egress = egress
         self._clock = clock
         self._rng = rng
         self._batch_size = batch_size
@@ -129,16 +130,25 @@ class UploadWorker:
         if not self._items:
             return False
         ids = [item["id"] for item in self._items]
+        payloads = [self._item_payload(item) for item in self._items]
+        released = [payload for payload in payloads if payload is not None]
+        withheld = len(ids) - len(released)
+        if not released:
+            self._queue.ack(ids)
+            self.withheld_total += withheld
+            self._items = []
+            return True
         # The key must stand for exactly these items, also if a restart gathers others.
         identities = [self._identity(item) for item in self._items]
         digest = hashlib.sha256(repr(identities).encode()).hexdigest()[:16]
         key = f"pyv-{self._store.store_id}-{SINK}-items-{digest}"
-        delivery = self._client.deliver(key, [self._item_payload(item) for item in self._items])
+        delivery = self._client.deliver(key, released)
         is_accepted = self._judged(self._lanes[0], delivery)
         if is_accepted:
             self._queue.ack(ids)
             self._items = []
-            self.items_total += len(ids)
+            self.items_total += len(released)
+            self.withheld_total += withheld
             self._item_limit = min(self._item_limit * 2, self._batch_size)
         elif delivery.is_refused:
             self._single_out(ids)
@@ -154,8 +164,11 @@ class UploadWorker:
         self._items = []
         self._lanes[0].attempts = 0  # the server answers: no reason to wait ever longer
 
-    def _item_payload(self, item: dict[str, Any]) -> dict[str, Any]:
-        payload = dict(item["payload"])
+    def _item_payload(self, item: dict[str, Any]) -> dict[str, Any] | None:
+        """Return what the sink gets of an item, None if the policy keeps it back."""
+        payload = self._egress.item(dict(item["payload"]))
+        if payload is None:
+            return None
         given = payload.get("metadata")
         if given is not None and not isinstance(given, dict):
             given = {"metadata": given}  # a caller's own idea of metadata
@@ -171,11 +184,16 @@ class UploadWorker:
         batch = self._store.next_batch(SINK, self._batch_size)
         if batch is None:
             return False
-        delivery = self._client.deliver(batch.key, [reading_payload(row) for row in batch.rows])
-        is_accepted = self._judged(self._lanes[1], delivery)
-        if is_accepted and self._store.acknowledge(SINK, batch, self._batch_size):
-            self.readings_total += len(batch.rows)
-        return is_accepted
+        payloads = self._egress.readings(batch.rows)
+        withheld = len(batch.rows) - len(payloads)
+        if payloads:
+            delivery = self._client.deliver(batch.key, payloads)
+            if not self._judged(self._lanes[1], delivery):
+                return False
+        if self._store.acknowledge(SINK, batch, self._batch_size, withheld):
+            self.readings_total += len(payloads)
+            self.withheld_total += withheld
+        return True
 
     def _judged(self, lane: "_Lane", delivery: Delivery) -> bool:
         """Note what became of a batch; return whether it was accepted."""
@@ -244,46 +262,3 @@ class _Lane:
 
 def _is_expired(item: dict[str, Any], now: float) -> bool:
     return bool(0 < item["ttl_seconds"] <= now - item["created_at"])
-
-
-def reading_payload(row: Sequence[Any]) -> dict[str, Any]:
-    """Return a row of an UploadBatch as the JSON object that a server gets.
-
-    The value of a bad reading is null, so that nobody takes it for a measurement.
-    """
-    (
-        _,
-        sensor,
-        utc_ms,
-        value,
-        exponent,
-        unit,
-        quality,
-        device,
-        channel,
-        boot,
-        stream,
-        seq,
-        error_ms,
-    ) = row
-    if quality == len(QUALITIES) - 1:
-        number = None
-    elif exponent < 0:
-        number = value / 10**-exponent  # a division rounds right: 2153 / 100 is 21.53
-    else:
-        number = float(value * 10**exponent)
-    return {
-        "sensor_name": sensor,
-        "timestamp": utc_ms / 1000,
-        "value": number,
-        "unit": unit,
-        "metadata": {
-            "quality": QUALITIES[quality],
-            "device": device,
-            "channel": channel,
-            "boot": f"{boot:08x}",
-            "stream": STREAM_NAMES[stream],
-            "seq": seq,
-            "time_error_ms": error_ms,
-        },
-    }

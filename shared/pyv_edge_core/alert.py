@@ -192,7 +192,7 @@ class Watch:
         self._half = mask >> 1
         self._newest_ms = now_ms  # time of the newest measurement
         self._is_known = False  # whether there has been one
-        self._is_quiet = False
+        self.is_quiet = False  # no alert is more than inactive, and no value inside changes that
         self._low: Any = None
         self._high: Any = None
         for alert in self.alerts:
@@ -213,7 +213,7 @@ class Watch:
             self._newest_ms = time_ms
             self._is_known = True
             if (
-                self._is_quiet
+                self.is_quiet
                 and (self._low is None or value >= self._low)
                 and (self._high is None or value <= self._high)
             ):
@@ -263,19 +263,21 @@ class Watch:
     def _settle(self) -> None:
         for alert in self.alerts:
             if not alert.is_quiet:
-                self._is_quiet = False
+                self.is_quiet = False
                 return
-        self._is_quiet = True
+        self.is_quiet = True
 
     def save(self) -> "list[Any]":
         """Return the state of all alerts as numbers and lists, for JSON."""
-        saved = [alert.save() for alert in self.alerts]
+        saved = [[one.rule.name, one.rule.fingerprint, one.save()] for one in self.alerts]
         return [self._newest_ms, int(self._is_known), saved]
 
     def restore(self, state: "list[Any]") -> None:
-        """Take over what `save` returned for the same rules and the same exponent."""
+        """Take over what `save` returned; a rule that is new or has changed begins anew."""
         self._newest_ms = state[0]
         self._is_known = state[1] == 1
-        for alert, saved in zip(self.alerts, state[2]):
-            alert.restore(saved)
+        for name, fingerprint, saved in state[2]:
+            for alert in self.alerts:
+                if (alert.rule.name, alert.rule.fingerprint) == (name, fingerprint):
+                    alert.restore(saved)
         self._settle()

@@ -19,6 +19,8 @@
 RULES.md has the truth table. Numbers are exact; durations are seconds or texts ("5m").
 """
 
+from binascii import crc32
+
 from . import table
 from ._compat import TYPE_CHECKING
 from .errors import FieldError, TableError
@@ -33,12 +35,13 @@ if TYPE_CHECKING:
     Decimal = tuple[int, int]
 
 RULE_COUNT_MAX = 256
+TEXT_SIZE_MAX = 96  # bytes of a message: what the link takes
 SEVERITIES = ("info", "warning", "critical")
 HOLD, RESOLVE, FIRE = POLICIES = ("hold", "resolve", "fire")
 AGGREGATES = ("mean", "min", "max", "sum", "count", "range")
 LEVELS = ("above", "below", "outside", "rate_above", "rate_below")
 KINDS = LEVELS + ("stuck", "deadband")
-FIELDS = ("rule", "sensor", "value", "unit", "severity", "condition")
+FIELDS = ("rule", "severity", "condition", "sensor", "value", "unit")
 MESSAGE = "{sensor} is {value} {unit}, {condition}"
 KEYS = KINDS + tuple(
     "name sensor clear per within missing window step aggregate for keep_for cooldown late"
@@ -110,8 +113,22 @@ class Rule:
             rule.fault(self.kind, "can't be below 0")
         self._read_states(rule)
         self.severity: str = rule.take("severity", table.choice(SEVERITIES), "warning")
-        self.message: str = rule.take("message", _template, MESSAGE)
+        message = rule.take("message", _template, MESSAGE)
+        # Filled as far as is known: a board can send it, and {sensor} {value} {unit} are left.
+        for field, known in zip(FIELDS, (self.name, self.severity, self.condition)):
+            message = message.replace("{%s}" % field, known)
+        self.message: str = message
+        if len(message.encode()) > TEXT_SIZE_MAX:
+            rule.fault("message", "is longer than %d bytes once it is filled" % TEXT_SIZE_MAX)
         rule.end(KEYS)
+        # Tells this rule from what it was before: a saved state is good for the same one only.
+        deciding = (
+            self.condition,
+            (self.low_clear, self.high_clear, self.size, self.step_ms, self.window_ms),
+            (self.for_ms, self.keep_for_ms, self.cooldown_ms, self.missing_ms),
+            (self.on_bad, self.on_missing),
+        )
+        self.fingerprint = crc32(repr(deciding).encode())
 
     def _read_levels(self, rule: table.Table) -> None:
         kind = self.kind
@@ -170,13 +187,12 @@ class Rule:
             if self.on_missing != HOLD and not self.missing_ms:
                 rule.fault("missing", "must say after which time on_missing is in force")
 
-    def render(self, sensor: str, value: str, unit: str) -> str:
-        """Return the message of an event."""
-        text = self.message
-        values = (self.name, sensor, value, unit, self.severity, self.condition)
-        for index in range(len(FIELDS)):
-            text = text.replace("{%s}" % FIELDS[index], values[index])
-        return text.replace(" ,", ",")
+
+def render(message: str, sensor: str, value: str, unit: str) -> str:
+    """Return the text of an event from a rule's `message`."""
+    for name, text in (("sensor", sensor), ("unit", unit), ("value", value)):
+        message = message.replace("{%s}" % name, text)
+    return message.replace(" ,", ",")
 
 
 def read_rules(tables: "Sequence[Any]", path: str = "rules") -> "tuple[Rule, ...]":

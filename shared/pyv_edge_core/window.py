@@ -138,7 +138,7 @@ class Rollup:
     def add(self, time_ms: int, value: "Any", is_bad: bool) -> bool:
         """Take a reading of UTC `time_ms`; return whether it is the first of its bucket.
 
-        There are as many buckets as readings since `take()` fall into.
+        There are as many buckets as its readings fall into: make a new one for each commit.
         """
         start_ms = time_ms - time_ms % self.period_ms
         summary = self._buckets.get(start_ms)
@@ -151,8 +151,6 @@ class Rollup:
             summary.add(time_ms, value)
         return is_new
 
-    def take(self) -> "list[tuple[int, Summary]]":
-        """Return (start_ms, what is new) of each bucket that has changed, and forget it."""
-        taken = [(start_ms, self._buckets[start_ms]) for start_ms in sorted(self._buckets)]
-        self._buckets = {}
-        return taken
+    def buckets(self) -> "list[tuple[int, Summary]]":
+        """Return (start_ms, what is new) of each bucket, earliest first."""
+        return [(start_ms, self._buckets[start_ms]) for start_ms in sorted(self._buckets)]

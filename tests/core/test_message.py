@@ -60,7 +60,9 @@ PACKED = (
 )
 _RECORDS = bytes(range(16))
 DATA_HEX = "0104efbe" + "01" + "70110100" + "a0860100" + "e703" + _RECORDS.hex()
-CHANNELS_HEX = "0102efbe" + "00" + "fe00" + "0474656d70" + "0343656c" + "0100" + "027268" + "03255248"
+CHANNELS_HEX = (
+    "0102efbe" + "00" + "fe00" + "0474656d70" + "0343656c" + "0100" + "027268" + "03255248"
+)
 ALL_HEX = tuple([row[3] for row in PACKED]) + (DATA_HEX, CHANNELS_HEX)
 
 

@@ -1,9 +1,12 @@
 """The ledger: what became of every reading, and whether it adds up.
 
 Per boot of a device
-    sampled = stored + denied + lost + in flight
+    sampled = stored + denied + aggregated + lost + in flight
 and per sink
-    stored = acknowledged + pending.
+    stored = acknowledged + withheld + pending.
+
+A board's own policy denies what is sampled and never numbered; the host's, what
+arrives. Events of a board are stored in their own table.
 
 `stored` is counted in the table of readings itself, not taken from a counter.
 """
@@ -28,7 +31,8 @@ class BootAccount:
     stream: str
     sampled: int  # by the device's own count; at least what has arrived
     stored: int  # rows
-    denied: int
+    denied: int  # dropped by the privacy policy, of the device or here
+    aggregated: int  # known in summaries only
     lost: int  # numbers inside gap records
     in_flight: int  # sampled, and not arrived here
     duplicates: int  # rows that share a number
@@ -43,6 +47,7 @@ class SinkAccount:
 
     name: str
     acknowledged: int
+    withheld: int  # kept back by the privacy policy
     pending: int
     is_balanced: bool
 
@@ -69,7 +74,10 @@ class Ledger:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the totals and the accounts as JSON types."""
-        names = ("sampled", "stored", "denied", "lost", "in_flight", "duplicates", "late")
+        names = (
+            *("sampled", "stored", "denied", "aggregated", "lost", "in_flight"),
+            *("duplicates", "late"),
+        )
         return {
             **{name: self.total(name) for name in names},
             "gaps": self.gaps,
@@ -82,8 +90,8 @@ class Ledger:
 
 
 _BOOTS = """
-SELECT device.name, boot.boot, boot.id, stream.stream, sampled_total, late_total, is_finished,
-       next_seq, stored_total, denied_total, lost_total,
+SELECT device.name, boot.boot, boot.id, stream.stream, sampled_total, boot.denied_total,
+       late_total, is_finished, next_seq, stored_total, stream.denied_total, aggregated_total, lost_total,
        (SELECT coalesce(sum(last_seq - first_seq + 1), 0) FROM gap
         WHERE gap.boot_id = boot.id AND gap.stream = stream.stream)
 FROM boot JOIN device ON device.id = device_id
@@ -113,15 +121,19 @@ def _read(connection: sqlite3.Connection) -> Ledger:
         for boot_id, stream, rows, distinct in connection.execute(
             "SELECT boot_id, stream, count(*), count(DISTINCT seq) FROM reading"
             " GROUP BY boot_id, stream"
+            " UNION ALL SELECT boot_id, 1, count(*), count(DISTINCT seq) FROM event"
+            " WHERE seq IS NOT NULL GROUP BY boot_id"
         )
     }
     boots = []
     for row in connection.execute(_BOOTS):
-        name, boot, boot_id, stream, said, late, is_finished = row[:7]
-        next_seq, stored, denied, lost, gaps = row[7:]
+        name, boot, boot_id, stream, said, denied_there, late, is_finished = row[:8]
+        next_seq, stored, denied, aggregated, lost, gaps = row[8:]
         rows, distinct = counted.get((boot_id, stream), (0, 0))
+        if stream != STREAM_TELEMETRY:
+            denied_there = 0
         # A device counts what it samples; what it says of events is how far they are numbered.
-        sampled = max(said, next_seq) if stream == STREAM_TELEMETRY else next_seq
+        sampled = max(said, next_seq + denied_there) if stream == STREAM_TELEMETRY else next_seq
         boots.append(
             BootAccount(
                 device=name,
@@ -129,16 +141,17 @@ def _read(connection: sqlite3.Connection) -> Ledger:
                 stream=STREAM_NAMES[stream],
                 sampled=sampled,
                 stored=rows,
-                denied=denied,
+                denied=denied + denied_there,
+                aggregated=aggregated,
                 lost=gaps,
-                in_flight=sampled - next_seq,
+                in_flight=sampled - next_seq - denied_there,
                 duplicates=rows - distinct,
                 late=late if stream == STREAM_TELEMETRY else 0,
                 is_finished=bool(is_finished),
                 is_balanced=(
                     rows == distinct == stored
                     and lost == gaps
-                    and next_seq == rows + denied + gaps
+                    and next_seq == rows + denied + aggregated + gaps
                 ),
             )
         )
@@ -146,14 +159,14 @@ def _read(connection: sqlite3.Connection) -> Ledger:
         "SELECT coalesce(max(id), 0), count(*) FROM reading"
     ).fetchone()
     sinks = []
-    for name, cursor, acknowledged in connection.execute(
-        "SELECT name, cursor, acknowledged_total FROM sink"
+    for name, cursor, acknowledged, withheld in connection.execute(
+        "SELECT name, cursor, acknowledged_total, withheld_total FROM sink"
     ).fetchall():
         (pending,) = connection.execute(
             "SELECT count(*) FROM reading WHERE id > ?", (cursor,)
         ).fetchone()
-        is_balanced = total == acknowledged + pending and cursor <= last_id
-        sinks.append(SinkAccount(name, acknowledged, pending, is_balanced))
+        is_balanced = total == acknowledged + withheld + pending and cursor <= last_id
+        sinks.append(SinkAccount(name, acknowledged, withheld, pending, is_balanced))
     counts = [
         connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
         for table in ("event", "gap", "sync_queue")

@@ -2,7 +2,7 @@
 
 Readings are append-only and carry integers: a row has no text and no second
 index, because each would be written to the card again for every reading. A
-person queries the views `readings`, `events` and `gaps` instead.
+person queries the views `readings`, `events`, `gaps` and `summaries` instead.
 """
 
 import fcntl
@@ -13,7 +13,7 @@ from pathlib import Path
 from ..errors import StoreError
 
 APPLICATION_ID = 0x50595645  # "PYVE": tells `file` and us what the file is
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_TIMEOUT_MS = 5000
 
 _TABLES = """
@@ -32,7 +32,8 @@ CREATE TABLE channel (
   sensor_name TEXT NOT NULL,          -- what sinks and rules call it
   unit TEXT NOT NULL,
   exponent INTEGER NOT NULL,          -- a reading's value is value * 10**exponent
-  UNIQUE (device_id, name, sensor_name, unit, exponent)
+  privacy TEXT NOT NULL,              -- what the policy made of it when stored; '': nothing
+  UNIQUE (device_id, name, sensor_name, unit, exponent, privacy)
 );
 
 -- One row per boot of a board, or per start of the agent for what it polls itself.
@@ -45,6 +46,7 @@ CREATE TABLE boot (
   firmware TEXT NOT NULL,
   reset_cause TEXT NOT NULL,
   sampled_total INTEGER NOT NULL DEFAULT 0,  -- what the device says it has taken
+  denied_total INTEGER NOT NULL DEFAULT 0,   -- what it says its own policy dropped
   dropped_total INTEGER NOT NULL DEFAULT 0,  -- what it says its ring lost
   late_total INTEGER NOT NULL DEFAULT 0,     -- measurements it says it has missed
   sensor_errors_total INTEGER NOT NULL DEFAULT 0,
@@ -61,6 +63,7 @@ CREATE TABLE stream (
   stored_total INTEGER NOT NULL DEFAULT 0,
   denied_total INTEGER NOT NULL DEFAULT 0,   -- dropped by the privacy policy
   lost_total INTEGER NOT NULL DEFAULT 0,     -- inside a gap
+  aggregated_total INTEGER NOT NULL DEFAULT 0, -- in summaries only
   PRIMARY KEY (boot_id, stream)
 ) WITHOUT ROWID;
 
@@ -86,22 +89,47 @@ CREATE TABLE gap (
   utc_ms INTEGER NOT NULL             -- when the host learned of it
 );
 
+-- Rules that fired or resolved, here or on a board.
 CREATE TABLE event (
   id INTEGER PRIMARY KEY,
   channel_id INTEGER NOT NULL REFERENCES channel,
   boot_id INTEGER NOT NULL REFERENCES boot,
+  seq INTEGER,                        -- in the board's stream of events; NULL: found here
   rule TEXT NOT NULL,
   severity TEXT NOT NULL,
+  state TEXT NOT NULL,                -- firing or resolved
   utc_ms INTEGER NOT NULL,
-  value REAL NOT NULL,
+  value REAL,                         -- NULL: there was none, or it must not be known
   message TEXT NOT NULL
 );
+
+-- Alerts as they stand, so that a restart forgets none: JSON, see pyv_edge_core.alert.
+CREATE TABLE rule_state (
+  channel_id INTEGER PRIMARY KEY REFERENCES channel,
+  state TEXT NOT NULL
+);
+
+-- What is known of the readings of a minute or an hour.
+CREATE TABLE summary (
+  channel_id INTEGER NOT NULL REFERENCES channel,
+  period_ms INTEGER NOT NULL,
+  start_ms INTEGER NOT NULL,          -- UTC, a multiple of period_ms
+  count INTEGER NOT NULL,             -- measurements
+  bad_count INTEGER NOT NULL,         -- readings of quality bad
+  low NOT NULL,                       -- these as a reading's value
+  high NOT NULL,
+  total NOT NULL,
+  last NOT NULL,
+  last_ms INTEGER NOT NULL,
+  PRIMARY KEY (period_ms, start_ms, channel_id)
+) WITHOUT ROWID;
 
 -- How far each sink has acknowledged the readings, and the batch it is being sent.
 CREATE TABLE sink (
   name TEXT PRIMARY KEY,
   cursor INTEGER NOT NULL DEFAULT 0,         -- last reading.id acknowledged
   acknowledged_total INTEGER NOT NULL DEFAULT 0,
+  withheld_total INTEGER NOT NULL DEFAULT 0, -- kept back by the privacy policy
   planned_last_id INTEGER,                   -- last reading.id of the batch under way
   batch_key TEXT                             -- its key, repeated unchanged on every attempt
 ) WITHOUT ROWID;
@@ -144,8 +172,17 @@ JOIN device ON device.id = boot.device_id;
 CREATE VIEW events AS
 SELECT event.id,
        strftime('%Y-%m-%dT%H:%M:%f', utc_ms / 1000.0, 'unixepoch') || 'Z' AS time,
-       sensor_name AS sensor, rule, severity, event.value, unit, message
+       sensor_name AS sensor, rule, severity, state, event.value, unit, message
 FROM event JOIN channel ON channel.id = channel_id;
+
+CREATE VIEW summaries AS
+SELECT strftime('%Y-%m-%dT%H:%M:%fZ', start_ms / 1000.0, 'unixepoch') AS start,
+       period_ms / 1000 AS period_s, sensor_name AS sensor, unit, count, bad_count,
+       low * scale AS min, high * scale AS max,
+       CASE WHEN count > 0 THEN total * scale / count END AS mean, last * scale AS last
+FROM summary
+JOIN (SELECT id, sensor_name, unit, CAST('1e' || exponent AS REAL) AS scale FROM channel)
+  AS channel ON channel.id = channel_id;
 
 CREATE VIEW gaps AS
 SELECT gap.id,
@@ -212,6 +249,11 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     if version > SCHEMA_VERSION:
         raise StoreError(
             f"{path}: has schema {version}, this program knows {SCHEMA_VERSION}; use a newer one"
+        )
+    if not is_new and version < SCHEMA_VERSION:
+        raise StoreError(
+            f"{path}: has schema {version} of a version before the first release;"
+            " move it away, it is still good evidence"
         )
     if is_new:
         # Small pages: a commit rewrites whole ones, and the last page is in every commit.

@@ -22,6 +22,17 @@ from .write_batch import WriteBatch
 
 
 @dataclass(frozen=True)
+class ChannelInfo:
+    """One channel, as it is to be stored."""
+
+    name: str
+    sensor_name: str
+    unit: str
+    exponent: int
+    privacy: str = ""  # what the policy makes of its readings; "" if nothing
+
+
+@dataclass(frozen=True)
 class BootInfo:
     """One boot of one device, as its HELLO tells it."""
 
@@ -31,7 +42,7 @@ class BootInfo:
     board: str
     firmware: str
     reset_cause: str
-    channels: tuple[tuple[str, str, str, int], ...]  # (name, sensor_name, unit, exponent)
+    channels: tuple[ChannelInfo, ...]
 
 
 @dataclass(frozen=True)
@@ -52,12 +63,32 @@ class UploadBatch:
     rows: list[tuple[Any, ...]]  # see `SQLiteStore._BATCH_QUERY`
 
 
+_MERGE_SUMMARY = """
+INSERT INTO summary (channel_id, period_ms, start_ms, count, bad_count, low, high, total, last,
+                     last_ms)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (period_ms, start_ms, channel_id) DO UPDATE SET
+  low = CASE WHEN excluded.count = 0 THEN low WHEN count = 0 THEN excluded.low
+             ELSE min(low, excluded.low) END,
+  high = CASE WHEN excluded.count = 0 THEN high WHEN count = 0 THEN excluded.high
+              ELSE max(high, excluded.high) END,
+  last = CASE WHEN excluded.count > 0 AND (count = 0 OR excluded.last_ms >= last_ms)
+              THEN excluded.last ELSE last END,
+  last_ms = CASE WHEN excluded.count > 0 AND (count = 0 OR excluded.last_ms >= last_ms)
+                 THEN excluded.last_ms ELSE last_ms END,
+  count = count + excluded.count,
+  bad_count = bad_count + excluded.bad_count,
+  total = total + excluded.total
+"""
+
+
 class SQLiteStore:
     """The readings, events and gaps of one site, and how far each sink has them."""
 
     _BATCH_QUERY = """
         SELECT reading.id, sensor_name, utc_ms, value, exponent, unit, quality,
-               device.name, channel.name, boot.boot, stream, seq, error_ms
+               device.name, channel.name, boot.boot, stream, seq, error_ms, alias,
+               privacy, channel.id
         FROM reading JOIN channel ON channel.id = channel_id
         JOIN boot ON boot.id = boot_id JOIN device ON device.id = boot.device_id
         WHERE reading.id > ? AND reading.id <= ? ORDER BY reading.id LIMIT ?
@@ -175,31 +206,34 @@ class SQLiteStore:
                 ).fetchone()
                 next_seq.append(seq)
             channel_ids = tuple(
-                self._channel_id(tx, device_id, *channel) for channel in info.channels
+                self._channel_id(tx, device_id, channel) for channel in info.channels
             )
         return OpenedBoot(boot_id, channel_ids, (next_seq[0], next_seq[1]))
 
     @staticmethod
-    def _channel_id(
-        tx: sqlite3.Connection,
-        device_id: int,
-        name: str,
-        sensor_name: str,
-        unit: str,
-        exponent: int,
-    ) -> int:
-        key = (device_id, name, sensor_name, unit, exponent)
+    def _channel_id(tx: sqlite3.Connection, device_id: int, info: ChannelInfo) -> int:
+        key = (device_id, info.name, info.sensor_name, info.unit, info.exponent, info.privacy)
         tx.execute(
-            "INSERT INTO channel (device_id, name, sensor_name, unit, exponent)"
-            " VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            "INSERT INTO channel (device_id, name, sensor_name, unit, exponent, privacy)"
+            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             key,
         )
         row = tx.execute(
             "SELECT id FROM channel WHERE device_id = ? AND name = ? AND sensor_name = ?"
-            " AND unit = ? AND exponent = ?",
+            " AND unit = ? AND exponent = ? AND privacy = ?",
             key,
         ).fetchone()
         return int(row[0])
+
+    def rule_state(self, channel_id: int) -> str | None:
+        """Return the saved state of a channel's alerts, None if there is none."""
+        with self._guard():
+            row = (
+                self._reader()
+                .execute("SELECT state FROM rule_state WHERE channel_id = ?", (channel_id,))
+                .fetchone()
+            )
+        return None if row is None else str(row[0])
 
     # -- readings ------------------------------------------------------------------
 
@@ -213,13 +247,15 @@ class SQLiteStore:
             for (boot_id, stream), progress in batch.progress.items():
                 cursor = tx.execute(
                     "UPDATE stream SET next_seq = ?, stored_total = stored_total + ?,"
-                    " denied_total = denied_total + ?, lost_total = lost_total + ?"
+                    " denied_total = denied_total + ?, lost_total = lost_total + ?,"
+                    " aggregated_total = aggregated_total + ?"
                     " WHERE boot_id = ? AND stream = ? AND next_seq = ?",
                     (
                         progress.next_seq,
                         progress.stored,
                         progress.denied,
                         progress.lost,
+                        progress.aggregated,
                         boot_id,
                         stream,
                         progress.first_seq,
@@ -237,10 +273,16 @@ class SQLiteStore:
                 batch.readings,
             )
             tx.executemany(
-                "INSERT INTO event (channel_id, boot_id, rule, severity, utc_ms, value, message)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO event (channel_id, boot_id, seq, rule, severity, state, utc_ms,"
+                " value, message) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 batch.events,
             )
+            tx.executemany(
+                "INSERT INTO rule_state (channel_id, state) VALUES (?, ?)"
+                " ON CONFLICT (channel_id) DO UPDATE SET state = excluded.state",
+                list(batch.rule_states.items()),
+            )
+            tx.executemany(_MERGE_SUMMARY, batch.summary_rows())
             tx.executemany(
                 "INSERT INTO gap (boot_id, stream, first_seq, last_seq, cause, utc_ms)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
@@ -249,6 +291,7 @@ class SQLiteStore:
             # A later report never takes a counter back: reports can overtake one another.
             tx.executemany(
                 "UPDATE boot SET sampled_total = max(sampled_total, ?),"
+                " denied_total = max(denied_total, ?),"
                 " dropped_total = max(dropped_total, ?), late_total = max(late_total, ?),"
                 " sensor_errors_total = max(sensor_errors_total, ?),"
                 " is_finished = max(is_finished, ?), vitals_utc_ms = ? WHERE id = ?",
@@ -303,10 +346,13 @@ class SQLiteStore:
     def _batch_key(self, sink: str, first_id: int, last_id: int) -> str:
         return f"pyv-{self.store_id}-{self._generation}-{sink}-{first_id}-{last_id}"
 
-    def acknowledge(self, sink: str, batch: UploadBatch, count_max: int) -> bool:
+    def acknowledge(
+        self, sink: str, batch: UploadBatch, count_max: int, withheld: int = 0
+    ) -> bool:
         """Move the cursor of `sink` behind `batch`, and plan the next batch in the same commit.
 
-        Returns False, and does nothing, if `batch` is not the one that is planned.
+        `withheld` of its readings were not sent, because they may not be. Returns
+        False, and does nothing, if `batch` is not the one that is planned.
         """
         planned = min(batch.last_id + count_max, self._last_reading_id)
         key = self._batch_key(sink, batch.last_id + 1, planned)
@@ -314,10 +360,12 @@ class SQLiteStore:
         with self._transaction() as tx:
             moved = tx.execute(
                 "UPDATE sink SET cursor = ?, acknowledged_total = acknowledged_total + ?,"
+                " withheld_total = withheld_total + ?,"
                 " planned_last_id = ?, batch_key = ? WHERE name = ? AND batch_key = ?",
                 (
                     batch.last_id,
-                    len(batch.rows),
+                    len(batch.rows) - withheld,
+                    withheld,
                     planned if is_more else None,
                     key if is_more else None,
                     sink,

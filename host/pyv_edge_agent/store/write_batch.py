@@ -7,14 +7,21 @@ not per reading.
 from dataclasses import dataclass, field
 from typing import Any
 
+from pyv_edge_core.window import Rollup
+
 # (channel_id, boot_id, stream, seq, utc_ms, error_ms or None, quality, value)
 ReadingRow = tuple[int, int, int, int, int, "int | None", int, float]
-# (channel_id, boot_id, rule, severity, utc_ms, value, message)
-EventRow = tuple[int, int, str, str, int, float, str]
+# (channel_id, boot_id, seq or None, rule, severity, state, utc_ms, value or None, message)
+EventRow = tuple[int, int, "int | None", str, str, str, int, "float | None", str]
 # (boot_id, stream, first_seq, last_seq, cause, utc_ms)
 GapRow = tuple[int, int, int, int, str, int]
-# (sampled_total, dropped_total, late_total, sensor_errors_total, is_finished, utc_ms)
-VitalsRow = tuple[int, int, int, int, bool, int]
+# (sampled_total, denied_total, dropped_total, late_total, sensor_errors_total, is_finished,
+#  utc_ms)
+VitalsRow = tuple[int, int, int, int, int, bool, int]
+# (channel_id, period_ms, start_ms, count, bad_count, low, high, total, last, last_ms)
+SummaryRow = tuple[int, int, int, int, int, float, float, float, float, int]
+
+PERIODS_MS = (60_000, 3_600_000)  # of the summaries
 
 
 @dataclass
@@ -26,13 +33,17 @@ class Progress:
     stored: int = 0
     denied: int = 0
     lost: int = 0
+    aggregated: int = 0  # known in summaries only
 
-    def move(self, *, stored: int = 0, denied: int = 0, lost: int = 0) -> None:
+    def move(
+        self, *, stored: int = 0, denied: int = 0, lost: int = 0, aggregated: int = 0
+    ) -> None:
         """Account for the next numbers."""
         self.stored += stored
         self.denied += denied
         self.lost += lost
-        self.next_seq += stored + denied + lost
+        self.aggregated += aggregated
+        self.next_seq += stored + denied + lost + aggregated
 
 
 @dataclass
@@ -45,6 +56,8 @@ class WriteBatch:
     vitals: dict[int, VitalsRow] = field(default_factory=dict)  # by boot_id
     progress: dict[tuple[int, int], Progress] = field(default_factory=dict)  # by boot_id, stream
     items: list[tuple[str, int, float, int]] = field(default_factory=list)  # see sync_queue
+    rule_states: dict[int, str] = field(default_factory=dict)  # JSON by channel_id
+    rollups: dict[tuple[int, int], Rollup] = field(default_factory=dict)  # channel_id, period_ms
 
     def __len__(self) -> int:
         return len(self.readings) + len(self.events) + len(self.gaps)
@@ -52,7 +65,7 @@ class WriteBatch:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to store."""
-        return not (len(self) or self.vitals or self.progress or self.items)
+        return not (len(self) or self.vitals or self.progress or self.items or self.rule_states)
 
     def stream(self, boot_id: int, stream: int, next_seq: int) -> Progress:
         """Return the progress of a stream, which so far is stored below `next_seq`."""
@@ -60,6 +73,25 @@ class WriteBatch:
         if progress is None:
             progress = self.progress[boot_id, stream] = Progress(next_seq, next_seq)
         return progress
+
+    def summarise(self, channel_id: int, utc_ms: int, value: float, is_bad: bool) -> None:
+        """Add a reading, which itself is not stored, to the summaries of its channel."""
+        for period_ms in PERIODS_MS:
+            key = (channel_id, period_ms)
+            if key not in self.rollups:
+                self.rollups[key] = Rollup(period_ms)
+            self.rollups[key].add(utc_ms, value, is_bad)
+
+    def summary_rows(self) -> list[SummaryRow]:
+        """Return what is new in each bucket."""
+        return [
+            (
+                *(channel_id, period_ms, start_ms, one.count, one.bad_count),
+                *(one.low, one.high, one.total, one.last, one.last_ms),
+            )
+            for (channel_id, period_ms), rollup in self.rollups.items()
+            for start_ms, one in rollup.buckets()
+        ]
 
     def vitals_rows(self) -> list[tuple[Any, ...]]:
         """Return the vitals as parameters of an update, boot_id last."""

@@ -1,0 +1,201 @@
+"""The rules in force, what they say of each channel, and the events that come of it.
+
+An alert belongs to a channel and outlives boots of its board, reloads of the
+configuration and restarts of the agent: its state is stored with the readings
+that changed it, in one transaction.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pyv_edge_core.alert import FIRED, FIRING, Watch
+from pyv_edge_core.channel_table import EVENT_FIRED, EVENT_WITHOUT_VALUE
+from pyv_edge_core.reading import QUALITY_BAD
+from pyv_edge_core.rule import Rule, read_rules, render
+
+from .outbox import Priority
+from .series import BoardAlert, Plan, Series, open_series
+from .store import WriteBatch
+from .types import Event, SensorReading
+
+# The rule in force while there are no others.
+DEFAULT_RULE = {"name": "value above 30", "above": 30.0}
+TICK_MS = 1000
+
+
+class Alerting:
+    """Watches channels by one set of rules."""
+
+    def __init__(
+        self, rules: Sequence[Rule], saved_state: Callable[[int], str | None] | None = None
+    ) -> None:
+        """Use `rules`, or the default one; `saved_state` finds that of a channel, as JSON."""
+        self.rules = tuple(rules) or read_rules([DEFAULT_RULE])
+        self.events_total = 0  # readings that found an alert firing
+        self.fired_total = 0
+        self.board_events_total = 0
+        self._saved_state = saved_state
+        self._watched: dict[int, tuple[int, Series]] = {}  # (boot_id, series) by channel_id
+        self._tick_ms = 0
+
+    def open(self, plan: Plan, channel_id: int, boot_id: int, utc_ms: int) -> Series:
+        """Return a channel's series, whose alerts go on where they stood.
+
+        Raises StoreError if what was saved can't be read.
+        """
+        series = open_series(plan, channel_id, self.rules, utc_ms)
+        if series.watch is None:
+            return series
+        before = self._watched.get(channel_id)
+        if before is not None and before[1].watch is not None:
+            series.watch.restore(before[1].watch.save())
+        elif self._saved_state is not None:
+            saved = self._saved_state(channel_id)
+            if saved is not None:
+                series.watch.restore(json.loads(saved))
+        series.states = _states(series.watch)
+        self._watched[channel_id] = (boot_id, series)
+        return series
+
+    def update(
+        self,
+        boot_id: int,
+        series: Series,
+        now_utc_ms: int,
+        utc_ms: int,
+        value: float,
+        quality: int,
+        out: WriteBatch,
+    ) -> None:
+        """Let the alerts of a channel see a reading; add what comes of it to `out`."""
+        watch = series.watch
+        assert watch is not None
+        changes = watch.update(now_utc_ms, utc_ms, value, quality)
+        if watch.is_quiet and series.is_quiet:
+            return
+        series.is_quiet = watch.is_quiet
+        if quality != QUALITY_BAD:
+            self.events_total += sum(1 for alert in watch.alerts if alert.state == FIRING)
+        if changes:
+            known = None if quality == QUALITY_BAD or series.is_aggregated else value
+            self._report(boot_id, series, utc_ms, known, out)
+        if _states(watch) != series.states:
+            self._save(series, out)
+
+    def tick(self, now_utc_ms: int, out: WriteBatch) -> None:
+        """Let time pass for all channels: some rules are about what does not come."""
+        if 0 <= now_utc_ms - self._tick_ms < TICK_MS:
+            return
+        self._tick_ms = now_utc_ms
+        for boot_id, series in self._watched.values():
+            assert series.watch is not None
+            if series.watch.tick(now_utc_ms):
+                self._report(boot_id, series, now_utc_ms, None, out)
+            if _states(series.watch) != series.states:
+                self._save(series, out)
+
+    def save(self, out: WriteBatch) -> None:
+        """Add the state of every alert to `out`, for the end of a run."""
+        for _, series in self._watched.values():
+            self._save(series, out)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many alerts there are in each state."""
+        states = [
+            state for _, series in list(self._watched.values()) for state in _states(series.watch)
+        ]
+        names = ("inactive", "pending", "firing")
+        return {name: states.count(index) for index, name in enumerate(names)}
+
+    @staticmethod
+    def _save(series: Series, out: WriteBatch) -> None:
+        assert series.watch is not None
+        series.states = _states(series.watch)
+        out.rule_states[series.channel_id] = json.dumps(series.watch.save())
+
+    def _report(
+        self, boot_id: int, series: Series, utc_ms: int, value: float | None, out: WriteBatch
+    ) -> None:
+        assert series.watch is not None
+        for alert in series.watch.alerts:
+            if alert.change:
+                rule = alert.rule
+                is_fired = alert.change == FIRED
+                self.fired_total += is_fired
+                event = _Event(rule.name, rule.severity, rule.message, is_fired, utc_ms, value)
+                _add(event, boot_id, series, None, out)
+
+    def add_board_event(
+        self,
+        boot_id: int,
+        alert: BoardAlert,
+        seq: int,
+        flags: int,
+        utc_ms: int,
+        value: float,
+        out: WriteBatch,
+    ) -> None:
+        """Add an event that a board's own rule has made, number `seq` of its stream."""
+        series = alert.series
+        known: float | None = value
+        if flags & EVENT_WITHOUT_VALUE or series.gate.is_hidden or series.is_aggregated:
+            known = None
+        elif not series.gate.is_plain:
+            known = series.gate.value(value)
+        is_fired = bool(flags & EVENT_FIRED)
+        self.board_events_total += 1
+        self.events_total += is_fired
+        event = _Event(alert.rule, alert.severity, alert.template, is_fired, utc_ms, known)
+        _add(event, boot_id, series, seq, out)
+
+
+@dataclass(frozen=True)
+class _Event:
+    """An alert that fired or resolved."""
+
+    rule: str
+    severity: str
+    template: str
+    is_fired: bool
+    utc_ms: int
+    value: float | None  # as stored; None: there is none, or it must not be known
+
+
+def _states(watch: Watch | None) -> list[int]:
+    return [] if watch is None else [alert.state for alert in watch.alerts]
+
+
+def _add(event: _Event, boot_id: int, series: Series, seq: int | None, out: WriteBatch) -> None:
+    """Add an event's row to `out`, and the item for the sinks if they may know of it."""
+    state = "firing" if event.is_fired else "resolved"
+    number = None if event.value is None else series.number(event.value)
+    shown = "unknown" if number is None else f"{number:g}"
+    message = render(event.template, series.sensor_name, shown, series.unit)
+    if not event.is_fired:
+        message = f"over: {message}"
+    out.events.append(
+        (
+            series.channel_id,
+            boot_id,
+            seq,
+            event.rule,
+            event.severity,
+            state,
+            event.utc_ms,
+            number,
+            message,
+        )
+    )
+    if series.gate.is_local:
+        return
+    when = event.utc_ms / 1000
+    readings = []
+    if number is not None:
+        readings.append(SensorReading(series.sensor_name, when, number, series.unit).to_dict())
+    metadata = {"state": state, "sensor_name": series.sensor_name}
+    if series.gate.action == "hash":
+        metadata["privacy"] = "hash"  # for the sinks: see egress
+    payload = Event(event.rule, when, event.severity, message, readings, metadata).to_dict()
+    urgency = Priority.CRITICAL if event.severity == "critical" else Priority.ANOMALY
+    out.items.append((json.dumps(payload), int(urgency), when, 0))

@@ -1,0 +1,76 @@
+"""The privacy policy of a configuration, and the secret from which its pseudonyms are made.
+
+The secret is made once and kept in a file of its own. Whoever has it can find
+out which name a pseudonym stands for; without it nothing that was sent before
+can be joined with what is sent now.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from pyv_edge_core.privacy import KEY_SIZE_MIN, LISTS, PrivacyPolicy
+
+from .errors import StartError
+
+KEY_SIZE = 32  # bytes, as 64 hexadecimal digits in the file
+
+
+def read_policy(section: dict[str, Any], key: bytes = bytes(KEY_SIZE_MIN)) -> PrivacyPolicy:
+    """Return the policy of a [privacy] section. Raises TableError with every fault.
+
+    Without a `key` it is good for checking only.
+    """
+    return PrivacyPolicy(
+        section["rules"],
+        section["default"],
+        section["enabled"],
+        key,
+        {name: section[name] for name in LISTS},
+    )
+
+
+def open_policy(section: dict[str, Any], key_path: Path) -> PrivacyPolicy:
+    """Return the policy with its secret, which is made at `key_path` if a rule needs one.
+
+    Raises StartError if it can't be read or made.
+    """
+    key = section["hash_key"].encode()
+    if not key and any(rule.action == "hash" for rule in read_policy(section).rules):
+        key = load_key(key_path)
+    return read_policy(section, key)
+
+
+def load_key(path: Path) -> bytes:
+    """Return the secret in the file at `path`, which is made if there is none.
+
+    Only its owner may read it. Raises StartError.
+    """
+    try:
+        return _read(path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise StartError(f"privacy.hash_key_file: {path} can't be read: {error}") from error
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f"{path.name}.new")  # whole or not at all
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(os.urandom(KEY_SIZE).hex().encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+        return _read(path)
+    except OSError as error:
+        raise StartError(f"privacy.hash_key_file: {path} can't be made: {error}") from error
+
+
+def _read(path: Path) -> bytes:
+    key = path.read_bytes().strip()
+    if len(key) < KEY_SIZE:
+        raise StartError(
+            f"privacy.hash_key_file: {path} holds less than {KEY_SIZE} bytes;"
+            " put it back from a backup, or remove it for new pseudonyms"
+        )
+    return key

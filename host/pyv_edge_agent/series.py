@@ -1,0 +1,130 @@
+"""Channels as the hot path needs them: what policy and rules make of each, known beforehand."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pyv_edge_core.alert import HOST_MASK, Watch
+from pyv_edge_core.channel_table import FLAG_AGGREGATE_ONLY, FLAG_LOCAL_ONLY, AlertRow
+from pyv_edge_core.privacy import PrivacyPolicy
+from pyv_edge_core.privacy_rule import Gate
+from pyv_edge_core.reading import Channel
+from pyv_edge_core.rule import SEVERITIES, Rule
+
+from .store import ChannelInfo
+
+AGENT_CHANNEL = "value"  # of a device that the agent polls itself
+
+
+@dataclass
+class Plan:
+    """What becomes of a channel, before the store has given it an id."""
+
+    info: ChannelInfo
+    sensor: str  # what rules know it by
+    exponent: int | None  # None: values are floats
+    gate: Gate
+
+
+@dataclass
+class Series:
+    """One channel of a source."""
+
+    channel_id: int
+    sensor_name: str  # as stored: a pseudonym, if the policy says so
+    unit: str
+    exponent: int | None
+    gate: Gate
+    watch: Watch | None  # None: no rule is about it
+    is_guarded: bool = False  # whether its values don't simply pass
+    is_quiet: bool = False  # as its watch was, when somebody last looked
+    states: list[int] = field(default_factory=list)  # of its alerts, when last saved
+
+    @property
+    def is_aggregated(self) -> bool:
+        """Whether only summaries of it are stored."""
+        return self.gate.action == "aggregate_only"
+
+    def number(self, value: float) -> float:
+        """Return a stored value in the channel's unit."""
+        exponent = self.exponent or 0
+        if exponent < 0:
+            return float(value / 10**-exponent)
+        return float(value * 10**exponent)
+
+
+@dataclass
+class BoardAlert:
+    """A rule that a board evaluates itself, on one of its channels."""
+
+    series: Series
+    rule: str
+    severity: str
+    template: str
+
+
+@dataclass
+class Source:
+    """One boot of a device, or of the agent for what it polls: where numbers come from."""
+
+    alias: str
+    boot: int
+    boot_id: int
+    series: list[Series]
+    next_seq: list[int]  # per stream: next number to take, ahead of what is committed
+    alerts: dict[int, BoardAlert] = field(default_factory=dict)  # by place in the table
+
+
+def plan(policy: PrivacyPolicy, alias: str, row: Channel, is_float: bool = False) -> Plan:
+    """Return what `policy` makes of a channel of the device that is called `alias`.
+
+    What the board says must stay local does, also if the policy here would let
+    it go: of the two the stricter holds.
+    """
+    sensor = alias if is_float else f"{alias}.{row.name}"
+    exponent = None if is_float else row.exponent
+    gate = policy.gate(alias, row.name, sensor, exponent)
+    if gate.is_open and not gate.is_hidden:
+        if row.flags & FLAG_AGGREGATE_ONLY:
+            gate.action, gate.is_local = "aggregate_only", True
+        elif row.flags & FLAG_LOCAL_ONLY and not gate.is_local:
+            gate.is_local = True
+    name, shown = row.name, sensor
+    if gate.action == "hash":
+        name = shown = policy.pseudonym(sensor)
+    mark = "local_only" if gate.is_local and gate.action != "aggregate_only" else gate.action
+    info = ChannelInfo(name, shown, row.unit, row.exponent, "" if mark == "allow" else mark)
+    return Plan(info, sensor, exponent, gate)
+
+
+def open_series(plan: Plan, channel_id: int, rules: Sequence[Rule], utc_ms: int) -> Series:
+    """Return a channel ready for readings, watched from `utc_ms` on."""
+    watch = None
+    if plan.gate.is_open and not plan.gate.is_hidden:
+        fitting = [rule for rule in rules if rule.sensor.matches(plan.sensor)]
+        watch = Watch(fitting, plan.exponent, HOST_MASK, utc_ms) if fitting else None
+    info, gate = plan.info, plan.gate
+    series = Series(channel_id, info.sensor_name, info.unit, plan.exponent, gate, watch)
+    series.is_guarded = not gate.is_plain or series.is_aggregated
+    return series
+
+
+def split_table(
+    rows: Sequence[Channel | AlertRow],
+) -> tuple[list[Channel], dict[int, AlertRow]]:
+    """Return a board's channels, and its alerts by place; alerts stand behind all channels."""
+    channels: list[Channel] = []
+    alerts: dict[int, AlertRow] = {}
+    for index, row in enumerate(rows):
+        if isinstance(row, AlertRow):
+            alerts[index] = row
+        elif not alerts:
+            channels.append(row)
+    return channels, alerts
+
+
+def board_alert(row: AlertRow, series: Sequence[Series]) -> BoardAlert | None:
+    """Return what a row of a board's table stands for, None if it names no channel."""
+    if row.channel >= len(series):
+        return None
+    severity = SEVERITIES[min(row.severity, len(SEVERITIES) - 1)]
+    return BoardAlert(series[row.channel], row.rule, severity, row.message)
