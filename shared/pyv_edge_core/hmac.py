@@ -22,4 +22,6 @@ def hmac_sha256(key: bytes, message: bytes) -> bytes:
 
 def pseudonym(key: bytes, text: str) -> str:
     """Return the 32 hexadecimal digits that stand for `text`: half of its HMAC."""
-    return hexlify(hmac_sha256(key, text.encode())[:16]).decode()
+    # Half a surrogate pair is three bytes to MicroPython and must not be an error here.
+    message = text.encode("utf-8", "surrogatepass")
+    return hexlify(hmac_sha256(key, message)[:16]).decode()

@@ -12,14 +12,26 @@ from .errors import FieldError
 SIZE_MAX = const(64)  # characters of a pattern
 
 
+def _is_plain(text: str) -> bool:
+    for character in text:
+        if character < " " or character == "[" or 0xD800 <= ord(character) <= 0xDFFF:
+            return False
+    return True
+
+
 class Pattern:
     """One pattern, taken apart."""
 
     def __init__(self, text: str) -> None:
-        """Prepare `text`. Raises FieldError unless it has 1 to SIZE_MAX characters and no `[`."""
-        if not isinstance(text, str) or not 1 <= len(text) <= SIZE_MAX or "[" in text:
+        """Prepare `text`.
+
+        Raises FieldError unless it has 1 to SIZE_MAX characters, none of them a `[`,
+        a control character or half a surrogate pair.
+        """
+        if not isinstance(text, str) or not 1 <= len(text) <= SIZE_MAX or not _is_plain(text):
             raise FieldError(
-                "%r is not a pattern of 1 to %d characters with * and ?" % (text, SIZE_MAX)
+                "%r is not a pattern of 1 to %d characters with * and ?; [, control characters"
+                " and halves of surrogate pairs are not possible" % (text, SIZE_MAX)
             )
         self.text = text
         steps: dict[str, int] = {}

@@ -8,22 +8,25 @@ callers and appears nowhere: not in an output, a log line or an error's text.
     allow           passes                                   stays
     drop            is dropped                               is removed
     mask            passes with its value withheld           stays with "***"
-    redact          and its metadata removed as well         is removed
+    redact          and all but its identity removed too     is removed
     hash            its names become pseudonyms (HMAC)       its value becomes one
     quantize        value to the nearest multiple of step    -
     clamp           value limited to low..high               -
     local_only      is stored, never leaves this machine     is removed at every sink
     aggregate_only  only its summaries are stored and sent   -
+
+What a rule says of a key holds for all below it, as far as no rule before it says
+otherwise of a part. Metadata are what JSON has: of any other kind of value only
+"***" remains, and a key that isn't text is removed, since no rule could name it.
 """
 
 from binascii import crc32
 from collections import namedtuple
 
 from ._compat import TYPE_CHECKING, const
-from .errors import FieldError, TableError
+from .errors import TableError
 from .hmac import pseudonym
-from .pattern import Pattern
-from .privacy_rule import Gate, PrivacyRule
+from .privacy_rule import Gate, PrivacyRule, read_rules
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +38,7 @@ MASK = "***"
 # Our own figures, without which nothing could be accounted for. No rule is about them.
 ACCOUNTING_KEYS = ("quality", "boot", "stream", "seq", "time_error_ms", "privacy")
 _IDENTITY_KEYS = ("device", "channel")
-LISTS = ("drop_fields", "redact_fields", "mask_fields", "hash_fields", "local_only")
+_KEPT_KEYS = ACCOUNTING_KEYS + _IDENTITY_KEYS  # of a redacted reading
 _CACHE_MAX = const(1024)
 _DEPTH_MAX = const(8)  # of metadata within metadata
 
@@ -56,84 +59,78 @@ class PrivacyPolicy:
         """Make a policy of `rules`, tables as in privacy_rule or pairs (pattern, action).
 
         `default`, allow or deny, is for what no rule fits. `fields` may have the
-        LISTS, patterns of sensors and of metadata keys, which come after the
-        rules and in this order. `key` is the secret of this installation that
-        hashing needs. A policy that is not enabled allows everything. Raises
-        TableError with every fault.
+        LISTS of privacy_rule, patterns of sensors and of metadata keys, which
+        come after the rules and in this order. `key` is the secret of this
+        installation that hashing needs. A policy that is not enabled allows
+        everything. Raises TableError with every fault.
         """
         faults: list[str] = []
-        self.default = "deny" if default == "drop" else default
-        if self.default not in ("allow", "deny"):
+        self._default = "deny" if default == "drop" else default
+        if self._default not in ("allow", "deny"):
             faults.append("default: %r is not one of allow, deny" % (default,))
-        self.is_enabled = is_enabled
-        self._key = key
-        self.rules = self._read(rules, fields or {}, faults)
-        if len(self.rules) > RULE_COUNT_MAX:
-            faults.append("rules: %d, at most %d" % (len(self.rules), RULE_COUNT_MAX))
-        hashes = [rule for rule in self.rules if rule.action == "hash"]
-        if hashes and len(key) < KEY_SIZE_MIN:
+        if is_enabled is not True and is_enabled is not False:
+            faults.append("enabled: %r is not true or false" % (is_enabled,))
+        self._is_enabled = is_enabled
+        self._rules = read_rules(rules, {} if fields is None else fields, faults)
+        if len(self._rules) > RULE_COUNT_MAX:
+            faults.append(
+                "rules: %d, where a pattern of a list counts twice; at most %d"
+                % (len(self._rules), RULE_COUNT_MAX)
+            )
+        hashes = [rule for rule in self._rules if rule.action == "hash"]
+        if not isinstance(key, (bytes, bytearray)):
+            faults.append("hash_key: must be bytes")  # and is never shown
+            key = b""
+        elif hashes and len(key) < KEY_SIZE_MIN:
             faults.append(
                 "hash_key: rule %r hashes, which needs a secret of at least %d bytes"
                 % (hashes[0].name, KEY_SIZE_MIN)
             )
+        self._key = bytes(key)
         if faults:
             raise TableError(faults)
+        self._outset = (0, "allow", len(self._rules))  # see _decide_key
         self._decided: dict[tuple[str, str, str], PrivacyRule | None] = {}
 
-    @staticmethod
-    def _read(
-        rules: "Sequence[Any]", fields: "dict[str, Any]", faults: "list[str]"
-    ) -> "tuple[PrivacyRule, ...]":
-        found = []
-        if not isinstance(rules, (list, tuple)):
-            faults.append("rules: must be a list of tables")
-            rules = ()
-        for index in range(len(rules)):
-            found.append(PrivacyRule(rules[index], "rules[%d]" % index, faults))
-        for name in sorted(fields):
-            if name not in LISTS:
-                faults.append("%s: is not known; there are %s" % (name, ", ".join(LISTS)))
-        for name in LISTS:
-            patterns = fields.get(name, ())
-            if not isinstance(patterns, (list, tuple)):
-                faults.append("%s: must be a list of patterns" % name)
-                continue
-            action = name if name == "local_only" else name.split("_")[0]
-            for index in range(len(patterns)):
-                path = "%s[%d]" % (name, index)
-                try:
-                    Pattern(patterns[index])
-                except FieldError as error:
-                    faults.append("%s: %s" % (path, error))
-                    continue
-                for target in ("pattern", "key"):
-                    values = {target: patterns[index], "action": action}
-                    found.append(PrivacyRule(values, path, faults))
-        return tuple(found)
+    @property
+    def default(self) -> str:
+        """What becomes of what no rule fits: allow or deny."""
+        return self._default
+
+    @property
+    def is_enabled(self) -> bool:
+        """Whether it is in force."""
+        return self._is_enabled
+
+    @property
+    def rules(self) -> "tuple[PrivacyRule, ...]":
+        """All rules in their order, those of the lists at the end."""
+        return self._rules
 
     # -- readings ------------------------------------------------------------------
 
     def decide(self, device: str, channel: str, sensor: str) -> "PrivacyRule | None":
         """Return the rule that decides about a channel's readings, None if it is the default."""
         names = (device, channel, sensor)
-        if names in self._decided:
-            return self._decided[names]
+        found: Any = self._decided.get(names, self)  # one step: another thread may clear it
+        if found is not self:
+            return found  # type: ignore[no-any-return]
         found = None
-        if self.is_enabled:
-            for rule in self.rules:
+        if self._is_enabled:
+            for rule in self._rules:
                 if not rule.is_about_key and rule.fits(device, channel, sensor):
                     found = rule
                     break
         if len(self._decided) >= _CACHE_MAX:
             self._decided.clear()
         self._decided[names] = found
-        return found
+        return found  # type: ignore[no-any-return]
 
     def action(self, rule: "PrivacyRule | None") -> str:
         """Return what the outcome of `decide` comes to."""
         if rule is not None:
             return rule.action
-        return "drop" if self.is_enabled and self.default == "deny" else "allow"
+        return "drop" if self._is_enabled and self._default == "deny" else "allow"
 
     def gate(self, device: str, channel: str, sensor: str, exponent: "int | None") -> Gate:
         """Return what becomes of a channel's values, decided once and for all of them."""
@@ -158,113 +155,155 @@ class PrivacyPolicy:
         return self._filter(reading, True)
 
     def _filter(self, reading: "Any", is_leaving: bool) -> "Any":
-        if not self.is_enabled:
+        if not self._is_enabled:
             return reading
         device, channel, sensor = names = _names(reading)
         gate = self.gate(device, channel, sensor, None)
         if not gate.is_open or gate.action == "aggregate_only" or (is_leaving and gate.is_local):
             return None
-        metadata = {}
-        if gate.action != "redact":
-            metadata = self._metadata(names, reading.metadata, "", is_leaving, 0)
+        given = reading.metadata
+        if gate.action == "redact":
+            given = {key: given[key] for key in _KEPT_KEYS if key in given}
+        metadata = self._metadata((names, is_leaving), given, "", self._outset)
         value = reading.value
         if gate.is_hidden:
             value = 0.0
             metadata["quality"] = "bad"
             metadata["privacy"] = gate.action
-        elif not gate.is_plain and metadata.get("quality") != "bad":
+        elif not gate.is_plain and value is not None:
             value = gate.value(value)
         if gate.action == "hash":
             sensor = self.pseudonym(sensor)
             for key, name in (("device", device), ("channel", channel)):
-                if key in metadata:
+                if metadata.get(key, MASK) != MASK:
                     metadata[key] = self.pseudonym(name)
         return reading.__class__(sensor, reading.timestamp, value, reading.unit, metadata)
 
     # -- metadata ------------------------------------------------------------------
 
     def _decide_key(
-        self, names: "tuple[str, str, str]", path: str, key: str
-    ) -> "tuple[str, PrivacyRule | None]":
-        """Return (action, rule or None) for a key that is nested as `path` says."""
-        if not self.is_enabled or path in ACCOUNTING_KEYS:
-            return "allow", None
-        for rule in self.rules:
-            if rule.fits_key(path) or rule.fits_key(key):
-                if rule.fits(*names):
-                    return rule.action, rule
-        if self.default == "deny" and path not in _IDENTITY_KEYS:
-            return "drop", None
-        return "allow", None
+        self, names: "tuple[str, str, str]", path: str, key: str, above: "tuple[int, str, int]"
+    ) -> "tuple[int, str, int]":
+        """Return (depth, action, place of the rule) for a key, which is nested as `path` says.
+
+        `above` is that of what it is a part of; the place behind the last rule is
+        the default's.
+        """
+        depth, action, place = above
+        if self._is_enabled and path not in ACCOUNTING_KEYS:
+            for index in range(place):
+                rule = self._rules[index]
+                if (rule.fits_key(path) or rule.fits_key(key)) and rule.fits(*names):
+                    return depth + 1, rule.action, index
+            if place == len(self._rules) and self._default == "deny":
+                action = "allow" if path in _IDENTITY_KEYS else "drop"
+        return depth + 1, action, place
 
     def _metadata(
         self,
-        names: "tuple[str, str, str]",
+        about: "tuple[tuple[str, str, str], bool]",
         given: "dict[Any, Any]",
         prefix: str,
-        is_leaving: bool,
-        depth: int,
-    ) -> "dict[Any, Any]":
-        """Return what may be known of `given`, which stands at `prefix` in the metadata."""
+        above: "tuple[int, str, int]",
+    ) -> "dict[str, Any]":
+        """Return what may be known of `given`, which stands at `prefix` in the metadata.
+
+        `about` is (the reading's names, whether it is to leave this machine).
+        """
         kept = {}
+        names, is_leaving = about
         for key in given:
-            value = given[key]
-            path = prefix + str(key)
-            action, rule = self._decide_key(names, path, str(key))
-            if action in ("drop", "redact") or (action == "local_only" and is_leaving):
+            if not isinstance(key, str):
                 continue
+            value = given[key]
+            path = prefix + key
+            decided = self._decide_key(names, path, key, above)
+            _, action, place = decided
+            is_kept = action == "allow" or (action == "local_only" and not is_leaving)
             if action == "mask":
                 value = MASK
             elif action == "hash":
-                value = self.pseudonym(str(value))
-            elif rule is None:  # no rule is about all of it: about a part, perhaps
-                value = self._nested(names, value, path + ".", is_leaving, depth + 1)
+                value = self.pseudonym(_text(value))
+            elif is_kept:
+                value = self._nested(about, value, path + ".", decided)
+            elif place == len(self._rules) and isinstance(value, dict):
+                # What only the default denies may have a part that a rule allows.
+                value = self._nested(about, value, path + ".", decided)
+                if not value or value == MASK:
+                    continue
+            else:
+                continue
             kept[key] = value
         return kept
 
     def _nested(
         self,
-        names: "tuple[str, str, str]",
+        about: "tuple[tuple[str, str, str], bool]",
         value: "Any",
         prefix: str,
-        is_leaving: bool,
-        depth: int,
+        above: "tuple[int, str, int]",
     ) -> "Any":
-        if not isinstance(value, (dict, list, tuple)):
+        if value is None or isinstance(value, (str, int, float, bool)):
             return value
-        if depth > _DEPTH_MAX:
-            return MASK  # deeper than anybody's rules: better hidden than known
-        if isinstance(value, dict):
-            return self._metadata(names, value, prefix, is_leaving, depth)
-        return [self._nested(names, item, prefix, is_leaving, depth + 1) for item in value]
+        depth, action, place = above
+        if depth <= _DEPTH_MAX:  # deeper than anybody's rules: better hidden than known
+            if isinstance(value, dict):
+                return self._metadata(about, value, prefix, above)
+            if isinstance(value, (list, tuple)):
+                above = (depth + 1, action, place)
+                return [self._nested(about, item, prefix, above) for item in value]
+        return MASK
 
     def explain(self, reading: "Any") -> Explanation:
         """Return (action, name of the deciding rule, [(key, action, rule) of each metadata key]).
 
-        Names the rules and the keys, never a value.
+        Keys within a key are named with a dot between. Names the rules and the
+        keys, never a value.
         """
         names = _names(reading)
         rule = self.decide(*names)
-        keys = []
-        for key in sorted(reading.metadata, key=str):
-            action, by = self._decide_key(names, str(key), str(key))
-            keys.append((key, action, self._name(by)))
+        keys: list[tuple[str, str, str]] = []
+        self._explain_keys(names, reading.metadata, "", self._outset, keys)
         return Explanation(self.action(rule), self._name(rule), keys)
 
-    def _name(self, rule: "PrivacyRule | None") -> str:
+    def _explain_keys(
+        self,
+        names: "tuple[str, str, str]",
+        given: "dict[Any, Any]",
+        prefix: str,
+        above: "tuple[int, str, int]",
+        keys: "list[tuple[str, str, str]]",
+    ) -> None:
+        for key in sorted([key for key in given if isinstance(key, str)]):
+            path = prefix + key
+            decided = self._decide_key(names, path, key, above)
+            depth, action, place = decided
+            by = self._rules[place] if place < len(self._rules) else None
+            keys.append((path, action, self._name(by, path)))
+            if isinstance(given[key], dict) and depth <= _DEPTH_MAX:
+                if action in ("allow", "local_only") or by is None:
+                    self._explain_keys(names, given[key], path + ".", decided, keys)
+
+    def _name(self, rule: "PrivacyRule | None", path: str = "") -> str:
         if rule is not None:
             return rule.name
-        return "default" if self.is_enabled else "not enabled"
+        if not self._is_enabled:
+            return "not enabled"
+        return "accounting" if path in ACCOUNTING_KEYS else "default"
 
     @property
     def fingerprint(self) -> int:
         """32 bits that tell this policy from another; 0 if it allows everything."""
-        if not self.is_enabled or (not self.rules and self.default == "allow"):
+        if not self._is_enabled or (not self._rules and self._default == "allow"):
             return 0
-        total = crc32(self.default.encode())
-        for rule in self.rules:
+        total = crc32(self._default.encode())
+        for rule in self._rules:
             total = crc32(rule.canonical.encode(), total)
         return total
+
+
+def _text(value: "Any") -> str:
+    return value if isinstance(value, str) else str(value)
 
 
 def _names(reading: "Any") -> "tuple[str, str, str]":
@@ -273,7 +312,7 @@ def _names(reading: "Any") -> "tuple[str, str, str]":
     device, dot, channel = sensor.partition(".")
     metadata = reading.metadata
     return (
-        str(metadata.get("device", device)),
-        str(metadata.get("channel", channel if dot else sensor)),
+        _text(metadata.get("device") or device),
+        _text(metadata.get("channel") or (channel if dot else sensor)),
         sensor,
     )

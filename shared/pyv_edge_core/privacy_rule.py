@@ -12,8 +12,9 @@ a reading costs a comparison and no heap.
 
 from . import table
 from ._compat import TYPE_CHECKING
+from .errors import FieldError
 from .pattern import Pattern
-from .quantity import decimal, scaled
+from .quantity import decimal, scaled, show
 from .reading import LIMITS
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ ACTIONS = (
     "aggregate_only",
 )
 KEY_ACTIONS = ("allow", "drop", "mask", "redact", "hash", "local_only")
+_STEP_COUNT_MAX = 2e14  # a float tells multiples of a step apart up to there
+LISTS = ("drop_fields", "redact_fields", "mask_fields", "hash_fields", "local_only")
 KEYS = ("name", "pattern", "device", "channel", "key", "action", "step", "low", "high")
 
 
@@ -56,30 +59,27 @@ class PrivacyRule:
         if is_missing:
             rule.fault("action", "is missing; it must be one of %s" % ", ".join(choices))
         elif self.action == "quantize":
+            if "step" not in rule:
+                rule.fault("step", "is missing; quantize needs a number above 0")
             self.step = rule.take("step", decimal)
-            if self.step is None or self.step[0] <= 0:
-                rule.fault("step", "quantize needs one above 0")
+            if self.step and self.step[0] <= 0:
+                rule.fault("step", "%s is not above 0" % show(self.step))
         elif self.action == "clamp":
-            self.low = rule.take("low", decimal)
-            self.high = rule.take("high", decimal)
-            low, high = self.low, self.high
-            if low is None and high is None:
-                rule.fault("low", "clamp needs low, high or both")
-            elif low and high and low[0] * 10 ** high[1] > high[0] * 10 ** low[1]:
-                rule.fault("low", "is above high")
+            if "low" not in rule and "high" not in rule:
+                rule.fault("low", "is missing; clamp needs low, high or both")
+            self.low = low = rule.take("low", decimal)
+            self.high = high = rule.take("high", decimal)
+            if low and high and low[0] * 10 ** high[1] > high[0] * 10 ** low[1]:
+                rule.fault("low", "%s is above high, %s" % (show(low), show(high)))
         patterns = [self._pattern, self._device, self._channel, self._key]
         shown = [part.text for part in patterns if part is not None]
-        self.name: str = rule.take("name", table.text, "%s %s" % (self.action, " ".join(shown)))
+        self.name: str = rule.take("name", table.text, " ".join([self.action] + shown))
         rule.end(KEYS)
-        # What fingerprints are made of: all that decides.
+        # What fingerprints are made of: all that decides. No pattern has a tab; a repr() of
+        # them would not be the same on both interpreters.
         parts = [part.text if part is not None else "" for part in patterns]
-        self.canonical = "%s %s %s %s %s\n" % (
-            parts,
-            self.action,
-            self.step,
-            self.low,
-            self.high,
-        )
+        numbers = (self.action, self.step, self.low, self.high)
+        self.canonical = "%s\t%s\n" % ("\t".join(parts), numbers)
 
     def fits(self, device: str, channel: str, sensor: str) -> bool:
         """Return whether readings of that channel are what the rule is about."""
@@ -95,6 +95,42 @@ class PrivacyRule:
     def fits_key(self, key: str) -> bool:
         """Return whether that key of the metadata is what the rule is about."""
         return self._key is not None and self._key.matches(key)
+
+
+def read_rules(rules: "Any", lists: "Any", faults: "list[str]") -> "tuple[PrivacyRule, ...]":
+    """Return the rules of a list of tables, then those of the LISTS; faults go into `faults`.
+
+    Each pattern of a list makes two: one about sensors, one about keys of the metadata.
+    """
+    found = []
+    if not isinstance(rules, (list, tuple)):
+        faults.append("rules: must be a list of tables")
+        rules = ()
+    for index in range(len(rules)):
+        found.append(PrivacyRule(rules[index], "rules[%d]" % index, faults))
+    if not isinstance(lists, dict):
+        faults.append("lists: must be a table of %s" % ", ".join(LISTS))
+        lists = {}
+    for name in sorted(lists, key=str):
+        if name not in LISTS:
+            faults.append("%s: is not known; there are %s" % (name, ", ".join(LISTS)))
+    for name in LISTS:
+        patterns = lists.get(name, ())
+        if not isinstance(patterns, (list, tuple)):
+            faults.append("%s: must be a list of patterns" % name)
+            continue
+        action = name if name == "local_only" else name.split("_")[0]
+        for index in range(len(patterns)):
+            path = "%s[%d]" % (name, index)
+            try:
+                Pattern(patterns[index])
+            except FieldError as error:
+                faults.append("%s: %s" % (path, error))
+                continue
+            for target in ("pattern", "key"):
+                values = {target: patterns[index], "action": action}
+                found.append(PrivacyRule(values, path, faults))
+    return tuple(found)
 
 
 class Gate:
@@ -124,9 +160,8 @@ class Gate:
         high: Any
         low, high = LIMITS["value"]
         if self._exponent is None:  # a host's floats have no such limits
-            low, high = -(10**18), 10**18
-            low = rule.low[0] / 10 ** rule.low[1] if rule.low else low
-            high = rule.high[0] / 10 ** rule.high[1] if rule.high else high
+            low = rule.low[0] / 10 ** rule.low[1] if rule.low else float("-inf")
+            high = rule.high[0] / 10 ** rule.high[1] if rule.high else float("inf")
         else:
             if rule.high:
                 high = max(low, min(high, scaled(rule.high, self._exponent, False)))
@@ -143,7 +178,10 @@ class Gate:
             if not step:
                 assert self._fraction is not None
                 numerator, digits = self._fraction
-                return (value * 10**digits / numerator + 0.5) // 1 * numerator / 10**digits
+                count = value * 10**digits / numerator + 0.5
+                if not -_STEP_COUNT_MAX < count < _STEP_COUNT_MAX:
+                    return value  # no number, or one whose digits end before the step
+                return count // 1 * numerator / 10**digits
             value = (value + (step >> 1)) // step * step
             if value > self._high:
                 return value - step
