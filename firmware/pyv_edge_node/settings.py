@@ -10,7 +10,8 @@ from binascii import crc32
 
 from pyv_edge_core._compat import TYPE_CHECKING
 from pyv_edge_core.errors import TableError
-from pyv_edge_core.privacy import LISTS, PrivacyPolicy
+from pyv_edge_core.privacy import PrivacyPolicy
+from pyv_edge_core.privacy_rule import LISTS
 from pyv_edge_core.rule import read_rules
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pyv_edge_core import privacy, privacy_rule, rule
+from pyv_edge_core import privacy_rule, rule
 from pyv_edge_core.errors import TableError
 
 from .errors import ConfigError
@@ -30,7 +30,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-PRIVACY_LISTS = ("rules", *privacy.LISTS)
+PRIVACY_LISTS = ("rules", *privacy_rule.LISTS)
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}")
 
 
@@ -241,7 +241,7 @@ def _checked(
                     for index, table in enumerate(devices)
                 ]
             elif section == "privacy":
-                for name in privacy.LISTS:
+                for name in privacy_rule.LISTS:
                     lists[name] = checker.plain(plain.pop(name, []), f"privacy.{name}")
                 lists["rules"] = checker.core_tables(
                     plain.pop("rules", []), "privacy.rules", privacy_rule.KEYS

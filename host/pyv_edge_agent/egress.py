@@ -85,7 +85,7 @@ class Egress:
             "time_error_ms": error_ms,
         }
         if self._has_key_rules:
-            metadata = self._policy.metadata(known.names, metadata)
+            metadata = self._policy.release_metadata(known.names, metadata)
         return {
             "sensor_name": known.sensor,
             "timestamp": utc_ms / 1000,

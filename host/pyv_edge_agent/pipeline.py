@@ -5,8 +5,11 @@ is accounted for as stored, denied, aggregated or lost. Nothing is built per
 reading but its row, because this is the agent's hot path.
 """
 
+import dataclasses
+import math
 from struct import iter_unpack
 
+from pyv_edge_core.errors import FieldError
 from pyv_edge_core.host_session import Loss
 from pyv_edge_core.message import GAP_CAUSES
 from pyv_edge_core.privacy import PrivacyPolicy
@@ -33,6 +36,7 @@ class Pipeline:
         self.readings_total = 0
         self.denied_total = 0
         self.aggregated_total = 0  # known in summaries only
+        self.unbuffered_total = 0  # stored, and too large for the buffers in memory
         self.misplaced_total = 0  # batches that did not continue their stream
         self.alerting = alerting
         self._privacy = privacy
@@ -108,7 +112,7 @@ class Pipeline:
                 )
                 stored += 1
                 if buffer is not None and quality != QUALITY_BAD:
-                    buffer.append(series.number(value), utc_ms)
+                    self._remember(buffer, series.number(value), utc_ms)
             else:
                 out.summarise(series.channel_id, utc_ms, value, quality == QUALITY_BAD)
                 aggregated += 1
@@ -158,6 +162,9 @@ class Pipeline:
         progress = out.stream(source.boot_id, 0, seq)
         self.readings_total += 1
         source.next_seq[0] = seq + 1
+        if not math.isfinite(reading.value):  # bad quality, not a value
+            reading = dataclasses.replace(reading, value=0.0)
+            quality = QUALITY_BAD
         allowed = self._privacy.evaluate(reading)
         if allowed is None and not series.is_aggregated:
             progress.move(denied=1)
@@ -176,13 +183,19 @@ class Pipeline:
             value = allowed.value
             buffer = self._buffers.get(source.alias)
             if buffer is not None and not is_bad:
-                buffer.append(value, utc_ms)
+                self._remember(buffer, value, utc_ms)
             row = (series.channel_id, source.boot_id, 0, seq, utc_ms, 0, quality, value)
             out.readings.append(row)
             progress.move(stored=1)
         if series.watch is not None:
             self.alerting.update(source.boot_id, series, now_utc_ms, utc_ms, value, quality, out)
         return True
+
+    def _remember(self, buffer: RingBuffer, value: float, utc_ms: int) -> None:
+        try:
+            buffer.append(value, utc_ms)
+        except FieldError:  # beyond 32-bit floats, with windows.dtype = "f"
+            self.unbuffered_total += 1
 
     def add_loss(self, source: Source, loss: Loss, utc_ms: int, out: WriteBatch) -> bool:
         """Add a gap record to `out`; return False, adding nothing, if it is misplaced."""

@@ -9,7 +9,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pyv_edge_core.privacy import KEY_SIZE_MIN, LISTS, PrivacyPolicy
+from pyv_edge_core.privacy import KEY_SIZE_MIN, PrivacyPolicy
+from pyv_edge_core.privacy_rule import LISTS
 
 from .errors import StartError
 

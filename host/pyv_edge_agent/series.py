@@ -80,9 +80,13 @@ def plan(policy: PrivacyPolicy, alias: str, row: Channel, is_float: bool = False
     What the board says must stay local does, also if the policy here would let
     it go: of the two the stricter holds.
     """
-    sensor = alias if is_float else f"{alias}.{row.name}"
-    exponent = None if is_float else row.exponent
-    gate = policy.gate(alias, row.name, sensor, exponent)
+    if is_float:  # polled: its name is all there is, as in PrivacyPolicy.evaluate
+        sensor, exponent = alias, None
+        device, dot, channel = alias.partition(".")
+        gate = policy.gate(device, channel if dot else device, sensor, None)
+    else:
+        sensor, exponent = f"{alias}.{row.name}", row.exponent
+        gate = policy.gate(alias, row.name, sensor, exponent)
     if gate.is_open and not gate.is_hidden:
         if row.flags & FLAG_AGGREGATE_ONLY:
             gate.action, gate.is_local = "aggregate_only", True

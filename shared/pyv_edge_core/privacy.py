@@ -179,6 +179,12 @@ class PrivacyPolicy:
                     metadata[key] = self.pseudonym(name)
         return reading.__class__(sensor, reading.timestamp, value, reading.unit, metadata)
 
+    def release_metadata(
+        self, names: "tuple[str, str, str]", given: "dict[Any, Any]"
+    ) -> "dict[str, Any]":
+        """Return what may leave this machine of the metadata of a reading of `names`."""
+        return self._metadata((names, True), given, "", self._outset)
+
     # -- metadata ------------------------------------------------------------------
 
     def _decide_key(

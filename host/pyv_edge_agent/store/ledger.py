@@ -91,7 +91,8 @@ class Ledger:
 
 _BOOTS = """
 SELECT device.name, boot.boot, boot.id, stream.stream, sampled_total, boot.denied_total,
-       late_total, is_finished, next_seq, stored_total, stream.denied_total, aggregated_total, lost_total,
+       late_total, is_finished, next_seq, stored_total, stream.denied_total, aggregated_total,
+       lost_total,
        (SELECT coalesce(sum(last_seq - first_seq + 1), 0) FROM gap
         WHERE gap.boot_id = boot.id AND gap.stream = stream.stream)
 FROM boot JOIN device ON device.id = device_id
