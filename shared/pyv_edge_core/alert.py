@@ -7,8 +7,9 @@
     firing     stays                               -> inactive once it is false for `keep_for`
 
 Driven by readings in event time and by `tick`. A reading older than the newest
-one is late: it may correct a window, and changes no state. A reading that comes
-later than the rule's `late` moves states but does not fire. Allocates nothing.
+measurement is late: it may correct a window, and changes no state. A reading that
+comes later than the rule's `late` moves states but does not fire, nor does time
+that passes after it. Allocates nothing.
 
 Times are integers modulo `mask` + 1: on a board the ticks (2**30), on a host
 UTC milliseconds with a mask so wide that they never wrap.
@@ -34,6 +35,7 @@ STATES = ("inactive", "pending", "firing")
 NONE = const(0)
 FIRED = const(1)
 RESOLVED = const(2)
+_SUPPRESSED = const(-1)
 
 BOARD_MASK = const(0x3FFFFFFF)
 HOST_MASK = const(0x3FFFFFFFFFFFFFFF)
@@ -69,6 +71,7 @@ class Alert:
             self.state == INACTIVE
             and self.condition.quiet is not None
             and not self._is_true
+            and not self.condition.is_true  # a policy may have overruled it
             and not self._is_held
         )
 
@@ -87,24 +90,30 @@ class Alert:
                 self._is_held = True
                 self.change = NONE
                 return NONE
-        self._is_held = False
+        is_late = self._passed_ms(time_ms, now_ms) > self.rule.late_ms
+        self._is_held = is_late  # how it was then says nothing about now
         self._is_true = is_true
-        self.change = self._judge(now_ms, time_ms, is_true)
+        self.change = self._judge(time_ms, is_true, is_late)
+        if self.change == _SUPPRESSED:
+            self.suppressed_total += 1
+            self.change = NONE
         return self.change
 
     def tick(self, now_ms: int, silent_ms: int) -> int:
         """Let time pass: nothing has been heard for `silent_ms`; return what that changed."""
         rule = self.rule
         self.change = NONE
-        if self._is_cooling and (now_ms - self._fired_ms) & self._mask >= rule.cooldown_ms:
+        if self._passed_ms(self._fired_ms, now_ms) >= rule.cooldown_ms:
             self._is_cooling = False
         if rule.missing_ms and silent_ms >= rule.missing_ms:
             if rule.on_missing != HOLD:
                 self._is_held = False
                 self._is_true = rule.on_missing == FIRE
-                self.change = self._judge(now_ms, now_ms, self._is_true)
+                self.change = self._judge(now_ms, self._is_true, False)
         elif silent_ms >= SILENCE_MS and not self._is_held:
-            self.change = self._judge(now_ms, now_ms, self._is_true)
+            self.change = self._judge(now_ms, self._is_true, False)
+        if self.change == _SUPPRESSED:
+            self.change = NONE
         return self.change
 
     def restart(self, time_ms: int) -> None:
@@ -113,9 +122,16 @@ class Alert:
         self._is_cooling = False
         self.condition.restart()
 
-    def _judge(self, now_ms: int, time_ms: int, is_true: bool) -> int:
+    def _passed_ms(self, from_ms: int, to_ms: int) -> int:
+        """Return how long it is from one time to another, 0 if that one is earlier.
+
+        A tick may have been ahead of readings that were on their way.
+        """
+        passed_ms = (to_ms - from_ms) & self._mask
+        return passed_ms if passed_ms <= self._mask >> 1 else 0
+
+    def _judge(self, time_ms: int, is_true: bool, is_late: bool) -> int:
         rule = self.rule
-        mask = self._mask
         if not is_true:
             return self._clear(time_ms)
         self._is_clearing = False
@@ -124,18 +140,18 @@ class Alert:
         if self.state == INACTIVE:
             self.state = PENDING
             self._since_ms = time_ms
-        if (time_ms - self._since_ms) & mask < rule.for_ms:
+        if self._passed_ms(self._since_ms, time_ms) < rule.for_ms:
             return NONE
-        late_ms = (now_ms - time_ms) & mask
-        is_late = rule.late_ms < late_ms <= mask >> 1
-        if is_late or (self._is_cooling and (time_ms - self._fired_ms) & mask < rule.cooldown_ms):
-            self.suppressed_total += 1
-            return NONE
+        if is_late or (
+            self._is_cooling and self._passed_ms(self._fired_ms, time_ms) < rule.cooldown_ms
+        ):
+            return _SUPPRESSED
         self._fired_ms = time_ms
         self._is_cooling = rule.cooldown_ms > 0
         self.fired_total += 1
         if isinstance(self.condition, Deadband):  # an event of a moment, never over
             self.condition.fired()
+            self._is_true = False
             self.state = INACTIVE
         else:
             self.state = FIRING
@@ -148,7 +164,7 @@ class Alert:
         if not self._is_clearing:
             self._is_clearing = True
             self._false_ms = time_ms
-        if (time_ms - self._false_ms) & self._mask < self.rule.keep_for_ms:
+        if self._passed_ms(self._false_ms, time_ms) < self.rule.keep_for_ms:
             return NONE
         self._is_clearing = False
         self.state = INACTIVE
@@ -231,6 +247,7 @@ class Watch:
             return True  # the first: taken before we began
         if _AHEAD_MS < (self._newest_ms - now_ms) & self._mask <= self._half:
             # The newest lies in the future: a clock was wrong, and has been set.
+            self._newest_ms = time_ms
             for alert in self.alerts:
                 alert.restart(time_ms)
             return True

@@ -3,8 +3,8 @@
 test(time_ms, value)   True, False, or None while too little is known; readings in order
 save(), restore(list)  what must survive a restart, as numbers; windows fill anew
 restart()              forget all times: the clock has been set
-quiet                  (low, high) between which a value that finds the condition false
-                       leaves it false and changes nothing; None if there is no such range
+quiet                  (low, high) between which a value that finds `is_true` false leaves
+                       it false and changes nothing; None if there is no such range
 
 Everything is compared in integers without rounding: a level that the channel
 can't show is multiplied up, a mean is compared as its sum with level * count.
@@ -83,8 +83,8 @@ class Level:
 class Rate:
     """The change over a window, by its oldest and its newest reading.
 
-    None until there are readings over half of the window. With less than
-    _SAMPLES readings in a window all count, else about as many of them.
+    None until there are readings over half of the window. Which is the oldest is
+    known to an eighth of the window: of readings closer together the first counts.
     """
 
     quiet = None
@@ -204,7 +204,10 @@ class Stuck:
             low = high = value
         self._low = low
         self._high = high
-        return (time_ms - self._since_ms) & self._mask >= self._stuck_ms
+        if (time_ms - self._since_ms) & self._mask < self._stuck_ms:
+            return False
+        self._since_ms = (time_ms - self._stuck_ms) & self._mask  # else it would be new one day
+        return True
 
     def restart(self) -> None:
         """Begin with the next reading."""
@@ -248,11 +251,11 @@ class Deadband:
 
     def save(self) -> "list[Any]":
         """Return the state."""
-        return [int(self._is_known), self._reference]
+        return [int(self._is_known), self._reference, self._latest]
 
     def restore(self, state: "list[Any]") -> None:
         """Take over a saved state."""
-        known, self._reference = state
+        known, self._reference, self._latest = state
         self._is_known = known == 1
 
 
@@ -260,6 +263,7 @@ class Present:
     """True never: for rules that are only about missing measurements."""
 
     quiet = (None, None)
+    is_true = False
 
     def test(self, time_ms: int, value: "Any") -> "bool | None":
         """Judge that a measurement is there."""
