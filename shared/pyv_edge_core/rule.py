@@ -66,6 +66,13 @@ def _positive(value: "Any") -> int:
     return length_ms
 
 
+def _size(value: "Any") -> "Decimal":
+    size = decimal(value)
+    if size[0] < 0:
+        raise FieldError("%r is below 0" % (value,))
+    return size
+
+
 def _template(value: "Any") -> str:
     text = table.text(value)
     for part in text.split("{")[1:]:
@@ -88,7 +95,9 @@ class Rule:
         if not kinds and "missing" in rule:
             kinds = ["missing"]
         if len(kinds) != 1:
-            rule.fault("above", "a rule needs one condition of %s, missing" % ", ".join(KINDS))
+            has = " and ".join(kinds) or "none"
+            problem = "%s: has %s of %s, missing; needs one" % (path, has, ", ".join(KINDS))
+            rule.faults.append(problem)
         self.kind = kinds[0] if kinds else ""
         self.low: Decimal | None = None
         self.low_clear: Decimal | None = None
@@ -104,19 +113,16 @@ class Rule:
             self._read_levels(rule)
         elif self.kind == "stuck":
             self.stuck_ms = rule.take("stuck", _positive, 0)
-            self.size = rule.take("within", decimal, (0, 0))
+            self.size = rule.take("within", _size, (0, 0))
             self.condition = "stuck for " + show_ms(self.stuck_ms)
         elif self.kind == "deadband":
-            self.size = rule.take("deadband", decimal, (0, 0))
+            self.size = rule.take("deadband", _size, (0, 0))
             self.condition = "moved by more than %s" % show(self.size)
-        if self.size[0] < 0:
-            rule.fault(self.kind, "can't be below 0")
         self._read_states(rule)
         self.severity: str = rule.take("severity", table.choice(SEVERITIES), "warning")
         message = rule.take("message", _template, MESSAGE)
         # Filled as far as is known: a board can send it, and {sensor} {value} {unit} are left.
-        for field, known in zip(FIELDS, (self.name, self.severity, self.condition)):
-            message = message.replace("{%s}" % field, known)
+        message = fill(message, FIELDS[:3], (self.name, self.severity, self.condition))
         self.message: str = message
         if len(message.encode()) > TEXT_SIZE_MAX:
             rule.fault("message", "is longer than %d bytes once it is filled" % TEXT_SIZE_MAX)
@@ -132,6 +138,7 @@ class Rule:
 
     def _read_levels(self, rule: table.Table) -> None:
         kind = self.kind
+        fault_count = len(rule.faults)
         if kind == "outside":
             self.low, self.high = rule.take(kind, _pair, ((0, 0), (0, 0)))
             self.low_clear, self.high_clear = rule.take("clear", _pair, (self.low, self.high))
@@ -147,15 +154,17 @@ class Rule:
         order = [self.low, self.low_clear, self.high_clear, self.high]
         levels = [level for level in order if level is not None]
         for index in range(1, len(levels)):
-            if _is_below(levels[index], levels[index - 1]):
-                rule.fault(kind, "and clear are in the wrong order")
-                break
+            if len(rule.faults) == fault_count and _is_below(levels[index], levels[index - 1]):
+                shown = " ".join([show(level) for level in levels])
+                rule.fault(kind, "from low to high, clear inside: %s must rise" % shown)
         self.condition = "%s %s" % (kind.replace("_", " "), text)
         if kind.startswith("rate"):
             self.window_ms = rule.take("window", _positive, 60000)
             self.per_ms = rule.take("per", _positive, 1000)
             self.condition += " per " + show_ms(self.per_ms)
         elif "aggregate" in rule or "window" in rule:
+            if "aggregate" not in rule or "window" not in rule:
+                rule.fault("aggregate", "and window go together")
             self.aggregate = rule.take("aggregate", table.choice(AGGREGATES), "")
             self.window_ms = rule.take("window", _positive, 0)
             self.step_ms = rule.take("step", _positive, 0)
@@ -164,35 +173,54 @@ class Rule:
                 while self.window_ms % panes:
                     panes -= 1
                 self.step_ms = self.window_ms // panes
-            if not self.aggregate or not self.window_ms:
-                rule.fault("aggregate", "and window go together")
-            elif self.window_ms % self.step_ms or self.window_ms > self.step_ms * PANE_COUNT_MAX:
-                rule.fault("step", "must divide window into at most %d parts" % PANE_COUNT_MAX)
+            window_ms, step_ms = self.window_ms, self.step_ms
+            if window_ms and (window_ms % step_ms or window_ms > step_ms * PANE_COUNT_MAX):
+                rule.fault(
+                    "step",
+                    "%s does not divide a window of %s into at most %d parts"
+                    % (show_ms(step_ms), show_ms(window_ms), PANE_COUNT_MAX),
+                )
             stretch = show_ms(self.window_ms)
             self.condition = "%s of %s %s" % (self.aggregate, stretch, self.condition)
 
     def _read_states(self, rule: table.Table) -> None:
         self.for_ms: int = rule.take("for", duration_ms, 0)
-        self.keep_for_ms: int = rule.take("keep_for", duration_ms, 0)
+        is_moment = self.kind == "deadband"  # its event is never over
+        self.keep_for_ms: int = 0 if is_moment else rule.take("keep_for", duration_ms, 0)
         self.cooldown_ms: int = rule.take("cooldown", duration_ms, 0)
         self.late_ms: int = rule.take("late", duration_ms, 300000)
+        is_timed = "missing" in rule
         self.missing_ms: int = rule.take("missing", _positive, 0)
         self.on_bad: str = HOLD
         self.on_missing: str = FIRE
         if self.kind == "missing":  # a bad reading is no measurement: it is missing
             self.condition = "missing for " + show_ms(self.missing_ms)
         else:
-            self.on_bad = rule.take("on_bad", table.choice(POLICIES), HOLD)
-            self.on_missing = rule.take("on_missing", table.choice(POLICIES), HOLD)
-            if self.on_missing != HOLD and not self.missing_ms:
+            policy = table.choice(POLICIES[:2] if is_moment else POLICIES)
+            self.on_bad = rule.take("on_bad", policy, HOLD)
+            self.on_missing = rule.take("on_missing", policy, HOLD)
+            if self.on_missing != HOLD and not is_timed:
                 rule.fault("missing", "must say after which time on_missing is in force")
+
+
+def fill(message: str, fields: "Sequence[str]", values: "Sequence[str]") -> str:
+    """Return `message` with each {field} of `fields` replaced, in one pass; others stay."""
+    text, *parts = message.split("{")
+    for part in parts:
+        field, _, rest = part.partition("}")
+        if field not in fields:
+            text += "{" + part
+            continue
+        value = values[fields.index(field)]
+        if not value and text.endswith(" "):
+            text = text[:-1]  # "5 %" but "5"
+        text += value + rest
+    return text
 
 
 def render(message: str, sensor: str, value: str, unit: str) -> str:
     """Return the text of an event from a rule's `message`."""
-    for name, text in (("sensor", sensor), ("unit", unit), ("value", value)):
-        message = message.replace("{%s}" % name, text)
-    return message.replace(" ,", ",")
+    return fill(message, FIELDS[3:], (sensor, value, unit))
 
 
 def read_rules(tables: "Sequence[Any]", path: str = "rules") -> "tuple[Rule, ...]":
