@@ -95,7 +95,7 @@ class RingBuffer:
             self._is_integer and (not isinstance(value, int) or value is True or value is False)
         ):
             raise FieldError("value: %r does not fit typecode %s" % (value, self.dtype))
-        if not -_TIME_MS_MAX <= time_ms <= _TIME_MS_MAX:
+        if not isinstance(time_ms, int) or not -_TIME_MS_MAX <= time_ms <= _TIME_MS_MAX:
             raise FieldError("time_ms: %r is no time" % (time_ms,))
         with self._lock:
             kept_all = self._count < self.capacity
