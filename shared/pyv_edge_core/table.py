@@ -56,11 +56,15 @@ class Table:
                 self.fault(key, "is not known; there are " + ", ".join(known))
 
 
+def _is_control(character: str) -> bool:
+    return character < " " or "\x7f" <= character < "\xa0"
+
+
 def text(value: "Any") -> str:
     """Return a text of 1 to 96 bytes of UTF-8 without control characters. Raises FieldError."""
     size = 0
     try:
-        if isinstance(value, str) and value and min(value) >= " ":
+        if isinstance(value, str) and not [one for one in value if _is_control(one)]:
             size = len(value.encode())
     except UnicodeError:  # half a surrogate pair
         size = 0
