@@ -167,7 +167,7 @@ class PrivacyPolicy:
         metadata = self._metadata((names, is_leaving), given, "", self._outset)
         value = reading.value
         if gate.is_hidden:
-            value = 0.0
+            value = 0
             metadata["quality"] = "bad"
             metadata["privacy"] = gate.action
         elif not gate.is_plain and value is not None:

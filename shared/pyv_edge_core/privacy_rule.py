@@ -32,7 +32,7 @@ ACTIONS = (
     "aggregate_only",
 )
 KEY_ACTIONS = ("allow", "drop", "mask", "redact", "hash", "local_only")
-_STEP_COUNT_MAX = 2e14  # a float tells multiples of a step apart up to there
+_STEP_COUNT_MAX = 2 * 10**14  # a float tells multiples of a step apart up to there
 LISTS = ("drop_fields", "redact_fields", "mask_fields", "hash_fields", "local_only")
 KEYS = ("name", "pattern", "device", "channel", "key", "action", "step", "low", "high")
 
@@ -178,10 +178,10 @@ class Gate:
             if not step:
                 assert self._fraction is not None
                 numerator, digits = self._fraction
-                count = value * 10**digits / numerator + 0.5
+                count = value * 10**digits / numerator
                 if not -_STEP_COUNT_MAX < count < _STEP_COUNT_MAX:
                     return value  # no number, or one whose digits end before the step
-                return count // 1 * numerator / 10**digits
+                return (count * 2 + 1) // 2 * numerator / 10**digits
             value = (value + (step >> 1)) // step * step
             if value > self._high:
                 return value - step
