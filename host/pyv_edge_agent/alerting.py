@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from pyv_edge_core.alert import FIRED, FIRING, Watch
 from pyv_edge_core.channel_table import EVENT_FIRED, EVENT_WITHOUT_VALUE
+from pyv_edge_core.event_text import render
 from pyv_edge_core.reading import QUALITY_BAD
-from pyv_edge_core.rule import Rule, read_rules, render
+from pyv_edge_core.rule import Rule, read_rules
 
 from .outbox import Priority
 from .series import BoardAlert, Plan, Series, open_series

@@ -21,7 +21,7 @@ RULES.md has the truth table. Numbers are exact; durations are seconds or texts 
 
 from binascii import crc32
 
-from . import table
+from . import event_text, table
 from ._compat import TYPE_CHECKING
 from .errors import FieldError, TableError
 from .pattern import Pattern
@@ -35,14 +35,11 @@ if TYPE_CHECKING:
     Decimal = tuple[int, int]
 
 RULE_COUNT_MAX = 256
-TEXT_SIZE_MAX = 96  # bytes of a message: what the link takes
 SEVERITIES = ("info", "warning", "critical")
 HOLD, RESOLVE, FIRE = POLICIES = ("hold", "resolve", "fire")
 AGGREGATES = ("mean", "min", "max", "sum", "count", "range")
 LEVELS = ("above", "below", "outside", "rate_above", "rate_below")
 KINDS = LEVELS + ("stuck", "deadband")
-FIELDS = ("rule", "severity", "condition", "sensor", "value", "unit")
-MESSAGE = "{sensor} is {value} {unit}, {condition}"
 KEYS = KINDS + tuple(
     "name sensor clear per within missing window step aggregate for keep_for cooldown late"
     " severity message on_missing on_bad".split()
@@ -71,14 +68,6 @@ def _size(value: "Any") -> "Decimal":
     if size[0] < 0:
         raise FieldError("%r is below 0" % (value,))
     return size
-
-
-def _template(value: "Any") -> str:
-    text = table.text(value)
-    for part in text.split("{")[1:]:
-        if part.split("}")[0] not in FIELDS or "}" not in part:
-            raise FieldError("%r has a field other than {%s}" % (text, "} {".join(FIELDS)))
-    return text
 
 
 class Rule:
@@ -120,12 +109,16 @@ class Rule:
             self.condition = "moved by more than %s" % show(self.size)
         self._read_states(rule)
         self.severity: str = rule.take("severity", table.choice(SEVERITIES), "warning")
-        message = rule.take("message", _template, MESSAGE)
+        message = rule.take("message", event_text.template, event_text.MESSAGE)
         # Filled as far as is known: a board can send it, and {sensor} {value} {unit} are left.
-        message = fill(message, FIELDS[:3], (self.name, self.severity, self.condition))
+        message = event_text.fill(
+            message, event_text.FIELDS[:3], (self.name, self.severity, self.condition)
+        )
         self.message: str = message
-        if len(message.encode()) > TEXT_SIZE_MAX:
-            rule.fault("message", "is longer than %d bytes once it is filled" % TEXT_SIZE_MAX)
+        if len(message.encode()) > event_text.SIZE_MAX:
+            rule.fault(
+                "message", "is longer than %d bytes once it is filled" % event_text.SIZE_MAX
+            )
         rule.end(KEYS)
         # Tells this rule from what it was before: a saved state is good for the same one only.
         deciding = (
@@ -201,26 +194,6 @@ class Rule:
             self.on_missing = rule.take("on_missing", policy, HOLD)
             if self.on_missing != HOLD and not is_timed:
                 rule.fault("missing", "must say after which time on_missing is in force")
-
-
-def fill(message: str, fields: "Sequence[str]", values: "Sequence[str]") -> str:
-    """Return `message` with each {field} of `fields` replaced, in one pass; others stay."""
-    text, *parts = message.split("{")
-    for part in parts:
-        field, _, rest = part.partition("}")
-        if field not in fields:
-            text += "{" + part
-            continue
-        value = values[fields.index(field)]
-        if not value and text.endswith(" "):
-            text = text[:-1]  # "5 %" but "5"
-        text += value + rest
-    return text
-
-
-def render(message: str, sensor: str, value: str, unit: str) -> str:
-    """Return the text of an event from a rule's `message`."""
-    return fill(message, FIELDS[3:], (sensor, value, unit))
 
 
 def read_rules(tables: "Sequence[Any]", path: str = "rules") -> "tuple[Rule, ...]":
