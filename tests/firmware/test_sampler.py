@@ -2,7 +2,7 @@
 
 from array import array
 
-from check import raises, without_heap
+from check import raises
 from fake_board import WRAP, Bench, simulated
 from pyv_edge_core.reading import QUALITY_BAD, QUALITY_GOOD, Channel
 
@@ -166,26 +166,3 @@ def test_procfs_measures_this_machine():
     assert load[2] >= 0
     assert memory[2] > 1000
     assert busy[2] > 0
-
-
-def test_sampling_needs_no_heap():
-    bench = Bench(
-        simulated("a", 10, noise=5), simulated("b", 30), start_ms=WRAP - 5000, capacity=64
-    )
-    sampler = bench.sampler
-    uptime = bench.uptime
-
-    def thousand_rounds():
-        now_ms = WRAP - 5000
-        count = 0
-        while count < 1000:
-            uptime.update(now_ms)
-            while not bench.run_once(now_ms):
-                pass
-            now_ms = (now_ms + 10) & (WRAP - 1)
-            count += 1
-
-    without_heap(thousand_rounds)
-    assert sampler.sampled_total == 1000 + 334
-    assert bench.ring.next_seq == 1334
-    assert bench.ring.dropped_total == 1334 - len(bench.ring)
