@@ -3,13 +3,17 @@ PYTHON ?= python3
 BIN = .venv/bin
 READY = .venv/.ready
 
-.PHONY: demo test check format clean
+.PHONY: demo test bench check format clean
 
 demo: $(READY)
 	$(BIN)/pyv-edge-host demo --seconds 10 --boards 2 --rate 100
 
 test: $(READY)
 	$(BIN)/python -m pytest -q
+
+# NAMES chooses figures: all, core, core.mpy_bytes; the table is in build/bench.json too.
+bench: $(READY)
+	$(BIN)/python -m pyv_edge_bench $(NAMES)
 
 check: $(READY)
 	$(BIN)/ruff format --check .

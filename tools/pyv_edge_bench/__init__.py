@@ -1,0 +1,12 @@
+"""What the project costs, measured: `make bench`, or `make bench NAMES=core.mpy_bytes`.
+
+budgets     tools/budgets.toml: the goal of a figure
+figure      one measured figure, and how it is written down
+bytecode    compiles for a board, as the oldest firmware that is supported would have it
+workload    runs a script of workloads/ as a process and reads what it has measured
+registry    which figures there are
+core_*      the figures of the core, one file per group
+
+`workloads/` holds portable scripts. They run as processes of either interpreter
+and are the only ones that may import the node. Not part of the wheel.
+"""

@@ -1,0 +1,69 @@
+"""Reads tools/budgets.toml, the one place for what may be used.
+
+A goal is a text, "<= 1.5" or ">= 98304": the direction and the last number that
+is still good.
+"""
+
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+PATH = Path(__file__).resolve().parents[1] / "budgets.toml"
+
+_GOAL = re.compile(r"(<=|>=) (\d+(?:\.\d+)?)")
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A limit and the side of it that is good."""
+
+    direction: str  # "<=" or ">="
+    limit: float
+
+    def is_met(self, value: float) -> bool:
+        """Return whether `value` is on the good side; the limit itself is."""
+        return value <= self.limit if self.direction == "<=" else value >= self.limit
+
+    def __str__(self) -> str:
+        return f"{self.direction} {self.limit:g}" if self.limit < 1e6 else self._in_full()
+
+    def _in_full(self) -> str:
+        return f"{self.direction} {self.limit:.0f}"
+
+
+def parse(text: str) -> Goal:
+    """Return the goal that `text` says. Raises ValueError if it says none."""
+    found = _GOAL.fullmatch(text)
+    if found is None:
+        raise ValueError(f'{text!r} is no goal; write "<= 1.5" or ">= 1000"')
+    return Goal(found[1], float(found[2]))
+
+
+def load(path: Path = PATH) -> dict[str, Goal]:
+    """Return the goal of each figure that has one.
+
+    Raises ValueError, naming the figure, for a goal that can't be read.
+    """
+    goals = {}
+    for name, text in tomllib.loads(path.read_text())["budgets"].items():
+        try:
+            goals[name] = parse(text)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path}: {name}: {error}") from error
+    return goals
+
+
+def overrun(budget: str, what: str, value: float, remedy: str) -> str:
+    """Return the line that says how `what` breaks `budget`, "" if it doesn't."""
+    goal = load()[budget]
+    if goal.is_met(value):
+        return ""
+    return (
+        f"{what}: {value:g}, and {PATH.parent.name}/{PATH.name} allows {goal} ({budget}): {remedy}"
+    )

@@ -1,0 +1,33 @@
+"""Which figures there are. A new one is a line here and, if it has a goal, one in budgets.toml.
+
+A measurement may give more than the figure it is named for: lines of a profile,
+which have no goal and whose names begin with the figure's group.
+"""
+
+from collections.abc import Callable
+
+from . import core_path, core_size
+from .figure import Measured
+
+FIGURES: dict[str, Callable[[], list[Measured]]] = {
+    "core.path_vs_json.micropython": core_path.on_micropython,
+    "core.path_vs_json.cpython": core_path.on_cpython,
+    "core.mpy_bytes": core_size.mpy_bytes,
+    "core.mpy_bytes_board": core_size.mpy_bytes_board,
+    "core.mpy_module_bytes": core_size.mpy_module_bytes,
+    "core.heap_free_bytes": core_size.heap_free_bytes,
+}
+
+
+def chosen(words: list[str]) -> list[str]:
+    """Return the names that `words` choose: a figure's own, or the dotted start of several.
+
+    No word chooses all. Raises KeyError for a word that chooses none.
+    """
+    names = []
+    for word in words or [""]:
+        found = [name for name in FIGURES if not word or f"{name}.".startswith(f"{word}.")]
+        if not found:
+            raise KeyError(word)
+        names += [name for name in found if name not in names]
+    return names
