@@ -31,10 +31,8 @@ class Goal:
         return value <= self.limit if self.direction == "<=" else value >= self.limit
 
     def __str__(self) -> str:
-        return f"{self.direction} {self.limit:g}" if self.limit < 1e6 else self._in_full()
-
-    def _in_full(self) -> str:
-        return f"{self.direction} {self.limit:.0f}"
+        limit = int(self.limit) if self.limit.is_integer() else self.limit
+        return f"{self.direction} {limit}"
 
 
 def parse(text: str) -> Goal:
@@ -59,11 +57,10 @@ def load(path: Path = PATH) -> dict[str, Goal]:
     return goals
 
 
-def overrun(budget: str, what: str, value: float, remedy: str) -> str:
+def overrun(budget: str, what: str, size_bytes: int, remedy: str, path: Path = PATH) -> str:
     """Return the line that says how `what` breaks `budget`, "" if it doesn't."""
-    goal = load()[budget]
-    if goal.is_met(value):
+    goal = load(path)[budget]
+    if goal.is_met(size_bytes):
         return ""
-    return (
-        f"{what}: {value:g}, and {PATH.parent.name}/{PATH.name} allows {goal} ({budget}): {remedy}"
-    )
+    file = f"{path.parent.name}/{path.name}"
+    return f"{what}: {size_bytes} bytes, and {file} allows {goal} ({budget}): {remedy}"
