@@ -62,7 +62,7 @@ def test_the_node_leaves_enough_heap(footprint):
 
 def test_a_board_imports_a_part_of_the_core(footprint, sizes):
     imported = footprint["board_modules"]
-    assert {"pyv_edge_core.ring", "pyv_edge_core.device_session"} <= set(imported)
+    assert {"pyv_edge_core.record_ring", "pyv_edge_core.device_session"} <= set(imported)
     assert "pyv_edge_core.host_session" not in imported, "a board has no use for the host's end"
     assert set(imported) < set(sizes)
 

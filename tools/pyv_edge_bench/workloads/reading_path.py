@@ -4,9 +4,10 @@ reading_path REPEATS BATCH_MS prints a JSON line for each part of each repeat:
 
     {"part": "path", "count": readings, "us": microseconds}
 
-path        everything: clock, sensor, sampler, ring, and 1/16 of a frame
+path        everything: clock, sensor, sampler, privacy of 8 rules, 4 rules, ring, 1/16 of a frame
 json        json.dumps of the same reading, whose dict is there already
 sampler     the path without its frames
+stages      privacy, rules and ring: Pipeline.push, and release of every 16
 push        RecordRing.push alone, and release of every 16
 frame       1/16 of reading a block out, packing and framing it
 clock       Uptime.update alone
@@ -23,13 +24,14 @@ import time
 from array import array
 
 from pyv_edge_core import frame, message
-from pyv_edge_core.ring import BLOCK_RECORDS, RecordRing
+from pyv_edge_core.record_ring import BLOCK_RECORDS, RecordRing
+from pyv_edge_node.pipeline import Pipeline
 from pyv_edge_node.sampler import Sampler
 from pyv_edge_node.settings import Section, Settings
 from pyv_edge_node.uptime import Uptime
 
 _TAG = 0x1234
-_VALUE = 2150
+_VALUE = 2150  # hundredths of a degree
 _INTERVAL_MS = 10
 _TICK_MASK = 0x3FFFFFFF
 _READING = {
@@ -72,11 +74,12 @@ class Constant:
 def board_settings():
     """Return the settings of the measured board, as its device.json would have them.
 
-    THE ONE PLACE for what a board does with a reading before its ring: what is
-    put here goes through `Node` into the real sampler.
+    The rule that decides is the last of eight, and quantizes; the value lies
+    where no alert is near, as it does nearly always.
     """
     return {
         "device_id": _READING["device"],
+        "telemetry_capacity": 512,  # there are three of these nodes in one heap
         "sensors": [
             {
                 "type": "simulated",
@@ -84,6 +87,24 @@ def board_settings():
                 "unit": _READING["unit"],
                 "interval_ms": _INTERVAL_MS,
             }
+        ],
+        "privacy": {
+            "rules": [
+                {"device": "ward-*", "action": "drop"},
+                {"pattern": "*.microphone", "action": "drop"},
+                {"pattern": "*.camera.*", "action": "mask"},
+                {"channel": "door_?", "action": "local_only"},
+                {"channel": "power*", "action": "aggregate_only"},
+                {"channel": "position", "action": "quantize", "step": 10},
+                {"channel": "pressure", "action": "clamp", "low": 900, "high": 1100},
+                {"channel": _READING["channel"], "action": "quantize", "step": 0.1},
+            ]
+        },
+        "rules": [
+            {"name": "hot", "above": 30, "clear": 28, "for": "1m"},
+            {"name": "cold", "below": 5, "clear": 6, "keep_for": "1m"},
+            {"name": "odd", "outside": [2, 40], "cooldown": "10m", "severity": "critical"},
+            {"name": "gone", "missing": "5m"},
         ],
     }
 
@@ -95,7 +116,15 @@ class Node:
         config = Settings(Section(board_settings(), "device.json"))
         self.ring = RecordRing(config.telemetry_capacity)
         self.uptime = Uptime(0)
-        self.sampler = Sampler(config.sensors, self.ring, _INTERVAL_MS)
+        self.sampler = Sampler(config.sensors, _INTERVAL_MS)
+        self.pipeline = Pipeline(
+            config,
+            config.device_id,
+            self.sampler.channels,
+            self.ring,
+            RecordRing(BLOCK_RECORDS),
+            0,
+        )
         for turn in self.sampler._turns:
             turn.sensor = Constant(turn.sensor.channels)
         self.now_ms = 0
@@ -120,11 +149,13 @@ class Node:
         """Take one block of readings into the ring."""
         uptime = self.uptime
         run = self.sampler.run
+        pipeline = self.pipeline
         now_ms = self.now_ms
         for _ in range(BLOCK_RECORDS):
             now_ms = (now_ms + _INTERVAL_MS) & _TICK_MASK
             uptime.update(now_ms)
-            run(now_ms, uptime)
+            run(now_ms, uptime, pipeline)
+        pipeline.tick(now_ms, uptime)
         self.now_ms = now_ms
 
     def framed(self):
@@ -137,6 +168,15 @@ class Node:
         """Frame the same block over and over."""
         for _ in range(count // BLOCK_RECORDS):
             self.framed()
+
+    def stages(self, count):
+        """Push readings through everything between the sampler and the ring."""
+        ring = self.ring
+        push = self.pipeline.push
+        for _ in range(count // BLOCK_RECORDS):
+            for _ in range(BLOCK_RECORDS):
+                push(0, 0, _VALUE, 0, 0, self.now_ms)
+            ring.release(ring.next_seq)
 
     def clock(self, count):
         """Let time pass."""
@@ -193,10 +233,12 @@ def main(repeats, batch_ms):
     node = Node()
     full = Node()  # keeps one block, to be framed
     full.sample_block()
+    staged = Node()
     parts = (  # what is compared stands side by side
         ("path", node.path),
         ("json", dumps),
         ("sampler", node.samples),
+        ("stages", staged.stages),
         ("push", push),
         ("frame", full.frames),
         ("clock", node.clock),
