@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _TICK_MASK = const(0x3FFFFFFF)
 _HALF = const(0x20000000)  # an elapsed time above this lies in the future
 _IDLE_MS = const(1000)
+# Absent, silent or talking nonsense: what the sensor's file declares, no more. Made once: a
+# tuple in the `except` itself is a new one each time, and takes heap.
+_FAILURES = (OSError, ValueError, OverflowError, IndexError)
 
 
 class _Turn:
@@ -101,8 +104,7 @@ class Sampler:
         quality = QUALITY_GOOD
         try:
             sensor.measure(uptime.s, uptime.ms)
-        except (OSError, ValueError, OverflowError, IndexError):
-            # Absent, silent or talking nonsense: what the sensor's file declares, no more.
+        except _FAILURES:
             quality = QUALITY_BAD
             self.sensor_errors_total += 1
         values = sensor.values

@@ -119,6 +119,32 @@ def test_late_rounds_need_no_heap():
     assert node.ring.next_seq + node.pipeline.denied_total == node.sampler.sampled_total == 606
 
 
+def test_failing_sensors_need_no_heap():
+    node = _Node()
+    node.play(1)
+    for turn in node.sampler._turns:  # there is no sensor type that fails on request
+        turn.sensor = _Failing(turn.sensor)
+
+    def hundred_rounds():
+        node.play(100)
+
+    without_heap(hundred_rounds)
+    assert node.sampler.sensor_errors_total == 200 + 33
+    assert node.ring.next_seq == node.sampler.sampled_total
+
+
+class _Failing:
+    """Fails each time, with an error made beforehand: what an error takes is its maker's."""
+
+    def __init__(self, sensor):
+        self.channels = sensor.channels
+        self.values = sensor.values
+        self.error = OSError(5)
+
+    def measure(self, uptime_s, uptime_ms):
+        raise self.error
+
+
 def test_a_locked_heap_is_noticed():
     if check.micropython is not None:
         raises(MemoryError, without_heap, lambda: [check])
