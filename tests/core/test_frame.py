@@ -1,41 +1,20 @@
-"""Frames and console text: round trips, any split, and damage that is counted."""
+"""Frames: round trips, any split, and damage that is counted."""
 
 from pyv_edge_core.frame import SIZE_MAX, FrameDecoder, encode, encode_for_board
+from stream import decode, state_of
 
 # Leads with a version byte, as every message does.
 ALL_BYTES = b"\x01" + bytes(range(256))
 _ENCODERS = (("to host", encode), ("to board", encode_for_board))
 
 
-def _state(decoder):
-    return (
-        decoder.frames_total,
-        decoder.bad_fcs_total,
-        decoder.oversize_total,
-        decoder.console_bytes_total,
-        decoder.noise_bytes_total,
-    )
-
-
-def _decode(stream, size_max=SIZE_MAX, piece=None):
-    """Return (messages, console text, counters) of `stream` fed in pieces of `piece` bytes."""
-    decoder = FrameDecoder(size_max)
-    messages = []
-    console = b""
-    piece = piece or len(stream)
-    for start in range(0, len(stream), piece):
-        messages.extend(decoder.feed(stream[start : start + piece]))
-        console += decoder.take_console()
-    return messages, console, _state(decoder)
-
-
 def test_every_byte_value_survives_in_both_directions():
     for name, encoder in _ENCODERS:
         for code in range(256):
             message = b"\x01" + bytes((code,)) * 3 + b"\x02"
-            result = _decode(encoder(message))
+            result = decode(encoder(message))
             assert result == ([message], b"", (1, 0, 0, 0, 0)), (name, code)
-        assert _decode(encoder(ALL_BYTES))[0] == [ALL_BYTES], name
+        assert decode(encoder(ALL_BYTES))[0] == [ALL_BYTES], name
 
 
 def test_flags_stand_at_both_ends_and_nowhere_else():
@@ -52,7 +31,7 @@ def test_no_control_character_goes_to_a_board():
         message = b"\x01\x03" + bytes(range(length))
         framed = encode_for_board(message)
         assert min(framed) >= 0x20, length
-        assert _decode(framed)[0] == [message], length
+        assert decode(framed)[0] == [message], length
 
 
 def test_literal_frames():
@@ -89,22 +68,22 @@ _TRAFFIC = (
 
 def test_any_split_gives_the_same():
     for size_max in (64, SIZE_MAX):
-        whole = _decode(_TRAFFIC, size_max)
+        whole = decode(_TRAFFIC, size_max)
         # Wherever a 64-byte limit bites, at least the short frames come through.
         assert b"\x01first" in whole[0] and b"\x01last" in whole[0], size_max
         assert whole[2][0] == len(whole[0]), size_max
         assert whole[2][1] >= 3, size_max
         for piece in (1, 2, 3, 5, 7, 16, 61, 64, 65, 300):
-            assert _decode(_TRAFFIC, size_max, piece) == whole, (size_max, piece)
+            assert decode(_TRAFFIC, size_max, piece) == whole, (size_max, piece)
 
 
 def test_every_cut_into_two_gives_the_same():
-    whole = _decode(_TRAFFIC, 64)
+    whole = decode(_TRAFFIC, 64)
     for cut in range(1, len(_TRAFFIC)):
         decoder = FrameDecoder(64)
         messages = decoder.feed(_TRAFFIC[:cut])
         messages = messages + decoder.feed(_TRAFFIC[cut:])
-        assert (messages, decoder.take_console(), _state(decoder)) == whole, cut
+        assert (messages, decoder.take_console(), state_of(decoder)) == whole, cut
 
 
 def test_each_damaged_byte_is_counted_and_the_next_frame_found():
@@ -112,7 +91,7 @@ def test_each_damaged_byte_is_counted_and_the_next_frame_found():
     for index in range(1, len(framed) - 1):
         for flip in (0x01, 0x80):
             damaged = framed[:index] + bytes((framed[index] ^ flip,)) + framed[index + 1 :]
-            messages, _, state = _decode(damaged + encode(b"\x01good"))
+            messages, _, state = decode(damaged + encode(b"\x01good"))
             assert messages[-1:] == [b"\x01good"], (index, flip)
             assert len(messages) == 1, (index, flip, messages)
             # A first byte above 1F makes text of the frame; any other damage shows in the FCS.
@@ -123,13 +102,13 @@ def test_each_damaged_byte_is_counted_and_the_next_frame_found():
 def test_every_truncation_is_counted_and_the_next_frame_found():
     framed = encode(b"\x01abcdefgh")
     for size in range(2, len(framed) - 1):
-        messages, console, state = _decode(framed[:size] + encode(b"\x01good"))
+        messages, console, state = decode(framed[:size] + encode(b"\x01good"))
         assert messages == [b"\x01good"], size
         assert (console, state) == (b"", (1, 1, 0, 0, 0)), size
 
 
 def test_empty_message_is_no_frame():
-    messages, _, state = _decode(encode(b""))
+    messages, _, state = decode(encode(b""))
     assert messages == []
     # Its FCS is four zero bytes: not a message, and nothing that leads one.
     assert state == (0, 0, 0, 0, 4)
@@ -137,88 +116,15 @@ def test_empty_message_is_no_frame():
 
 def test_escape_that_escapes_nothing_is_damage():
     for body in (b"\x01ab\x7d", b"\x01\x7d\x7d\x5eabcd", b"\x7d"):
-        messages, _, state = _decode(b"~" + body + b"~")
+        messages, _, state = decode(b"~" + body + b"~")
         assert (messages, state) == ([], (0, 1, 0, 0, 0)), body
 
 
-def test_largest_frame_and_one_byte_more():
-    for size_max in (32, 256, SIZE_MAX):
-        # The limit counts what stands between the flags: message and FCS, nothing to stuff here.
-        message = b"\x01" + b"a" * (size_max - 5)
-        while len(encode(message)) - 2 != size_max:
-            # The FCS happened to need stuffing: another message has another FCS.
-            message = message[:-1] + bytes((message[-1] + 1,))
-        for piece in (1, 10, 5000):
-            result = _decode(encode(message), size_max, piece)
-            assert result == ([message], b"", (1, 0, 0, 0, 0)), (size_max, piece)
-            longer = encode(message + b"b") + encode(b"\x01good")
-            result = _decode(longer, size_max, piece)
-            assert result == ([b"\x01good"], b"", (1, 0, 1, 0, 0)), (size_max, piece)
-
-
-def test_oversize_is_counted_once_however_long():
-    for length in (65, 66, 130, 5000):
-        stream = b"~\x01" + b"a" * length + encode(b"\x01good")
-        for piece in (1, 64, 9000):
-            result = _decode(stream, 64, piece)
-            assert result == ([b"\x01good"], b"", (1, 0, 1, 0, 0)), (length, piece)
-
-
-def test_console_text_before_between_and_behind_frames():
-    stream = b"one\n" + encode(b"\x01a") + b"two" + encode(b"\x01b") + b"three\nfour"
-    for piece in (1, 4, 100):
-        messages, console, state = _decode(stream, SIZE_MAX, piece)
-        assert messages == [b"\x01a", b"\x01b"], piece
-        # "four" has neither newline nor flag: it waits for the rest of its line.
-        assert console == b"one\ntwothree\n", piece
-        assert state == (2, 0, 0, len(console), 0), piece
-
-
-def test_text_without_any_flag_comes_line_by_line():
-    decoder = FrameDecoder()
-    assert decoder.feed(b"MicroPython v1.2") == []
-    assert decoder.take_console() == b""
-    assert decoder.feed(b"8\r\n>>> ") == []
-    assert decoder.take_console() == b"MicroPython v1.28\r\n"
-    decoder.feed(b"1+1\r\n2\r\n")
-    assert decoder.take_console() == b">>> 1+1\r\n2\r\n"
-    assert decoder.take_console() == b""
-
-
-def test_text_without_newline_comes_at_the_limit():
-    decoder = FrameDecoder(32)
-    decoder.feed(b"a" * 31)
-    assert decoder.take_console() == b""
-    decoder.feed(b"a")
-    assert decoder.take_console() == b"a" * 32
-    decoder.feed(b"b\n")
-    assert decoder.take_console() == b"b\n"
-
-
-def test_terminal_controls_and_utf8_are_text():
-    text = "grün 21 °C\t\x1b[1mbold\x1b[0m\x07\x08\x0c\r\n".encode()
-    _, console, state = _decode(text)
-    assert (console, state) == (text, (0, 0, 0, len(text), 0))
-
-
-def test_binary_noise_is_counted_and_not_shown():
-    for noise in (b"\xff\x00\xfe\n", b"a\x01\n", b"abc\x00", b"\x80\x1f\x80\n"):
-        messages, console, state = _decode(noise + encode(b"\x01good"))
-        assert messages == [b"\x01good"], noise
-        assert console == b"", noise
-        assert state == (1, 0, 0, 0, len(noise)), noise
-
-
-def test_noise_condemns_only_its_own_line():
-    _, console, state = _decode(b"good\nbad\x00\nfine\n~")
-    assert (console, state) == (b"good\nfine\n", (0, 0, 0, 10, 5))
-
-
 def test_flags_alone_are_nothing():
-    assert _decode(b"~" * 50, SIZE_MAX, 1) == ([], b"", (0, 0, 0, 0, 0))
+    assert decode(b"~" * 50, SIZE_MAX, 1) == ([], b"", (0, 0, 0, 0, 0))
 
 
 def test_two_frames_may_share_a_flag():
     stream = encode(b"\x01a") + encode(b"\x01b")[1:]
     for piece in (1, 100):
-        assert _decode(stream, SIZE_MAX, piece)[0] == [b"\x01a", b"\x01b"], piece
+        assert decode(stream, SIZE_MAX, piece)[0] == [b"\x01a", b"\x01b"], piece

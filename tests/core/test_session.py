@@ -6,7 +6,7 @@ from pyv_edge_core.frame import FrameDecoder, encode, encode_for_board
 from pyv_edge_core.host_session import HostSession
 from pyv_edge_core.pacing import Pacing
 
-HEAP_KB = 512  # a board, its host and the wires between them: more than a board holds
+HEAP_KB_MIN = 384  # a board, its host and the wires between them: more than a board holds
 
 
 def _to_board(pair, kind, tag, *values):

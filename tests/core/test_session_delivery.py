@@ -4,7 +4,7 @@ from pair import CORRUPT, DROP, DUPLICATE, Pair, pair_that_is_up
 from pyv_edge_core import message, session
 from pyv_edge_core.frame import encode_for_board
 
-HEAP_KB = 512  # a board, its host and the wires between them: more than a board holds
+HEAP_KB_MIN = 256  # a board, its host and the wires between them: more than a board holds
 
 
 def _to_board(pair, kind, tag, *values):

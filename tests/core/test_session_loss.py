@@ -4,7 +4,7 @@ from pair import CORRUPT, DROP, DUPLICATE, Pair, Store, pair_that_is_up
 from pyv_edge_core import message
 from pyv_edge_core.frame import encode
 
-HEAP_KB = 512  # a board, its host and the wires between them: more than a board holds
+HEAP_KB_MIN = 256  # a board, its host and the wires between them: more than a board holds
 
 
 def test_overwritten_readings_are_announced_with_their_numbers():

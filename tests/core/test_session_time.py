@@ -4,7 +4,7 @@ from pair import DROP, Pair, pair_that_is_up
 from pyv_edge_core import message, session
 from pyv_edge_core.frame import encode
 
-HEAP_KB = 512  # a board, its host and the wires between them: more than a board holds
+HEAP_KB_MIN = 256  # a board, its host and the wires between them: more than a board holds
 
 
 def test_time_exchange_bounds_the_uptime():

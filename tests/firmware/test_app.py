@@ -8,7 +8,7 @@ from pyv_edge_node.app import SEQ_MAX, App
 from pyv_edge_node.settings import SettingsError
 from ring_model import unpack_slots
 
-HEAP_KB = 256  # a node and its host: more than a board holds
+HEAP_KB_MIN = 192  # a node and its host in one heap
 
 
 class _Rig:

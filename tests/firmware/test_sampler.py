@@ -6,6 +6,8 @@ from check import raises
 from fake_board import WRAP, Bench, simulated
 from pyv_edge_core.reading import QUALITY_BAD, QUALITY_GOOD, Channel
 
+HEAP_KB_MIN = 192  # the pipeline behind the sampler brings rules and privacy: half a board's heap
+
 
 class _Sensor:
     """Fails while it is told to."""

@@ -11,6 +11,8 @@ from pyv_edge_node import settings
 from pyv_edge_node.sampler import Sampler
 from pyv_edge_node.settings import Section, SettingsError
 
+HEAP_KB_MIN = 192  # settings bring rules and privacy: half a board's heap
+
 # One name per interpreter: both may run at the same time, and MicroPython has no tempfile.
 _PATH = "/tmp/pyv-edge-settings-%s.json" % sys.implementation.name
 

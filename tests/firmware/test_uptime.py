@@ -1,6 +1,7 @@
 """Uptime stays right over the wrap of a board's ticks."""
 
 from check import without_heap
+from pyv_edge_core.session import elapsed_ms
 from pyv_edge_node.uptime import Uptime
 
 _WRAP = 2**30
@@ -57,13 +58,15 @@ def test_thirty_days_in_uneven_steps():
 
 
 def test_update_needs_no_heap():
-    uptime = Uptime(_WRAP - 10000)
+    start_ms = _WRAP - 10000
+    back_ms = _WRAP - 20
+    uptime = Uptime(start_ms)
 
     def thousand_rounds():
-        now_ms = _WRAP - 10000
+        now_ms = start_ms
         count = 0
         while count < 1000:
-            now_ms = (now_ms + 20) & (_WRAP - 1)
+            now_ms = elapsed_ms(now_ms, back_ms)  # 20 ms later; the sum may have 31 bits
             uptime.update(now_ms)
             count += 1
 

@@ -2,14 +2,15 @@
 
 import itertools
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from profiles import examples
 from pyv_edge_core import channel_table, message
 from pyv_edge_core.errors import FieldError, MessageError
 from pyv_edge_core.frame import FrameDecoder, encode, encode_for_board
 from pyv_edge_core.reading import Channel
 
-_SETTINGS = settings(derandomize=True, deadline=None, max_examples=400)
+_SETTINGS = examples(400)
 
 # A message leads with its version, 1 to 6.
 leads = st.integers(1, 6).map(lambda code: bytes((code,)))
@@ -161,7 +162,7 @@ channels = st.builds(
 )
 
 
-@settings(_SETTINGS, max_examples=100)
+@examples(100)
 @given(u16, st.lists(channels, max_size=60))
 def test_channel_table_comes_back(tag, table):
     found = []

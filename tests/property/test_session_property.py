@@ -1,10 +1,11 @@
 """Whatever a link does: each reading is delivered once, in order, or lies in exactly one gap."""
 
 from check import raises
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from pair import CORRUPT, DROP, DUPLICATE, Pair
+from profiles import examples
 from pyv_edge_core import message, session
 from pyv_edge_core.errors import FieldError
 from pyv_edge_core.record_ring import SPAN_MS_MAX, RecordRing
@@ -68,9 +69,7 @@ class RingMachine(RuleBasedStateMachine):
         compare(self.ring, self.model)
 
 
-RingMachine.TestCase.settings = settings(
-    derandomize=True, deadline=None, max_examples=60, stateful_step_count=40
-)
+RingMachine.TestCase.settings = examples(60, stateful_step_count=40)
 test_record_ring_agrees_with_lists = RingMachine.TestCase
 
 # What becomes of one frame. Mostly nothing, or no example would ever get anywhere.
@@ -118,7 +117,7 @@ def _happen(pair, what, duration_ms, boots):
     pair.is_committing = True
 
 
-@settings(derandomize=True, deadline=None, max_examples=800)
+@examples(800)
 @given(
     st.lists(fates, max_size=25),
     st.lists(fates, max_size=25),
@@ -154,7 +153,7 @@ def test_every_reading_is_accounted_for(to_host, to_board, script, window, capac
             pair.check_stream(boot, stream, pair.store.resume(boot, stream))
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
+@examples(60)
 @given(
     st.lists(st.tuples(harms, st.sampled_from([0, 20, 300])), max_size=25),
     st.lists(st.integers(0, 20), min_size=1, max_size=15),
@@ -171,7 +170,7 @@ def test_a_board_is_never_sent_more_than_it_can_take(to_host, counts):
         assert not is_answered or pair.unread_max <= session.IN_FLIGHT_MAX, pair.unread_max
 
 
-@settings(derandomize=True, deadline=None, max_examples=150)
+@examples(150)
 @given(st.lists(st.binary(max_size=60), max_size=20), st.booleans())
 def test_sessions_outlive_any_bytes(pieces, is_up):
     pair = Pair()
