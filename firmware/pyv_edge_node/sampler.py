@@ -87,7 +87,9 @@ class Sampler:
                     self.lag_ms_max = late_ms
                 missed = late_ms // turn.interval_ms
                 self.late_total += missed
-                turn.due_ms = (turn.due_ms + (missed + 1) * turn.interval_ms) & _TICK_MASK
+                # The wrap first: the sum could have 31 bits, which is no small int on a board.
+                due_ms = turn.due_ms - _TICK_MASK + missed * turn.interval_ms
+                turn.due_ms = (due_ms + turn.interval_ms - 1) & _TICK_MASK
                 self._take(turn, now_ms, uptime, pipeline)
             wait_ms = elapsed_ms(turn.due_ms, now_ms)
             if wait_ms < idle_ms:
