@@ -2,13 +2,14 @@
 PYTHON ?= python3
 BIN = .venv/bin
 READY = .venv/.ready
+WASM = build/wasm/.ready
 
-.PHONY: demo test bench check format clean
+.PHONY: demo test bench check check-long format clean
 
 demo: $(READY)
 	$(BIN)/pyv-edge-host demo --seconds 10 --boards 2 --rate 100
 
-test: $(READY)
+test: $(READY) $(WASM)
 	$(BIN)/python -m pytest -q
 
 # NAMES chooses figures: all, core, core.mpy_bytes; the table is in build/bench.json too.
@@ -21,6 +22,10 @@ check: $(READY)
 	$(BIN)/mypy
 	$(MAKE) test
 
+# As many examples as an evening allows, new ones each time.
+check-long: check
+	PYV_LONG=1 $(BIN)/python -m pytest -q --timeout=3600 tests/property tests/differential
+
 format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -30,6 +35,13 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
+
+# Without npm, or out of reach of its registry, nothing is made: tests/wasm then says what is missing.
+$(WASM): tests/wasm/package.json tests/wasm/package-lock.json tests/wasm/.npmrc
+	@mkdir -p $(@D) && cp $^ $(@D)
+	@if ! command -v npm >/dev/null; then echo "no npm: no tests/wasm"; \
+	elif (cd $(@D) && npm ci --no-audit --no-fund --fetch-retries=1 --fetch-retry-mintimeout=1000); \
+	then touch $@; else echo "npm has no MicroPython for us: no tests/wasm"; fi
 
 clean:
 	rm -rf .venv build dist

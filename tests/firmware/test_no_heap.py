@@ -12,7 +12,9 @@ from pyv_edge_core.session import elapsed_ms
 _WARM_UP_ROUNDS = 100
 _ROUNDS = 1000
 _ROUND_MS = 10
-_BACK_MS = -_ROUND_MS  # subtracted, since a sum may have 31 bits, which take heap on a board
+# Subtracted to move on, modulo WRAP: a sum may have 31 bits, which take heap on a board.
+_BACK_MS = WRAP - _ROUND_MS
+_FAR_BACK_MS = WRAP - 10 * _ROUND_MS
 
 _PRIVACY = {
     "rules": [
@@ -112,7 +114,7 @@ def test_late_rounds_need_no_heap():
     def late_rounds():
         count = 0
         while count < 100:
-            node.now_ms = elapsed_ms(node.now_ms, 10 * _BACK_MS)
+            node.now_ms = elapsed_ms(node.now_ms, _FAR_BACK_MS)
             node.play(1)
             count += 1
 
