@@ -1,12 +1,20 @@
 """Messages and the channel table, for operations.py. Neither has a state."""
 
 from pyv_edge_core import channel_table, message
+from pyv_edge_core.channel_table import AlertRow
 from pyv_edge_core.reading import Channel
 from script import Subject, nothing
 
 
-def _channels(rows):
-    return [Channel(name, unit, exponent) for name, unit, exponent in rows]
+def row_of(values):
+    """Return a channel of (name, unit, exponent, flags), an alert of (rule, message, channel)."""
+    if len(values) == 4:
+        return Channel(*values)
+    return AlertRow(values[0], values[2], 1, values[1])
+
+
+def _rows(rows):
+    return [row_of(values) for values in rows]
 
 
 def _parse(_, raw):
@@ -18,8 +26,13 @@ def _parse(_, raw):
 
 
 def _parse_channels(_, entries):
-    channels = channel_table.parse(bytes.fromhex(entries))
-    return [(channel.name, channel.unit, channel.exponent) for channel in channels]
+    found = []
+    for row in channel_table.parse(bytes.fromhex(entries)):
+        if isinstance(row, AlertRow):
+            found.append((row.rule, row.message, row.channel, row.severity))
+        else:
+            found.append((row.name, row.unit, row.exponent, row.flags))
+    return found
 
 
 def _pack_data(_, tag, stream, first_seq, base_s, base_ms, records):
@@ -34,9 +47,9 @@ MESSAGE = Subject(
         "pack": lambda _, kind, tag, *values: message.pack(kind, tag, *values),
         "pack_data": _pack_data,
         "parse": _parse,
-        "pack_channels": lambda _, tag, rows: channel_table.pack(tag, _channels(rows)),
+        "pack_channels": lambda _, tag, rows: channel_table.pack(tag, _rows(rows)),
         "parse_channels": _parse_channels,
-        "channels_crc": lambda _, rows: channel_table.crc(_channels(rows)),
+        "channels_crc": lambda _, rows: channel_table.crc(_rows(rows)),
     },
     ("FieldError", "MessageError"),
 )

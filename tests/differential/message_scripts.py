@@ -1,8 +1,8 @@
 """Strategies for messages: packed with fields in and out of range, parsed whole and damaged."""
 
 from hypothesis import strategies as st
+from message_operations import row_of
 from pyv_edge_core import channel_table, message, reading
-from pyv_edge_core.reading import Channel
 from script_parts import ANY_64, TEXTS, U8, U16, U32, scripts_of
 
 # type: its body's fields in order, as in PROTOCOL.md; "T" is a text
@@ -21,13 +21,18 @@ _IN_RANGE = {"B": U8, "H": U16, "I": U32, "T": st.text(max_size=24)}
 _KINDS = st.sampled_from(sorted(_BODIES))
 _NAMES = st.text("abcdefghijklmnopqrstuvwxyz0123456789_.-", min_size=1, max_size=32)
 _ROWS = st.lists(
-    st.tuples(_NAMES, st.sampled_from(reading.UNITS), st.integers(-9, 9)), max_size=12
+    st.one_of(
+        st.tuples(_NAMES, st.sampled_from(reading.UNITS), st.integers(-9, 9), st.integers(0, 3)),
+        st.tuples(st.text(max_size=20), st.text(max_size=20), st.integers(0, 254)),
+    ),
+    max_size=12,
 )
 _ROWS_REFUSED = st.lists(
     st.tuples(
         st.one_of(_NAMES, TEXTS),
         st.one_of(st.sampled_from(reading.UNITS), TEXTS),
         st.one_of(st.integers(-12, 12), ANY_64),
+        st.integers(0, 3),
     ),
     min_size=1,
     max_size=3,
@@ -66,14 +71,15 @@ def _packed(kind):
     return st.builds(lambda tag, values: message.pack(kind, tag, *values), U16, fields)
 
 
-def _channels_of(rows):
-    return [Channel(*row) for row in rows]
+def _packed_rows(tag, rows):
+    """Return the first message of a channel table."""
+    return channel_table.pack(tag, [row_of(values) for values in rows])[0]
 
 
 _WHOLE = st.one_of(
     _KINDS.flatmap(_packed),
     st.builds(message.pack_data, *_DATA),
-    st.builds(lambda tag, rows: channel_table.pack(tag, _channels_of(rows))[0], U16, _ROWS),
+    st.builds(_packed_rows, U16, _ROWS),
 )
 
 
@@ -98,10 +104,10 @@ _RAW = st.one_of(
     st.binary(max_size=40),
 )
 _ENTRIES = st.one_of(
-    _ROWS.map(lambda rows: channel_table.pack(0, _channels_of(rows))[0][5:]),
+    _ROWS.map(lambda rows: _packed_rows(0, rows)[5:]),
     st.builds(
         _spoil,
-        _ROWS.map(lambda rows: channel_table.pack(0, _channels_of(rows))[0][5:] or b"\x00"),
+        _ROWS.map(lambda rows: _packed_rows(0, rows)[5:] or b"\x00"),
         st.integers(0, 300),
         U8,
     ),

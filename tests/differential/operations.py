@@ -1,8 +1,8 @@
 """The table of subjects that both interpreters are put through. CPython runs this very code too.
 
-To add a subject, say `window`:
+To add a subject, say `clock`:
 
-1. `window_operations.py`, portable: import what is tested, write a function
+1. `clock_operations.py`, portable: import what is tested, write a function
    (state, *arguments) for each operation, bytes as hex, and make a `Subject` of
    them (see script.py; ring_operations.py is the model). `look` returns every
    length and counter: it is compared after each step.
@@ -21,13 +21,28 @@ import json
 from frame_operations import FRAME
 from message_operations import MESSAGE
 from name_operations import PATTERN, READING
+from privacy_operations import HMAC, PRIVACY
 from ring_operations import RECORD_RING, RING_BUFFER
+from rule_operations import RULES, WATCH
 from script import run
+from window_operations import QUANTITY, ROLLUP, WINDOW
 
-SUBJECTS = {
-    subject.name: subject
-    for subject in (RECORD_RING, RING_BUFFER, FRAME, MESSAGE, PATTERN, READING)
-}
+_ALL = (
+    RECORD_RING,
+    RING_BUFFER,
+    FRAME,
+    MESSAGE,
+    PATTERN,
+    READING,
+    QUANTITY,
+    WINDOW,
+    ROLLUP,
+    RULES,
+    WATCH,
+    HMAC,
+    PRIVACY,
+)
+SUBJECTS = {subject.name: subject for subject in _ALL}
 
 
 def answer(line):

@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 from pyv_edge_core import reading
-from script_parts import ANY_64, script
+from script_parts import ANY_64, mostly, script, steps_of
 
 # -- RecordRing --------------------------------------------------------------------
 
@@ -27,17 +27,12 @@ _STARTS_MS = st.sampled_from(
 
 @st.composite
 def record_ring_scripts(draw):
-    capacity = draw(st.one_of(st.integers(1, 70), st.integers(1, 70), _RECORD_CAPACITY_REFUSED))
+    capacity = draw(mostly(st.integers(1, 70), _RECORD_CAPACITY_REFUSED))
     time_ms = draw(_STARTS_MS)
     pushed = 0
     steps = []
-    for name in draw(
-        st.lists(
-            st.sampled_from(["push", "push", "push_many", "release", "read", "is_sealed"]),
-            min_size=1,
-            max_size=30,
-        )
-    ):
+    names = st.sampled_from(["push", "push", "push_many", "release", "read", "is_sealed"])
+    for name in draw(steps_of(names)):
         if name in ("push", "push_many"):
             time_ms = min(max(0, time_ms + draw(_TIME_STEPS)), _TIME_MS_MAX)
         if name == "push":
@@ -52,7 +47,7 @@ def record_ring_scripts(draw):
             time_ms += (count - 1) * step_ms
             pushed += count
         else:
-            seq = draw(st.one_of(st.integers(-2, pushed + 2), ANY_64))
+            seq = draw(mostly(st.integers(-2, pushed + 2), ANY_64, 4))
             steps.append([name, seq, *([draw(st.integers(1, 20))] if name == "read" else [])])
     return script("record_ring", [capacity], steps)
 
@@ -73,9 +68,9 @@ _RANGES = {
 }
 # Mostly such that windows have something in them, and come in order more often than not.
 _SMALL = st.integers(0, 50)
-_TIMES = st.one_of(_SMALL, _SMALL, st.integers(-(2**62), 2**62), ANY_64)
+_TIMES = mostly(_SMALL, st.one_of(st.integers(-(2**62), 2**62), ANY_64), 3)
 _BOUNDS = st.one_of(st.none(), _SMALL, ANY_64)
-_NEAR = st.one_of(st.integers(0, 3), st.integers(-2, 12), ANY_64)
+_NEAR = mostly(st.integers(0, 3), st.one_of(st.integers(-2, 12), ANY_64), 2)
 _STATISTICS = ["between", "count", "min", "max", "mean", "std", "rate"]
 
 
@@ -87,7 +82,7 @@ def _buffer_steps(dtype):
     return st.one_of(
         st.tuples(st.just("append"), values, _TIMES),
         st.tuples(st.just("append"), values, _SMALL),
-        st.tuples(st.just("append"), st.one_of(values, values, refused), _SMALL),
+        st.tuples(st.just("append"), mostly(values, refused, 3), _SMALL),
         st.sampled_from([("pop",), ("list",)]),
         st.tuples(st.sampled_from(["peek", "discard", "latest"]), _NEAR),
         st.tuples(st.sampled_from(_STATISTICS), _BOUNDS, _BOUNDS),
@@ -104,5 +99,5 @@ def ring_buffer_scripts(draw):
         )
         return script("ring_buffer", draw(refused), [])
     dtype = draw(st.sampled_from(sorted(_RANGES)))
-    steps = draw(st.lists(_buffer_steps(dtype), min_size=1, max_size=30))
+    steps = draw(steps_of(_buffer_steps(dtype)))
     return script("ring_buffer", [draw(st.integers(1, 9)), dtype], steps)

@@ -26,10 +26,22 @@ ANY_64 = st.one_of(
 )
 
 
+def mostly(good, other, weight=12):
+    """Return a strategy of `weight` good ones to one other; `one_of` drops what is there twice."""
+    return st.sampled_from([good] * weight + [other]).flatmap(lambda chosen: chosen)
+
+
 def script(subject, arguments, steps):
     return {"subject": subject, "make": list(arguments), "steps": [list(step) for step in steps]}
 
 
+def steps_of(step, count_max=30):
+    """Return a strategy of lists of any length: Hypothesis's own are rarely longer than 6."""
+    return st.integers(1, count_max).flatmap(
+        lambda count: st.lists(step, min_size=count, max_size=count)
+    )
+
+
 def scripts_of(subject, step):
     """Return a strategy of scripts for a subject that is made of nothing."""
-    return st.lists(step, min_size=1, max_size=20).map(lambda steps: script(subject, [], steps))
+    return steps_of(step, 20).map(lambda steps: script(subject, [], steps))

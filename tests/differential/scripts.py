@@ -7,12 +7,13 @@ lists: there `struct` and `array` raise on CPython and truncate on MicroPython.
 
 import itertools
 
+import table_scripts
 from hypothesis import strategies as st
 from message_scripts import message_scripts
 from pyv_edge_core import reading
 from pyv_edge_core.frame import encode, encode_for_board
 from ring_scripts import record_ring_scripts, ring_buffer_scripts
-from script_parts import ANY_64, TEXTS, script, scripts_of
+from script_parts import ANY_64, TEXTS, script, scripts_of, steps_of
 from stream_parts import MESSAGES, STREAMS
 
 # -- frames ------------------------------------------------------------------------
@@ -48,7 +49,7 @@ _PATTERN_NAMES = st.one_of(st.text("ab", max_size=20), _PATTERN_TEXTS)
 _PATTERNS = st.builds(
     lambda text, names: script("pattern", [text], [("matches", name) for name in names]),
     _PATTERN_TEXTS,
-    st.lists(_PATTERN_NAMES, min_size=1, max_size=20),
+    steps_of(_PATTERN_NAMES, 20),
 )
 _LITTLE_OF_EACH = st.one_of(st.booleans(), st.none(), TEXTS, ANY_64)
 _FIELDS = st.sampled_from(sorted(reading.LIMITS))
@@ -67,6 +68,13 @@ _FIELD_VALUES = _FIELDS.flatmap(
 _NAMES = st.one_of(st.text("abz019_.-", min_size=1, max_size=34), _LITTLE_OF_EACH)
 
 SCRIPTS = {
+    "quantity": table_scripts.QUANTITY_SCRIPTS,
+    "window": table_scripts.window_scripts(),
+    "rollup": table_scripts.rollup_scripts(),
+    "rules": table_scripts.RULES_SCRIPTS,
+    "watch": table_scripts.watch_scripts(),
+    "hmac": table_scripts.HMAC_SCRIPTS,
+    "privacy": table_scripts.PRIVACY_SCRIPTS,
     "record_ring": record_ring_scripts(),
     "ring_buffer": ring_buffer_scripts(),
     "frame": frame_scripts(),

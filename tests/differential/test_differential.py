@@ -8,12 +8,19 @@ from profiles import examples
 from scripts import SCRIPTS
 
 COUNTS = {
-    "record_ring": 200,
-    "ring_buffer": 180,
-    "frame": 220,
-    "message": 220,
-    "pattern": 100,
-    "reading": 80,
+    "record_ring": 100,
+    "ring_buffer": 100,
+    "frame": 140,
+    "message": 140,
+    "pattern": 50,
+    "reading": 40,
+    "quantity": 50,
+    "window": 60,
+    "rollup": 30,
+    "rules": 80,
+    "watch": 140,
+    "hmac": 20,
+    "privacy": 80,
 }
 
 

@@ -25,6 +25,13 @@ MUTATIONS = {
     "frame": ("frame.py", "self.noise_bytes_total += len(line)", "len(line)", "1"),
     "message": ("message.py", "not 0 <= value <= _LARGEST[code]", "value <= ", "value < "),
     "pattern": ("pattern.py", "self._any |= place", "|=", "="),
+    "quantity": ("quantity.py", "while digits and numerator % 10 == 0:", "digits", "digits > 1"),
+    "window": ("window.py", "back = (self._mask - ahead_ms) // step_ms + 1", "+ 1", ""),
+    "rollup": ("window.py", "time_ms >= self.last_ms:", ">=", ">"),
+    "rules": ("rule.py", "if len(kinds) != 1:", "!=", ">"),
+    "watch": ("alert.py", "(time_ms - self._since_ms) & mask < rule.for_ms", "<", "<="),
+    "hmac": ("hmac.py", "if len(key) > _BLOCK_SIZE:", ">", ">="),
+    "privacy": ("privacy_rule.py", "value = (value + (step >> 1))", "step >> 1", "step // 3"),
     "reading": ("reading.py", "if not low <= value <= high:", "value <= high", "value < high"),
 }
 
