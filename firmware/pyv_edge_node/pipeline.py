@@ -56,28 +56,26 @@ class Pipeline:
         self._watches: list[Watch | None] = []  # None: no rule is about that channel
         self._first_rows: list[int] = []  # where a channel's alerts begin in the table
         self._tick_ms = now_ms
+        fitting = [_fitting(config, device, channel) for channel in channels]
+        count = len(channels) + sum([len(rules) for _, rules in fitting])
+        if count > COUNT_MAX:
+            raise SettingsError(
+                "%s.rules: %d channels and rules on them, at most %d; narrow the rules' sensor"
+                % (config.path, count, COUNT_MAX)
+            )
         alerts: list[AlertRow] = []
-        for channel in channels:
-            sensor = "%s.%s" % (device, channel.name)
-            gate = config.policy.gate(device, channel.name, sensor, channel.exponent)
+        for index in range(len(channels)):
+            channel = channels[index]
+            gate, rules = fitting[index]
             self._gates.append(None if gate.is_plain else gate)
-            self.rows.append(_row(channel, gate, config.policy, sensor))
-            rules: list[Rule] = []
+            self.rows.append(_row(device, channel, gate, config.policy))
             self._first_rows.append(len(channels) + len(alerts))
-            if gate.is_open and not gate.is_hidden:
-                rules = [rule for rule in config.rules if rule.sensor.matches(sensor)]
             for rule in rules:
                 severity = SEVERITIES.index(rule.severity)
-                row = AlertRow(rule.name, len(self._watches), severity, rule.message)
-                alerts.append(row)
+                alerts.append(AlertRow(rule.name, index, severity, rule.message))
             watch = Watch(rules, channel.exponent, BOARD_MASK, now_ms) if rules else None
             self._watches.append(watch)
         self.rows.extend(alerts)
-        if len(self.rows) > COUNT_MAX:
-            raise SettingsError(
-                "%s.rules: %d channels and rules on them, at most %d; narrow the rules' sensor"
-                % (config.path, len(self.rows), COUNT_MAX)
-            )
 
     def push(
         self, channel: int, quality: int, value: int, uptime_s: int, uptime_ms: int, now_ms: int
@@ -121,9 +119,24 @@ class Pipeline:
             row += 1
 
 
-def _row(channel: Channel, gate: "Gate", policy: "PrivacyPolicy", sensor: str) -> Channel:
+def _sensor(device: str, channel: Channel) -> str:
+    return "%s.%s" % (device, channel.name)
+
+
+def _fitting(config: "Settings", device: str, channel: Channel) -> "tuple[Gate, list[Rule]]":
+    """Return what the policy makes of a channel, and the rules that are about it."""
+    sensor = _sensor(device, channel)
+    gate = config.policy.gate(device, channel.name, sensor, channel.exponent)
+    if not gate.is_open or gate.is_hidden:
+        return gate, []
+    return gate, [rule for rule in config.rules if rule.sensor.matches(sensor)]
+
+
+def _row(device: str, channel: Channel, gate: "Gate", policy: "PrivacyPolicy") -> Channel:
     """Return the row that tells the host of a channel what it may know."""
-    name = policy.pseudonym(sensor) if gate.action == "hash" else channel.name
+    name = channel.name
+    if gate.action == "hash":
+        name = policy.pseudonym(_sensor(device, channel))
     flags = 0
     if gate.action == "aggregate_only":
         flags = FLAG_AGGREGATE_ONLY
