@@ -54,9 +54,22 @@ def test_what_is_no_table_is_one_fault():
 
 
 def test_texts():
-    for value in ("a", "a b", "x" * 96, "\u00e9" * 48, "{rule}"):
+    for value in ("a", "a b", "x" * 96, "\u00e9" * 48, "{rule}", "\xa0", "~"):
         assert text(value) == value
-    for value in ("", "x" * 97, "\u00e9" * 49, "a\nb", "\x00", "\x1f", 3, None, b"a", ["a"]):
+    for value in (
+        "",
+        "x" * 97,
+        "\u00e9" * 49,
+        "a\nb",
+        "\x00",
+        "\x1f",
+        "a\x7f",
+        "\x9b1m",
+        3,
+        None,
+        b"a",
+        ["a"],
+    ):
         error = raises(FieldError, text, value)
         assert str(error) == "%r is not a text of 1 to 96 bytes" % (value,), value
 
