@@ -202,7 +202,7 @@ def read_rules(tables: "Sequence[Any]", path: str = "rules") -> "tuple[Rule, ...
     if not isinstance(tables, (list, tuple)):
         raise TableError(["%s: must be a list of tables" % path])
     if len(tables) > RULE_COUNT_MAX:
-        faults.append("%s: %d, at most %d" % (path, len(tables), RULE_COUNT_MAX))
+        raise TableError(["%s: %d, at most %d" % (path, len(tables), RULE_COUNT_MAX)])
     rules = []
     names = []
     for index in range(len(tables)):
