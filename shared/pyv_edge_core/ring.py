@@ -22,7 +22,10 @@ CAPACITY_MAX = const(16777216)
 
 # typecode: bits of an integer, 0 for a float
 _TYPECODES = {"b": 8, "B": 8, "h": 16, "H": 16, "i": 32, "I": 32, "q": 64, "f": 0, "d": 0}
-_FLOAT_MAX = 3.4028234663852886e38  # of f; what is greater would become infinite
+# The greatest of f and d; what is greater would become infinite. Whole numbers, because
+# mpy-cross makes infinity of the greatest float's digits.
+_FLOAT_MAX = 2**128 - 2**104
+_DOUBLE_MAX = 2**1024 - 2**971
 _TIME_MS_MAX = 2**62
 
 
@@ -72,7 +75,7 @@ class RingBuffer:
         elif bits:
             self._low, self._high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
         else:
-            self._high = _FLOAT_MAX if dtype == "f" else 1.7976931348623157e308
+            self._high = _FLOAT_MAX if dtype == "f" else _DOUBLE_MAX
             self._low = -self._high
         self._values: array[float] = array(dtype, [0] * capacity)
         self._times: array[int] = array("q", [0] * capacity)
@@ -180,11 +183,11 @@ class RingBuffer:
             mean = _mean(parts)
             if mean is None:
                 return None
-            total = 0.0
+            total: float = 0
             for part in parts:
                 for value in part:
                     total += (value - mean) * (value - mean)
-            return float((total / sum([len(part) for part in parts])) ** 0.5)
+            return float((total / sum([len(part) for part in parts])) ** (1 / 2))
 
     def rate(self, from_ms: "int | None" = None, to_ms: "int | None" = None) -> "float | None":
         """Return the change per second from the earliest to the latest value.
