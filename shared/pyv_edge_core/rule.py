@@ -63,6 +63,13 @@ def _positive(value: "Any") -> int:
     return length_ms
 
 
+def _name(value: "Any") -> str:
+    text = table.text(value)
+    if "{" in text:
+        raise FieldError("%r has a {, which would be a field in messages" % (value,))
+    return text
+
+
 def _size(value: "Any") -> "Decimal":
     size = decimal(value)
     if size[0] < 0:
@@ -78,7 +85,7 @@ class Rule:
         rule = table.Table(values, path, faults)
         if "name" not in rule:
             rule.fault("name", "is missing; events are called by it")
-        self.name: str = rule.take("name", table.text, "")
+        self.name: str = rule.take("name", _name, "")
         self.sensor: Pattern = rule.take("sensor", Pattern) or Pattern("*")
         kinds = [kind for kind in KINDS if kind in rule]
         if not kinds and "missing" in rule:
