@@ -1,20 +1,21 @@
 """Rules as tables: every key, its range and default; faults that say what to do, all at once."""
 
 from check import raises
-from pyv_edge_core.errors import TableError
+from pyv_edge_core.errors import FieldError, TableError
+from pyv_edge_core.event_text import MESSAGE, render
+from pyv_edge_core.pattern import Pattern
 from pyv_edge_core.rule import (
     AGGREGATES,
-    FIELDS,
     KEYS,
     KINDS,
-    MESSAGE,
     POLICIES,
     RULE_COUNT_MAX,
     SEVERITIES,
     read_rules,
 )
 
-_FIELD_FAULT = " has a field other than {rule} {sensor} {value} {unit} {severity} {condition}"
+_FIELD_FAULT = " has a field other than {rule} {severity} {condition} {sensor} {value} {unit}"
+_PATTERN_FAULT = str(raises(FieldError, Pattern, "["))[len(repr("[")) :]
 
 
 def _table(values):
@@ -43,7 +44,8 @@ def test_defaults():
     assert (rule.for_ms, rule.keep_for_ms, rule.cooldown_ms, rule.late_ms) == (0, 0, 0, 300000)
     assert (rule.on_bad, rule.on_missing, rule.missing_ms) == ("hold", "hold", 0)
     assert (rule.aggregate, rule.window_ms, rule.step_ms, rule.per_ms) == ("", 0, 0, 1000)
-    assert (rule.severity, rule.message) == ("warning", MESSAGE)
+    assert rule.severity == "warning"
+    assert rule.message == MESSAGE.replace("{condition}", "above 30")
     rate = _rule(above=None, rate_above=1)
     assert (rate.window_ms, rate.per_ms, rate.aggregate) == (60000, 1000, "")
     stuck = _rule(above=None, stuck="10m")
@@ -136,21 +138,61 @@ def test_tables_are_not_changed():
 # -- messages ----------------------------------------------------------------------
 
 
-def test_messages():
+def test_messages_are_filled_as_far_as_a_rule_knows():
     rule = _rule()
-    assert rule.render("kitchen.temp", "31.5", "Cel") == "kitchen.temp is 31.5 Cel, above 30"
-    assert rule.render("kitchen.temp", "31.5", "") == "kitchen.temp is 31.5, above 30"
+    assert rule.message == "{sensor} is {value} {unit}, above 30"
+    assert render(rule.message, "kitchen.temp", "31.5", "Cel") == (
+        "kitchen.temp is 31.5 Cel, above 30"
+    )
     rule = _rule(message="{severity}! {rule}: {value}{unit} at {sensor} ({condition})")
-    assert rule.render("a", "5", "V") == "warning! it: 5V at a (above 30)"
-    assert _rule(message="no field , at all").render("a", "5", "V") == "no field , at all"
-    assert _rule(message="{value}{value}").render("a", "5", "V") == "55"
-    assert _rule(message="all of {unit}").render("a", "5", "") == "all of"
-    assert _rule(message="}{value}}").render("a", "5", "") == "}5}"
+    assert rule.message == "warning! it: {value}{unit} at {sensor} (above 30)"
+    assert _rule(message="no field , at all").message == "no field , at all"
 
 
-def test_what_is_filled_in_is_not_filled_again():
-    rule = _rule(name="{value}", message="{rule} {sensor} {unit}.")
-    assert rule.render("{rule} ,", "5", "{x}") == "{value} {rule} , {x}."
+def test_a_message_fits_a_frame_once_it_is_filled():
+    too_long = ["rules[0].message: is longer than 96 bytes once it is filled"]
+    assert _rule(name="n" * 50, message="{rule} " + "x" * 45).message.endswith("x")
+    assert _faults(name="n" * 50, message="{rule} " + "x" * 46) == too_long
+    assert _faults(name="\u00e9" * 25, message="{rule} " + "x" * 46) == too_long
+
+
+def test_fingerprint_tells_rules_apart_by_what_they_decide():
+    base = _table({"clear": 20, "aggregate": "mean", "window": 60, "missing": 90})
+
+    def print_of(**values):
+        table = dict(base)
+        table.update(values)
+        return _rule(**table).fingerprint
+
+    same = print_of()
+    for values in (
+        {"name": "other"},
+        {"severity": "critical"},
+        {"message": "x"},
+        {"sensor": "a.*"},
+        {"above": "30.0"},
+        {"late": 5},
+        {"step": 5},
+    ):
+        assert print_of(**values) == same, values
+    seen = [same]
+    for values in (
+        {"above": 31},
+        {"above": None, "below": 10},
+        {"clear": 21},
+        {"aggregate": "min"},
+        {"window": 120},
+        {"step": 10},
+        {"for": 1},
+        {"keep_for": 1},
+        {"cooldown": 1},
+        {"missing": 91},
+        {"on_bad": "fire"},
+        {"on_missing": "fire"},
+    ):
+        print_now = print_of(**values)
+        assert print_now not in seen, values
+        seen.append(print_now)
 
 
 # -- faults ------------------------------------------------------------------------
@@ -163,8 +205,9 @@ def test_each_value_out_of_range_is_named_with_its_range():
     cases = (
         ("name", "", text),
         ("name", "x" * 97, text),
-        ("sensor", "", " is not a pattern of 1 to 64 characters with * and ?"),
-        ("sensor", "[ab]", " is not a pattern of 1 to 64 characters with * and ?"),
+        ("name", "{value}", " has a {, which would be a field in messages"),
+        ("sensor", "", _PATTERN_FAULT),
+        ("sensor", "[ab]", _PATTERN_FAULT),
         ("above", "warm", number),
         ("above", True, number),
         ("clear", [1, 2], number),
@@ -338,6 +381,6 @@ def test_what_is_no_list_of_tables():
 def test_words_of_the_tables():
     assert POLICIES == ("hold", "resolve", "fire")
     assert SEVERITIES == ("info", "warning", "critical")
-    assert len(set(KEYS)) == len(KEYS) == 24 and len(FIELDS) == 6
+    assert len(set(KEYS)) == len(KEYS) == 24
     for key in KINDS + ("missing",):
         assert key in KEYS

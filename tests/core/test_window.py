@@ -151,20 +151,18 @@ def test_window_needs_no_heap():
 
 def test_rollup_gathers_what_is_new():
     rollup = Rollup(60000)
-    assert (len(rollup), rollup.take()) == (0, [])
+    assert (len(rollup), rollup.buckets(), rollup.period_ms) == (0, [], 60000)
     assert rollup.add(120001, 5, False) is True
     assert rollup.add(179999, 7, False) is False
     assert rollup.add(180000, 0, True) is True
     assert rollup.add(60000, 3, False) is True  # late: a bucket that was stored long ago
     assert rollup.add(60001, 0, True) is False
     assert len(rollup) == 3
-    taken = rollup.take()
-    assert [start_ms for start_ms, _ in taken] == [60000, 120000, 180000]
-    assert [_shown(summary) for _, summary in taken] == [
+    buckets = rollup.buckets()
+    assert [start_ms for start_ms, _ in buckets] == [60000, 120000, 180000]
+    assert [_shown(summary) for _, summary in buckets] == [
         (1, 3, 3, 3, 3),
         (2, 12, 5, 7, 7),
         (0, 0, 0, 0, 0),
     ]
-    assert [summary.bad_count for _, summary in taken] == [1, 0, 1]
-    assert (len(rollup), rollup.take(), rollup.period_ms) == (0, [], 60000)
-    assert rollup.add(120001, 5, False) is True
+    assert [summary.bad_count for _, summary in buckets] == [1, 0, 1]
