@@ -56,7 +56,8 @@ class App:
         identity = Identity(device, board.boot_id(), board.name, __version__, core_version)
         identity.reset_cause = board.reset_cause()
         identity.config_hash = config.config_hash
-        identity.policy_hash = config.policy.fingerprint
+        if config.policy is not None:
+            identity.policy_hash = config.policy.fingerprint
         self.pipeline = Pipeline(
             config, device, self.sampler.channels, self.telemetry, self.events, now_ms
         )

@@ -7,7 +7,6 @@ Allocates nothing per reading.
 """
 
 from pyv_edge_core._compat import TYPE_CHECKING, const
-from pyv_edge_core.alert import BOARD_MASK, FIRED, Watch
 from pyv_edge_core.channel_table import (
     COUNT_MAX,
     EVENT_FIRED,
@@ -17,13 +16,12 @@ from pyv_edge_core.channel_table import (
     AlertRow,
 )
 from pyv_edge_core.reading import QUALITY_BAD, Channel
-from pyv_edge_core.rule import SEVERITIES
 from pyv_edge_core.session import elapsed_ms
 
 from .settings import SettingsError
 
 if TYPE_CHECKING:
-    from pyv_edge_core.privacy import PrivacyPolicy
+    from pyv_edge_core.alert import Watch
     from pyv_edge_core.privacy_rule import Gate
     from pyv_edge_core.record_ring import RecordRing
     from pyv_edge_core.rule import Rule
@@ -32,6 +30,7 @@ if TYPE_CHECKING:
     from .uptime import Uptime
 
 _TICK_MS = const(1000)
+_FIRED = const(1)  # alert.FIRED; a board without rules doesn't load that module
 
 
 class Pipeline:
@@ -56,26 +55,43 @@ class Pipeline:
         self._watches: list[Watch | None] = []  # None: no rule is about that channel
         self._first_rows: list[int] = []  # where a channel's alerts begin in the table
         self._tick_ms = now_ms
-        fitting = [_fitting(config, device, channel) for channel in channels]
-        count = len(channels) + sum([len(rules) for _, rules in fitting])
+        for channel in channels:
+            gate = _gate(config, device, channel)
+            self._gates.append(None if gate is None or gate.is_plain else gate)
+            self.rows.append(channel if gate is None else _row(config, device, channel, gate))
+        if config.rules:
+            self._set_rules(config, device, channels, now_ms)
+        else:
+            self._watches = [None for _ in channels]
+
+    def _set_rules(
+        self, config: "Settings", device: str, channels: "list[Channel]", now_ms: int
+    ) -> None:
+        from pyv_edge_core.alert import BOARD_MASK, Watch
+        from pyv_edge_core.rule import SEVERITIES
+
+        fitting: list[list[Rule]] = []
+        for index in range(len(channels)):
+            gate = self._gates[index]
+            is_known = gate is None or (gate.is_open and not gate.is_hidden)
+            sensor = _sensor(device, channels[index])
+            fitting.append(
+                [rule for rule in config.rules if is_known and rule.sensor.matches(sensor)]
+            )
+        count = len(channels) + sum([len(rules) for rules in fitting])
         if count > COUNT_MAX:
             raise SettingsError(
                 "%s.rules: %d channels and rules on them, at most %d; narrow the rules' sensor"
                 % (config.path, count, COUNT_MAX)
             )
-        alerts: list[AlertRow] = []
         for index in range(len(channels)):
-            channel = channels[index]
-            gate, rules = fitting[index]
-            self._gates.append(None if gate.is_plain else gate)
-            self.rows.append(_row(device, channel, gate, config.policy))
-            self._first_rows.append(len(channels) + len(alerts))
+            rules = fitting[index]
+            watch = Watch(rules, channels[index].exponent, BOARD_MASK, now_ms) if rules else None
+            self._watches.append(watch)
+            self._first_rows.append(len(self.rows))
             for rule in rules:
                 severity = SEVERITIES.index(rule.severity)
-                alerts.append(AlertRow(rule.name, index, severity, rule.message))
-            watch = Watch(rules, channel.exponent, BOARD_MASK, now_ms) if rules else None
-            self._watches.append(watch)
-        self.rows.extend(alerts)
+                self.rows.append(AlertRow(rule.name, index, severity, rule.message))
 
     def push(
         self, channel: int, quality: int, value: int, uptime_s: int, uptime_ms: int, now_ms: int
@@ -108,12 +124,12 @@ class Pipeline:
                 self._report(channel, watch, EVENT_WITHOUT_VALUE, 0, uptime.s, uptime.ms)
 
     def _report(
-        self, channel: int, watch: Watch, flags: int, value: int, uptime_s: int, uptime_ms: int
+        self, channel: int, watch: "Watch", flags: int, value: int, uptime_s: int, uptime_ms: int
     ) -> None:
         row = self._first_rows[channel]
         for alert in watch.alerts:
             if alert.change:
-                flag = EVENT_FIRED if alert.change == FIRED else 0
+                flag = EVENT_FIRED if alert.change == _FIRED else 0
                 self._events.push(row, flags | flag, value, uptime_s, uptime_ms)
                 self.events_total += 1
             row += 1
@@ -123,20 +139,19 @@ def _sensor(device: str, channel: Channel) -> str:
     return "%s.%s" % (device, channel.name)
 
 
-def _fitting(config: "Settings", device: str, channel: Channel) -> "tuple[Gate, list[Rule]]":
-    """Return what the policy makes of a channel, and the rules that are about it."""
+def _gate(config: "Settings", device: str, channel: Channel) -> "Gate | None":
+    """Return what the policy makes of a channel, None without a policy."""
+    if config.policy is None:
+        return None
     sensor = _sensor(device, channel)
-    gate = config.policy.gate(device, channel.name, sensor, channel.exponent)
-    if not gate.is_open or gate.is_hidden:
-        return gate, []
-    return gate, [rule for rule in config.rules if rule.sensor.matches(sensor)]
+    return config.policy.gate(device, channel.name, sensor, channel.exponent)
 
 
-def _row(device: str, channel: Channel, gate: "Gate", policy: "PrivacyPolicy") -> Channel:
+def _row(config: "Settings", device: str, channel: Channel, gate: "Gate") -> Channel:
     """Return the row that tells the host of a channel what it may know."""
     name = channel.name
-    if gate.action == "hash":
-        name = policy.pseudonym(_sensor(device, channel))
+    if gate.action == "hash" and config.policy is not None:
+        name = config.policy.pseudonym(_sensor(device, channel))
     flags = 0
     if gate.action == "aggregate_only":
         flags = FLAG_AGGREGATE_ONLY

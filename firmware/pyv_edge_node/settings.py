@@ -9,14 +9,12 @@ import json
 from binascii import crc32
 
 from pyv_edge_core._compat import TYPE_CHECKING
-from pyv_edge_core.errors import TableError
-from pyv_edge_core.privacy import PrivacyPolicy
-from pyv_edge_core.privacy_rule import LISTS
-from pyv_edge_core.rule import read_rules
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
+
+    from pyv_edge_core.privacy import PrivacyPolicy
+    from pyv_edge_core.rule import Rule
 
 _REQUIRED = object()
 
@@ -97,34 +95,16 @@ class Settings:
         # After this time the board stops sampling and only delivers; 0: never.
         self.sample_for_ms = section.integer("sample_for_ms", 0, 1_000_000_000, 0)
         self.sensors = section.sections("sensors")
-        rules = section.raw("rules", [])
-        privacy = Section(section.raw("privacy", {}), section.path + ".privacy")
+        rules = section.raw("rules", None)
+        privacy = section.raw("privacy", None)
         section.end()
-        faults: list[str] = []
-        self.rules = _gather(faults, "", read_rules, rules)
-        self.policy = _gather(faults, "privacy.", _policy, privacy)
-        if faults:
-            raise SettingsError("\n".join(["%s.%s" % (section.path, fault) for fault in faults]))
+        self.rules: tuple[Rule, ...] = ()
+        self.policy: PrivacyPolicy | None = None  # None: everything passes
+        # What a board isn't told to do it doesn't load: rules and privacy are a third of its heap.
+        if rules is not None or privacy is not None:
+            from .stages import read_stages
 
-
-def _gather(
-    faults: "list[str]", prefix: str, make: "Callable[[Any], Any]", values: "Any"
-) -> "Any":
-    """Return what `make` makes of `values`; None, and its faults in `faults`, if it can't."""
-    try:
-        return make(values)
-    except TableError as error:
-        faults.extend([prefix + fault for fault in error.faults])
-        return None
-
-
-def _policy(section: Section) -> PrivacyPolicy:
-    rules = section.raw("rules", [])
-    default = section.text("default", "allow")
-    key = section.text("hash_key", "")
-    fields = {name: section.raw(name, []) for name in LISTS}
-    section.end()
-    return PrivacyPolicy(rules, default, True, key.encode(), fields)
+            self.rules, self.policy = read_stages(section.path, rules, privacy)
 
 
 def load(path: str) -> Settings:

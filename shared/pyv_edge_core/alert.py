@@ -16,7 +16,7 @@ UTC milliseconds with a mask so wide that they never wrap.
 """
 
 from ._compat import TYPE_CHECKING, const
-from .condition import Aggregate, Deadband, make_condition
+from .condition import make_condition
 from .quantity import DURATION_MS_MAX
 from .reading import QUALITY_BAD
 from .rule import FIRE, HOLD
@@ -149,7 +149,7 @@ class Alert:
         self._fired_ms = time_ms
         self._is_cooling = rule.cooldown_ms > 0
         self.fired_total += 1
-        if isinstance(self.condition, Deadband):  # an event of a moment, never over
+        if self.condition.is_moment:
             self.condition.fired()
             self._is_true = False
             self.state = INACTIVE
@@ -255,7 +255,7 @@ class Watch:
         if quality != QUALITY_BAD:
             for alert in self.alerts:
                 alert.change = NONE
-                if isinstance(alert.condition, Aggregate):
+                if alert.condition.window is not None:
                     alert.condition.window.add(time_ms, value)
         return False
 

@@ -22,11 +22,10 @@ RULES.md has the truth table. Numbers are exact; durations are seconds or texts 
 from binascii import crc32
 
 from . import event_text, table
-from ._compat import TYPE_CHECKING
+from ._compat import TYPE_CHECKING, const
 from .errors import FieldError, TableError
 from .pattern import Pattern
 from .quantity import decimal, duration_ms, show, show_ms
-from .window import PANE_COUNT_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     Decimal = tuple[int, int]
 
 RULE_COUNT_MAX = 256
+_PANE_COUNT_MAX = const(64)  # as in `window`, which few boards load
 SEVERITIES = ("info", "warning", "critical")
 HOLD, RESOLVE, FIRE = POLICIES = ("hold", "resolve", "fire")
 AGGREGATES = ("mean", "min", "max", "sum", "count", "range")
@@ -115,6 +115,18 @@ class Rule:
             self.size = rule.take("deadband", _size, (0, 0))
             self.condition = "moved by more than %s" % show(self.size)
         self._read_states(rule)
+        self._read_event(rule)
+        rule.end(KEYS)
+        # Tells this rule from what it was before: a saved state is good for the same one only.
+        deciding = (
+            self.condition,
+            (self.low_clear, self.high_clear, self.size, self.step_ms, self.window_ms),
+            (self.for_ms, self.keep_for_ms, self.cooldown_ms, self.missing_ms),
+            (self.on_bad, self.on_missing),
+        )
+        self.fingerprint = crc32(repr(deciding).encode())
+
+    def _read_event(self, rule: table.Table) -> None:
         self.severity: str = rule.take("severity", table.choice(SEVERITIES), "warning")
         message = rule.take("message", event_text.template, event_text.MESSAGE)
         # Filled as far as is known: a board can send it, and {sensor} {value} {unit} are left.
@@ -126,15 +138,6 @@ class Rule:
             rule.fault(
                 "message", "is longer than %d bytes once it is filled" % event_text.SIZE_MAX
             )
-        rule.end(KEYS)
-        # Tells this rule from what it was before: a saved state is good for the same one only.
-        deciding = (
-            self.condition,
-            (self.low_clear, self.high_clear, self.size, self.step_ms, self.window_ms),
-            (self.for_ms, self.keep_for_ms, self.cooldown_ms, self.missing_ms),
-            (self.on_bad, self.on_missing),
-        )
-        self.fingerprint = crc32(repr(deciding).encode())
 
     def _read_levels(self, rule: table.Table) -> None:
         kind = self.kind
@@ -174,11 +177,11 @@ class Rule:
                     panes -= 1
                 self.step_ms = self.window_ms // panes
             window_ms, step_ms = self.window_ms, self.step_ms
-            if window_ms and (window_ms % step_ms or window_ms > step_ms * PANE_COUNT_MAX):
+            if window_ms and (window_ms % step_ms or window_ms > step_ms * _PANE_COUNT_MAX):
                 rule.fault(
                     "step",
                     "%s does not divide a window of %s into at most %d parts"
-                    % (show_ms(step_ms), show_ms(window_ms), PANE_COUNT_MAX),
+                    % (show_ms(step_ms), show_ms(window_ms), _PANE_COUNT_MAX),
                 )
             stretch = show_ms(self.window_ms)
             self.condition = "%s of %s %s" % (self.aggregate, stretch, self.condition)

@@ -13,6 +13,7 @@ from .errors import FieldError
 if TYPE_CHECKING:
     from typing import Any
 
+
 PANE_COUNT_MAX = const(64)
 
 

@@ -3,14 +3,10 @@
 from collections import OrderedDict, namedtuple
 
 from check import raises, without_heap
+from pyv_edge_core.disclosure import ACCOUNTING_KEYS, MASK
 from pyv_edge_core.errors import TableError
 from pyv_edge_core.hmac import pseudonym
-from pyv_edge_core.privacy import (
-    ACCOUNTING_KEYS,
-    KEY_SIZE_MIN,
-    MASK,
-    PrivacyPolicy,
-)
+from pyv_edge_core.privacy import KEY_SIZE_MIN, PrivacyPolicy
 
 Reading = namedtuple("Reading", ("sensor_name", "timestamp", "value", "unit", "metadata"))
 KEY = b"a secret of 24 bytes ..."

@@ -9,9 +9,10 @@ from enum import Enum
 
 from check import raises
 from pyv_edge_agent.types import SensorReading
+from pyv_edge_core.disclosure import MASK
 from pyv_edge_core.errors import TableError
 from pyv_edge_core.hmac import pseudonym
-from pyv_edge_core.privacy import MASK, RULE_COUNT_MAX, PrivacyPolicy
+from pyv_edge_core.privacy import RULE_COUNT_MAX, PrivacyPolicy
 
 RUNS_ON = ("cpython",)
 KEY = b"a secret of 24 bytes ..."

@@ -11,10 +11,11 @@ from fractions import Fraction
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 from pyv_edge_agent.types import SensorReading
+from pyv_edge_core.disclosure import ACCOUNTING_KEYS, MASK
 from pyv_edge_core.errors import TableError
 from pyv_edge_core.hmac import pseudonym
 from pyv_edge_core.pattern import Pattern
-from pyv_edge_core.privacy import ACCOUNTING_KEYS, MASK, PrivacyPolicy
+from pyv_edge_core.privacy import PrivacyPolicy
 from pyv_edge_core.privacy_rule import KEY_ACTIONS, Gate, PrivacyRule
 from pyv_edge_core.reading import LIMITS
 
