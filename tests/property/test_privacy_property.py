@@ -8,8 +8,9 @@ import math
 import re
 from fractions import Fraction
 
-from hypothesis import assume, event, given, settings
+from hypothesis import assume, event, given
 from hypothesis import strategies as st
+from profiles import examples
 from pyv_edge_agent.types import SensorReading
 from pyv_edge_core.disclosure import ACCOUNTING_KEYS, MASK
 from pyv_edge_core.errors import TableError
@@ -19,7 +20,7 @@ from pyv_edge_core.privacy import PrivacyPolicy
 from pyv_edge_core.privacy_rule import KEY_ACTIONS, Gate, PrivacyRule
 from pyv_edge_core.reading import LIMITS
 
-_SETTINGS = settings(derandomize=True, deadline=None, max_examples=250)
+_SETTINGS = examples(250)
 
 KEY = b"SECRET-KEY-of-the-installation"
 DEVICES = ["cam", "room-1", "room-2", "caf\u00e9", ""]
