@@ -4,7 +4,7 @@ BIN = .venv/bin
 READY = .venv/.ready
 WASM = build/wasm/.ready
 
-.PHONY: demo test bench check check-long format clean
+.PHONY: demo test bench check check-long docs format clean
 
 demo: $(READY)
 	$(BIN)/pyv-edge-host demo --seconds 10 --boards 2 --rate 100
@@ -25,6 +25,10 @@ check: $(READY)
 # As many examples as an evening allows, new ones each time.
 check-long: check
 	PYV_LONG=1 $(BIN)/python -m pytest -q --timeout=3600 tests/property tests/differential
+
+# Writes what the documents take from the code; a test compares.
+docs: $(READY)
+	$(BIN)/python tests/generate_privacy_md.py
 
 format: $(READY)
 	$(BIN)/ruff format .

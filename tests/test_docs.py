@@ -3,13 +3,17 @@
 import ast
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import generate_privacy_md
 from pyv_edge_agent.cli import COMMANDS
 from pyv_edge_agent.config import Config
-from pyv_edge_core import __version__, message
+from pyv_edge_agent.policy import open_policy
+from pyv_edge_core import __version__, message, privacy, privacy_rule
+from pyv_edge_core.pattern import SIZE_MAX
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(ROOT.glob("*.md"))
@@ -21,7 +25,7 @@ def blocks(document, language):
 
 
 def test_every_command_in_the_documents_exists():
-    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     seen = set()
     for document in DOCUMENTS:
         for block in blocks(document, "sh"):
@@ -138,3 +142,60 @@ def test_device_example_is_valid(tmp_path):
 
     app = App(config, Board(), None)
     assert app.sampler.channels[0].name == "temperature"
+
+
+# -- PRIVACY.md --------------------------------------------------------------------
+
+
+def test_generated_examples_of_privacy_are_what_the_code_does():
+    text = (ROOT / "PRIVACY.md").read_text(encoding="utf-8")
+    assert generate_privacy_md.generate(text) == text, "run make docs"
+
+
+def test_privacy_mentions_every_action_key_list_and_limit():
+    text = (ROOT / "PRIVACY.md").read_text(encoding="utf-8")
+    ours = (*privacy.ACCOUNTING_KEYS, "default", "enabled", "hash_key", "hash_key_file", "rules")
+    words = set(re.findall(r"\w+", text))
+    assert words >= {*privacy_rule.ACTIONS, *privacy_rule.KEYS, *privacy_rule.LISTS, *ours}
+    for action in privacy_rule.ACTIONS:
+        assert f"- `{action}` " in text, action
+    keys = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", text.split("## Rules")[1], re.MULTILINE)
+    assert set(re.findall(r"\w+", " ".join(keys))) >= set(privacy_rule.KEYS)
+    for limit in (
+        f"| {privacy.RULE_COUNT_MAX};",
+        f"| {SIZE_MAX} |",
+        f"at least {privacy.KEY_SIZE_MIN} bytes",
+    ):
+        assert limit in text, limit
+
+
+def test_policies_in_privacy_are_valid(tmp_path):
+    examples = blocks(ROOT / "PRIVACY.md", "toml")
+    assert len(examples) >= 3
+    policies = []
+    for text in examples:
+        path = tmp_path / "edge.toml"
+        path.write_text(text, encoding="utf-8")
+        config = Config.from_file(path)
+        policies.append(open_policy(config.get("privacy"), config.hash_key_path))
+    (text,) = blocks(ROOT / "PRIVACY.md", "json")
+    section = json.loads(text)["privacy"]
+    policies.append(privacy.PrivacyPolicy(section["rules"], section["default"]))
+    names = [rule.name for policy in policies for rule in policy.rules]
+    assert {"no pictures", "local_only debug.*", "drop *.microphone"} <= set(names)
+    actions = [policy.action(policy.decide("camera", "a", "camera.a")) for policy in policies]
+    assert actions == ["drop", "drop", "drop", "allow"]
+
+
+def test_pseudonyms_are_found_again_as_privacy_says(tmp_path):
+    (tmp_path / "edge.toml").write_text('[privacy]\nhash_fields = ["badge"]\n')
+    config = Config.from_file(tmp_path / "edge.toml")
+    expected = open_policy(config.get("privacy"), config.hash_key_path).pseudonym("hall.co2")
+    (code,) = blocks(ROOT / "PRIVACY.md", "python")
+    commands = [[sys.executable, "-c", code]]
+    (line,) = blocks(ROOT / "PRIVACY.md", "console")
+    if shutil.which("openssl"):
+        commands.append(["sh", "-c", line.removeprefix("$ ")])
+    for command in commands:
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert done.stdout == expected + "\n", command
