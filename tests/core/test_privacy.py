@@ -564,3 +564,10 @@ def test_steady_state_needs_no_heap():
             count += 1
 
     without_heap(thousand_rounds)
+
+
+def test_metadata_alone_are_released_as_with_their_reading():
+    policy = policy_of([{"key": "who", "device": "cam", "action": "local_only"}])
+    given = {"who": "Bob", "seq": 1}
+    assert policy.release_metadata(("cam", "face", "cam.face"), given) == {"seq": 1}
+    assert policy.release_metadata(("van", "face", "van.face"), given) == given
