@@ -8,6 +8,8 @@ from pyv_edge_core.errors import TableError
 from pyv_edge_core.hmac import pseudonym
 from pyv_edge_core.privacy import KEY_SIZE_MIN, PrivacyPolicy
 
+HEAP_KB_MIN = 192  # so many tests of it beside the policy are more than the smallest heap
+
 Reading = namedtuple("Reading", ("sensor_name", "timestamp", "value", "unit", "metadata"))
 KEY = b"a secret of 24 bytes ..."
 
