@@ -45,19 +45,7 @@ def _is_nearly_equal(step, ours, theirs):
     return math.isclose(one, other, rel_tol=1e-9)
 
 
-def _is_fingerprint(step, ours, theirs):
-    return step[0] == "fingerprint" and ours[0] == theirs[0] == "returned"
-
-
 ACCEPTED = [
-    Accepted(
-        "privacy",
-        "the fingerprint of a policy with a pattern that isn't ASCII",
-        "NOT ACCEPTABLE, to be mended: PrivacyRule.canonical is made with repr(), which escapes "
-        "on MicroPython only, so that a board and a host disagree about the same policy",
-        _is_fingerprint,
-        {"make": [[["é", "drop"]], "allow", True, "", {}], "steps": [["fingerprint"]]},
-    ),
     Accepted(
         "record_ring",
         "push() of a field outside reading.LIMITS raises on CPython, cuts its upper bits off on "
