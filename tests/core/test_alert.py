@@ -475,6 +475,30 @@ def test_windows_fill_anew_after_a_restart_and_the_state_stays():
     assert run.reading(33, -100) == [OFF[0], OVER[0]]
 
 
+def test_a_rule_that_has_changed_begins_anew_and_the_others_go_on():
+    tables = [{"name": "a", "above": 30, "for": 10}, {"name": "b", "above": 30}]
+    before = Watch(read_rules(tables), 0, HOST_MASK, START_MS)
+    before.update(START_MS, START_MS, 31, QUALITY_GOOD)
+    saved = json.loads(json.dumps(before.save()))
+    for change, expected in (
+        ({}, [PENDING, FIRING]),
+        ({"severity": "critical", "message": "x"}, [PENDING, FIRING]),
+        ({"for": 11}, [INACTIVE, FIRING]),
+        ({"name": "c"}, [INACTIVE, FIRING]),
+    ):
+        tables[0] = {"name": "a", "above": 30, "for": 10}
+        tables[0].update(change)
+        after = Watch(read_rules(tables), 0, HOST_MASK, START_MS + 5000)
+        after.restore(saved)
+        assert [alert.state for alert in after.alerts] == expected, change
+        # In another order, and with one more, each still finds its own.
+        more = read_rules([tables[1], {"name": "new", "stuck": 5}, tables[0]])
+        after = Watch(more, 0, HOST_MASK, START_MS + 5000)
+        after.restore(saved)
+        expected = [expected[1], INACTIVE, expected[0]]
+        assert [alert.state for alert in after.alerts] == expected, change
+
+
 # -- no heap -----------------------------------------------------------------------
 
 
