@@ -19,6 +19,8 @@ from pyv_edge_core.quantity import DURATION_MS_MAX
 from pyv_edge_core.reading import QUALITY_BAD, QUALITY_GOOD, QUALITY_UNCERTAIN
 from pyv_edge_core.rule import read_rules
 
+HEAP_KB_MIN = 96  # the cases alone, as bytecode and objects, take most of 64
+
 START_MS = 1_700_000_040_000
 
 

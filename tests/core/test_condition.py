@@ -5,6 +5,8 @@ from pyv_edge_core.alert import BOARD_MASK, HOST_MASK
 from pyv_edge_core.condition import make_condition
 from pyv_edge_core.rule import read_rules
 
+HEAP_KB_MIN = 112  # the cases alone, as bytecode and objects, take most of 64
+
 
 def _condition(table, exponent=0, mask=HOST_MASK):
     values = {"name": "it"}

@@ -220,6 +220,7 @@ def test_late_times_are_found_wherever_they_are():
     assert buffer.rate(15, 35) == 100, "the first of 20 to 30"
     assert buffer.rate(20, 21) is None
     assert buffer.rate(50, 60) is None
+    assert _ring((20, 4), (10, 1), (30, 5)).rate() == 200, "10 to 30"
 
 
 def test_late_times_that_have_left_are_forgotten():

@@ -14,6 +14,8 @@ from pyv_edge_core.rule import (
     read_rules,
 )
 
+HEAP_KB_MIN = 72  # the cases alone, as bytecode and objects, take most of 64
+
 _FIELD_FAULT = " has a field other than {rule} {severity} {condition} {sensor} {value} {unit}"
 _PATTERN_FAULT = str(raises(FieldError, Pattern, "["))[len(repr("[")) :]
 

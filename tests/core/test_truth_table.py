@@ -8,6 +8,8 @@ from pyv_edge_core.reading import QUALITY_BAD, QUALITY_GOOD
 from pyv_edge_core.rule import KINDS, POLICIES, read_rules
 from truth_table import CASES
 
+HEAP_KB_MIN = 112  # the cases alone, as bytecode and objects, take most of 64
+
 EVENTS = ("", "fires", "resolves")
 # Round minutes; a board's ticks wrap less than one later.
 HOST_START_MS = 1_700_000_040_000

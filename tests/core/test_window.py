@@ -5,6 +5,8 @@ from pyv_edge_core.alert import BOARD_MASK, HOST_MASK
 from pyv_edge_core.errors import FieldError
 from pyv_edge_core.window import PANE_COUNT_MAX, Rollup, Summary, Window
 
+HEAP_KB_MIN = 80  # the cases alone, as bytecode and objects, take most of 64
+
 
 def _shown(summary):
     return (summary.count, summary.total, summary.low, summary.high, summary.last)

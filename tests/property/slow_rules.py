@@ -87,9 +87,10 @@ def _windows(readings, table):
     judged = []
     newest = None
     for index, reading in enumerate(readings):
-        if reading.is_late:
-            continue
         pane = reading.time_ms // step_ms
+        if reading.is_late:  # after a restart it may be the first
+            newest = pane if newest is None else max(newest, pane)
+            continue
         known = readings[: index + 1]
         if is_tumbling:
             if newest is not None and pane > newest:

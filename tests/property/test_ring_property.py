@@ -6,9 +6,10 @@ from collections import deque
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from profiles import examples
 from pyv_edge_core.errors import FieldError
 from pyv_edge_core.ring import RingBuffer
 
@@ -130,13 +131,11 @@ class BufferMachine(RuleBasedStateMachine):
         self.compare(list(self.model), ())
 
 
-BufferMachine.TestCase.settings = settings(
-    derandomize=True, deadline=None, max_examples=80, stateful_step_count=40
-)
+BufferMachine.TestCase.settings = examples(80, stateful_step_count=40)
 test_ring_agrees_with_a_deque = BufferMachine.TestCase
 
 
-@settings(derandomize=True, deadline=None, max_examples=200)
+@examples(200)
 @given(
     st.sampled_from("bBhHiIq"),
     st.one_of(st.integers(), st.sampled_from([2**n + d for n in range(66) for d in (-1, 0, 1)])),
@@ -157,7 +156,7 @@ def test_integers_are_kept_whole_or_refused(dtype, value):
             assert len(buffer) == 0
 
 
-@settings(derandomize=True, deadline=None, max_examples=200)
+@examples(200)
 @given(st.sampled_from("fd"), st.floats())
 def test_floats_are_kept_finite_or_refused(dtype, value):
     buffer = RingBuffer(1, dtype)
