@@ -116,7 +116,9 @@ class Window:
         return self._start_ms >= 0 and self._step_ms <= ahead_ms <= self._mask >> 1
 
     def _slide(self, steps: int) -> None:
-        self._start_ms = (self._start_ms + steps * self._step_ms) & self._mask
+        # The wrap first: the sum could have 31 bits, which is no small int on a board.
+        start_ms = self._start_ms - self._mask + steps * self._step_ms
+        self._start_ms = (start_ms - 1) & self._mask
         count = len(self._panes)
         for _ in range(min(steps, count)):
             self._newest = (self._newest + 1) % count
