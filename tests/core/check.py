@@ -5,6 +5,8 @@ try:
 except ImportError:  # CPython: has no heap to lock
     micropython = None
 
+_TICK_MASK = 0x3FFFFFFF
+
 
 def raises(kind, function, *args):
     """Call `function` and return the `kind` of exception that it raises."""
@@ -21,6 +23,11 @@ def numbers_from(seed):
     while True:
         state = (state * 1103515245 + 12345) & 0x7FFFFFFF
         yield state >> 15
+
+
+def later(now_ms, step_ms):
+    """Return a board's ticks `step_ms` later; a sum of 31 bits would take heap there."""
+    return (now_ms - _TICK_MASK + step_ms - 1) & _TICK_MASK
 
 
 def without_heap(function):

@@ -2,7 +2,7 @@
 
 import json
 
-from check import without_heap
+from check import later, without_heap
 from pyv_edge_core.alert import (
     BOARD_MASK,
     FIRED,
@@ -525,9 +525,9 @@ def test_a_whole_run_needs_no_heap():
         rounds = 0
         while rounds < 1000:
             seed = (seed * 75 + 74) % 65537
-            now = (now + 200 + seed % 3000) & BOARD_MASK
+            now = later(now, 200 + seed % 3000)
             if seed % 11 == 0:
-                now = (now + 9000) & BOARD_MASK
+                now = later(now, 9000)
             elif seed % 7 == 0:
                 watch.update(now, now, 0, QUALITY_BAD)
             elif seed % 5 == 0:

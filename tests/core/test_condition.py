@@ -1,6 +1,6 @@
 """Conditions at their edges: each kind by itself, exact on every channel."""
 
-from check import without_heap
+from check import later, without_heap
 from pyv_edge_core.alert import BOARD_MASK, HOST_MASK
 from pyv_edge_core.condition import make_condition
 from pyv_edge_core.rule import read_rules
@@ -310,7 +310,7 @@ def test_conditions_need_no_heap():
             time_ms = BOARD_MASK - 500000
             value = 0
             while value < 1000:
-                time_ms = (time_ms + 1000) & BOARD_MASK
+                time_ms = later(time_ms, 1000)
                 test(time_ms, value % 17)
                 value += 1
 

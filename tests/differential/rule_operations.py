@@ -1,5 +1,6 @@
 """Rules: how their tables are read, and what their alerts do, for operations.py."""
 
+from pyv_edge_core import event_text
 from pyv_edge_core.alert import BOARD_MASK, HOST_MASK, Watch
 from pyv_edge_core.errors import TableError
 from pyv_edge_core.rule import read_rules
@@ -18,7 +19,10 @@ def _read(_, tables):
         rules = read_rules(tables)
     except TableError as error:
         return places(error.faults)
-    return [(rule.name, rule.condition, rule.render("a.b", "1", "Cel")) for rule in rules]
+    return [
+        (rule.name, rule.fingerprint, event_text.render(rule.message, "a.b", "1", "Cel"))
+        for rule in rules
+    ]
 
 
 RULES = Subject("rules", lambda: None, nothing, {"read": _read}, ())

@@ -256,8 +256,8 @@ def rollup_scripts(draw):
         st.integers(-(2**31), 2**31 - 1),
         st.booleans(),
     )
-    steps = draw(steps_of(st.one_of(add, add, add, st.just(("take",)))))
-    return script("rollup", [period_ms], [*steps, ("take",)])
+    steps = draw(steps_of(st.one_of(add, add, add, st.just(("buckets",)))))
+    return script("rollup", [period_ms], [*steps, ("buckets",)])
 
 
 _ALL_NUMBERS = st.one_of(NUMBERS, NO_NUMBERS, ANY_64, ANY_64.map(str))

@@ -29,7 +29,7 @@ MUTATIONS = {
     "window": ("window.py", "back = (self._mask - ahead_ms) // step_ms + 1", "+ 1", ""),
     "rollup": ("window.py", "time_ms >= self.last_ms:", ">=", ">"),
     "rules": ("rule.py", "if len(kinds) != 1:", "!=", ">"),
-    "watch": ("alert.py", "(time_ms - self._since_ms) & mask < rule.for_ms", "<", "<="),
+    "watch": ("alert.py", "_passed_ms(self._since_ms, time_ms) < rule.for_ms", "<", "<="),
     "hmac": ("hmac.py", "if len(key) > _BLOCK_SIZE:", ">", ">="),
     "privacy": ("privacy_rule.py", "value = (value + (step >> 1))", "step >> 1", "step // 3"),
     "reading": ("reading.py", "if not low <= value <= high:", "value <= high", "value < high"),

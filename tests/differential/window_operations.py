@@ -31,7 +31,7 @@ ROLLUP = Subject(
     len,
     {
         "add": Rollup.add,
-        "take": lambda rollup: [(start, _summary(summary)) for start, summary in rollup.take()],
+        "buckets": lambda rollup: [(start, _summary(one)) for start, one in rollup.buckets()],
     },
     (),
 )
