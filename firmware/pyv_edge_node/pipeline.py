@@ -104,9 +104,8 @@ class Pipeline:
                 return
             if gate.is_hidden:
                 quality = QUALITY_BAD
-                value = 0
-            elif quality != QUALITY_BAD:
-                value = gate.value(value)
+            # What a bad reading has for a value is nothing that a policy could judge.
+            value = 0 if quality == QUALITY_BAD else gate.value(value)
         self._telemetry.push(channel, quality, value, uptime_s, uptime_ms)
         watch = self._watches[channel]
         if watch is not None and watch.update(now_ms, now_ms, value, quality):

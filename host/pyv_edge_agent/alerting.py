@@ -188,7 +188,7 @@ def _add(event: _Event, boot_id: int, series: Series, seq: int | None, out: Writ
             message,
         )
     )
-    if series.gate.is_local:
+    if series.is_local:
         return
     when = event.utc_ms / 1000
     readings = []

@@ -1,8 +1,8 @@
 """What may leave this machine: stored rows and queued items become a sink's payloads, or do not.
 
 The last of the three places where the policy is in force, and the one that sees
-old data too: what was stored under a weaker policy is judged by today's. What a
-channel was marked with when it was stored holds as well; of the two, the stricter.
+old data too: what was stored under a weaker policy is judged by today's. The marks
+that a channel was stored with hold as well; of the two, the stricter.
 """
 
 from collections.abc import Sequence
@@ -12,29 +12,38 @@ from pyv_edge_core.privacy import PrivacyPolicy
 from pyv_edge_core.privacy_rule import Gate
 from pyv_edge_core.reading import QUALITY_BAD, QUALITY_NAMES, STREAM_NAMES
 
-from .types import SensorReading
+from .series import MARK_HASH, MARK_LOCAL
+from .types import Event, SensorReading
 
-_WITHHELD = ("drop", "local_only", "aggregate_only")
 _CACHE_MAX = 4096
+_READING_KEYS = set(SensorReading.__dataclass_fields__)
+_EVENT_KEYS = set(Event.__dataclass_fields__)
+_OWN_METADATA = ("state", "sensor_name", "privacy")  # of our own events
+_NOBODY = ("", "", "")  # names, where there is no sensor
 
 
 class _Channel:
     """What the policy makes of one stored channel."""
 
     def __init__(
-        self, policy: PrivacyPolicy, alias: str, device: str, channel: str, sensor: str, mark: str
+        self, policy: PrivacyPolicy, alias: str, device: str, channel: str, sensor: str, marks: str
     ) -> None:
         self.names = (alias, channel, sensor)
         gate = policy.gate(alias, channel, sensor, None)
-        # A name that is a pseudonym by now fits no rule, so the rule's outcome was kept.
-        is_hashed = mark == "hash" or gate.action == "hash"
-        self.is_withheld = mark in _WITHHELD or (mark != "hash" and gate.action in _WITHHELD)
-        self.gate: Gate | None = None if gate.is_plain or mark == "hash" else gate
+        is_marked = MARK_HASH in marks.split()
+        self.is_withheld = MARK_LOCAL in marks.split()
+        self.gate: Gate | None = None
         self.sensor, self.channel, self.device = sensor, channel, device
-        if is_hashed:
+        if is_marked:  # its names are pseudonyms, so that no rule fits: it was judged before
             self.device = policy.pseudonym(device)
-        if gate.action == "hash" and mark != "hash":
+            return
+        if not gate.is_open or gate.is_local:
+            self.is_withheld = True
+        if not gate.is_plain:
+            self.gate = gate
+        if gate.action == "hash":
             self.sensor = self.channel = policy.pseudonym(sensor)
+            self.device = policy.pseudonym(device)
 
 
 class Egress:
@@ -57,12 +66,12 @@ class Egress:
         The value of a bad reading is null, so that nobody takes it for a measurement.
         """
         _, sensor, utc_ms, value, exponent, unit, quality, device, channel, boot = row[:10]
-        stream, seq, error_ms, alias, mark, channel_id = row[10:]
+        stream, seq, error_ms, alias, marks, channel_id = row[10:]
         known = self._channels.get(channel_id)
         if known is None:
             if len(self._channels) >= _CACHE_MAX:
                 self._channels.clear()
-            known = _Channel(self._policy, alias, device, channel, sensor, mark)
+            known = _Channel(self._policy, alias, device, channel, sensor, marks)
             self._channels[channel_id] = known
         if known.is_withheld:
             return None
@@ -94,44 +103,74 @@ class Egress:
             "metadata": metadata,
         }
 
+    # -- queued items --------------------------------------------------------------
+
     def item(self, payload: dict[str, Any]) -> dict[str, Any] | None:
         """Return what a sink may have of a queued item, None if it must not have it.
 
         An item that is a reading is judged as one; one that is about readings,
-        as an event is, goes only if all of them may.
+        as an event is, goes only if all of them may. Of anything else each key
+        is judged as a key of metadata.
         """
         if not self._policy.is_enabled:
             return payload
         if "sensor_name" in payload and "value" in payload:
             return self._as_reading(payload)
-        readings = payload.get("sensor_readings")
-        metadata = payload.get("metadata")
-        if not isinstance(readings, list):
-            return payload
-        if isinstance(metadata, dict) and metadata.get("privacy") == "hash":
-            return payload  # it was made of pseudonyms, which no rule fits
-        released = []
-        for reading in readings:
-            allowed = self._as_reading(reading) if isinstance(reading, dict) else None
-            if allowed is None or allowed["value"] != reading.get("value"):
-                return None  # its text says what must not be known
-            released.append(allowed)
-        sensor = metadata.get("sensor_name") if isinstance(metadata, dict) else None
-        if isinstance(sensor, str):
-            probe = SensorReading(sensor, 0.0, 0.0)
-            allowed_probe = self._policy.release(probe)
-            if allowed_probe is None or allowed_probe.sensor_name != sensor:
-                return None
-        return {**payload, "sensor_readings": released}
+        if isinstance(payload.get("sensor_readings"), list):
+            return self._as_event(payload)
+        return self._policy.release_metadata(_NOBODY, payload) or None
+
+    def _others(self, payload: dict[str, Any], own: set[str]) -> dict[str, Any]:
+        """Return what may be known of the keys that readings and events don't have."""
+        others = {key: value for key, value in payload.items() if key not in own}
+        return self._policy.release_metadata(_NOBODY, others)
 
     def _as_reading(self, payload: dict[str, Any]) -> dict[str, Any] | None:
         metadata = payload.get("metadata")
         reading = SensorReading(
-            str(payload.get("sensor_name", "")),
+            str(payload["sensor_name"]),
             payload.get("timestamp", 0.0),
-            payload.get("value", 0.0),
+            payload["value"],
             str(payload.get("unit", "")),
             metadata if isinstance(metadata, dict) else {},
         )
+        if isinstance(reading.value, bool) or not isinstance(reading.value, (int, float)):
+            return None  # nothing that a policy could judge
         allowed = self._policy.release(reading)
-        return None if allowed is None else {**payload, **allowed.to_dict()}
+        if allowed is None:
+            return None
+        return {**self._others(payload, _READING_KEYS), **allowed.to_dict()}
+
+    def _as_event(self, payload: dict[str, Any]) -> dict[str, Any] | None:
+        given = payload.get("metadata")
+        metadata = given if isinstance(given, dict) else {}
+        sensor = str(metadata.get("sensor_name", ""))
+        is_judged = metadata.get("privacy") == MARK_HASH  # when it was made: see _Channel
+        readings = []
+        for reading in payload["sensor_readings"]:
+            if not isinstance(reading, dict):
+                return None
+            if is_judged:
+                readings.append({key: reading.get(key) for key in _READING_KEYS})
+                continue
+            if not {"sensor_name", "value"} <= set(reading):
+                return None
+            allowed = self._as_reading(reading)
+            # The event's text says what was measured and where: it goes as it is or not at all.
+            if allowed is None or any(
+                allowed[key] != reading[key] for key in ("sensor_name", "value")
+            ):
+                return None
+            readings.append(allowed)
+        if sensor and not is_judged:
+            allowed_probe = self._policy.release(SensorReading(sensor, 0.0, 0.0))
+            if allowed_probe is None or allowed_probe.sensor_name != sensor:
+                return None
+        own = {key: value for key, value in metadata.items() if key in _OWN_METADATA}
+        others = {key: value for key, value in metadata.items() if key not in _OWN_METADATA}
+        return {
+            **self._others(payload, _EVENT_KEYS),
+            **{key: payload[key] for key in payload if key in _EVENT_KEYS},
+            "sensor_readings": readings,
+            "metadata": {**self._policy.release_metadata(_NOBODY, others), **own},
+        }

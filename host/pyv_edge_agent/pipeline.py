@@ -101,10 +101,8 @@ class Pipeline:
                     continue
                 if series.gate.is_hidden:
                     quality = QUALITY_BAD
-                if quality != QUALITY_BAD:
-                    value = series.gate.value(value)
-                elif series.gate.is_hidden:
-                    value = 0
+                # What a bad reading has for a value is nothing that a policy could judge.
+                value = 0 if quality == QUALITY_BAD else series.gate.value(value)
                 is_kept = not series.is_aggregated
             if is_kept:
                 rows.append(
@@ -175,7 +173,7 @@ class Pipeline:
             quality = QUALITY_BAD
         is_bad = quality == QUALITY_BAD
         if allowed is None:
-            value = reading.value
+            value = series.gate.value(reading.value)
             out.summarise(series.channel_id, utc_ms, value, is_bad)
             progress.move(aggregated=1)
             self.aggregated_total += 1
@@ -184,7 +182,7 @@ class Pipeline:
             buffer = self._buffers.get(source.alias)
             if buffer is not None and not is_bad:
                 self._remember(buffer, value, utc_ms)
-            row = (series.channel_id, source.boot_id, 0, seq, utc_ms, 0, quality, value)
+            row = (series.channel_id, source.boot_id, 0, seq, utc_ms, 0, quality, float(value))
             out.readings.append(row)
             progress.move(stored=1)
         if series.watch is not None:

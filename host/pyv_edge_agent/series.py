@@ -13,6 +13,9 @@ from pyv_edge_core.rule import SEVERITIES, Rule
 from .store import ChannelInfo
 
 AGENT_CHANNEL = "value"  # of a device that the agent polls itself
+# What is stored with a channel for the sinks, whatever their policy says by then.
+MARK_HASH = "hash"  # its names are pseudonyms, which no rule fits
+MARK_LOCAL = "local"  # it must not leave this machine
 
 
 @dataclass
@@ -23,6 +26,8 @@ class Plan:
     sensor: str  # what rules know it by
     exponent: int | None  # None: values are floats
     gate: Gate
+    is_local: bool  # it must not leave this machine
+    is_aggregated: bool  # only summaries of it are stored
 
 
 @dataclass
@@ -35,14 +40,11 @@ class Series:
     exponent: int | None
     gate: Gate
     watch: Watch | None  # None: no rule is about it
+    is_local: bool = False  # it must not leave this machine
+    is_aggregated: bool = False  # only summaries of it are stored
     is_guarded: bool = False  # whether its values don't simply pass
     is_quiet: bool = False  # as its watch was, when somebody last looked
     states: list[int] = field(default_factory=list)  # of its alerts, when last saved
-
-    @property
-    def is_aggregated(self) -> bool:
-        """Whether only summaries of it are stored."""
-        return self.gate.action == "aggregate_only"
 
     def number(self, value: float) -> float:
         """Return a stored value in the channel's unit."""
@@ -87,17 +89,17 @@ def plan(policy: PrivacyPolicy, alias: str, row: Channel, is_float: bool = False
     else:
         sensor, exponent = f"{alias}.{row.name}", row.exponent
         gate = policy.gate(alias, row.name, sensor, exponent)
-    if gate.is_open and not gate.is_hidden:
-        if row.flags & FLAG_AGGREGATE_ONLY:
-            gate.action, gate.is_local = "aggregate_only", True
-        elif row.flags & FLAG_LOCAL_ONLY and not gate.is_local:
-            gate.is_local = True
+    is_aggregated = gate.action == "aggregate_only" or bool(row.flags & FLAG_AGGREGATE_ONLY)
+    is_local = gate.is_local or bool(row.flags & (FLAG_AGGREGATE_ONLY | FLAG_LOCAL_ONLY))
     name, shown = row.name, sensor
+    marks = []
     if gate.action == "hash":
         name = shown = policy.pseudonym(sensor)
-    mark = "local_only" if gate.is_local and gate.action != "aggregate_only" else gate.action
-    info = ChannelInfo(name, shown, row.unit, row.exponent, "" if mark == "allow" else mark)
-    return Plan(info, sensor, exponent, gate)
+        marks.append(MARK_HASH)
+    if is_local:
+        marks.append(MARK_LOCAL)
+    info = ChannelInfo(name, shown, row.unit, row.exponent, " ".join(marks))
+    return Plan(info, sensor, exponent, gate, is_local, is_aggregated)
 
 
 def open_series(plan: Plan, channel_id: int, rules: Sequence[Rule], utc_ms: int) -> Series:
@@ -108,7 +110,8 @@ def open_series(plan: Plan, channel_id: int, rules: Sequence[Rule], utc_ms: int)
         watch = Watch(fitting, plan.exponent, HOST_MASK, utc_ms) if fitting else None
     info, gate = plan.info, plan.gate
     series = Series(channel_id, info.sensor_name, info.unit, plan.exponent, gate, watch)
-    series.is_guarded = not gate.is_plain or series.is_aggregated
+    series.is_local, series.is_aggregated = plan.is_local, plan.is_aggregated
+    series.is_guarded = not gate.is_plain or plan.is_aggregated
     return series
 
 

@@ -48,7 +48,7 @@ def reading(policy: "PrivacyPolicy", reading: "Any", is_leaving: bool) -> "Any":
         value = gate.value(value)
     if gate.action == "hash":
         sensor = policy.pseudonym(sensor)
-        for key, name in (("device", device), ("channel", channel)):
+        for key, name in (("device", device), ("channel", reading.sensor_name)):
             if metadata.get(key, MASK) != MASK:
                 metadata[key] = policy.pseudonym(name)
     return reading.__class__(sensor, reading.timestamp, value, reading.unit, metadata)

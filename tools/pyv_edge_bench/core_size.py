@@ -23,7 +23,11 @@ def core_sizes() -> Sizes:
 
 
 def footprint() -> dict[str, Any]:
-    """Return `heap_free` in bytes and `board_modules`, names of the core's that a node imports.
+    """Return free heap in bytes and the modules of the core that a node imports.
+
+    `heap_free` and `board_modules` of a board with rules and a policy,
+    `heap_free_plain` and `plain_modules` of one without, and `heap_free_all` with
+    the whole core, the host's end of the link included.
 
     Raises FileNotFoundError without MicroPython or mpy-cross.
     """
@@ -38,10 +42,18 @@ def mpy_bytes() -> list[Measured]:
 
 
 def mpy_bytes_board() -> list[Measured]:
-    """Measure what a node imports of the core."""
+    """Measure what a node with rules and a policy imports of the core."""
+    return [_imported("core.mpy_bytes_board", "board_modules")]
+
+
+def mpy_bytes_board_plain() -> list[Measured]:
+    """Measure what a node without them imports of the core."""
+    return [_imported("core.mpy_bytes_board_plain", "plain_modules")]
+
+
+def _imported(name: str, modules: str) -> Measured:
     sizes = core_sizes()
-    total = sum(sizes[name] for name in footprint()["board_modules"])
-    return [Measured("core.mpy_bytes_board", "bytes", [total])]
+    return Measured(name, "bytes", [sum(sizes[module] for module in footprint()[modules])])
 
 
 def mpy_module_bytes() -> list[Measured]:
@@ -50,5 +62,10 @@ def mpy_module_bytes() -> list[Measured]:
 
 
 def heap_free_bytes() -> list[Measured]:
-    """Measure the heap that is left with the node and all of the core imported."""
-    return [Measured("core.heap_free_bytes", "bytes", [footprint()["heap_free"]])]
+    """Measure the heap that is left with the node and what it can use of the core imported."""
+    found = footprint()
+    return [
+        Measured("core.heap_free_bytes", "bytes", [found["heap_free"]]),
+        Measured("core.heap_free_bytes_plain", "bytes", [found["heap_free_plain"]]),
+        Measured("core.heap_free_bytes_all", "bytes", [found["heap_free_all"]]),
+    ]

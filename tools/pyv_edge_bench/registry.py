@@ -14,6 +14,7 @@ FIGURES: dict[str, Callable[[], list[Measured]]] = {
     "core.path_vs_json.cpython": core_path.on_cpython,
     "core.mpy_bytes": core_size.mpy_bytes,
     "core.mpy_bytes_board": core_size.mpy_bytes_board,
+    "core.mpy_bytes_board_plain": core_size.mpy_bytes_board_plain,
     "core.mpy_module_bytes": core_size.mpy_module_bytes,
     "core.heap_free_bytes": core_size.heap_free_bytes,
 }

@@ -29,7 +29,7 @@ class ChannelInfo:
     sensor_name: str
     unit: str
     exponent: int
-    privacy: str = ""  # what the policy makes of its readings; "" if nothing
+    privacy: str = ""  # marks with a blank between, see series
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ def board_settings():
     """
     return {
         "device_id": _READING["device"],
-        "telemetry_capacity": 512,  # there are three of these nodes in one heap
+        "telemetry_capacity": 64,  # there are three of these nodes in one heap
         "sensors": [
             {
                 "type": "simulated",
@@ -113,7 +113,9 @@ class Node:
     """What a reading passes through on a board, built from `board_settings`."""
 
     def __init__(self):
+        gc.collect()  # as App does: what was read before leaves holes
         config = Settings(Section(board_settings(), "device.json"))
+        gc.collect()
         self.ring = RecordRing(config.telemetry_capacity)
         self.uptime = Uptime(0)
         self.sampler = Sampler(config.sensors, _INTERVAL_MS)
