@@ -29,6 +29,7 @@ check-long: check
 # Writes what the documents take from the code; a test compares.
 docs: $(READY)
 	$(BIN)/python tests/generate_privacy_md.py
+	$(BIN)/python tests/generate_rules_md.py
 
 format: $(READY)
 	$(BIN)/ruff format .

@@ -9,11 +9,21 @@ import sys
 from pathlib import Path
 
 import generate_privacy_md
+import generate_rules_md
+from pyv_edge_agent.alerting import DEFAULT_RULE
 from pyv_edge_agent.cli import COMMANDS
 from pyv_edge_agent.config import Config
 from pyv_edge_agent.policy import open_policy
 from pyv_edge_core import __version__, disclosure, message, privacy, privacy_rule
+from pyv_edge_core.event_text import FIELDS
 from pyv_edge_core.pattern import SIZE_MAX
+from pyv_edge_core.rule import AGGREGATES, KEYS, POLICIES, SEVERITIES, read_rules
+from truth_table import CASES
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(ROOT.glob("*.md"))
@@ -114,6 +124,35 @@ def test_protocol_tables_match_the_messages():
         )
     layout = "".join(TYPES[row[1]] for row in documented[message.DATA][1])
     assert "<BBH" + layout == message._DATA_HEADER
+
+
+# -- RULES.md --------------------------------------------------------------------------
+
+RULES = ROOT / "RULES.md"
+
+
+def test_truth_table_is_the_one_that_is_tested():
+    text = RULES.read_text()
+    table = generate_rules_md.table_of(CASES)
+    assert text == generate_rules_md.put_in(text, table), "make docs"
+    shown = re.findall(r"^\*\*.*\*\*: `(\{ .* \})`$", text, re.MULTILINE)
+    assert [tomllib.loads(f"rule = {one}")["rule"] for one in shown] == [one[1] for one in CASES]
+
+
+def test_every_key_of_rules_is_explained_and_there_are_no_others():
+    rows = re.findall(r"^\| `(\w+)` \|", RULES.read_text(), re.MULTILINE)
+    assert set(rows) == set(KEYS)
+    words = set(re.findall(r"`\{?(\w+)\}?`", RULES.read_text()))
+    assert words.issuperset((*AGGREGATES, *POLICIES, *SEVERITIES, *FIELDS))
+
+
+def test_rules_in_the_documents_load():
+    tables = [tomllib.loads(text)["rules"] for text in blocks(RULES, "toml")]
+    compact = [json.loads(text)["rules"] for text in blocks(RULES, "json")]
+    for one in (*tables, *compact):
+        read_rules(one)
+    assert compact == tables[:1], "the same rule in both forms"
+    assert tables[1:] == [[DEFAULT_RULE]]
 
 
 def test_changelog_has_this_version():

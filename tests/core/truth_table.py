@@ -451,7 +451,7 @@ CASES = (
         ),
     ),
     (
-        "but goes into a window, and counts with the next reading",
+        "It goes into a window all the same, and counts there with the next reading",
         {"above": 30, "aggregate": "mean", "window": 60},
         (
             (20, 30, N, _),
@@ -470,7 +470,7 @@ CASES = (
         ),
     ),
     (
-        "nor does the time that passes after it",
+        "Nor does the time that passes after a reading that came late",
         {"above": 30, "for": 10, "late": 60},
         (
             (100, (31, 20), P, _),
@@ -481,7 +481,7 @@ CASES = (
         ),
     ),
     (
-        "One that comes late resolves",
+        "A reading that comes late may resolve",
         {"above": 30, "late": 60},
         (
             (0, 31, F, FIRES),
@@ -499,7 +499,7 @@ CASES = (
         ),
     ),
     (
-        "One that was wrong by less: readings are late until it has caught up",
+        "A clock that is set back by less: readings are out of order until it has caught up",
         {"above": 30, "for": 10},
         (
             (70, 31, P, _),
