@@ -4,13 +4,17 @@ BIN = .venv/bin
 READY = .venv/.ready
 WASM = build/wasm/.ready
 
-.PHONY: demo test bench check check-long docs format clean
+.PHONY: demo test coverage bench check check-long docs format clean
 
 demo: $(READY)
 	$(BIN)/pyv-edge-host demo --seconds 10 --boards 2 --rate 100
 
 test: $(READY) $(WASM)
 	$(BIN)/python -m pytest -q
+
+# Each branch of the core is to be tried by its own tests, without any luck of Hypothesis.
+coverage: $(READY)
+	$(BIN)/python -m pytest -q --cov --cov-report=term tests/core tests/firmware
 
 # NAMES chooses figures: all, core, core.mpy_bytes; the table is in build/bench.json too.
 bench: $(READY)
@@ -20,6 +24,7 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(MAKE) coverage
 	$(MAKE) test
 
 # As many examples as an evening allows, new ones each time.

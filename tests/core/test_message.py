@@ -246,6 +246,18 @@ def test_gap_and_ack_limits():
         assert name[:3] in str(error), name
 
 
+def test_milliseconds_of_an_uptime_are_below_a_second():
+    for kind, before, behind in (
+        (message.HELLO, (1, 2), _HELLO_NUMBERS[3:] + ("d", "b", "f", "c")),
+        (message.TIME_RESPONSE, (1, 2), ()),
+        (message.VITALS, (1,), _VITALS[2:]),
+    ):
+        raw = message.pack(kind, TAG, *(before + (999,) + behind))
+        assert message.parse(raw)[1].uptime_ms == 999, kind
+        raw = message.pack(kind, TAG, *(before + (1000,) + behind))
+        assert "1000" in str(raises(MessageError, message.parse, raw)), kind
+
+
 def test_unknown_types_are_none():
     for kind in (0, 12, 255):
         for body in (b"", b"whatever"):

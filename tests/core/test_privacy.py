@@ -10,8 +10,6 @@ from pyv_edge_core.privacy import KEY_SIZE_MIN, PrivacyPolicy
 
 HEAP_KB_MIN = 192  # so many tests of it beside the policy are more than the smallest heap
 
-HEAP_KB_MIN = 192  # its tables and the faults in them take 80 kB with 64-bit objects
-
 Reading = namedtuple("Reading", ("sensor_name", "timestamp", "value", "unit", "metadata"))
 KEY = b"a secret of 24 bytes ..."
 

@@ -9,8 +9,6 @@ from check import raises, without_heap
 from fake_board import WRAP, Bench, simulated
 from pyv_edge_core.session import elapsed_ms
 
-HEAP_KB_MIN = 192  # a node's pipeline brings rules and privacy: over half a board's heap
-
 HEAP_KB_MIN = 192  # rules and privacy are half a board's heap
 
 _WARM_UP_ROUNDS = 100

@@ -13,8 +13,6 @@ from pyv_edge_core.hmac import pseudonym
 from pyv_edge_core.reading import QUALITY_BAD, QUALITY_GOOD, QUALITY_UNCERTAIN
 from pyv_edge_node.settings import SettingsError
 
-HEAP_KB_MIN = 192  # a node's pipeline brings rules and privacy: over half a board's heap
-
 HEAP_KB_MIN = 192  # rules and privacy are half a board's heap
 
 _KEY = "0123456789abcdef"
