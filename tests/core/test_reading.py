@@ -47,10 +47,10 @@ def test_names():
 
 
 def test_units():
-    for unit in reading.UNITS:
+    for unit in [""] + reading.UNITS_TEXT.split():
         assert reading.check_unit(unit) == unit, unit
         assert len(unit.encode()) <= 8, unit
-    for unit in ("C", "cel", "celsius", None):
+    for unit in ("C", "cel", "celsius", " ", "% RH", "K ", None):
         error = raises(FieldError, reading.check_unit, unit)
         assert repr(unit) in str(error), unit
 

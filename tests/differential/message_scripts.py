@@ -22,7 +22,12 @@ _KINDS = st.sampled_from(sorted(_BODIES))
 _NAMES = st.text("abcdefghijklmnopqrstuvwxyz0123456789_.-", min_size=1, max_size=32)
 _ROWS = st.lists(
     st.one_of(
-        st.tuples(_NAMES, st.sampled_from(reading.UNITS), st.integers(-9, 9), st.integers(0, 3)),
+        st.tuples(
+            _NAMES,
+            st.sampled_from(["", *reading.UNITS_TEXT.split()]),
+            st.integers(-9, 9),
+            st.integers(0, 3),
+        ),
         st.tuples(st.text(max_size=20), st.text(max_size=20), st.integers(0, 254)),
     ),
     max_size=12,
@@ -30,7 +35,7 @@ _ROWS = st.lists(
 _ROWS_REFUSED = st.lists(
     st.tuples(
         st.one_of(_NAMES, TEXTS),
-        st.one_of(st.sampled_from(reading.UNITS), TEXTS),
+        st.one_of(st.sampled_from(["", *reading.UNITS_TEXT.split()]), TEXTS),
         st.one_of(st.integers(-12, 12), ANY_64),
         st.integers(0, 3),
     ),

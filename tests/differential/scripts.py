@@ -86,7 +86,8 @@ SCRIPTS = {
             _FIELD_VALUES,
             st.tuples(st.just("check_name"), st.sampled_from(["channel", "device"]), _NAMES),
             st.tuples(
-                st.just("check_unit"), st.one_of(st.sampled_from(reading.UNITS), _LITTLE_OF_EACH)
+                st.just("check_unit"),
+                st.one_of(st.sampled_from(["", *reading.UNITS_TEXT.split()]), _LITTLE_OF_EACH),
             ),
         ),
     ),
