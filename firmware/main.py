@@ -1,7 +1,13 @@
 """Start the node. Named so that a board runs it after boot.py; never started from boot.py,
 because a soft reset in the raw REPL (what mpremote does) runs that one."""
 
+import gc
 import sys
+
+# Modules that are compiled here would else end up all over the heap, with garbage between
+# them, and leave no piece of it that is large enough for the rings.
+if hasattr(gc, "threshold"):  # not under CPython
+    gc.threshold(8192)
 
 from pyv_edge_node.app import main
 
