@@ -82,8 +82,13 @@ class _Checker:
         remedy = f"did you mean {near[0]}?" if near else "known here: " + ", ".join(sorted(known))
         self.fault(f"{path}{key}", f"is not a setting; {remedy}")
 
-    def table(self, values: Any, keys: dict[str, Setting], path: str) -> dict[str, Any]:
-        """Return the checked values of one table, defaults filled in."""
+    def table(
+        self, values: Any, keys: dict[str, Setting], path: str, also: tuple[str, ...] = ()
+    ) -> dict[str, Any]:
+        """Return the checked values of one table, defaults filled in.
+
+        Keys in `also` exist too, and were taken out by the caller.
+        """
         result = {
             key: setting.default for key, setting in keys.items() if setting.default is not MISSING
         }
@@ -92,7 +97,7 @@ class _Checker:
             return result
         for key, value in values.items():
             if key not in keys:
-                self.unknown(path, key, list(keys))
+                self.unknown(path, key, [*keys, *also])
                 continue
             is_substituted = isinstance(value, str) and _VARIABLE.search(value) is not None
             plain = self.substitute(value, path + key) if isinstance(value, str) else value
@@ -234,19 +239,23 @@ def _checked(
         else:
             plain = dict(given)
             lists: dict[str, Any] = {}
+            also: tuple[str, ...] = ()
             if section == "sensors":
+                also = ("devices",)
                 devices = checker.tables(plain.pop("devices", []), "sensors.devices")
                 lists["devices"] = [
                     checker.device(table, f"sensors.devices[{index}].")
                     for index, table in enumerate(devices)
                 ]
             elif section == "privacy":
+                also = PRIVACY_LISTS
                 for name in privacy_rule.LISTS:
                     lists[name] = checker.plain(plain.pop(name, []), f"privacy.{name}")
                 lists["rules"] = checker.core_tables(
                     plain.pop("rules", []), "privacy.rules", privacy_rule.KEYS
                 )
-            result[section] = {**checker.table(plain, SECTIONS[section], f"{section}."), **lists}
+            checked = checker.table(plain, SECTIONS[section], f"{section}.", also)
+            result[section] = {**checked, **lists}
     _check_core(checker, result)
     _check_relations(checker, result)
     if checker.problems:

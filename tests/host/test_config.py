@@ -13,7 +13,8 @@ import pytest
 from pyv_edge_agent import settings
 from pyv_edge_agent.config import Config
 from pyv_edge_agent.errors import ConfigError
-from pyv_edge_agent.settings import DEVICES, PRIVACY_RULE, RULE, SECTIONS
+from pyv_edge_agent.settings import DEVICES, SECTIONS
+from pyv_edge_core.rule import read_rules
 
 SIMULATOR = '[[sensors.devices]]\nname = "t1"\ningest_type = "simulator"\n'
 
@@ -74,7 +75,10 @@ FAULTS = [
     ("[cloud]\nendpiont = ''\n", "cloud.endpiont: is not a setting; did you mean endpoint?"),
     (
         "[privacy]\nxyzzy = 1\n",
-        "privacy.xyzzy: is not a setting; known here: default, enabled",
+        (
+            "privacy.xyzzy: is not a setting; known here: default, drop_fields, enabled,"
+            " hash_fields, hash_key, hash_key_file, local_only, mask_fields, redact_fields, rules"
+        ),
     ),
     (
         "[cloud]\nbatch_size = '5'\n",
@@ -117,15 +121,46 @@ FAULTS = [
     ("rules = 3\n", "rules: must be a list of tables ([[rules]]), not a number"),
     (
         "[[rules]]\nname = 'r'\n",
-        "rules[0].above: is missing; it must be a number in -1e+15..1e+15",
+        (
+            "rules[0].above: a rule needs one condition of above, below, outside, rate_above,"
+            " rate_below, stuck, deadband, missing"
+        ),
     ),
     (
         "[[rules]]\nname = 'r'\nabove = 1\nseverity = 'bad'\n",
         "rules[0].severity: 'bad' is not one of info, warning, critical",
     ),
     (
-        "[[privacy.rules]]\npattern = '*'\naction = 'mask'\n",
-        "privacy.rules[0].action: 'mask' is not one of allow, drop",
+        "[[rules]]\nname = 'r'\nabove = nan\n",
+        "rules[0].above: nan is not a number",
+    ),
+    (
+        "[[rules]]\nname = 'r'\nabove = 1\nseveritty = 'info'\n",
+        "rules[0].severitty: is not a setting; did you mean severity?",
+    ),
+    ("[[rules]]\nabove = 1\n", "rules[0].name: is missing; events are called by it"),
+    (
+        "[privacy]\nmask_field = ['x']\n",
+        "privacy.mask_field: is not a setting; did you mean mask_fields?",
+    ),
+    (
+        "[privacy]\ndefault = 'mask'\n",
+        "privacy.default: 'mask' is not one of allow, deny, drop",
+    ),
+    (
+        "[[privacy.rules]]\npattern = '*'\naction = 'masc'\n",
+        (
+            "privacy.rules[0].action: 'masc' is not one of allow, drop, mask, redact, hash,"
+            " quantize, clamp, local_only, aggregate_only"
+        ),
+    ),
+    (
+        "[[privacy.rules]]\npatern = '*'\naction = 'mask'\n",
+        "privacy.rules[0].patern: is not a setting; did you mean pattern?",
+    ),
+    (
+        "[[privacy.rules]]\npattern = '*'\naction = 'quantize'\n",
+        "privacy.rules[0].step: is missing; quantize needs a number above 0",
     ),
     (
         "[[sensors.devices]]\nname = 'a'\ningest_type = 'simulater'\n",
@@ -203,11 +238,17 @@ def test_fault_is_one_line_of_key_fault_and_remedy(tmp_path, monkeypatch, conten
     assert problems(tmp_path, content) == [wanted]
 
 
+def test_rule_of_two_conditions_is_refused(tmp_path):
+    first, second = problems(tmp_path, "[[rules]]\nname = 'r'\nabove = 1\nbelow = 0\n")
+    assert first.startswith("rules[0].above: a rule needs one condition of above, below, ")
+    assert second == "rules[0].below: does not go with the other keys here"
+
+
 def test_elements_that_are_no_tables(tmp_path):
     content = json.dumps({"sensors": {"devices": [7]}, "rules": [[]]})
     assert problems(tmp_path, content, "a.json") == [
         "sensors.devices[0]: must be a table, not a number",
-        "rules[0]: must be a table, not a list",
+        "rules[0]: must be a table",
     ]
 
 
@@ -247,7 +288,7 @@ def test_two_rules_of_one_name_are_refused(tmp_path):
     # Which of them fires is kept by name: they would switch each other off and on.
     rule = "[[rules]]\nname = 'hot'\nabove = %d\n"
     (line,) = problems(tmp_path, rule % 10 + rule % 30)
-    assert line.startswith("rules[1].name: is the same")
+    assert line == "rules[1].name: 'hot' is there twice"
 
 
 def test_fault_does_not_repeat_a_secret(tmp_path, monkeypatch):
@@ -304,9 +345,9 @@ def test_variables_work_in_devices_and_rules(tmp_path, monkeypatch):
     (device,) = config.get("sensors", "devices")
     assert device["name"] == "t-simulator"
     assert device["noise_std"] == 0.5
-    assert config.get("rules") == [
-        {"name": "r", "sensor": "*", "above": 12.5, "severity": "warning"}
-    ]
+    assert config.get("rules") == [{"name": "r", "above": "12.5"}]
+    (rule,) = read_rules(config.get("rules"))
+    assert (rule.high, rule.sensor.text, rule.severity) == ((125, 1), "*", "warning")
 
 
 def test_int_is_taken_for_a_float_setting(tmp_path):
@@ -344,7 +385,7 @@ def test_defaults_of_one_config_are_not_those_of_another():
 
 
 def _every_setting():
-    tables = {**SECTIONS, "rule": RULE, "privacy rule": PRIVACY_RULE}
+    tables = dict(SECTIONS)
     tables.update({f"device {kind}": keys for kind, keys in DEVICES.items()})
     for section, keys in tables.items():
         for key, setting in keys.items():
@@ -483,4 +524,4 @@ def test_store_of_a_later_version(write_config, tmp_path):
     connection.execute("PRAGMA user_version = 99")
     connection.close()
     line = starts_not(write_config())
-    assert "has schema 99, this program knows 1; use a newer one" in line
+    assert "has schema 99, this program knows 2; use a newer one" in line
