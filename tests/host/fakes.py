@@ -1,6 +1,7 @@
 """Stand-ins for what the agent gets through its constructors: time, ports, boards, links."""
 
 from collections import deque
+from struct import pack
 
 from pyv_edge_agent.errors import PortError
 from pyv_edge_agent.link import TimedBatch
@@ -162,19 +163,26 @@ def hello(boot=0xABCD1234, device="board-1", reset_cause=1):
     )
 
 
-def greeting(boot=0xABCD1234, channels=(("temp", "Cel", -2),), **fields):
-    """Return a Greeting of a board with these channels."""
-    return Greeting(hello(boot, **fields), [Channel(*channel) for channel in channels])
+def greeting(boot=0xABCD1234, channels=(("temp", "Cel", -2),), alerts=(), **fields):
+    """Return a Greeting of a board with these channels, and AlertRows behind them."""
+    rows = [Channel(*channel) for channel in channels]
+    return Greeting(hello(boot, **fields), [*rows, *alerts])
 
 
 def batch(first_seq, values, boot=0xABCD1234, stream=0, quality=0, channel=0, base_utc_ms=UTC_MS):
     """Return a TimedBatch of one channel's readings, one millisecond apart."""
-    from struct import pack
-
     records = b"".join(
         pack("<BBHi", channel, quality, index, value) for index, value in enumerate(values)
     )
     return TimedBatch(stream, first_seq, base_utc_ms, 3, records, boot)
+
+
+def event_batch(first_seq, events, boot=0xABCD1234, base_utc_ms=UTC_MS):
+    """Return a TimedBatch of events: (place in the table, flags, value) one millisecond apart."""
+    records = b"".join(
+        pack("<BBHi", row, flags, index, value) for index, (row, flags, value) in enumerate(events)
+    )
+    return TimedBatch(1, first_seq, base_utc_ms, 3, records, boot)
 
 
 class FixedRandom:

@@ -64,8 +64,24 @@ def test_report_has_its_blocks_and_is_dated(start):
         "agent",
         "cloud",
         "privacy",
+        "rules",
         "ingest",
         "links",
+    }
+    assert found["privacy"] == {
+        "enabled": True,
+        "rules_active": 0,
+        "readings_dropped": 0,
+        "readings_aggregated": 0,
+        "readings_withheld": 0,
+        "policy_hash": "00000000",
+    }
+    assert found["rules"] == {
+        "fired_total": 0,
+        "board_events_total": 0,
+        "inactive": 1,
+        "pending": 0,
+        "firing": 0,
     }
     assert abs(found["timestamp"] - agent.clock.utc_ms() / 1000) < 60
     assert found["agent"]["commits_total"] >= 1

@@ -5,16 +5,19 @@ import sqlite3
 import threading
 
 import pytest
-from host.fakes import UTC_MS, FakeClock, RecordingLink, batch, greeting
+from host.fakes import UTC_MS, FakeClock, RecordingLink, batch, event_batch, greeting
 from pyv_edge_agent import ingest as ingest_module
+from pyv_edge_agent.alerting import Alerting
 from pyv_edge_agent.ingest import Ingest
 from pyv_edge_agent.pipeline import Pipeline
 from pyv_edge_agent.store import SQLiteStore, read_ledger
 from pyv_edge_agent.types import SensorReading
 from pyv_edge_core import message
+from pyv_edge_core.channel_table import AlertRow
 from pyv_edge_core.host_session import Loss, Report
 from pyv_edge_core.privacy import PrivacyPolicy
 from pyv_edge_core.ring import RingBuffer
+from pyv_edge_core.rule import read_rules
 
 BOOT = 0xABCD1234
 DEVICE = {"name": "t1", "unit": "Cel"}
@@ -23,13 +26,14 @@ DEVICE = {"name": "t1", "unit": "Cel"}
 class Rig:
     """An Ingest over a real store, with links that only record."""
 
-    def __init__(self, path, commit_max=500, privacy=None):
+    def __init__(self, path, commit_max=500, privacy=None, rules=()):
         self.path = path
         self.clock = FakeClock()
         self.wake = threading.Event()
         self.store = SQLiteStore(path)
         buffers = {"porch": RingBuffer(100), "t1": RingBuffer(100)}
-        self.pipeline = Pipeline(privacy or PrivacyPolicy(), buffers, [])
+        alerting = Alerting(read_rules(rules), self.store.rule_state)
+        self.pipeline = Pipeline(privacy or PrivacyPolicy(), buffers, alerting)
         self.ingest = Ingest(
             self.store,
             self.pipeline,
@@ -131,14 +135,14 @@ def test_readings_wake_the_agent_once_a_commit_is_due(tmp_path):
 
 
 def test_readings_are_committed_and_then_acknowledged(rig):
-    rig.greet()
-    rig.put(batch(0, [1, 2]), batch(2, [3]), batch(0, [9], stream=1))
+    rig.put(greeting(alerts=[AlertRow("hot", 0, 2, "{sensor} is {value} {unit}")]))
     rig.ingest.run()
-    assert rig.rows("SELECT seq, value FROM reading ORDER BY id") == [
-        (0, 1),
-        (1, 2),
-        (2, 3),
-        (0, 9),
+    rig.link.take_calls()
+    rig.put(batch(0, [1, 2]), batch(2, [3]), event_batch(0, [(1, 1, 3100)]))
+    rig.ingest.run()
+    assert rig.rows("SELECT seq, value FROM reading ORDER BY id") == [(0, 1), (1, 2), (2, 3)]
+    assert rig.rows("SELECT seq, rule, value, message FROM event") == [
+        (0, "hot", 31.0, "porch.temp is 31 Cel")
     ]
     assert sorted(rig.link.take_calls()) == [
         ("committed", BOOT, 0, 3),

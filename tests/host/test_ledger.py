@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 from host.fakes import UTC_MS
-from host.test_store import info, telemetry
+from host.test_store import event_row, info, telemetry
 from pyv_edge_agent.cli import main
 from pyv_edge_agent.errors import StoreError
 from pyv_edge_agent.store import SQLiteStore, WriteBatch, read_ledger
@@ -13,19 +13,26 @@ from pyv_edge_agent.store import SQLiteStore, WriteBatch, read_ledger
 
 @pytest.fixture
 def path(tmp_path):
-    """Return a store of 10 sampled readings: 5 stored, 2 denied, 2 lost, 1 in flight."""
+    """Return a store of 14 sampled readings: 5 stored, 2 + 1 denied, 3 aggregated, 2 lost.
+
+    One is in flight. The board has denied one before it was numbered. Of two events
+    one is of the board's stream; of 5 readings one was withheld from the sink.
+    """
     store = SQLiteStore(tmp_path / "edge.db")
     opened = store.open_boot(info(), UTC_MS)
     store.register_sink("http")
     store.commit(telemetry(opened, 0, [1, 2, 3, 4, 5]))
     batch = WriteBatch()
     batch.stream(opened.boot_id, 0, 5).move(denied=2, lost=2)
+    batch.stream(opened.boot_id, 0, 5).move(aggregated=3)
+    batch.stream(opened.boot_id, 1, 0).move(stored=1)
     batch.gaps.append((opened.boot_id, 0, 7, 8, "overwritten", UTC_MS))
-    batch.vitals[opened.boot_id] = (10, 2, 3, 0, True, UTC_MS)
+    batch.vitals[opened.boot_id] = (14, 1, 2, 3, 0, True, UTC_MS)
     batch.items.append(("{}", 3, 0.0, 0))
-    batch.events.append((opened.channel_ids[0], opened.boot_id, "r", "info", UTC_MS, 1.0, "m"))
+    batch.events.append(event_row(opened, seq=0))
+    batch.events.append(event_row(opened))
     store.commit(batch)
-    store.acknowledge("http", store.next_batch("http", 3), 3)
+    store.acknowledge("http", store.next_batch("http", 3), 3, withheld=1)
     store.close()
     return tmp_path / "edge.db"
 
@@ -47,35 +54,53 @@ REPEAT_A_ROW = (
 def test_ledger_accounts_for_every_number(path):
     ledger = read_ledger(path)
     assert ledger.is_balanced
-    (boot,) = ledger.boots
+    boot, events = ledger.boots
     assert vars(boot) == {
         "device": "board-1",
         "boot": "abcd1234",
         "stream": "telemetry",
         "late": 3,
-        "sampled": 10,
+        "sampled": 14,
         "stored": 5,
-        "denied": 2,
+        "denied": 3,
+        "aggregated": 3,
         "lost": 2,
         "in_flight": 1,
         "duplicates": 0,
         "is_finished": True,
         "is_balanced": True,
     }
+    assert vars(events) == {
+        **dict.fromkeys(("denied", "aggregated", "lost", "in_flight", "duplicates", "late"), 0),
+        "device": "board-1",
+        "boot": "abcd1234",
+        "stream": "events",
+        "sampled": 1,
+        "stored": 1,
+        "is_finished": True,
+        "is_balanced": True,
+    }
     (sink,) = ledger.sinks
     assert vars(sink) == {
         "name": "http",
-        "acknowledged": 3,
+        "acknowledged": 2,
+        "withheld": 1,
         "pending": 2,
         "is_balanced": True,
     }
-    assert (ledger.events, ledger.gaps, ledger.items) == (1, 1, 1)
+    assert (ledger.events, ledger.gaps, ledger.items) == (2, 1, 1)
 
 
 def test_ledger_as_json_types(path):
     told = json.loads(json.dumps(read_ledger(path).to_dict()))
     assert told["balanced"] is True
-    assert told["sampled"] == told["stored"] + told["denied"] + told["lost"] + told["in_flight"]
+    assert told["sampled"] == sum(
+        told[name] for name in ("stored", "denied", "aggregated", "lost", "in_flight")
+    )
+    for sink in told["sinks"]:
+        assert told["stored"] - 1 == sum(
+            sink[name] for name in ("acknowledged", "withheld", "pending")
+        )
     assert told["queued_items"] == 1
     assert told["boots"][0]["device"] == "board-1"
 
@@ -101,6 +126,7 @@ def test_empty_store_balances(tmp_path):
         "UPDATE stream SET denied_total = 1 WHERE stream = 0",
         "UPDATE stream SET lost_total = 3 WHERE stream = 0",
         "UPDATE stream SET stored_total = 4 WHERE stream = 0",
+        "UPDATE stream SET aggregated_total = 2 WHERE stream = 0",
     ],
 )
 def test_ledger_notices_what_is_wrong_with_a_boot(path, statement):
@@ -117,6 +143,7 @@ def test_ledger_notices_what_is_wrong_with_a_boot(path, statement):
         "UPDATE sink SET cursor = 2",
         "UPDATE sink SET cursor = 99",
         "UPDATE sink SET acknowledged_total = 4",
+        "UPDATE sink SET withheld_total = 0",
         "UPDATE sink SET cursor = 99, acknowledged_total = 5",
         "DELETE FROM reading WHERE seq = 0",
     ],
@@ -125,6 +152,22 @@ def test_ledger_notices_what_is_wrong_with_a_sink(path, statement):
     tamper(path, statement)
     ledger = read_ledger(path)
     assert not ledger.sinks[0].is_balanced
+    assert not ledger.is_balanced
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM event WHERE seq = 0",
+        "UPDATE event SET seq = NULL",
+        "UPDATE event SET seq = 0",
+        "UPDATE stream SET next_seq = 2 WHERE stream = 1",
+    ],
+)
+def test_ledger_notices_what_is_wrong_with_a_boards_events(path, statement):
+    tamper(path, statement)
+    ledger = read_ledger(path)
+    assert [boot.is_balanced for boot in ledger.boots] == [True, False]
     assert not ledger.is_balanced
 
 

@@ -1,147 +1,360 @@
 """The pipeline: what becomes of each number, and when a rule fires."""
 
+import json
+import math
+from struct import pack
+
 import pytest
-from host.fakes import UTC_MS, batch
-from pyv_edge_agent.pipeline import UNKNOWN_CHANNEL, Pipeline, Rule, Source
+from host.fakes import UTC_MS, batch, event_batch
+from pyv_edge_agent.alerting import Alerting
+from pyv_edge_agent.link import TimedBatch
+from pyv_edge_agent.pipeline import UNKNOWN_CHANNEL, Pipeline
+from pyv_edge_agent.series import Source, board_alert
 from pyv_edge_agent.store import WriteBatch
 from pyv_edge_agent.types import SensorReading
+from pyv_edge_core.channel_table import EVENT_FIRED, EVENT_WITHOUT_VALUE, AlertRow
 from pyv_edge_core.host_session import Loss
 from pyv_edge_core.privacy import PrivacyPolicy
+from pyv_edge_core.reading import Channel
 from pyv_edge_core.ring import RingBuffer
+from pyv_edge_core.rule import read_rules
 
 BOOT = 0xABCD1234
 
 
-def make(rules=(), privacy=None, exponent=-2, sensor="porch.temp"):
-    """Return (pipeline, source, buffer) of one channel."""
-    buffer = RingBuffer(100)
-    pipeline = Pipeline(privacy or PrivacyPolicy(), {"porch": buffer}, list(rules))
-    series = pipeline.series(7, sensor, "Cel", exponent)
-    return pipeline, Source("porch", BOOT, 3, [series], [0, 0]), buffer
+class Made:
+    """A pipeline, and a source of one channel: a board's, or a device's that is polled."""
 
+    def __init__(self, rules=(), privacy=None, exponent=-2, polled="", flags=0, alerts=()):
+        self.buffer = RingBuffer(100)
+        buffers = {"porch": self.buffer, polled: self.buffer}
+        self.alerting = Alerting(read_rules(rules))
+        self.pipeline = Pipeline(privacy or PrivacyPolicy(), buffers, self.alerting)
+        if polled:
+            self.plan = self.pipeline.plan_polled(polled, "Cel")
+        else:
+            self.plan = self.pipeline.plan("porch", Channel("temp", "Cel", exponent, flags))
+        self.series = self.alerting.open(self.plan, 7, 3, UTC_MS)
+        self.source = Source(polled or "porch", BOOT, 3, [self.series], [0, 0])
+        for index, row in enumerate(alerts):
+            self.source.alerts[index + 1] = board_alert(row, [self.series])
+        self.out = WriteBatch()
 
-def reading(value, name="porch.temp"):
-    return SensorReading(name, UTC_MS / 1000, value, "Cel")
+    @property
+    def events_total(self):
+        return self.alerting.events_total
+
+    def add(self, made, out=None, now_utc_ms=UTC_MS):
+        return self.pipeline.add_batch(
+            self.source, made, now_utc_ms, self.out if out is None else out
+        )
+
+    def poll(self, value, quality=0, at_ms=UTC_MS):
+        reading = SensorReading(self.source.alias, at_ms / 1000, value, "Cel")
+        return self.pipeline.add_reading(self.source, reading, quality, at_ms, self.out)
+
+    @property
+    def progress(self):
+        return self.out.progress[3, 0]
 
 
 # -- numbers -----------------------------------------------------------------------
 
 
 def test_batch_becomes_rows_with_times_and_numbers():
-    pipeline, source, buffer = make()
-    out = WriteBatch()
-    assert pipeline.add_batch(source, batch(0, [2150, 2160]), out)
-    assert out.readings == [(7, 3, 0, 0, UTC_MS, 3, 0, 2150), (7, 3, 0, 1, UTC_MS + 1, 3, 0, 2160)]
-    progress = out.progress[3, 0]
+    made = Made()
+    assert made.add(batch(0, [2150, 2160]))
+    assert made.out.readings == [
+        (7, 3, 0, 0, UTC_MS, 3, 0, 2150),
+        (7, 3, 0, 1, UTC_MS + 1, 3, 0, 2160),
+    ]
+    progress = made.progress
     assert (progress.first_seq, progress.next_seq, progress.stored) == (0, 2, 2)
-    assert source.next_seq == [2, 0]
-    assert list(buffer) == [(UTC_MS, 21.5), (UTC_MS + 1, 21.6)]
-    assert pipeline.readings_total == 2
+    assert made.source.next_seq == [2, 0]
+    assert list(made.buffer) == [(UTC_MS, 21.5), (UTC_MS + 1, 21.6)]
+    assert made.pipeline.readings_total == 2
 
 
 def test_numbers_continue_over_batches_and_streams():
-    pipeline, source, _ = make()
-    out = WriteBatch()
-    assert pipeline.add_batch(source, batch(0, [1, 2]), out)
-    assert pipeline.add_batch(source, batch(0, [3], stream=1), out)
-    assert pipeline.add_batch(source, batch(2, [4, 5, 6]), out)
-    assert source.next_seq == [5, 1]
-    assert (out.progress[3, 0].stored, out.progress[3, 1].stored) == (5, 1)
-    numbers = [row[2:4] for row in out.readings]
-    assert numbers == [(0, 0), (0, 1), (1, 0), (0, 2), (0, 3), (0, 4)]
+    made = Made(alerts=[AlertRow("hot", 0, 1, "m")])
+    assert made.add(batch(0, [1, 2]))
+    assert made.add(event_batch(0, [(1, EVENT_FIRED, 3)]))
+    assert made.add(batch(2, [4, 5, 6]))
+    assert made.add(event_batch(1, [(1, 0, 3)]))
+    assert made.source.next_seq == [5, 2]
+    assert (made.progress.stored, made.out.progress[3, 1].stored) == (5, 2)
+    assert [row[2:4] for row in made.out.readings] == [(0, 0), (0, 1), (0, 2), (0, 3), (0, 4)]
+    assert [row[2] for row in made.out.events] == [0, 1]
 
 
 @pytest.mark.parametrize("first_seq", [0, 1, 3, 100])
 def test_misplaced_batch_changes_nothing(first_seq):
-    pipeline, source, buffer = make()
-    out = WriteBatch()
-    pipeline.add_batch(source, batch(0, [1, 2]), out)
-    rows = list(out.readings)
-    assert not pipeline.add_batch(source, batch(first_seq, [9, 9]), out)
-    assert out.readings == rows
-    assert out.progress[3, 0].next_seq == 2
-    assert source.next_seq == [2, 0]
-    assert len(buffer) == 2
-    assert pipeline.misplaced_total == 1
-    assert pipeline.readings_total == 2
+    made = Made()
+    made.add(batch(0, [1, 2]))
+    rows = list(made.out.readings)
+    assert not made.add(batch(first_seq, [9, 9]))
+    assert made.out.readings == rows
+    assert made.progress.next_seq == 2
+    assert made.source.next_seq == [2, 0]
+    assert len(made.buffer) == 2
+    assert made.pipeline.misplaced_total == 1
+    assert made.pipeline.readings_total == 2
+
+
+@pytest.mark.parametrize("first_seq", [0, 2])
+def test_misplaced_events_change_nothing(first_seq):
+    made = Made(alerts=[AlertRow("hot", 0, 1, "m")])
+    made.add(event_batch(0, [(1, EVENT_FIRED, 3)]))
+    assert not made.add(event_batch(first_seq, [(1, EVENT_FIRED, 3)]))
+    assert len(made.out.events) == len(made.out.items) == 1
+    assert made.source.next_seq == [0, 1]
 
 
 def test_span_above_sixteen_bits_counts_into_the_time():
-    from struct import pack
-
-    pipeline, source, _ = make()
-    out = WriteBatch()
+    made = Made()
     span = 0x3FFFFF
     record = pack("<BBHi", 0, 1 | (span >> 16) << 2, span & 0xFFFF, -5)
-    made = batch(0, [])
-    pipeline.add_batch(source, made.__class__(0, 0, UTC_MS, None, record, BOOT), out)
-    assert out.readings == [(7, 3, 0, 0, UTC_MS + span, None, 1, -5)]
+    made.add(TimedBatch(0, 0, UTC_MS, None, record, BOOT))
+    assert made.out.readings == [(7, 3, 0, 0, UTC_MS + span, None, 1, -5)]
 
 
 def test_denied_reading_is_counted_and_leaves_no_row():
-    policy = PrivacyPolicy([("porch.*", "drop")])
-    pipeline, source, buffer = make(privacy=policy)
-    out = WriteBatch()
-    pipeline.add_batch(source, batch(0, [9000, 9001]), out)
-    assert out.readings == []
-    assert out.events == []
-    assert out.items == []
-    assert len(buffer) == 0
-    progress = out.progress[3, 0]
+    made = Made(privacy=PrivacyPolicy([("porch.*", "drop")]))
+    made.add(batch(0, [9000, 9001]))
+    assert made.out.readings == []
+    assert made.out.events == []
+    assert made.out.items == []
+    assert made.out.rule_states == {}
+    assert made.out.rollups == {}
+    assert len(made.buffer) == 0
+    progress = made.progress
     assert (progress.denied, progress.stored, progress.next_seq) == (2, 0, 2)
-    assert (pipeline.denied_total, pipeline.events_total, pipeline.readings_total) == (2, 0, 2)
+    assert (made.pipeline.denied_total, made.events_total) == (2, 0)
+    assert made.pipeline.readings_total == 2
 
 
-def test_denied_polled_reading_is_counted_and_leaves_no_row():
-    pipeline, source, buffer = make(privacy=PrivacyPolicy(default="drop"), exponent=0)
-    out = WriteBatch()
-    assert not pipeline.add_reading(source, reading(99.0), 0, out)
-    assert out.readings == []
-    assert out.events == []
-    assert len(buffer) == 0
-    assert (out.progress[3, 0].denied, out.progress[3, 0].next_seq) == (1, 1)
-    assert source.next_seq == [1, 0]
+@pytest.mark.parametrize("default", ["deny", "drop"])
+def test_denied_polled_reading_is_counted_and_leaves_no_row(default):
+    made = Made(privacy=PrivacyPolicy(default=default), polled="t1")
+    assert not made.poll(99.0)
+    assert made.out.readings == []
+    assert made.out.events == []
+    assert made.out.rule_states == {}
+    assert len(made.buffer) == 0
+    assert (made.progress.denied, made.progress.next_seq) == (1, 1)
+    assert made.source.next_seq == [1, 0]
+    assert made.pipeline.denied_total == 1
 
 
 def test_unknown_channel_becomes_a_gap():
-    pipeline, source, _ = make()
-    out = WriteBatch()
-    assert pipeline.add_batch(source, batch(0, [1]), out)
-    assert pipeline.add_batch(source, batch(1, [2], channel=9), out)
-    assert pipeline.add_batch(source, batch(2, [3]), out)
-    assert out.gaps == [(3, 0, 1, 1, UNKNOWN_CHANNEL, UTC_MS)]
-    progress = out.progress[3, 0]
+    made = Made()
+    assert made.add(batch(0, [1]))
+    assert made.add(batch(1, [2], channel=9))
+    assert made.add(batch(2, [3]))
+    assert made.out.gaps == [(3, 0, 1, 1, UNKNOWN_CHANNEL, UTC_MS)]
+    progress = made.progress
     assert (progress.stored, progress.lost, progress.next_seq) == (2, 1, 3)
 
 
+@pytest.mark.parametrize("row", [0, 2, 255])
+def test_event_of_no_alert_becomes_a_gap(row):
+    # 0 is a channel: that board's firmware and its table don't go together.
+    made = Made(alerts=[AlertRow("hot", 0, 1, "m")])
+    assert made.add(event_batch(0, [(1, EVENT_FIRED, 3), (row, EVENT_FIRED, 3)]))
+    assert made.out.gaps == [(3, 1, 1, 1, UNKNOWN_CHANNEL, UTC_MS)]
+    progress = made.out.progress[3, 1]
+    assert (progress.stored, progress.lost, progress.next_seq) == (1, 1, 2)
+
+
+def test_alert_on_a_channel_that_is_not_in_the_table_is_none():
+    assert board_alert(AlertRow("hot", 1, 1, "m"), [Made().series]) is None
+
+
 def test_loss_becomes_a_gap_and_moves_the_stream():
-    pipeline, source, _ = make()
-    out = WriteBatch()
-    pipeline.add_batch(source, batch(0, [1, 2]), out)
-    assert pipeline.add_loss(source, Loss(0, 1, 2, 9, BOOT), UTC_MS, out)
-    assert out.gaps == [(3, 0, 2, 9, "overwritten", UTC_MS)]
-    assert out.progress[3, 0].lost == 8
-    assert source.next_seq == [10, 0]
-    assert pipeline.add_batch(source, batch(10, [3]), out)
+    made = Made()
+    made.add(batch(0, [1, 2]))
+    assert made.pipeline.add_loss(made.source, Loss(0, 1, 2, 9, BOOT), UTC_MS, made.out)
+    assert made.out.gaps == [(3, 0, 2, 9, "overwritten", UTC_MS)]
+    assert made.progress.lost == 8
+    assert made.source.next_seq == [10, 0]
+    assert made.add(batch(10, [3]))
 
 
 @pytest.mark.parametrize(("cause", "text"), [(0, "unknown"), (2, "released"), (77, "cause 77")])
 def test_cause_of_a_loss_is_a_word(cause, text):
-    pipeline, source, _ = make()
-    out = WriteBatch()
-    pipeline.add_loss(source, Loss(1, cause, 0, 0, BOOT), UTC_MS, out)
-    assert out.gaps[0][4] == text
+    made = Made()
+    made.pipeline.add_loss(made.source, Loss(1, cause, 0, 0, BOOT), UTC_MS, made.out)
+    assert made.out.gaps[0][4] == text
 
 
 @pytest.mark.parametrize("first_seq", [0, 3])
 def test_misplaced_loss_changes_nothing(first_seq):
-    pipeline, source, _ = make()
-    out = WriteBatch()
-    pipeline.add_batch(source, batch(0, [1, 2]), out)
-    assert not pipeline.add_loss(source, Loss(0, 1, first_seq, 9, BOOT), UTC_MS, out)
-    assert out.gaps == []
-    assert out.progress[3, 0].next_seq == 2
-    assert pipeline.misplaced_total == 1
+    made = Made()
+    made.add(batch(0, [1, 2]))
+    assert not made.pipeline.add_loss(
+        made.source, Loss(0, 1, first_seq, 9, BOOT), UTC_MS, made.out
+    )
+    assert made.out.gaps == []
+    assert made.progress.next_seq == 2
+    assert made.pipeline.misplaced_total == 1
+
+
+def test_source_without_a_buffer_is_stored_all_the_same():
+    made = Made()
+    made.source.alias = "nobody"
+    assert made.add(batch(0, [1]))
+    assert len(made.out.readings) == 1
+    assert len(made.buffer) == 0
+
+
+@pytest.mark.parametrize("quality", [2, 3])
+def test_bad_reading_does_not_enter_the_memory(quality):
+    made = Made()
+    made.add(batch(0, [1, 2], quality=quality))
+    made.add(batch(2, [5], quality=1))
+    assert [row[6] for row in made.out.readings] == [2, 2, 1]
+    assert list(made.buffer) == [(UTC_MS, 0.05)]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_polled_value_that_is_no_number_is_of_bad_quality(value):
+    made = Made(polled="t1", rules=[{"name": "any", "above": -1e9, "on_bad": "hold"}])
+    assert made.poll(value)
+    assert made.out.readings == [(7, 3, 0, 0, UTC_MS, 0, 2, 0.0)]
+    assert made.out.events == []
+    assert len(made.buffer) == 0
+    assert made.progress.stored == 1
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_polled_value_that_is_no_number_is_bad_in_a_summary(value):
+    policy = PrivacyPolicy([("t1", "aggregate_only")])
+    made = Made(polled="t1", privacy=policy)
+    made.poll(value)
+    made.poll(2.5)
+    assert [row[3:8] for row in made.out.summary_rows()] == [(1, 1, 2.5, 2.5, 2.5)] * 2
+
+
+# -- what the policy makes of values -----------------------------------------------
+
+
+def stored(made):
+    """Return (quality, value) of the rows to store."""
+    return [(row[6], row[7]) for row in made.out.readings]
+
+
+@pytest.mark.parametrize(
+    ("rule", "rows"),
+    [
+        ({"action": "mask"}, [(2, 0), (2, 0), (2, 0)]),
+        ({"action": "redact"}, [(2, 0), (2, 0), (2, 0)]),
+        ({"action": "quantize", "step": 0.5}, [(0, 2150), (0, 2200), (0, 4700)]),
+        ({"action": "clamp", "low": 21.6, "high": 40}, [(0, 2160), (0, 2180), (0, 4000)]),
+        ({"action": "local_only"}, [(0, 2153), (0, 2180), (0, 4711)]),
+        ({"action": "hash"}, [(0, 2153), (0, 2180), (0, 4711)]),
+        ({"action": "allow"}, [(0, 2153), (0, 2180), (0, 4711)]),
+        ({"action": "aggregate_only"}, []),
+    ],
+)
+@pytest.mark.parametrize("polled", ["", "porch.temp"])
+def test_policy_is_in_force_before_the_store(rule, rows, polled):
+    policy = PrivacyPolicy([{"pattern": "porch.temp", **rule}], key=bytes(16))
+    made = Made(privacy=policy, polled=polled)
+    if polled:
+        for value in (21.53, 21.8, 47.11):
+            made.poll(value)
+        rows = [(quality, value / 100) for quality, value in rows]
+    else:
+        made.add(batch(0, [2153, 2180, 4711]))
+    assert stored(made) == rows
+    assert [value for _, value in made.buffer] == [
+        value if polled else value / 100 for quality, value in rows if quality != 2
+    ]
+    counts = (made.progress.stored, made.progress.aggregated, made.progress.next_seq)
+    assert counts == ((0, 3, 3) if rule["action"] == "aggregate_only" else (3, 0, 3))
+
+
+@pytest.mark.parametrize("action", ["mask", "redact"])
+def test_hidden_value_fires_nothing(action):
+    # An event would say what must not be known.
+    policy = PrivacyPolicy([("*", action)])
+    for made in (Made(privacy=policy), Made(privacy=policy, polled="porch.temp")):
+        if made.source.alias == "porch":
+            made.add(batch(0, [9000, 0, 9000]))
+        else:
+            for value in (90.0, 0.0, 90.0):
+                made.poll(value)
+        assert made.series.watch is None
+        assert (made.out.events, made.out.items, made.out.rule_states) == ([], [], {})
+
+
+def test_rules_see_what_the_policy_leaves():
+    policy = PrivacyPolicy([{"pattern": "*", "action": "clamp", "high": 30}])
+    made = Made(privacy=policy)
+    made.add(batch(0, [9000]))
+    assert made.out.events == []
+    made = Made(privacy=PrivacyPolicy([{"pattern": "*", "action": "quantize", "step": 10}]))
+    made.add(batch(0, [3678]))
+    assert [event[7] for event in made.out.events] == [40.0]
+    assert "36" not in made.out.items[0][0].replace(str(UTC_MS)[:10], "")
+
+
+@pytest.mark.parametrize(
+    ("flags", "rule", "mark"),
+    [
+        (0, "allow", ""),
+        (1, "allow", "local_only"),
+        (2, "allow", "aggregate_only"),
+        (1, "drop", "drop"),
+        (2, "local_only", "aggregate_only"),
+        (1, "aggregate_only", "aggregate_only"),
+        (2, "mask", "mask"),
+        (1, "hash", "local_only"),
+    ],
+)
+def test_what_the_board_says_and_the_policy_says_the_stricter_holds(flags, rule, mark):
+    policy = PrivacyPolicy([("*", rule)], key=bytes(16))
+    made = Made(privacy=policy, flags=flags)
+    assert made.plan.info.privacy == mark
+    assert made.series.is_aggregated == (mark == "aggregate_only")
+    if rule == "hash":
+        assert made.plan.info.name == made.series.sensor_name == policy.pseudonym("porch.temp")
+
+
+def test_no_event_of_a_local_channel_is_queued_for_sinks():
+    for action in ("local_only", "aggregate_only"):
+        made = Made(
+            privacy=PrivacyPolicy([("*", action)]), alerts=[AlertRow("hot", 0, 1, "{value}")]
+        )
+        made.add(batch(0, [9000]))
+        made.add(event_batch(0, [(1, EVENT_FIRED, 9000)]))
+        assert made.out.items == []
+        values = [90.0, 90.0] if action == "local_only" else [None, None]
+        assert [event[7] for event in made.out.events] == values
+
+
+# -- summaries ---------------------------------------------------------------------
+
+
+def test_aggregated_readings_become_summaries_only():
+    made = Made(privacy=PrivacyPolicy([("porch.temp", "aggregate_only")]))
+    minute = UTC_MS - UTC_MS % 60_000
+    made.add(batch(0, [100, 300, 200], base_utc_ms=minute))
+    made.add(batch(3, [7], quality=2, base_utc_ms=minute))
+    made.add(batch(4, [50], base_utc_ms=minute + 60_000))
+    assert made.out.readings == []
+    assert len(made.buffer) == 0
+    found = {(row[1], row[2]): row[3:] for row in made.out.summary_rows()}
+    hour = minute - minute % 3_600_000
+    assert found == {
+        (60_000, minute): (3, 1, 100, 300, 600, 200, minute + 2),
+        (60_000, minute + 60_000): (1, 0, 50, 50, 50, 50, minute + 60_000),
+        (3_600_000, hour): (4, 1, 50, 300, 650, 50, minute + 60_000),
+    }
+    progress = made.progress
+    assert (progress.aggregated, progress.stored, progress.next_seq) == (5, 0, 5)
+    assert made.pipeline.aggregated_total == 5
+    assert made.pipeline.readings_total == 5
 
 
 # -- rules -------------------------------------------------------------------------
@@ -160,99 +373,106 @@ def test_misplaced_loss_changes_nothing(first_seq):
 )
 def test_level_is_exact_at_the_boundary(exponent, quiet, firing):
     for values, count in ((quiet, 0), (firing, len(firing))):
-        pipeline, source, _ = make(exponent=exponent)
-        pipeline.add_batch(source, batch(0, values), WriteBatch())
-        assert pipeline.events_total == count
+        made = Made(exponent=exponent)
+        made.add(batch(0, values))
+        assert made.events_total == count
 
 
 @pytest.mark.parametrize(
-    ("above", "exponent", "limit"),
+    ("above", "exponent", "quiet"),
     [
         (0.1, -1, 1),
         (0.29, -2, 29),  # 0.29 * 100 is 28.999999999999996 in floats
         (1.005, -3, 1005),
         (30.005, -2, 3000),
-        (-0.5, 0, -0.5),
+        (-0.5, 0, -1),
         (-0.55, -1, -6),
         (25.0, 1, 2),
-        (1e15, -9, 10**24),
+        (1e15, -9, 2**31 - 2),
     ],
 )
-def test_limit_in_stored_numbers_is_exact(above, exponent, limit):
-    assert Rule("r", "*", above, "info").limit(exponent) == limit
+def test_limit_in_stored_numbers_is_exact(above, exponent, quiet):
+    made = Made([{"name": "r", "above": above}], exponent=exponent)
+    made.add(batch(0, [quiet]))
+    assert made.events_total == 0
+    made.add(batch(1, [quiet + 1]))
+    assert made.events_total == (above < 1e15)
 
 
 @pytest.mark.parametrize("quality", [0, 1])
 def test_good_and_uncertain_readings_fire(quality):
-    pipeline, source, _ = make()
-    out = WriteBatch()
-    pipeline.add_batch(source, batch(0, [5000], quality=quality), out)
-    assert pipeline.events_total == 1
-    assert len(out.events) == 1
+    made = Made()
+    made.add(batch(0, [5000], quality=quality))
+    assert made.events_total == 1
+    assert len(made.out.events) == 1
 
 
 @pytest.mark.parametrize("quality", [2, 3])
 def test_bad_reading_never_fires_and_is_stored_as_bad(quality):
-    pipeline, source, _ = make()
-    out = WriteBatch()
-    pipeline.add_batch(source, batch(0, [5000], quality=quality), out)
-    assert out.events == []
-    assert out.items == []
-    assert pipeline.events_total == 0
-    assert out.readings[0][6] == 2
+    made = Made()
+    made.add(batch(0, [5000], quality=quality))
+    assert made.out.events == []
+    assert made.out.items == []
+    assert made.events_total == 0
+    assert made.out.readings[0][6] == 2
 
 
 def test_bad_polled_reading_never_fires():
-    pipeline, source, _ = make(exponent=0, rules=[Rule("r", "*", -1.0, "info")])
-    out = WriteBatch()
-    assert pipeline.add_reading(source, reading(0.0), 2, out)
-    assert out.events == []
-    assert out.readings == [(7, 3, 0, 0, UTC_MS, 0, 2, 0.0)]
+    made = Made([{"name": "r", "above": -1.0}], polled="t1")
+    assert made.poll(0.0, quality=2)
+    assert made.out.events == []
+    assert made.out.readings == [(7, 3, 0, 0, UTC_MS, 0, 2, 0.0)]
 
 
 def test_bad_reading_does_not_end_a_firing_rule():
-    pipeline, source, _ = make()
-    out = WriteBatch()
-    pipeline.add_batch(source, batch(0, [5000]), out)
-    pipeline.add_batch(source, batch(1, [0], quality=2), out)
-    pipeline.add_batch(source, batch(2, [5000]), out)
-    assert len(out.events) == 1
+    made = Made()
+    made.add(batch(0, [5000]))
+    made.add(batch(1, [0], quality=2))
+    made.add(batch(2, [5000]))
+    assert [event[5] for event in made.out.events] == ["firing"]
 
 
 def test_event_once_per_crossing_while_the_counter_counts_each():
-    pipeline, source, _ = make()
-    out = WriteBatch()
-    pipeline.add_batch(source, batch(0, [3100, 3200, 3000, 3001, 2900, 3500]), out)
-    assert pipeline.events_total == 4
-    assert [event[5] for event in out.events] == [31.0, 30.01, 35.0]
-    assert [event[6] for event in out.events] == [
+    made = Made()
+    made.add(batch(0, [3100, 3200, 3000, 3001, 2900, 3500]))
+    assert made.events_total == 4
+    assert [(event[5], event[7]) for event in made.out.events] == [
+        ("firing", 31.0),
+        ("resolved", 30.0),
+        ("firing", 30.01),
+        ("resolved", 29.0),
+        ("firing", 35.0),
+    ]
+    assert [event[8] for event in made.out.events] == [
         "porch.temp is 31 Cel, above 30",
+        "over: porch.temp is 30 Cel, above 30",
         "porch.temp is 30.01 Cel, above 30",
+        "over: porch.temp is 29 Cel, above 30",
         "porch.temp is 35 Cel, above 30",
     ]
-    assert len(out.items) == 3
+    assert len(made.out.items) == 5
+    assert made.alerting.fired_total == 3
 
 
 def test_firing_goes_on_over_commits():
-    pipeline, source, _ = make()
-    pipeline.add_batch(source, batch(0, [3100]), WriteBatch())
+    made = Made()
+    made.add(batch(0, [3100]), WriteBatch())
     later = WriteBatch()
-    pipeline.add_batch(source, batch(1, [3100]), later)
+    made.add(batch(1, [3100]), later)
     assert later.events == []
-    assert pipeline.events_total == 2
+    assert made.events_total == 2
 
 
 def test_event_carries_rule_severity_and_reading():
-    import json
-
-    rules = [Rule("hot", "porch.*", 25.0, "critical"), Rule("other", "x.*", 0.0, "info")]
-    pipeline, source, _ = make(rules)
-    out = WriteBatch()
-    pipeline.add_batch(source, batch(0, [2600]), out)
-    assert out.events == [
-        (7, 3, "hot", "critical", UTC_MS, 26.0, "porch.temp is 26 Cel, above 25")
+    rules = [
+        {"name": "hot", "sensor": "porch.*", "above": 25.0, "severity": "critical"},
+        {"name": "other", "sensor": "x.*", "above": 0.0},
     ]
-    (payload, priority, created, ttl) = out.items[0]
+    made = Made(rules)
+    made.add(batch(0, [2600]))
+    text = "porch.temp is 26 Cel, above 25"
+    assert made.out.events == [(7, 3, None, "hot", "critical", "firing", UTC_MS, 26.0, text)]
+    (payload, priority, created, ttl) = made.out.items[0]
     assert (priority, created, ttl) == (1, UTC_MS / 1000, 0)
     told = json.loads(payload)
     assert told["rule_name"] == "hot"
@@ -262,26 +482,29 @@ def test_event_carries_rule_severity_and_reading():
 
 
 def test_several_rules_fire_each_for_itself():
-    rules = [Rule("warm", "*", 20.0, "info"), Rule("hot", "*", 30.0, "warning")]
-    pipeline, source, _ = make(rules)
-    out = WriteBatch()
-    pipeline.add_batch(source, batch(0, [2500, 3500, 2500, 3500]), out)
-    assert [event[2] for event in out.events] == ["warm", "hot", "hot"]
-    assert pipeline.events_total == 6
+    rules = [{"name": "warm", "above": 20.0, "severity": "info"}, {"name": "hot", "above": 30.0}]
+    made = Made(rules)
+    made.add(batch(0, [2500, 3500, 2500, 3500]))
+    assert [(event[3], event[5]) for event in made.out.events] == [
+        ("warm", "firing"),
+        ("hot", "firing"),
+        ("hot", "resolved"),
+        ("hot", "firing"),
+    ]
+    assert made.events_total == 6
 
 
 def test_polled_value_at_the_boundary_of_the_default_rule():
-    pipeline, source, _ = make(exponent=0)
-    out = WriteBatch()
+    made = Made(polled="t1")
     for value in (30.0, 30.000000000000004):
-        pipeline.add_reading(source, reading(value), 0, out)
-    assert [event[5] for event in out.events] == [30.000000000000004]
+        made.poll(value)
+    assert [event[7] for event in made.out.events] == [30.000000000000004]
 
 
-def test_source_without_a_buffer_is_stored_all_the_same():
-    pipeline, source, buffer = make()
-    source.alias = "nobody"
-    out = WriteBatch()
-    assert pipeline.add_batch(source, batch(0, [1]), out)
-    assert len(out.readings) == 1
-    assert len(buffer) == 0
+def test_event_of_a_board_without_a_value_says_so():
+    made = Made(alerts=[AlertRow("gone", 0, 2, "{sensor} is {value} {unit}")])
+    made.add(event_batch(0, [(1, EVENT_FIRED | EVENT_WITHOUT_VALUE, 4711)]))
+    assert made.out.events == [
+        (7, 3, 0, "gone", "critical", "firing", UTC_MS, None, "porch.temp is unknown Cel")
+    ]
+    assert json.loads(made.out.items[0][0])["sensor_readings"] == []

@@ -8,12 +8,12 @@ import pytest
 from host.fakes import UTC_MS
 from host.waiting import wait_for
 from pyv_edge_agent.errors import StoreError
-from pyv_edge_agent.store import BootInfo, SQLiteStore, WriteBatch, read_ledger
+from pyv_edge_agent.store import BootInfo, ChannelInfo, SQLiteStore, WriteBatch, read_ledger
 
 CHANNELS = (
-    ("temp", "porch.temp", "Cel", -2),
-    ("count", "porch.count", "", 0),
-    ("power", "porch.power", "W", 3),
+    ChannelInfo("temp", "porch.temp", "Cel", -2),
+    ChannelInfo("count", "porch.count", "", 0),
+    ChannelInfo("power", "porch.power", "W", 3),
 )
 
 
@@ -47,6 +47,14 @@ def telemetry(opened, first_seq, values, channel=0, quality=0):
         )
     progress.move(stored=len(values))
     return made
+
+
+def event_row(opened, seq=None, state="firing", value=1.0, rule="hot"):
+    """Return a row of WriteBatch.events."""
+    return (
+        *(opened.channel_ids[0], opened.boot_id, seq, rule, "critical", state),
+        *(1_700_000_000_000, value, "m"),
+    )
 
 
 # -- opening -----------------------------------------------------------------------
@@ -130,7 +138,7 @@ def test_changed_exponent_is_a_new_channel(store):
     # Old rows keep their meaning: their values are scaled by the old one.
     first = store.open_boot(info(), UTC_MS)
     store.commit(telemetry(first, 0, [2153]))
-    changed = (("temp", "porch.temp", "Cel", -1),)
+    changed = (ChannelInfo("temp", "porch.temp", "Cel", -1),)
     second = store.open_boot(info(boot=2, channels=changed), UTC_MS)
     store.commit(telemetry(second, 0, [215]))
     assert query(store, "SELECT value FROM readings ORDER BY id") == [(21.53,), (21.5,)]
@@ -155,7 +163,10 @@ def test_batch_that_does_not_continue_its_stream_stores_nothing(store):
         batch.readings += telemetry(opened, first_seq, [9]).readings
         batch.gaps.append((other.boot_id, 0, 1, 1, "x", UTC_MS))
         batch.items.append(("{}", 3, 0.0, 0))
-        batch.vitals[other.boot_id] = (50, 0, 0, 0, True, UTC_MS)
+        batch.vitals[other.boot_id] = (50, 0, 0, 0, 0, True, UTC_MS)
+        batch.events.append(event_row(other))
+        batch.rule_states[other.channel_ids[0]] = "[]"
+        batch.summarise(other.channel_ids[0], UTC_MS, 5, False)
         with pytest.raises(StoreError, match=f"does not stand at {first_seq}; nothing"):
             store.commit(batch)
     assert query(store, "SELECT seq, value FROM reading") == [(0, 1), (1, 2), (2, 3)]
@@ -163,7 +174,7 @@ def test_batch_that_does_not_continue_its_stream_stores_nothing(store):
         (3,),
         (0,),
     ]
-    for table in ("gap", "sync_queue"):
+    for table in ("gap", "sync_queue", "event", "rule_state", "summary"):
         assert query(store, f"SELECT count(*) FROM {table}") == [(0,)]
     assert query(store, "SELECT max(sampled_total) FROM boot") == [(0,)]
     assert store.pending_readings() == 3
@@ -173,7 +184,7 @@ def test_batch_that_does_not_continue_its_stream_stores_nothing(store):
 def test_row_that_cannot_be_written_undoes_the_rows_before_it(store):
     opened = store.open_boot(info(), UTC_MS)
     batch = telemetry(opened, 0, [1, 2])
-    batch.events.append((999, opened.boot_id, "r", "warning", UTC_MS, 1.0, "no such channel"))
+    batch.events.append((999, *event_row(opened)[1:]))  # there is no such channel
     with pytest.raises(StoreError, match="FOREIGN KEY"):
         store.commit(batch)
     assert query(store, "SELECT count(*) FROM reading") == [(0,)]
@@ -185,16 +196,16 @@ def test_row_that_cannot_be_written_undoes_the_rows_before_it(store):
 
 def test_vitals_never_take_a_counter_back(store):
     opened = store.open_boot(info(), UTC_MS)
-    for row in ((100, 5, 7, 3, True, UTC_MS), (90, 4, 6, 2, False, UTC_MS + 1)):
+    for row in ((100, 9, 5, 7, 3, True, UTC_MS), (90, 8, 4, 6, 2, False, UTC_MS + 1)):
         batch = WriteBatch()
         batch.vitals[opened.boot_id] = row
         store.commit(batch)
     found = query(
         store,
-        "SELECT sampled_total, dropped_total, late_total, sensor_errors_total, is_finished,"
-        " vitals_utc_ms FROM boot",
+        "SELECT sampled_total, denied_total, dropped_total, late_total, sensor_errors_total,"
+        " is_finished, vitals_utc_ms FROM boot",
     )
-    assert found == [(100, 5, 7, 3, 1, UTC_MS + 1)]
+    assert found == [(100, 9, 5, 7, 3, 1, UTC_MS + 1)]
 
 
 def test_commits_are_counted_only_if_they_succeed(store):
@@ -244,15 +255,15 @@ def test_view_of_readings_shows_time_in_utc(store):
 def test_views_of_events_and_gaps(store):
     opened = store.open_boot(info(), UTC_MS)
     batch = WriteBatch()
-    batch.events.append(
-        (opened.channel_ids[0], opened.boot_id, "hot", "critical", 1_700_000_000_000, 31.5, "m")
-    )
+    batch.events.append(event_row(opened, state="firing", value=31.5))
+    batch.events.append(event_row(opened, state="resolved", value=None))
     batch.gaps.append((opened.boot_id, 0, 3, 7, "overwritten", 1_700_000_000_000))
     batch.gaps.append((opened.boot_id, 1, 0, 0, "released", 1_700_000_000_000))
     store.commit(batch)
     moment = "2023-11-14T22:13:20.000Z"
     assert query(store, "SELECT * FROM events") == [
-        (1, moment, "porch.temp", "hot", "critical", 31.5, "Cel", "m")
+        (1, moment, "porch.temp", "hot", "critical", "firing", 31.5, "Cel", "m"),
+        (2, moment, "porch.temp", "hot", "critical", "resolved", None, "Cel", "m"),
     ]
     assert query(store, "SELECT * FROM gaps") == [
         (1, moment, "board-1", "abcd1234", "telemetry", 3, 7, 5, "overwritten"),
@@ -344,6 +355,9 @@ def test_row_of_a_batch_has_what_a_payload_needs(filled):
         0,
         0,
         2,
+        "porch",
+        "",
+        1,
     )
 
 
@@ -522,12 +536,15 @@ def test_both_streams_of_a_boot_are_told_apart(store):
     store.register_sink("http")
     opened = store.open_boot(info(), UTC_MS)
     batch = telemetry(opened, 0, [1])
-    batch.readings.append((opened.channel_ids[0], opened.boot_id, 1, 0, UTC_MS, 2, 0, 9))
+    batch.events.append(event_row(opened, seq=0))
+    batch.events.append(event_row(opened))  # found here: no number, in no stream's account
     batch.stream(opened.boot_id, 1, 0).move(stored=1)
     store.commit(batch)
-    assert query(store, "SELECT stream, seq FROM readings") == [("telemetry", 0), ("events", 0)]
+    assert query(store, "SELECT stream, seq FROM readings") == [("telemetry", 0)]
+    assert query(store, "SELECT seq FROM event ORDER BY id") == [(0,), (None,)]
     rows = store.next_batch("http", 10).rows
-    assert [(row[10], row[11]) for row in rows] == [(0, 0), (1, 0)]
+    assert [(row[10], row[11]) for row in rows] == [(0, 0)]
+    assert store.open_boot(info(), UTC_MS).next_seq == (1, 1)
     ledger = read_ledger(store.path)
     assert ledger.is_balanced
     assert [(b.stream, b.stored, b.sampled) for b in ledger.boots] == [

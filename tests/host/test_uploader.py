@@ -8,14 +8,17 @@ from host.fakes import UTC_MS, FakeClock, FixedRandom
 from host.servers import Answer, half_answer, serving
 from host.test_store import info, telemetry
 from host.waiting import wait_for
+from pyv_edge_agent.egress import Egress
 from pyv_edge_agent.outbox import CloudSyncQueue
 from pyv_edge_agent.sinks.http import Delivery, HTTPCloudUploader
 from pyv_edge_agent.store import SQLiteStore, read_ledger
 from pyv_edge_agent.uploader import IDLE_S, UploadWorker
+from pyv_edge_core.privacy import PrivacyPolicy
 
 
 class Rig:
-    def __init__(self, path, share=1.0):
+    def __init__(self, path, share=1.0, policy=None):
+        self.policy = policy or PrivacyPolicy()
         self.clock = FakeClock()
         self.rng = FixedRandom(share)
         self.store = SQLiteStore(path)
@@ -35,6 +38,7 @@ class Rig:
             self.store,
             self.queue,
             self.client,
+            Egress(self.policy),
             self.clock,
             self.rng,
             batch_size=batch_size,
@@ -439,6 +443,7 @@ def judged_worker(rig, judge):
         rig.store,
         rig.queue,
         judge,
+        Egress(rig.policy),
         rig.clock,
         rig.rng,
         batch_size=10,
