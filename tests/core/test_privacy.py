@@ -90,7 +90,7 @@ def test_key_rules_are_not_about_readings():
 def test_each_action_on_a_reading():
     given = {"device": "cam", "channel": "face", "seq": 7, "who": "Bob"}
     hidden = {"device": "cam", "channel": "face", "seq": 7, "quality": "bad"}
-    names = {"device": pseudonym(KEY, "cam"), "channel": pseudonym(KEY, "face")}
+    names = {"device": pseudonym(KEY, "cam"), "channel": pseudonym(KEY, "cam.face")}
     names["seq"] = 7
     names["who"] = "Bob"
     # action, keys of the rule, sensor, value, metadata, leaves this machine
@@ -146,7 +146,7 @@ def test_hash_leaves_no_name():
     policy = policy_of([{"action": "hash"}])
     metadata = {"device": 7, "channel": "face"}
     shown = policy.evaluate(reading_of(metadata=metadata))
-    assert shown.metadata == {"device": pseudonym(KEY, "7"), "channel": pseudonym(KEY, "face")}
+    assert shown.metadata == {"device": pseudonym(KEY, "7"), "channel": pseudonym(KEY, "cam.face")}
     assert "cam" not in repr(shown) and "face" not in repr(shown)
     assert policy.evaluate(reading_of()).metadata == {}
 

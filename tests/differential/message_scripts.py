@@ -19,12 +19,13 @@ _BODIES = {
 }
 _IN_RANGE = {"B": U8, "H": U16, "I": U32, "T": st.text(max_size=24)}
 _KINDS = st.sampled_from(sorted(_BODIES))
+_UNITS = st.sampled_from(["", *reading.UNITS_TEXT.split()])
 _NAMES = st.text("abcdefghijklmnopqrstuvwxyz0123456789_.-", min_size=1, max_size=32)
 _ROWS = st.lists(
     st.one_of(
         st.tuples(
             _NAMES,
-            st.sampled_from(["", *reading.UNITS_TEXT.split()]),
+            _UNITS,
             st.integers(-9, 9),
             st.integers(0, 3),
         ),
@@ -35,7 +36,7 @@ _ROWS = st.lists(
 _ROWS_REFUSED = st.lists(
     st.tuples(
         st.one_of(_NAMES, TEXTS),
-        st.one_of(st.sampled_from(["", *reading.UNITS_TEXT.split()]), TEXTS),
+        st.one_of(_UNITS, TEXTS),
         st.one_of(st.integers(-12, 12), ANY_64),
         st.integers(0, 3),
     ),

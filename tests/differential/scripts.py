@@ -45,6 +45,7 @@ def frame_scripts(draw):
 _PATTERN_TEXTS = st.one_of(
     st.text("ab*?", max_size=20), st.text("ab*?!.-é\U0001f600", max_size=66), TEXTS
 )
+_UNITS = st.sampled_from(["", *reading.UNITS_TEXT.split()])
 _PATTERN_NAMES = st.one_of(st.text("ab", max_size=20), _PATTERN_TEXTS)
 _PATTERNS = st.builds(
     lambda text, names: script("pattern", [text], [("matches", name) for name in names]),
@@ -87,7 +88,7 @@ SCRIPTS = {
             st.tuples(st.just("check_name"), st.sampled_from(["channel", "device"]), _NAMES),
             st.tuples(
                 st.just("check_unit"),
-                st.one_of(st.sampled_from(["", *reading.UNITS_TEXT.split()]), _LITTLE_OF_EACH),
+                st.one_of(_UNITS, _LITTLE_OF_EACH),
             ),
         ),
     ),
