@@ -300,25 +300,39 @@ def test_rules_see_what_the_policy_leaves():
 
 
 @pytest.mark.parametrize(
-    ("flags", "rule", "mark"),
+    ("flags", "rule", "marks", "is_aggregated"),
     [
-        (0, "allow", ""),
-        (1, "allow", "local_only"),
-        (2, "allow", "aggregate_only"),
-        (1, "drop", "drop"),
-        (2, "local_only", "aggregate_only"),
-        (1, "aggregate_only", "aggregate_only"),
-        (2, "mask", "mask"),
-        (1, "hash", "local_only"),
+        (0, "allow", "", False),
+        (0, "drop", "", False),
+        (0, "mask", "", False),
+        (0, "local_only", "local", False),
+        (0, "aggregate_only", "local", True),
+        (0, "hash", "hash", False),
+        (1, "allow", "local", False),
+        (2, "allow", "local", True),
+        (1, "drop", "local", False),
+        (2, "local_only", "local", True),
+        (1, "aggregate_only", "local", True),
+        (1, "hash", "hash local", False),
+        (2, "hash", "hash local", True),
     ],
 )
-def test_what_the_board_says_and_the_policy_says_the_stricter_holds(flags, rule, mark):
+def test_what_the_board_says_holds_beside_the_policy(flags, rule, marks, is_aggregated):
     policy = PrivacyPolicy([("*", rule)], key=bytes(16))
     made = Made(privacy=policy, flags=flags)
-    assert made.plan.info.privacy == mark
-    assert made.series.is_aggregated == (mark == "aggregate_only")
+    assert made.plan.info.privacy == marks
+    assert made.series.is_aggregated is is_aggregated
+    assert made.series.gate.action == rule  # the board takes nothing back of it
     if rule == "hash":
         assert made.plan.info.name == made.series.sensor_name == policy.pseudonym("porch.temp")
+
+
+def test_aggregated_values_are_what_the_policy_leaves():
+    policy = PrivacyPolicy([{"pattern": "*", "action": "quantize", "step": 1}])
+    made = Made(privacy=policy, flags=2)
+    made.add(batch(0, [2149, 2151]))
+    assert made.out.readings == []
+    assert {(row[5], row[6]) for row in made.out.summary_rows()} == {(2100, 2200)}
 
 
 def test_no_event_of_a_local_channel_is_queued_for_sinks():
