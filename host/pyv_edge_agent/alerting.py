@@ -171,7 +171,7 @@ def _add(event: _Event, boot_id: int, series: Series, seq: int | None, out: Writ
     """Add an event's row to `out`, and the item for the sinks if they may know of it."""
     state = "firing" if event.is_fired else "resolved"
     number = None if event.value is None else series.number(event.value)
-    shown = "unknown" if number is None else f"{number:g}"
+    shown = "unknown" if number is None else f"{number:.10g}"
     message = render(event.template, series.sensor_name, shown, series.unit)
     if not event.is_fired:
         message = f"over: {message}"

@@ -208,6 +208,8 @@ class Watch:
         self._half = mask >> 1
         self._newest_ms = now_ms  # time of the newest measurement
         self._is_known = False  # whether there has been one
+        self._began_ms = now_ms
+        self._is_young = True  # for the first three days
         self.is_quiet = False  # no alert is more than inactive, and no value inside changes that
         self._low: Any = None
         self._high: Any = None
@@ -270,6 +272,13 @@ class Watch:
             self._newest_ms = (now_ms - DURATION_MS_MAX) & self._mask
             for alert in self.alerts:
                 alert.restart(self._newest_ms)
+        if self._is_young:
+            # While nobody listened nothing was missing: it is counted from when we began.
+            young_ms = (now_ms - self._began_ms) & self._mask
+            if young_ms > DURATION_MS_MAX:
+                self._is_young = young_ms > self._half  # that is before we began
+            elif young_ms < silent_ms:
+                silent_ms = young_ms
         changes = 0
         for alert in self.alerts:
             if alert.tick(now_ms, silent_ms):
