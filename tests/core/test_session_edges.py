@@ -9,6 +9,8 @@ from pyv_edge_core.host_session import HostSession
 from pyv_edge_core.reading import Channel
 from pyv_edge_core.record_ring import RecordRing
 
+HEAP_KB_MIN = 80  # the code of both ends takes most of 64 kB with 64-bit objects
+
 _BOOT = 0xC0FFEE01
 _TAG = _BOOT & 0xFFFF
 _CHANNELS = [Channel("a", "Cel", -2)]
