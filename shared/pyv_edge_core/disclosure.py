@@ -106,7 +106,7 @@ def _metadata(
         if action == "mask":
             value = MASK
         elif action == "hash":
-            value = policy.pseudonym(_text(value))
+            value = policy.pseudonym(_canonical(value, 0))
         elif is_kept:
             value = _nested(policy, about, value, path + ".", decided)
         elif place == len(policy.rules) and isinstance(value, dict):
@@ -173,6 +173,18 @@ def _name(policy: "PrivacyPolicy", rule: "PrivacyRule | None", path: str = "") -
     if not policy.is_enabled:
         return "not enabled"
     return "accounting" if path in ACCOUNTING_KEYS else "default"
+
+
+def _canonical(value: "Any", depth: int) -> str:
+    """Return a text that is the same for the same value, whatever the order of its keys."""
+    if depth > _DEPTH_MAX:
+        return MASK
+    if isinstance(value, dict):
+        parts = ["%s:%s" % (key, _canonical(value[key], depth + 1)) for key in value]
+        return "{%s}" % ",".join(sorted(parts))
+    if isinstance(value, (list, tuple)):
+        return "[%s]" % ",".join([_canonical(item, depth + 1) for item in value])
+    return _text(value)
 
 
 def _text(value: "Any") -> str:

@@ -33,6 +33,12 @@ def decimal(number: "int | float | str") -> "tuple[int, int]":
     """
     is_bool = number is True or number is False
     text = "" if is_bool or not isinstance(number, (int, float, str)) else str(number)
+    if isinstance(number, float):
+        # The fewest digits that are this float: MicroPython's str() has 9.11 as 9.109999999999999.
+        for precision in range(6, 18):
+            text = "%.*g" % (precision, number)
+            if float(text) == number:
+                break
     mantissa, _, exponent = text.lower().partition("e")
     whole, _, fraction = mantissa.partition(".")
     sign = -1 if whole[:1] == "-" else 1

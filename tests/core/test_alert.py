@@ -465,6 +465,19 @@ def test_restart_keeps_the_remaining_time_of_for():
     assert run.reading(12, 20) == OVER
 
 
+def test_nothing_is_missing_for_what_came_while_nobody_listened():
+    run = _Run({"missing": 60})
+    run.reading(0, 1)
+    saved = run.watch.save()
+    run.watch = Watch(run.rules, 0, run.mask, run.at(3600))
+    run.watch.restore(saved)
+    assert run.tick(3600) == OFF
+    assert run.tick(3659.999) == OFF
+    run.reading(3659, 2, taken=1)  # the first of a backlog is an hour old
+    assert run.tick(3659.999) == OFF
+    assert run.tick(3660) == FIRES
+
+
 def test_windows_fill_anew_after_a_restart_and_the_state_stays():
     run = _Run({"rate_above": 1, "window": 10}, {"above": 30, "aggregate": "mean", "window": 60})
     for second in range(0, 20, 2):

@@ -308,9 +308,20 @@ def test_keys_that_are_not_text_are_removed():
 
 
 def test_hash_of_values_that_are_no_text():
-    for value in (5, True, None, 1.5, ["a"]):
+    for value, text in (
+        (5, "5"),
+        (True, "True"),
+        (None, "None"),
+        (1.5, "1.5"),
+        (["a", 1], "[a,1]"),
+        ({"b": 1, "a": [None]}, "{a:[None],b:1}"),  # whatever the order of its keys
+    ):
         shown = metadata_after([key_rule("who", "hash")], {"who": value})
-        assert shown == {"who": pseudonym(KEY, str(value))}, value
+        assert shown == {"who": pseudonym(KEY, text)}, value
+    deep = []
+    for _ in range(50):
+        deep = [deep]
+    assert len(metadata_after([key_rule("who", "hash")], {"who": deep})["who"]) == 32
     half = "a" + chr(0xD800)
     assert len(metadata_after([key_rule("who", "hash")], {"who": half})["who"]) == 32
 

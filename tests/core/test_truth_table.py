@@ -32,7 +32,7 @@ def _run(title, rules, steps, exponent, mask, start_ms, is_restarted):
         seconds, what, state, event = steps[index]
         if is_restarted:
             saved = json.loads(json.dumps(watch.save()))
-            watch = Watch(rules, exponent, mask, 12345)
+            watch = Watch(rules, exponent, mask, start_ms)
             watch.restore(saved)
         now_ms = (start_ms + seconds * 1000) & mask
         if what == "tick":

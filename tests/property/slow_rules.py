@@ -259,6 +259,8 @@ class SlowWatch:
     def __init__(self, tables, now_ms):
         self.alerts = [SlowAlert(table) for table in tables]
         self.newest_ms = now_ms
+        self.began_ms = now_ms
+        self.is_young = True
         self.is_known = False
         self.late_total = 0
 
@@ -291,11 +293,18 @@ class SlowWatch:
             self.newest_ms = now_ms - 3 * DAY_MS
             for alert in self.alerts:
                 alert.clock_set(self.newest_ms)
+        # What was missing while nobody listened is not missing: for three days that can matter.
+        if self.is_young and now_ms >= self.began_ms:
+            self.is_young = now_ms - self.began_ms <= 3 * DAY_MS
+            if self.is_young:
+                silent_ms = min(silent_ms, now_ms - self.began_ms)
         for alert in self.alerts:
             alert.tick(now_ms, silent_ms)
 
-    def restart(self):
+    def restart(self, now_ms):
         """Let the program stop and begin again: what is in windows is lost."""
+        self.began_ms = now_ms
+        self.is_young = True
         self.late_total = 0
         for alert in self.alerts:
             alert.fired_total = alert.suppressed_total = 0

@@ -118,6 +118,17 @@ def like(pattern, name):
     return re.fullmatch(expression, name, re.DOTALL) is not None
 
 
+def text_of(value):
+    """Return what stands for a value when it is hashed, whatever the order of its keys."""
+    if isinstance(value, dict):
+        return (
+            "{" + ",".join(sorted(f"{key}:{text_of(part)}" for key, part in value.items())) + "}"
+        )
+    if isinstance(value, list):
+        return "[" + ",".join(map(text_of, value)) + "]"
+    return str(value)
+
+
 class Naive:
     """Goes through the tables one by one, each time anew, by the words of PRIVACY.md."""
 
@@ -171,7 +182,7 @@ class Naive:
             if action == "mask":
                 kept[key] = MASK
             elif action == "hash":
-                kept[key] = pseudonym(KEY, str(value))
+                kept[key] = pseudonym(KEY, text_of(value))
             elif action == "allow" or (action == "local_only" and not is_leaving):
                 kept[key] = self.value(names, value, here, is_leaving)
             elif not is_by_rule and isinstance(value, dict):
@@ -204,7 +215,8 @@ class Naive:
             sensor = pseudonym(KEY, sensor)
             for part in ("device", "channel"):
                 if tree.get(part, MASK) != MASK:
-                    tree[part] = pseudonym(KEY, names[part])
+                    whole = names[part] if part == "device" else reading.sensor_name
+                    tree[part] = pseudonym(KEY, whole)
         return SensorReading(sensor, reading.timestamp, value, reading.unit, tree)
 
 
