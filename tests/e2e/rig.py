@@ -158,7 +158,8 @@ class AgentProcess:
             if not self.db.exists():
                 return None
             ledger = self.ledger()
-            done = [b for b in ledger.boots if b.is_finished and not b.in_flight]
+            readings = [b for b in ledger.boots if b.stream == "telemetry"]
+            done = [b for b in readings if b.is_finished and not b.in_flight]
             pending = sum(sink.pending for sink in ledger.sinks) + ledger.items * bool(
                 ledger.sinks
             )

@@ -43,6 +43,8 @@ def test_demo_under_cpython_and_with_settings_of_ones_own(tmp_path):
     config = tmp_path / "mine.toml"
     config.write_text(
         '[[privacy.rules]]\npattern = "*.load_1m"\naction = "drop"\n'
+        '[[privacy.rules]]\npattern = "*.cpu_busy"\naction = "aggregate_only"\n'
+        '[[privacy.rules]]\npattern = "*.memory_available"\naction = "local_only"\n'
         '[[rules]]\nname = "warm"\nsensor = "*.temperature"\nabove = 19.0\n'
     )
     bare = tmp_path / "bin"
@@ -70,7 +72,15 @@ def test_demo_under_cpython_and_with_settings_of_ones_own(tmp_path):
     result = json.loads(done.stdout.splitlines()[-1])
     assert result["interpreter"].startswith("cpython")
     assert "no MicroPython" in done.stderr
-    assert result["denied"] * 3 == result["stored"] > 0
+    quarter = result["denied"]
+    assert result["aggregated"] == result["withheld"] == result["uploaded"] == quarter > 0
+    assert result["stored"] == 2 * quarter
+    assert result["sampled"] == 4 * quarter
+    assert (
+        f"sampled {4 * quarter} = stored {2 * quarter} + denied {quarter}"
+        f" + aggregated {quarter} + lost 0 + in flight 0"
+    ) in done.stderr
+    assert f"stored {2 * quarter} = uploaded {quarter} + withheld {quarter};" in done.stderr
     assert result["conserved"] is True
 
 

@@ -98,9 +98,10 @@ def test_ledger_as_json_types(path):
         told[name] for name in ("stored", "denied", "aggregated", "lost", "in_flight")
     )
     for sink in told["sinks"]:
-        assert told["stored"] - 1 == sum(
+        assert told["stored"] == sum(
             sink[name] for name in ("acknowledged", "withheld", "pending")
         )
+    assert (told["sampled"], told["stored"], told["withheld"]) == (14, 5, 1)  # events are extra
     assert told["queued_items"] == 1
     assert told["boots"][0]["device"] == "board-1"
 
@@ -195,7 +196,20 @@ def test_ledger_leaves_the_store_as_it_was(path):
 
 def test_command_says_whether_it_balances(path, capsys):
     assert main(["ledger", "--db", str(path)]) == 0
-    assert "DOES NOT" not in capsys.readouterr().out
+    head, readings, events, sink, counts = capsys.readouterr().out.splitlines()
+    columns = dict(zip(head.split()[2:], readings.split()[2:8], strict=True))
+    assert columns == {
+        "sampled": "14",
+        "stored": "5",
+        "denied": "3",
+        "aggregated": "3",
+        "lost": "2",
+        "in_flight": "1",
+    }
+    assert readings.endswith("balances, 3 measurements missed")
+    assert events.split()[2:] == ["1", "1", "0", "0", "0", "0", "balances", "(events)"]
+    assert sink == "sink http: 2 acknowledged, 1 withheld, 2 pending  balances"
+    assert counts == "2 events, 1 gaps, 1 queued items"
     tamper(path, "DELETE FROM reading WHERE seq = 2")
     assert main(["ledger", "--db", str(path)]) == 1
     assert "DOES NOT BALANCE" in capsys.readouterr().out

@@ -214,10 +214,17 @@ def _drain(parts: Parts, boards: int) -> None:
     while time.monotonic() < deadline:
         ledger = _ledger(parts)
         pending = sum(sink["pending"] for sink in ledger["sinks"])
-        finished = sum(boot["is_finished"] for boot in ledger["boots"])
-        if finished == boards and not (ledger["in_flight"] or pending or ledger["queued_items"]):
+        if _finished(ledger) == boards and not (
+            ledger["in_flight"] or pending or ledger["queued_items"]
+        ):
             return
         time.sleep(0.1)
+
+
+def _finished(ledger: dict[str, Any]) -> int:
+    """Return how many boards sample no more."""
+    readings = [boot for boot in ledger["boots"] if boot["stream"] == "telemetry"]
+    return sum(boot["is_finished"] for boot in readings)
 
 
 def run(
@@ -282,7 +289,6 @@ def _run(
     ledger = _ledger(parts)
     received = _get(f"{parts.receiver_url}/stats")
     uploaded = sum(sink["acknowledged"] for sink in ledger["sinks"])
-    is_complete = sum(boot["is_finished"] for boot in ledger["boots"]) == boards
     result = {
         "interpreter": interpreter,
         "boards": boards,
@@ -290,7 +296,10 @@ def _run(
         "rate_hz": rate_hz,
         **{
             name: ledger[name]
-            for name in ("sampled", "stored", "duplicates", "gaps", "denied", "lost", "in_flight")
+            for name in (
+                *("sampled", "stored", "duplicates", "gaps", "denied", "aggregated", "lost"),
+                *("in_flight", "withheld"),
+            )
         },
         "uploaded": uploaded,
         "received_unique": received["unique"],
@@ -298,9 +307,10 @@ def _run(
         "events": ledger["events"],
         "conserved": bool(
             ledger["balanced"]
-            and is_complete
+            and _finished(ledger) == boards
             and not ledger["in_flight"]
-            and ledger["stored"] == uploaded == received["unique"]
+            and ledger["stored"] == uploaded + ledger["withheld"]
+            and uploaded == received["unique"]
         ),
         "backlog_max": parts.backlog_max,
         "agent_cpu_percent": round(100 * parts.cpu_s / seconds, 1),
@@ -313,15 +323,19 @@ def _show(parts: Parts, ledger: dict[str, Any], result: dict[str, Any], out: Tex
     for warning in parts.agent_lines.warnings:
         print(f"agent: {warning}", file=out)
     print(f"\n{'device':<12} {'boot':<9}", end="", file=out)
-    names = ("sampled", "stored", "denied", "lost", "in_flight")
-    print("".join(f"{name:>10}" for name in names), file=out)
+    names = ("sampled", "stored", "denied", "aggregated", "lost", "in_flight")
+    print("".join(f"{name:>11}" for name in names), file=out)
     for boot in ledger["boots"]:
-        figures = "".join(f"{boot[name]:>10}" for name in names)
-        print(f"{boot['device']:<12} {boot['boot']:<9}{figures}", file=out)
+        figures = "".join(f"{boot[name]:>11}" for name in names)
+        remark = "" if boot["stream"] == "telemetry" else f"  ({boot['stream']})"
+        print(f"{boot['device']:<12} {boot['boot']:<9}{figures}{remark}", file=out)
     print(
         f"\nsampled {result['sampled']} = stored {result['stored']} + denied {result['denied']}"
-        f" + lost {result['lost']} + in flight {result['in_flight']}\n"
-        f"uploaded {result['uploaded']}, received {result['received_unique']} different readings;"
+        f" + aggregated {result['aggregated']} + lost {result['lost']}"
+        f" + in flight {result['in_flight']}\n"
+        f"stored {result['stored']} = uploaded {result['uploaded']}"
+        f" + withheld {result['withheld']};"
+        f" received {result['received_unique']} different readings;"
         f" {result['events']} events, {result['gaps']} gaps, {result['duplicates']} duplicates;"
         f" agent used {result['agent_cpu_percent']} % of a core\n"
         f"every reading is accounted for: {'yes' if result['conserved'] else 'NO'}",

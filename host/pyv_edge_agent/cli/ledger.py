@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
 
 def print_ledger(ledger: "Ledger") -> None:
     """Print the accounts as a table for people."""
-    columns = ("sampled", "stored", "denied", "lost", "in_flight")
+    columns = ("sampled", "stored", "denied", "aggregated", "lost", "in_flight")
     print(f"{'device':<24} {'boot':<8}" + "".join(f" {name:>10}" for name in columns))
     for boot in ledger.boots:
         figures = "".join(f" {getattr(boot, name):>10}" for name in columns)
@@ -51,7 +51,8 @@ def print_ledger(ledger: "Ledger") -> None:
         print(f"{boot.device:<24} {boot.boot:<8}{figures}  {_verdict(boot.is_balanced)}{remark}")
     for sink in ledger.sinks:
         print(
-            f"sink {sink.name}: {sink.acknowledged} acknowledged, {sink.pending} pending"
+            f"sink {sink.name}: {sink.acknowledged} acknowledged, {sink.withheld} withheld,"
+            f" {sink.pending} pending"
             f"  {_verdict(sink.is_balanced)}"
         )
     print(f"{ledger.events} events, {ledger.gaps} gaps, {ledger.items} queued items")

@@ -63,8 +63,9 @@ class Ledger:
     items: int = 0  # queued beside the readings, not yet delivered
 
     def total(self, name: str) -> int:
-        """Return the sum of a column over all boots."""
-        return sum(getattr(boot, name) for boot in self.boots)
+        """Return the sum of a column over the readings of all boots; events are no readings."""
+        name_of_readings = STREAM_NAMES[STREAM_TELEMETRY]
+        return sum(getattr(boot, name) for boot in self.boots if boot.stream == name_of_readings)
 
     @property
     def is_balanced(self) -> bool:
@@ -80,6 +81,7 @@ class Ledger:
         )
         return {
             **{name: self.total(name) for name in names},
+            "withheld": sum(sink.withheld for sink in self.sinks),
             "gaps": self.gaps,
             "events": self.events,
             "queued_items": self.items,
