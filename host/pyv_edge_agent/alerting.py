@@ -23,6 +23,7 @@ from .types import Event, SensorReading
 # The rule in force while there are no others.
 DEFAULT_RULE = {"name": "value above 30", "above": 30.0}
 TICK_MS = 1000
+REMEMBERING = ("stuck", "deadband")  # conditions whose state has values in it
 
 
 class Alerting:
@@ -73,7 +74,7 @@ class Alerting:
         watch = series.watch
         assert watch is not None
         changes = watch.update(now_utc_ms, utc_ms, value, quality)
-        if watch.is_quiet and series.is_quiet:
+        if not changes and watch.is_quiet and series.is_quiet:
             return
         series.is_quiet = watch.is_quiet
         if quality != QUALITY_BAD:
@@ -93,6 +94,7 @@ class Alerting:
             assert series.watch is not None
             if series.watch.tick(now_utc_ms):
                 self._report(boot_id, series, now_utc_ms, None, out)
+            series.is_quiet = series.watch.is_quiet
             if _states(series.watch) != series.states:
                 self._save(series, out)
 
@@ -113,7 +115,13 @@ class Alerting:
     def _save(series: Series, out: WriteBatch) -> None:
         assert series.watch is not None
         series.states = _states(series.watch)
-        out.rule_states[series.channel_id] = json.dumps(series.watch.save())
+        newest_ms, is_known, alerts = series.watch.save()
+        if series.is_aggregated:
+            # A value that such a condition remembers must not be stored: it begins anew.
+            for alert, (_, _, state) in zip(series.watch.alerts, alerts, strict=True):
+                if alert.rule.kind in REMEMBERING:
+                    state[-1] = [0] * len(state[-1])
+        out.rule_states[series.channel_id] = json.dumps([newest_ms, is_known, alerts])
 
     def _report(
         self, boot_id: int, series: Series, utc_ms: int, value: float | None, out: WriteBatch
