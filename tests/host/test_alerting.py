@@ -281,16 +281,47 @@ def test_missing_readings_fire_by_the_clock_alone(run):
     assert told["message"] == "porch.temp is unknown Cel, missing for 30 s"
 
 
-def test_what_was_missing_before_a_restart_is_missing_after_it(run):
+def test_backlog_of_a_board_never_fires(run):
+    agent = run()
+    agent.greet()
+    # Beyond `late`, which is 5 minutes unless the rule says otherwise.
+    agent.read(*[4500] * 200, after_ms=100, age_ms=400_000)
+    assert agent.rows() == []
+    agent.wait(30_000)  # nor because nothing more comes
+    assert agent.rows() == []
+    assert agent.rows("SELECT count(*) FROM reading") == [(200,)]
+    agent.read(4500)  # this one is of now, and "hot" has held for long
+    assert agent.rows() == [("hot", "firing"), ("high", "firing")]
+
+
+def test_clock_does_not_overtake_what_boards_kept_while_the_agent_was_down(run):
+    rules = [{"name": "gone", "missing": "30s"}, HOT]
+    first = run(rules)
+    first.greet()
+    first.read(3500)
+    first.stop()
+    second = run(rules)
+    second.clock.advance(120_000)  # a reboot of this machine
+    second.greet()
+    assert second.rows() == []
+    second.wait(1000)
+    assert second.rows() == []
+    second.read(*[2000] * 10, after_ms=10, age_ms=100_000)
+    second.read(2000)
+    assert second.rows() == []
+
+
+def test_board_that_greets_and_says_nothing_is_missed_all_the_same(run):
     rules = [{"name": "gone", "missing": "30s"}]
     first = run(rules)
     first.greet()
     first.read(2000)
-    first.wait(20_000)
     first.stop()
     second = run(rules)
-    second.greet()
-    second.wait(15_000)
+    second.clock.advance(120_000)
+    for boot in range(3, 9):  # it boots again and again
+        second.greet(boot=boot)
+        second.wait(6000)
     assert second.rows() == [("gone", "firing")]
 
 
