@@ -12,7 +12,7 @@ from pyv_edge_core.privacy import PrivacyPolicy
 from pyv_edge_core.privacy_rule import Gate
 from pyv_edge_core.reading import QUALITY_BAD, QUALITY_NAMES, STREAM_NAMES
 
-from .series import MARK_HASH, MARK_LOCAL
+from .series import MARK_HASH, MARK_LOCAL, polled_names
 from .types import Event, SensorReading
 
 _CACHE_MAX = 4096
@@ -28,8 +28,10 @@ class _Channel:
     def __init__(
         self, policy: PrivacyPolicy, alias: str, device: str, channel: str, sensor: str, marks: str
     ) -> None:
-        self.names = (alias, channel, sensor)
-        gate = policy.gate(alias, channel, sensor, None)
+        # What the agent polled itself has no other name, and is judged as when it was stored.
+        judged = polled_names(sensor) if sensor == device else (alias, channel)
+        self.names = (*judged, sensor)
+        gate = policy.gate(*self.names, None)
         is_marked = MARK_HASH in marks.split()
         self.is_withheld = MARK_LOCAL in marks.split()
         self.gate: Gate | None = None

@@ -77,16 +77,24 @@ class Source:
     alerts: dict[int, BoardAlert] = field(default_factory=dict)  # by place in the table
 
 
+def polled_names(name: str) -> tuple[str, str]:
+    """Return the device and the channel that the policy sees in what the agent polls.
+
+    Its name is all there is, as in PrivacyPolicy.evaluate.
+    """
+    device, dot, channel = name.partition(".")
+    return device, channel if dot else device
+
+
 def plan(policy: PrivacyPolicy, alias: str, row: Channel, is_float: bool = False) -> Plan:
     """Return what `policy` makes of a channel of the device that is called `alias`.
 
     What the board says must stay local does, also if the policy here would let
     it go: of the two the stricter holds.
     """
-    if is_float:  # polled: its name is all there is, as in PrivacyPolicy.evaluate
+    if is_float:
         sensor, exponent = alias, None
-        device, dot, channel = alias.partition(".")
-        gate = policy.gate(device, channel if dot else device, sensor, None)
+        gate = policy.gate(*polled_names(alias), sensor, None)
     else:
         sensor, exponent = f"{alias}.{row.name}", row.exponent
         gate = policy.gate(alias, row.name, sensor, exponent)

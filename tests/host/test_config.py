@@ -239,7 +239,7 @@ def test_fault_is_one_line_of_key_fault_and_remedy(tmp_path, monkeypatch, conten
 
 
 def test_rule_of_two_conditions_is_refused(tmp_path):
-    (line,) = problems(tmp_path, "[[rules]]\nname = 'r'\nabove = 1\nbelow = 0\n")
+    line, _ = problems(tmp_path, "[[rules]]\nname = 'r'\nabove = 1\nbelow = 0\n")
     assert line.startswith("rules[0]: has above and below of above, below, ")
 
 
