@@ -6,10 +6,11 @@ that changed it, in one transaction.
 """
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pyv_edge_core.alert import FIRED, FIRING, SILENCE_MS, Watch
+from pyv_edge_core.alert import FIRED, FIRING, Watch
 from pyv_edge_core.channel_table import EVENT_FIRED, EVENT_WITHOUT_VALUE
 from pyv_edge_core.event_text import render
 from pyv_edge_core.reading import QUALITY_BAD
@@ -19,6 +20,8 @@ from .outbox import Priority
 from .series import BoardAlert, Plan, Series, open_series
 from .store import WriteBatch
 from .types import Event, SensorReading
+
+logger = logging.getLogger(__name__)
 
 # The rule in force while there are no others.
 DEFAULT_RULE = {"name": "value above 30", "above": 30.0}
@@ -51,13 +54,19 @@ class Alerting:
             return series
         before = self._watched.get(channel_id)
         if before is not None and before[1].watch is not None:
-            series.watch.restore(before[1].watch.save())
-            series.restored_ms = before[1].restored_ms
+            series.watch = before[1].watch  # one channel, one watch, whatever boots
         elif self._saved_state is not None:
             saved = self._saved_state(channel_id)
-            if saved is not None:
-                series.watch.restore(json.loads(saved))
-                series.restored_ms = utc_ms
+            try:
+                if saved is not None:
+                    series.watch.restore(json.loads(saved))
+            except (ValueError, TypeError, IndexError) as error:
+                logger.warning(
+                    "alerts of %s begin anew: what was saved of them can't be read: %s",
+                    series.sensor_name,
+                    type(error).__name__,
+                )
+                series = open_series(plan, channel_id, self.rules, utc_ms)
         series.states = _states(series.watch)
         self._watched[channel_id] = (boot_id, series)
         return series
@@ -75,7 +84,6 @@ class Alerting:
         """Let the alerts of a channel see a reading; add what comes of it to `out`."""
         watch = series.watch
         assert watch is not None
-        series.restored_ms = None
         changes = watch.update(now_utc_ms, utc_ms, value, quality)
         if not changes and watch.is_quiet and series.is_quiet:
             return
@@ -95,8 +103,6 @@ class Alerting:
         self._tick_ms = now_utc_ms
         for boot_id, series in self._watched.values():
             assert series.watch is not None
-            if _is_awaited(series, now_utc_ms):
-                continue
             if series.watch.tick(now_utc_ms):
                 self._report(boot_id, series, now_utc_ms, None, out)
             series.is_quiet = series.watch.is_quiet
@@ -178,17 +184,6 @@ class _Event:
 
 def _states(watch: Watch | None) -> list[int]:
     return [] if watch is None else [alert.state for alert in watch.alerts]
-
-
-def _is_awaited(series: Series, now_utc_ms: int) -> bool:
-    """Return whether what came while the agent was down may still be on its way.
-
-    A board that has greeted delivers its backlog; until then nothing is missing.
-    """
-    if series.restored_ms is None or series.watch is None:
-        return False
-    longest_ms = max(alert.rule.missing_ms for alert in series.watch.alerts)
-    return 0 <= now_utc_ms - series.restored_ms < max(longest_ms, SILENCE_MS)
 
 
 def _add(event: _Event, boot_id: int, series: Series, seq: int | None, out: WriteBatch) -> None:

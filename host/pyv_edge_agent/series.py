@@ -45,7 +45,6 @@ class Series:
     is_guarded: bool = False  # whether its values don't simply pass
     is_quiet: bool = False  # as its watch was, when somebody last looked
     states: list[int] = field(default_factory=list)  # of its alerts, when last saved
-    restored_ms: int | None = None  # since when its alerts go on from the store without a reading
 
     def number(self, value: float) -> float:
         """Return a stored value in the channel's unit."""

@@ -10,10 +10,12 @@ from host.fakes import UTC_MS, FakeClock, RecordingLink, batch, event_batch, gre
 from pyv_edge_agent.alerting import Alerting
 from pyv_edge_agent.ingest import Ingest
 from pyv_edge_agent.pipeline import Pipeline
-from pyv_edge_agent.store import SQLiteStore, read_ledger
+from pyv_edge_agent.series import plan
+from pyv_edge_agent.store import SQLiteStore, WriteBatch, read_ledger
 from pyv_edge_agent.types import SensorReading
 from pyv_edge_core.channel_table import EVENT_FIRED, EVENT_WITHOUT_VALUE, AlertRow
 from pyv_edge_core.privacy import PrivacyPolicy
+from pyv_edge_core.reading import Channel
 from pyv_edge_core.rule import read_rules
 
 BOOT = 0xABCD1234
@@ -487,3 +489,16 @@ def test_state_of_an_aggregated_channel_holds_no_value(run, rule):
     second.greet()
     second.read(*[471_147] * 10)
     assert second.rows()[: len(events)] == events
+
+
+@pytest.mark.parametrize("saved", ["", "[", "7", "[]", "null", '[1, 1, [["hot", 0]]]'])
+def test_saved_state_that_cannot_be_read_begins_anew(saved, caplog):
+    rules = read_rules([{"name": "hot", "above": 30}])
+    alerting = Alerting(rules, lambda channel_id: saved)
+    channel = Channel("temp", "Cel", -2)
+    series = alerting.open(plan(PrivacyPolicy(), "porch", channel), 7, 3, UTC_MS)
+    assert alerting.counts() == {"inactive": 1, "pending": 0, "firing": 0}
+    assert "alerts of porch.temp begin anew" in caplog.text
+    out = WriteBatch()
+    alerting.update(3, series, UTC_MS, UTC_MS, 3001, 0, out)
+    assert len(out.events) == 1

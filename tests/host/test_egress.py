@@ -1,4 +1,4 @@
-"""The sinks' side of the policy: only what may leave leaves, whatever was stored, and is counted."""
+"""What sinks get: each action on what was stored before, marks, keys, items, and the count."""
 
 import json
 
