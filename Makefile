@@ -35,6 +35,7 @@ check-long: check
 docs: $(READY)
 	$(BIN)/python tests/generate_privacy_md.py
 	$(BIN)/python tests/generate_rules_md.py
+	$(BIN)/python tests/generate_differences_md.py
 
 format: $(READY)
 	$(BIN)/ruff format .

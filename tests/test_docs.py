@@ -8,8 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import generate_differences_md
 import generate_privacy_md
 import generate_rules_md
+from accepted import ACCEPTED
 from pyv_edge_agent.alerting import DEFAULT_RULE
 from pyv_edge_agent.cli import COMMANDS
 from pyv_edge_agent.config import Config
@@ -137,6 +139,12 @@ def test_truth_table_is_the_one_that_is_tested():
     assert text == generate_rules_md.put_in(text, table), "make docs"
     shown = re.findall(r"^\*\*.*\*\*: `(\{ .* \})`$", text, re.MULTILINE)
     assert [tomllib.loads(f"rule = {one}")["rule"] for one in shown] == [one[1] for one in CASES]
+
+
+def test_accepted_differences_are_the_ones_that_are_tested():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    table = generate_differences_md.table_of(ACCEPTED)
+    assert text == generate_differences_md.put_in(text, table), "make docs"
 
 
 def test_every_key_of_rules_is_explained_and_there_are_no_others():

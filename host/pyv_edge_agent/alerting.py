@@ -122,6 +122,20 @@ class Alerting:
         names = ("inactive", "pending", "firing")
         return {name: states.count(index) for index, name in enumerate(names)}
 
+    @property
+    def suppressed_total(self) -> int:
+        """Readings that would have fired but for a cooldown, or for their age."""
+        return sum(alert.suppressed_total for watch in self._watches() for alert in watch.alerts)
+
+    @property
+    def late_total(self) -> int:
+        """Readings older than one that had come before them: they change no alert."""
+        return sum(watch.late_total for watch in self._watches())
+
+    def _watches(self) -> list[Watch]:
+        series = [one for _, one in list(self._watched.values())]
+        return [one.watch for one in series if one.watch is not None]
+
     @staticmethod
     def _save(series: Series, out: WriteBatch) -> None:
         assert series.watch is not None

@@ -149,6 +149,8 @@ def _counters(agent: "EdgeAgent") -> dict[str, dict[str, Any]]:
         "rules": {
             "fired_total": ingest.pipeline.alerting.fired_total if ingest else 0,
             "board_events_total": ingest.pipeline.alerting.board_events_total if ingest else 0,
+            "suppressed_total": ingest.pipeline.alerting.suppressed_total if ingest else 0,
+            "late_total": ingest.pipeline.alerting.late_total if ingest else 0,
             **(ingest.pipeline.alerting.counts() if ingest else {}),
         },
         "ingest": {

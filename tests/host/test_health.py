@@ -79,6 +79,8 @@ def test_report_has_its_blocks_and_is_dated(start):
     assert found["rules"] == {
         "fired_total": 0,
         "board_events_total": 0,
+        "suppressed_total": 0,
+        "late_total": 0,
         "inactive": 1,
         "pending": 0,
         "firing": 0,
