@@ -9,6 +9,7 @@ from . import channel_table, message, session
 from ._compat import TYPE_CHECKING, const
 from .errors import MessageError
 from .frame import FrameDecoder, encode
+from .reading import STREAM_TELEMETRY
 from .record_ring import RecordRing
 from .session import elapsed_ms
 
@@ -268,8 +269,8 @@ class DeviceSession:
         if seq == ring.next_seq or room <= 0:
             outbound.is_waiting = False
             return b""
-        if not ring.is_sealed(seq):
-            # More may come into this block: wait a moment for a fuller frame.
+        if outbound.stream == STREAM_TELEMETRY and not ring.is_sealed(seq):
+            # More may come into this block: wait a moment for a fuller frame. Events never wait.
             if not outbound.is_waiting:
                 outbound.is_waiting = True
                 outbound.unsent_ms = now_ms

@@ -2,7 +2,7 @@
 
 from pair import CORRUPT, DROP, DUPLICATE, Pair, pair_that_is_up
 from pyv_edge_core import message, session
-from pyv_edge_core.frame import encode_for_board
+from pyv_edge_core.frame import FrameDecoder, encode_for_board
 
 HEAP_KB_MIN = 256  # a board, its host and the wires between them: more than a board holds
 
@@ -36,6 +36,18 @@ def test_full_blocks_leave_at_once_and_others_after_a_moment():
     assert len(pair.delivered()) == 16
     pair.step()
     assert len(pair.delivered()) == 17
+
+
+def test_event_neither_waits_for_another_nor_behind_full_blocks():
+    pair = pair_that_is_up()
+    pair.sample(40)
+    pair.sample(1, stream=1)
+    (first,) = FrameDecoder().feed(pair.device.transmit(pair.now_ms, 0, 0))
+    assert message.parse(first)[1].stream == 1
+    pair = pair_that_is_up()
+    pair.sample(1, stream=1)
+    pair.step()
+    assert pair.delivered(1) == [0]
 
 
 def test_nothing_is_acknowledged_before_it_is_committed():
