@@ -178,8 +178,10 @@ FROM event JOIN channel ON channel.id = channel_id;
 CREATE VIEW summaries AS
 SELECT strftime('%Y-%m-%dT%H:%M:%fZ', start_ms / 1000.0, 'unixepoch') AS start,
        period_ms / 1000 AS period_s, sensor_name AS sensor, unit, count, bad_count,
-       low * scale AS min, high * scale AS max,
-       CASE WHEN count > 0 THEN total * scale / count END AS mean, last * scale AS last
+       CASE WHEN count > 0 THEN low * scale END AS min,
+       CASE WHEN count > 0 THEN high * scale END AS max,
+       CASE WHEN count > 0 THEN total * scale / count END AS mean,
+       CASE WHEN count > 0 THEN last * scale END AS last
 FROM summary
 JOIN (SELECT id, sensor_name, unit, CAST('1e' || exponent AS REAL) AS scale FROM channel)
   AS channel ON channel.id = channel_id;
