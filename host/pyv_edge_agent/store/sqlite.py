@@ -300,7 +300,8 @@ class SQLiteStore:
             self._insert_items(tx, batch.items)
             (last_id,) = tx.execute("SELECT coalesce(max(id), 0) FROM reading").fetchone()
         with self._lock:
-            self._last_reading_id = last_id
+            # Another thread's later commit may have been here first.
+            self._last_reading_id = max(self._last_reading_id, last_id)
             self._item_count += len(batch.items)
 
     # -- sinks ---------------------------------------------------------------------
