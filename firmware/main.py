@@ -5,7 +5,7 @@ import gc
 import sys
 
 # Modules that are compiled here would else end up all over the heap, with garbage between
-# them, and leave no piece of it that is large enough for the rings.
+# them, and leave no piece of it that is large enough for the rings. `app` sets it back.
 if hasattr(gc, "threshold"):  # not under CPython
     gc.threshold(8192)
 

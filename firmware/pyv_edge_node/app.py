@@ -180,6 +180,7 @@ def main(path: str) -> int:
             for line in problem.split("\n"):
                 print("pyv_edge_node: %s" % line)
             board.sleep_ms(_COMPLAINT_MS)
+        board.heap_settled()
         app.run()
     except KeyboardInterrupt:
         print("pyv_edge_node: stopped by Ctrl-C")

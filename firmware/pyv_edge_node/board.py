@@ -54,6 +54,12 @@ class UnixBoard:
         mem_free: Any = getattr(gc, "mem_free", None)
         return HEAP_UNKNOWN if mem_free is None else mem_free()
 
+    def heap_settled(self) -> None:
+        """Let garbage lie until the heap is full: main.py had it collected early."""
+        threshold: Any = getattr(gc, "threshold", None)  # CPython has none
+        if threshold is not None:
+            threshold(-1)
+
     def sleep_ms(self, duration_ms: int) -> None:
         """Do nothing for a while."""
         time.sleep(duration_ms / 1000)

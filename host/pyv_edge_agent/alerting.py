@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 # The rule in force while there are no others.
 DEFAULT_RULE = {"name": "value above 30", "above": 30.0}
 TICK_MS = 1000
+OVER = "{sensor} is {value} {unit}"
 REMEMBERING = ("stuck", "deadband")  # conditions whose state has values in it
 
 
@@ -205,9 +206,9 @@ def _add(event: _Event, boot_id: int, series: Series, seq: int | None, out: Writ
     state = "firing" if event.is_fired else "resolved"
     number = None if event.value is None else series.number(event.value)
     shown = "unknown" if number is None else f"{number:.10g}"
-    message = render(event.template, series.sensor_name, shown, series.unit)
-    if not event.is_fired:
-        message = f"over: {message}"
+    # What a rule's own message says is no longer true when it is over.
+    template = event.template if event.is_fired else f"{event.rule} is over: {OVER}"
+    message = render(template, series.sensor_name, shown, series.unit)
     out.events.append(
         (
             series.channel_id,
@@ -226,8 +227,9 @@ def _add(event: _Event, boot_id: int, series: Series, seq: int | None, out: Writ
     when = event.utc_ms / 1000
     readings = []
     if number is not None:
-        readings.append(SensorReading(series.sensor_name, when, number, series.unit).to_dict())
-    metadata = {"state": state, "sensor_name": series.sensor_name}
+        reading = SensorReading(series.sensor_name, when, number, series.unit, {**series.names})
+        readings.append(reading.to_dict())
+    metadata = {"state": state, "sensor_name": series.sensor_name, **series.names}
     if series.gate.action == "hash":
         metadata["privacy"] = "hash"  # for the sinks: see egress
     payload = Event(event.rule, when, event.severity, message, readings, metadata).to_dict()

@@ -36,16 +36,32 @@ class _Channel:
         self.is_withheld = MARK_LOCAL in marks.split()
         self.gate: Gate | None = None
         self.sensor, self.channel, self.device = sensor, channel, device
-        if is_marked:  # its names are pseudonyms, so that no rule fits: it was judged before
+        if is_marked:
             self.device = policy.pseudonym(device)
-            return
+            gate = _gate_of_hashed(policy, self.names)
         if not gate.is_open or gate.is_local:
             self.is_withheld = True
         if not gate.is_plain:
             self.gate = gate
-        if gate.action == "hash":
+        if gate.action == "hash" and not is_marked:
             self.sensor = self.channel = policy.pseudonym(sensor)
             self.device = policy.pseudonym(device)
+
+
+def _gate_of_hashed(policy: PrivacyPolicy, names: tuple[str, str, str]) -> Gate:
+    """Return what becomes of a channel whose names are pseudonyms by now.
+
+    What a rule says of its name was decided when it was stored, unless the rule
+    stands before all that hash: that one decides first, whatever the name was.
+    """
+    for rule in policy.rules if policy.is_enabled else ():
+        if rule.is_about_key:
+            continue
+        if rule.action == "hash":
+            break
+        if rule.fits(*names):
+            return Gate(rule.action, rule, None)
+    return Gate("allow", None, None)
 
 
 class Egress:
@@ -165,14 +181,16 @@ class Egress:
                 return None
             readings.append(allowed)
         if sensor and not is_judged:
-            allowed_probe = self._policy.release(SensorReading(sensor, 0.0, 0.0))
+            known = {key: metadata[key] for key in ("device", "channel") if key in metadata}
+            allowed_probe = self._policy.release(SensorReading(sensor, 0.0, 0.0, "", known))
             if allowed_probe is None or allowed_probe.sensor_name != sensor:
                 return None
         own = {key: value for key, value in metadata.items() if key in _OWN_METADATA}
         others = {key: value for key, value in metadata.items() if key not in _OWN_METADATA}
+        names = (str(metadata.get("device", "")), str(metadata.get("channel", "")), sensor)
         return {
             **self._others(payload, _EVENT_KEYS),
             **{key: payload[key] for key in payload if key in _EVENT_KEYS},
             "sensor_readings": readings,
-            "metadata": {**self._policy.release_metadata(_NOBODY, others), **own},
+            "metadata": {**self._policy.release_metadata(names, others), **own},
         }

@@ -1,10 +1,12 @@
 """Entry point of `pyv-edge --config FILE` and `python -m pyv_edge_agent`; home of EdgeAgent."""
 
 import argparse
+import contextlib
 import logging
+import os
+import select
 import signal
 import sys
-import threading
 from types import FrameType
 
 from . import __version__
@@ -33,8 +35,12 @@ def run_agent(config_path: str) -> int:
         print("--config: is empty; name a TOML or JSON file", file=sys.stderr)
         return EXIT_CONFIG
     agent = EdgeAgent(config_path=config_path)
-    signal.signal(signal.SIGTERM, lambda s, f: _signal_handler(agent, s, f))
-    signal.signal(signal.SIGINT, lambda s, f: _signal_handler(agent, s, f))
+    # Python may run a handler in the middle of anything, with the lock of the log held, which
+    # the threads that are to end may be waiting for. So it only leaves a note for this thread.
+    arrived, note = os.pipe()
+    os.set_blocking(note, False)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda s, f: _note(note, s))
     try:
         agent.start()
     except ConfigError as error:
@@ -47,11 +53,15 @@ def run_agent(config_path: str) -> int:
     except (StoreError, StartError) as error:
         print(error, file=sys.stderr)
         return EXIT_START
-    # An event of its own: a signal may come while this thread is inside wait(), holding its lock.
-    nothing = threading.Event()
     while agent.is_running:
-        nothing.wait(1.0)
+        if select.select([arrived], [], [], 1.0)[0]:
+            _signal_handler(agent, os.read(arrived, 1)[0], None)
     return 0
+
+
+def _note(descriptor: int, signum: int) -> None:
+    with contextlib.suppress(BlockingIOError):  # there are notes enough
+        os.write(descriptor, bytes((signum,)))
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -28,6 +28,7 @@ class Plan:
     gate: Gate
     is_local: bool  # it must not leave this machine
     is_aggregated: bool  # only summaries of it are stored
+    names: dict[str, str]  # device and channel as the policy judged them; {} if it hid them
 
 
 @dataclass
@@ -43,6 +44,7 @@ class Series:
     is_local: bool = False  # it must not leave this machine
     is_aggregated: bool = False  # only summaries of it are stored
     is_guarded: bool = False  # whether its values don't simply pass
+    names: dict[str, str] = field(default_factory=dict)  # device and channel, see Plan
     is_quiet: bool = False  # as its watch was, when somebody last looked
     states: list[int] = field(default_factory=list)  # of its alerts, when last saved
 
@@ -93,21 +95,24 @@ def plan(policy: PrivacyPolicy, alias: str, row: Channel, is_float: bool = False
     """
     if is_float:
         sensor, exponent = alias, None
-        gate = policy.gate(*polled_names(alias), sensor, None)
+        device, channel = polled_names(alias)
     else:
         sensor, exponent = f"{alias}.{row.name}", row.exponent
-        gate = policy.gate(alias, row.name, sensor, exponent)
+        device, channel = alias, row.name
+    gate = policy.gate(device, channel, sensor, exponent)
     is_aggregated = gate.action == "aggregate_only" or bool(row.flags & FLAG_AGGREGATE_ONLY)
     is_local = gate.is_local or bool(row.flags & (FLAG_AGGREGATE_ONLY | FLAG_LOCAL_ONLY))
     name, shown = row.name, sensor
+    names = {"device": device, "channel": channel}
     marks = []
     if gate.action == "hash":
+        names = {}
         name = shown = policy.pseudonym(sensor)
         marks.append(MARK_HASH)
     if is_local:
         marks.append(MARK_LOCAL)
     info = ChannelInfo(name, shown, row.unit, row.exponent, " ".join(marks))
-    return Plan(info, sensor, exponent, gate, is_local, is_aggregated)
+    return Plan(info, sensor, exponent, gate, is_local, is_aggregated, names)
 
 
 def open_series(plan: Plan, channel_id: int, rules: Sequence[Rule], utc_ms: int) -> Series:
@@ -119,6 +124,7 @@ def open_series(plan: Plan, channel_id: int, rules: Sequence[Rule], utc_ms: int)
     info, gate = plan.info, plan.gate
     series = Series(channel_id, info.sensor_name, info.unit, plan.exponent, gate, watch)
     series.is_local, series.is_aggregated = plan.is_local, plan.is_aggregated
+    series.names = plan.names
     series.is_guarded = not gate.is_plain or plan.is_aggregated
     return series
 

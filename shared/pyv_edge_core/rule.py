@@ -159,7 +159,7 @@ class Rule:
         for index in range(1, len(levels)):
             if len(rule.faults) == fault_count and _is_below(levels[index], levels[index - 1]):
                 shown = " ".join([show(level) for level in levels])
-                rule.fault(kind, "from low to high, clear inside: %s must rise" % shown)
+                rule.fault(kind, "%s is the wrong order of low, clear, high" % shown)
         self.condition = "%s %s" % (kind.replace("_", " "), text)
         if kind.startswith("rate"):
             self.window_ms = rule.take("window", _positive, 60000)

@@ -258,22 +258,24 @@ def test_values_of_the_other_conditions():
 
 def test_levels_in_the_wrong_order():
     for values, shown in (
-        ({"above": 30, "clear": "30.01"}, "above: from low to high, clear inside: 30.01 30"),
-        ({"below": 5, "clear": 4}, "below: from low to high, clear inside: 5 4"),
-        ({"rate_above": 0, "clear": 1}, "rate_above: from low to high, clear inside: 1 0"),
-        ({"outside": [8, 2]}, "outside: from low to high, clear inside: 8 8 2 2"),
+        ({"above": 30, "clear": "30.01"}, "above: 30.01 30"),
+        ({"below": 5, "clear": 4}, "below: 5 4"),
+        ({"rate_above": 0, "clear": 1}, "rate_above: 1 0"),
+        ({"outside": [8, 2]}, "outside: 8 8 2 2"),
         (
             {"outside": [2, 8], "clear": [3, 9]},
-            "outside: from low to high, clear inside: 2 3 9 8",
+            "outside: 2 3 9 8",
         ),
         (
             {"outside": [2, 8], "clear": [6, 4]},
-            "outside: from low to high, clear inside: 2 6 4 8",
+            "outside: 2 6 4 8",
         ),
     ):
         table = {"above": None}
         table.update(values)
-        assert _faults(**table) == ["rules[0].%s must rise" % shown], values
+        assert _faults(**table) == [
+            "rules[0].%s is the wrong order of low, clear, high" % shown
+        ], values
     _rule(above=None, outside=[5, 5])
     _rule(above="30.10", clear=30.1)
 

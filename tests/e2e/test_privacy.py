@@ -146,8 +146,9 @@ def test_what_the_board_drops_never_crosses_the_wire(boards, agents, receiver, t
     for _, _, _, state, value, text, _ in rows:
         assert value % 0.5 == 0
         assert (value > 29) == (state == "firing")
-        prefix = "" if state == "firing" else "over: "
-        assert text == f"{prefix}porch.temperature: {value:g} Cel, too hot"
+        fired = f"porch.temperature: {value:g} Cel, too hot"
+        resolved = f"hot is over: porch.temperature is {value:g} Cel"
+        assert text == (fired if state == "firing" else resolved)
 
 
 def test_events_come_before_the_readings_that_waited(boards, agents, tmp_path):

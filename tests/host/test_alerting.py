@@ -196,7 +196,7 @@ def test_change_of_words_alone_keeps_the_state(run):
     assert len(second.rows()) == 1
     second.read(0)
     assert second.rows("SELECT severity, message FROM event ORDER BY id DESC LIMIT 1") == [
-        ("critical", "over: ho!")
+        ("critical", "high is over: porch.temp is 0 Cel")
     ]
 
 
@@ -359,7 +359,7 @@ def test_events_of_a_board_are_stored_with_their_numbers_and_words(run):
     assert agent.rows("SELECT sensor, unit, message FROM events") == [
         ("porch.temp", "Cel", "porch.temp is -1.5 Cel: freezing"),
         ("porch.hum", "%RH", "porch.hum: 55.5"),
-        ("porch.temp", "Cel", "over: porch.temp is unknown Cel: freezing"),
+        ("porch.temp", "Cel", "frost is over: porch.temp is unknown Cel"),
     ]
     assert agent.alerting.board_events_total == 3
     assert read_ledger(agent.path).is_balanced

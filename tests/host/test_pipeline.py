@@ -459,9 +459,9 @@ def test_event_once_per_crossing_while_the_counter_counts_each():
     ]
     assert [event[8] for event in made.out.events] == [
         "porch.temp is 31 Cel, above 30",
-        "over: porch.temp is 30 Cel, above 30",
+        "value above 30 is over: porch.temp is 30 Cel",
         "porch.temp is 30.01 Cel, above 30",
-        "over: porch.temp is 29 Cel, above 30",
+        "value above 30 is over: porch.temp is 29 Cel",
         "porch.temp is 35 Cel, above 30",
     ]
     assert len(made.out.items) == 5

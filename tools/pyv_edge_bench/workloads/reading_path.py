@@ -6,6 +6,7 @@ reading_path REPEATS BATCH_MS prints a JSON line for each part of each repeat:
 
 path        everything: clock, sensor, sampler, privacy of 8 rules, 4 rules, ring, 1/16 of a frame
 json        json.dumps of the same reading, whose dict is there already
+mixed       the path with the four dearest kinds of rules in place of levels
 sampler     the path without its frames
 stages      privacy, rules and ring: Pipeline.push, and release of every 16
 push        RecordRing.push alone, and release of every 16
@@ -109,12 +110,24 @@ def board_settings():
     }
 
 
+# Kinds that look at each reading: there is no range in which they have nothing to do.
+_DEAR_RULES = [
+    {"name": "steep", "rate_above": 1, "window": "10s"},
+    {"name": "mean", "aggregate": "mean", "window": "1m", "above": 30},
+    {"name": "moved", "deadband": 5},
+    {"name": "stuck", "stuck": "3d"},
+]
+
+
 class Node:
     """What a reading passes through on a board, built from `board_settings`."""
 
-    def __init__(self):
+    def __init__(self, rules=None):
         gc.collect()  # as App does: what was read before leaves holes
-        config = Settings(Section(board_settings(), "device.json"))
+        settings = board_settings()
+        if rules is not None:
+            settings["rules"] = rules
+        config = Settings(Section(settings, "device.json"))
         gc.collect()
         self.ring = RecordRing(config.telemetry_capacity)
         self.uptime = Uptime(0)
@@ -236,9 +249,11 @@ def main(repeats, batch_ms):
     full = Node()  # keeps one block, to be framed
     full.sample_block()
     staged = Node()
+    mixed = Node(_DEAR_RULES)
     parts = (  # what is compared stands side by side
         ("path", node.path),
         ("json", dumps),
+        ("mixed", mixed.path),
         ("sampler", node.samples),
         ("stages", staged.stages),
         ("push", push),
@@ -254,7 +269,7 @@ def main(repeats, batch_ms):
             part, function = parts[index]
             took_us = timed(function, counts[index])
             print(json.dumps({"part": part, "count": counts[index], "us": took_us}))
-    readings = repeats * (counts[0] + counts[2])
+    readings = repeats * (counts[0] + counts[3])
     assert node.sampler.sampled_total - taken == readings, "a round was no reading"
     assert node.ring.next_seq == node.sampler.sampled_total, "a reading was no record"
     assert node.ring.first_seq == node.ring.next_seq, "a record was not released"
