@@ -7,8 +7,10 @@ that changed it, in one transaction.
 
 import json
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pyv_edge_core.alert import FIRED, FIRING, Watch
 from pyv_edge_core.channel_table import EVENT_FIRED, EVENT_WITHOUT_VALUE
@@ -26,6 +28,7 @@ logger = logging.getLogger(__name__)
 # The rule in force while there are no others.
 DEFAULT_RULE = {"name": "value above 30", "above": 30.0}
 TICK_MS = 1000
+_ALERT_STATE_SIZE = 9  # numbers of a saved alert, the last a list of its condition's
 OVER = "{sensor} is {value} {unit}"
 REMEMBERING = ("stuck", "deadband")  # conditions whose state has values in it
 
@@ -58,14 +61,10 @@ class Alerting:
             series.watch = before[1].watch  # one channel, one watch, whatever boots
         elif self._saved_state is not None:
             saved = self._saved_state(channel_id)
-            try:
-                if saved is not None:
-                    series.watch.restore(json.loads(saved))
-            except (ValueError, TypeError, IndexError) as error:
+            if saved is not None and not _restore(series.watch, saved):
                 logger.warning(
-                    "alerts of %s begin anew: what was saved of them can't be read: %s",
+                    "alerts of %s begin anew: what was saved of them can't be read",
                     series.sensor_name,
-                    type(error).__name__,
                 )
                 series = open_series(plan, channel_id, self.rules, utc_ms)
         series.states = _states(series.watch)
@@ -197,6 +196,32 @@ class _Event:
     value: float | None  # as stored; None: there is none, or it must not be known
 
 
+def _restore(watch: Watch, saved: str) -> bool:
+    """Let `watch` take over a saved state; return False if that is damaged."""
+    try:
+        state = json.loads(saved)
+        newest_ms, is_known, alerts = state
+        sound = _are_numbers([newest_ms, is_known]) and all(
+            isinstance(name, str)
+            and _are_numbers([fingerprint, *alert[:-1], *alert[-1]])
+            and len(alert) == _ALERT_STATE_SIZE
+            and 0 <= alert[0] <= FIRING
+            for name, fingerprint, alert in alerts
+        )
+        if sound:
+            watch.restore(state)
+    except (ValueError, TypeError, IndexError, KeyError):
+        return False
+    return sound
+
+
+def _are_numbers(values: list[Any]) -> bool:
+    return all(
+        isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        for value in values
+    )
+
+
 def _states(watch: Watch | None) -> list[int]:
     return [] if watch is None else [alert.state for alert in watch.alerts]
 
@@ -231,7 +256,7 @@ def _add(event: _Event, boot_id: int, series: Series, seq: int | None, out: Writ
         readings.append(reading.to_dict())
     metadata = {"state": state, "sensor_name": series.sensor_name, **series.names}
     if series.gate.action == "hash":
-        metadata["privacy"] = "hash"  # for the sinks: see egress
+        metadata["privacy"] = series.marks  # for the sinks: see egress
     payload = Event(event.rule, when, event.severity, message, readings, metadata).to_dict()
     urgency = Priority.CRITICAL if event.severity == "critical" else Priority.ANOMALY
     out.items.append((json.dumps(payload), int(urgency), when, 0))

@@ -12,14 +12,23 @@ from pyv_edge_core.privacy import PrivacyPolicy
 from pyv_edge_core.privacy_rule import Gate
 from pyv_edge_core.reading import QUALITY_BAD, QUALITY_NAMES, STREAM_NAMES
 
-from .series import MARK_HASH, MARK_LOCAL, polled_names
+from .policy import MARK_HASH, MARK_LOCAL, is_still_hashed
+from .series import polled_names
 from .types import Event, SensorReading
 
 _CACHE_MAX = 4096
 _READING_KEYS = set(SensorReading.__dataclass_fields__)
 _EVENT_KEYS = set(Event.__dataclass_fields__)
-_OWN_METADATA = ("state", "sensor_name", "privacy")  # of our own events
+_OWN_METADATA = ("state", "sensor_name")  # of our own events
 _NOBODY = ("", "", "")  # names, where there is no sensor
+_VALUE_MAX = 1e300  # of a queued item: what is greater can't be calculated with
+
+Names = tuple[str, str, str]  # device, channel, sensor
+
+
+def _hash_mark(marks: str) -> str:
+    """Return the mark that the names are pseudonyms, "" if there is none."""
+    return next((mark for mark in marks.split() if mark.startswith(MARK_HASH)), "")
 
 
 class _Channel:
@@ -28,40 +37,29 @@ class _Channel:
     def __init__(
         self, policy: PrivacyPolicy, alias: str, device: str, channel: str, sensor: str, marks: str
     ) -> None:
-        # What the agent polled itself has no other name, and is judged as when it was stored.
-        judged = polled_names(sensor) if sensor == device else (alias, channel)
-        self.names = (*judged, sensor)
-        gate = policy.gate(*self.names, None)
-        is_marked = MARK_HASH in marks.split()
-        self.is_withheld = MARK_LOCAL in marks.split()
+        if sensor == device:  # polled: its name is all there is
+            alias, judged = polled_names(sensor)
+        else:
+            judged = channel
+            if sensor.endswith(f".{channel}"):
+                alias = sensor[: -len(channel) - 1]  # as it was called when this was stored
+        self.names: Names = (alias, judged, sensor)
         self.gate: Gate | None = None
         self.sensor, self.channel, self.device = sensor, channel, device
-        if is_marked:
+        self.is_withheld = MARK_LOCAL in marks.split()
+        mark = _hash_mark(marks)
+        if mark:
             self.device = policy.pseudonym(device)
-            gate = _gate_of_hashed(policy, self.names)
+            self.is_withheld = self.is_withheld or not is_still_hashed(policy, mark)
+            return
+        gate = policy.gate(*self.names, None)
         if not gate.is_open or gate.is_local:
             self.is_withheld = True
         if not gate.is_plain:
             self.gate = gate
-        if gate.action == "hash" and not is_marked:
+        if gate.action == "hash":
             self.sensor = self.channel = policy.pseudonym(sensor)
             self.device = policy.pseudonym(device)
-
-
-def _gate_of_hashed(policy: PrivacyPolicy, names: tuple[str, str, str]) -> Gate:
-    """Return what becomes of a channel whose names are pseudonyms by now.
-
-    What a rule says of its name was decided when it was stored, unless the rule
-    stands before all that hash: that one decides first, whatever the name was.
-    """
-    for rule in policy.rules if policy.is_enabled else ():
-        if rule.is_about_key:
-            continue
-        if rule.action == "hash":
-            break
-        if rule.fits(*names):
-            return Gate(rule.action, rule, None)
-    return Gate("allow", None, None)
 
 
 class Egress:
@@ -145,6 +143,8 @@ class Egress:
 
     def _as_reading(self, payload: dict[str, Any]) -> dict[str, Any] | None:
         metadata = payload.get("metadata")
+        if not _is_number(payload["value"]):
+            return None  # nothing that a policy could judge
         reading = SensorReading(
             str(payload["sensor_name"]),
             payload.get("timestamp", 0.0),
@@ -152,8 +152,6 @@ class Egress:
             str(payload.get("unit", "")),
             metadata if isinstance(metadata, dict) else {},
         )
-        if isinstance(reading.value, bool) or not isinstance(reading.value, (int, float)):
-            return None  # nothing that a policy could judge
         allowed = self._policy.release(reading)
         if allowed is None:
             return None
@@ -162,35 +160,51 @@ class Egress:
     def _as_event(self, payload: dict[str, Any]) -> dict[str, Any] | None:
         given = payload.get("metadata")
         metadata = given if isinstance(given, dict) else {}
-        sensor = str(metadata.get("sensor_name", ""))
-        is_judged = metadata.get("privacy") == MARK_HASH  # when it was made: see _Channel
+        mark = _hash_mark(str(metadata.get("privacy", "")))
+        if mark and not is_still_hashed(self._policy, mark):
+            return None
+        # The event's text says what was measured and where: it goes as it is or not at all.
+        names = _names_in(metadata)
+        if names[2] and not mark and not self._passes_whole(names, None):
+            return None
         readings = []
         for reading in payload["sensor_readings"]:
-            if not isinstance(reading, dict):
+            if not isinstance(reading, dict) or not _is_number(reading.get("value")):
                 return None
-            if is_judged:
-                readings.append({key: reading.get(key) for key in _READING_KEYS})
-                continue
-            if not {"sensor_name", "value"} <= set(reading):
+            about = reading.get("metadata")
+            own = _names_in({**(about if isinstance(about, dict) else {}), **reading})
+            if not mark and not self._passes_whole(own, reading["value"]):
                 return None
-            allowed = self._as_reading(reading)
-            # The event's text says what was measured and where: it goes as it is or not at all.
-            if allowed is None or any(
-                allowed[key] != reading[key] for key in ("sensor_name", "value")
-            ):
-                return None
-            readings.append(allowed)
-        if sensor and not is_judged:
-            known = {key: metadata[key] for key in ("device", "channel") if key in metadata}
-            allowed_probe = self._policy.release(SensorReading(sensor, 0.0, 0.0, "", known))
-            if allowed_probe is None or allowed_probe.sensor_name != sensor:
-                return None
-        own = {key: value for key, value in metadata.items() if key in _OWN_METADATA}
+            kept = {key: reading[key] for key in _READING_KEYS if key in reading}
+            if isinstance(about, dict):
+                kept["metadata"] = self._policy.release_metadata(own, about)
+            readings.append(kept)
         others = {key: value for key, value in metadata.items() if key not in _OWN_METADATA}
-        names = (str(metadata.get("device", "")), str(metadata.get("channel", "")), sensor)
+        kept_metadata = self._policy.release_metadata(names, others)
+        kept_metadata.update({key: metadata[key] for key in _OWN_METADATA if key in metadata})
+        if mark:
+            kept_metadata["privacy"] = "hash"
         return {
             **self._others(payload, _EVENT_KEYS),
             **{key: payload[key] for key in payload if key in _EVENT_KEYS},
             "sensor_readings": readings,
-            "metadata": {**self._policy.release_metadata(names, others), **own},
+            "metadata": kept_metadata,
         }
+
+    def _passes_whole(self, names: Names, value: Any) -> bool:
+        """Return whether the policy leaves a channel's names, and `value` unless it is None."""
+        gate = self._policy.gate(*names, None)
+        if not gate.is_open or gate.is_local or gate.is_hidden or gate.action == "hash":
+            return False
+        return gate.is_plain or value is None or bool(gate.value(value) == value)
+
+
+def _names_in(metadata: dict[str, Any]) -> Names:
+    sensor = str(metadata.get("sensor_name", ""))
+    device, channel = polled_names(sensor)
+    return str(metadata.get("device") or device), str(metadata.get("channel") or channel), sensor
+
+
+def _is_number(value: Any) -> bool:
+    is_one = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_one and -_VALUE_MAX <= value <= _VALUE_MAX

@@ -51,3 +51,5 @@ def setup_logging(level: str, form: str) -> None:
     root.handlers.clear()
     root.addHandler(handler)
     root.setLevel(level)
+    # At DEBUG it would log the whole URL of each POST, with whatever secret is in its query.
+    logging.getLogger("urllib3").setLevel(max(logging.INFO, root.level))

@@ -129,8 +129,8 @@ class Pipeline:
             alert = source.alerts.get(index)
             if alert is None:
                 self._add_unknown(source, batch, seq, out)
-            elif not alert.series.gate.is_open:
-                denied += 1
+            elif not alert.series.gate.is_open or alert.series.gate.is_hidden:
+                denied += 1  # as the host's own rules are not about it
             else:
                 utc_ms = batch.base_utc_ms + ((flags >> 2) << 16 | span)
                 self.alerting.add_board_event(

@@ -5,14 +5,22 @@ out which name a pseudonym stands for; without it nothing that was sent before
 can be joined with what is sent now.
 """
 
+import logging
 import os
+from binascii import crc32
 from pathlib import Path
 from typing import Any
 
 from pyv_edge_core.privacy import KEY_SIZE_MIN, PrivacyPolicy
-from pyv_edge_core.privacy_rule import LISTS
+from pyv_edge_core.privacy_rule import LISTS, PrivacyRule
 
 from .errors import StartError
+
+logger = logging.getLogger(__name__)
+
+# What is stored with a channel for the sinks, whatever their policy says by then.
+MARK_LOCAL = "local"  # it must not leave this machine
+MARK_HASH = "hash:"  # its names are pseudonyms, which no rule fits; see hash_mark
 
 KEY_SIZE = 32  # bytes, as 64 hexadecimal digits in the file
 
@@ -42,6 +50,35 @@ def open_policy(section: dict[str, Any], key_path: Path) -> PrivacyPolicy:
     return read_policy(section, key)
 
 
+def hash_mark(policy: PrivacyPolicy, rule: PrivacyRule) -> str:
+    """Return what tells later that `rule` of `policy` has hashed a channel's names.
+
+    The names are gone by then, so it holds the rules that were found not to fit,
+    and the one that did.
+    """
+    judged = [one for one in policy.rules if not one.is_about_key]
+    upto = judged[: judged.index(rule) + 1]
+    return MARK_HASH + ".".join(f"{crc32(one.canonical.encode()):08x}" for one in upto)
+
+
+def is_still_hashed(policy: PrivacyPolicy, mark: str) -> bool:
+    """Return whether today's policy would pass what was hashed and marked.
+
+    A rule that is new and stands before the one that hashes may be about it:
+    nobody can tell, so the answer is no.
+    """
+    *unfit, fit = mark[len(MARK_HASH) :].split(".")
+    for rule in policy.rules if policy.is_enabled else ():
+        if rule.is_about_key:
+            continue
+        name = f"{crc32(rule.canonical.encode()):08x}"
+        if name == fit:
+            return True
+        if name not in unfit:
+            return False
+    return policy.default == "allow" or not policy.is_enabled
+
+
 def load_key(path: Path) -> bytes:
     """Return the secret in the file at `path`, which is made if there is none.
 
@@ -56,7 +93,9 @@ def load_key(path: Path) -> bytes:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f"{path.name}.new")  # whole or not at all
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        draft.unlink(missing_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        descriptor = os.open(draft, flags, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(os.urandom(KEY_SIZE).hex().encode() + b"\n")
             file.flush()
@@ -69,6 +108,8 @@ def load_key(path: Path) -> bytes:
 
 def _read(path: Path) -> bytes:
     key = path.read_bytes().strip()
+    if path.stat().st_mode & 0o077:
+        logger.warning("privacy.hash_key_file: %s can be read by others; chmod 600 it", path)
     if len(key) < KEY_SIZE:
         raise StartError(
             f"privacy.hash_key_file: {path} holds less than {KEY_SIZE} bytes;"

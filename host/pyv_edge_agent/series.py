@@ -10,12 +10,10 @@ from pyv_edge_core.privacy_rule import Gate
 from pyv_edge_core.reading import Channel
 from pyv_edge_core.rule import SEVERITIES, Rule
 
+from .policy import MARK_LOCAL, hash_mark
 from .store import ChannelInfo
 
 AGENT_CHANNEL = "value"  # of a device that the agent polls itself
-# What is stored with a channel for the sinks, whatever their policy says by then.
-MARK_HASH = "hash"  # its names are pseudonyms, which no rule fits
-MARK_LOCAL = "local"  # it must not leave this machine
 
 
 @dataclass
@@ -45,6 +43,7 @@ class Series:
     is_aggregated: bool = False  # only summaries of it are stored
     is_guarded: bool = False  # whether its values don't simply pass
     names: dict[str, str] = field(default_factory=dict)  # device and channel, see Plan
+    marks: str = ""  # see ChannelInfo
     is_quiet: bool = False  # as its watch was, when somebody last looked
     states: list[int] = field(default_factory=list)  # of its alerts, when last saved
 
@@ -99,6 +98,7 @@ def plan(policy: PrivacyPolicy, alias: str, row: Channel, is_float: bool = False
     else:
         sensor, exponent = f"{alias}.{row.name}", row.exponent
         device, channel = alias, row.name
+    rule = policy.decide(device, channel, sensor)
     gate = policy.gate(device, channel, sensor, exponent)
     is_aggregated = gate.action == "aggregate_only" or bool(row.flags & FLAG_AGGREGATE_ONLY)
     is_local = gate.is_local or bool(row.flags & (FLAG_AGGREGATE_ONLY | FLAG_LOCAL_ONLY))
@@ -108,7 +108,8 @@ def plan(policy: PrivacyPolicy, alias: str, row: Channel, is_float: bool = False
     if gate.action == "hash":
         names = {}
         name = shown = policy.pseudonym(sensor)
-        marks.append(MARK_HASH)
+        assert rule is not None  # the default doesn't hash
+        marks.append(hash_mark(policy, rule))
     if is_local:
         marks.append(MARK_LOCAL)
     info = ChannelInfo(name, shown, row.unit, row.exponent, " ".join(marks))
@@ -124,7 +125,7 @@ def open_series(plan: Plan, channel_id: int, rules: Sequence[Rule], utc_ms: int)
     info, gate = plan.info, plan.gate
     series = Series(channel_id, info.sensor_name, info.unit, plan.exponent, gate, watch)
     series.is_local, series.is_aggregated = plan.is_local, plan.is_aggregated
-    series.names = plan.names
+    series.names, series.marks = plan.names, info.privacy
     series.is_guarded = not gate.is_plain or plan.is_aggregated
     return series
 

@@ -71,11 +71,8 @@ class PrivacyPolicy:
         if not isinstance(key, (bytes, bytearray)):
             faults.append("hash_key: must be bytes")  # and is never shown
             key = b""
-        elif hashes and len(key) < KEY_SIZE_MIN:
-            faults.append(
-                "hash_key: rule %r hashes, which needs a secret of at least %d bytes"
-                % (hashes[0].name, KEY_SIZE_MIN)
-            )
+        elif (hashes or key) and len(key) < KEY_SIZE_MIN:
+            faults.append("hash_key: hashing needs a secret of at least %d bytes" % KEY_SIZE_MIN)
         self._key = bytes(key)
         if faults:
             raise TableError(faults)

@@ -414,8 +414,6 @@ def test_event_of_a_dropped_channel_is_denied(run):
 @pytest.mark.parametrize(
     ("rule", "value"),
     [
-        ({"action": "mask"}, None),
-        ({"action": "redact"}, None),
         ({"action": "aggregate_only"}, None),
         ({"action": "quantize", "step": 1}, -1.0),
         ({"action": "clamp", "low": 0}, 0.0),
@@ -432,6 +430,17 @@ def test_value_in_an_event_of_a_board_is_what_may_be_known(run, rule, value):
     assert message == f"porch.temp is {shown} Cel: freezing"
     if value != -1.47:
         assert "1.47" not in json.dumps(agent.items())
+
+
+@pytest.mark.parametrize("action", ["mask", "redact", "drop"])
+def test_event_of_a_board_about_what_is_hidden_here_is_denied(run, action):
+    agent = run(privacy=PrivacyPolicy([{"pattern": "porch.temp", "action": action}]))
+    agent.greet(channels=CHANNELS, alerts=BOARD_ALERTS)
+    agent.hear((2, EVENT_FIRED, -147))
+    assert agent.rows("SELECT * FROM event") == []
+    assert agent.items() == []
+    ledger = read_ledger(agent.store.path)
+    assert (ledger.boots[1].denied, ledger.is_balanced) == (1, True)
 
 
 # -- which rules -------------------------------------------------------------------

@@ -23,6 +23,7 @@ from pyv_edge_core.rule import read_rules
 
 KEY = b"k" * 32
 BOOT = 0xABCD1234
+HASH = {"pattern": "porch.temp", "action": "hash"}
 NO_RULES = [{"name": "never", "above": 1e12}]
 
 
@@ -83,6 +84,10 @@ class Rig:
         made = batch(first, values, boot=self.source.boot, channel=channel, quality=quality)
         assert self.pipeline.add_batch(self.source, made, UTC_MS, out)
         self.store.commit(out)
+
+    def rename(self, alias):
+        """Let the configuration call the board something else from now on."""
+        self.store.open_boot(BootInfo("board-1", alias, BOOT + 1, "b", "f", "r", ()), UTC_MS)
 
     def poll(self, name, *values):
         out = WriteBatch()
@@ -277,6 +282,68 @@ def test_what_was_hashed_goes_out_as_pseudonyms_also_where_the_default_denies(ma
             for name in ("porch", "temp", "board-1"):
                 assert name not in json.dumps(item)
     assert rig.ledger().withheld == 0
+
+
+@pytest.mark.parametrize(
+    ("today", "goes"),
+    [
+        ([{"pattern": "porch.hum", "action": "drop"}, HASH], True),  # as before
+        ([HASH, {"pattern": "*", "action": "drop"}], True),  # the hash still comes first
+        (
+            [{"key": "who", "action": "drop"}, {"pattern": "porch.hum", "action": "drop"}, HASH],
+            True,
+        ),
+        ([HASH], True),  # one less before it
+        ([], True),  # its names could go in clear by now
+        ([{"pattern": "porch.*", "action": "drop"}, HASH], False),  # may be about it
+        ([{"channel": "light", "action": "drop"}, HASH], False),  # nobody can tell
+        ([{"pattern": "porch.temp", "action": "drop"}], False),
+        ([{"pattern": "porch.temp", "action": "local_only"}], False),
+    ],
+)
+def test_what_was_hashed_is_judged_by_the_rules_that_are_new(make, today, goes):
+    stored = [{"pattern": "porch.hum", "action": "drop"}, HASH]
+    rig = make(policy=policy(*stored))
+    rig.add(2153)
+    rig.send(policy(*today))
+    assert len(rig.sink.got) == goes
+    assert rig.ledger().withheld == (not goes)
+    assert rig.ledger().is_balanced
+
+
+def test_what_was_hashed_stays_where_everything_else_is_denied_by_now(make):
+    rig = make(policy=policy(HASH))
+    rig.add(2153)
+    rig.send(policy(default="deny"))
+    assert rig.sink.got == []
+
+
+def test_row_is_judged_by_the_name_that_its_device_had(make):
+    rig = make()
+    rig.add(2153)
+    rig.rename("lab")
+    rig.send(policy({"device": "porch", "action": "drop"}))
+    assert rig.sink.got == []
+
+
+@pytest.mark.parametrize("value", [10**400, float("inf"), float("nan"), True, "21", None])
+def test_item_whose_value_is_no_number_is_withheld_and_holds_up_nothing(value):
+    egress = Egress(policy({"pattern": "*", "action": "quantize", "step": 1}))
+    assert egress.item({"sensor_name": "x", "value": value}) is None
+    event = {"sensor_readings": [{"sensor_name": "x", "value": value}], "message": "hot"}
+    assert egress.item(event) is None
+
+
+@pytest.mark.parametrize("action", ["mask", "redact", "hash", "drop", "local_only"])
+def test_event_of_a_channel_that_is_hidden_by_now_is_withheld(action):
+    egress = Egress(policy({"device": "room.1", "action": action}))
+    metadata = {"sensor_name": "room.1.temp", "device": "room.1", "channel": "temp"}
+    reading = {"sensor_name": "room.1.temp", "value": 0.0, "metadata": metadata}
+    event = {"message": "room.1.temp is 0 Cel", "metadata": metadata}
+    assert egress.item({**event, "sensor_readings": [reading]}) is None
+    assert egress.item({**event, "sensor_readings": []}) is None
+    other = {**metadata, "device": "room.2", "sensor_name": "room.2.temp"}
+    assert egress.item({**event, "metadata": other, "sensor_readings": []}) is not None
 
 
 # -- metadata ----------------------------------------------------------------------

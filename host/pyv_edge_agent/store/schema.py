@@ -32,7 +32,7 @@ CREATE TABLE channel (
   sensor_name TEXT NOT NULL,          -- what sinks and rules call it
   unit TEXT NOT NULL,
   exponent INTEGER NOT NULL,          -- a reading's value is value * 10**exponent
-  privacy TEXT NOT NULL,              -- marks for the sinks: hash, local (see series)
+  privacy TEXT NOT NULL,              -- marks for the sinks: hash, local (see policy)
   UNIQUE (device_id, name, sensor_name, unit, exponent, privacy)
 );
 

@@ -29,7 +29,7 @@ class ChannelInfo:
     sensor_name: str
     unit: str
     exponent: int
-    privacy: str = ""  # marks with a blank between, see series
+    privacy: str = ""  # marks with a blank between, see policy
 
 
 @dataclass(frozen=True)
