@@ -9,7 +9,8 @@
 Driven by readings in event time and by `tick`. A reading older than the newest
 measurement is late: it may correct a window, and changes no state. A reading that
 comes later than the rule's `late` moves states but does not fire, nor does time
-that passes after it. Allocates nothing.
+that passes after it. Allocates nothing, as long as the numbers are small integers
+where it runs: on a 32-bit board a sum or a product beyond 2**30 takes heap for a moment.
 
 Times are integers modulo `mask` + 1: on a board the ticks (2**30), on a host
 UTC milliseconds with a mask so wide that they never wrap.
@@ -53,6 +54,7 @@ class Alert:
         self.state = INACTIVE
         self.change = NONE  # what the last update did: NONE, FIRED, RESOLVED
         self.fired_total = 0
+        self.is_idle = False  # is_quiet, as its Watch last saw it
         self.suppressed_total = 0  # readings that would have fired but for late or cooldown
         self.condition = make_condition(rule, exponent, mask)
         self._mask = mask
@@ -237,11 +239,28 @@ class Watch:
             ):
                 return 0
         changes = 0
+        is_quiet = True
         for alert in self.alerts:
+            if alert.is_idle and quality != QUALITY_BAD:
+                low, high = alert.condition.quiet
+                if (low is None or value >= low) and (high is None or value <= high):
+                    alert.change = NONE
+                    continue
             if alert.update(now_ms, time_ms, value, quality):
                 changes += 1
-        self._settle()
+            alert.is_idle = alert.is_quiet
+            is_quiet = is_quiet and alert.is_idle
+        self.is_quiet = is_quiet
         return changes
+
+    def restart(self, now_ms: int) -> None:
+        """Go on at `now_ms`: the clock has been set, and times before that mean nothing now."""
+        self._newest_ms = self._began_ms = now_ms
+        self._is_young = True
+        self._is_known = False
+        for alert in self.alerts:
+            alert.restart(now_ms)
+        self._settle()
 
     def _is_newer(self, now_ms: int, time_ms: int, value: "Any", quality: int) -> bool:
         """Return whether a reading counts although its time is before the newest's."""
@@ -287,11 +306,10 @@ class Watch:
         return changes
 
     def _settle(self) -> None:
-        for alert in self.alerts:
-            if not alert.is_quiet:
-                self.is_quiet = False
-                return
         self.is_quiet = True
+        for alert in self.alerts:
+            alert.is_idle = alert.is_quiet
+            self.is_quiet = self.is_quiet and alert.is_idle
 
     def save(self) -> "list[Any]":
         """Return the state of all alerts as numbers and lists, for JSON."""

@@ -51,7 +51,7 @@ def decimal(number: "int | float | str") -> "tuple[int, int]":
         or (not power and text[-1:] not in "0123456789.")
         or int(power or "0") > _EXPONENT_MAX
     ):
-        raise FieldError("%r is not a number" % (number,))
+        raise FieldError("%r is not a number (at most 1e30, 32 characters)" % (number,))
     digits = len(fraction) - int(exponent or "0")
     numerator = sign * int(whole + fraction)
     if digits < 0:
@@ -113,7 +113,7 @@ def duration_ms(value: "int | float | str") -> int:
     divisor = _power(digits)
     if numerator < 0 or numerator * factor % divisor:
         raise FieldError(
-            '%r is not a duration: seconds, or a text like "250ms", "10s", "5m"' % (value,)
+            '%r is not a duration: seconds, or "250ms", "10s", "5m"; whole ms' % (value,)
         )
     total_ms = numerator * factor // divisor
     if total_ms > DURATION_MS_MAX:

@@ -62,6 +62,8 @@ class RingBuffer:
             raise FieldError("capacity: %r is outside 1..%d" % (capacity, CAPACITY_MAX))
         if not isinstance(dtype, str) or dtype not in _TYPECODES:
             raise FieldError("dtype: %r is not one of b B h H i I q f d" % (dtype,))
+        if lock is not None and not hasattr(lock, "__enter__"):
+            raise FieldError("lock: %r is no lock" % (lock,))
         self.capacity = capacity
         self.dtype = dtype
         self.dropped_total = 0  # values overwritten since construction

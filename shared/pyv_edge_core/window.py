@@ -64,11 +64,16 @@ class Window:
     """The last `length_ms` in panes of `step_ms`: sliding, or tumbling if there is one pane.
 
     Times are milliseconds modulo `mask` + 1; differences up to half of that are
-    told apart. Allocates nothing once it is made, on a board.
+    told apart. Allocates nothing once it is made, as long as its sum is a small integer.
     """
 
     def __init__(self, length_ms: int, step_ms: int, mask: int) -> None:
-        """Raise FieldError unless `step_ms` divides `length_ms` into 1 to PANE_COUNT_MAX panes."""
+        """Raise FieldError unless `step_ms` divides `length_ms` into 1 to PANE_COUNT_MAX panes.
+
+        `mask` is a power of two less one, and more than twice `length_ms`.
+        """
+        if mask & (mask + 1) or mask >> 1 <= length_ms:
+            raise FieldError("mask: %d can't tell times of %d ms apart" % (mask, length_ms))
         if step_ms < 1 or length_ms % step_ms or not 1 <= length_ms // step_ms <= PANE_COUNT_MAX:
             raise FieldError(
                 "step: %d ms does not divide %d ms into 1 to %d panes"
@@ -132,6 +137,9 @@ class Rollup:
     """Summaries of the buckets of one period, as far as they are new."""
 
     def __init__(self, period_ms: int) -> None:
+        """Raise FieldError unless `period_ms` is above 0."""
+        if period_ms < 1:
+            raise FieldError("period_ms: %r is not above 0" % (period_ms,))
         self.period_ms = period_ms
         self._buckets: dict[int, Summary] = {}
 

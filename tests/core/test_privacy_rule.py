@@ -175,12 +175,27 @@ def test_each_fault_names_place_value_and_remedy():
         ({"action": "quantize"}, "rules[3].step: is missing; quantize needs a number above 0"),
         ({"action": "quantize", "step": 0}, "rules[3].step: 0 is not above 0"),
         ({"action": "quantize", "step": "-0.5"}, "rules[3].step: -0.5 is not above 0"),
-        ({"action": "quantize", "step": "wide"}, "rules[3].step: 'wide' is not a number"),
-        ({"action": "quantize", "step": True}, "rules[3].step: True is not a number"),
-        ({"action": "quantize", "step": float("nan")}, "rules[3].step: nan is not a number"),
+        (
+            {"action": "quantize", "step": "wide"},
+            "rules[3].step: 'wide' is not a number (at most 1e30, 32 characters)",
+        ),
+        (
+            {"action": "quantize", "step": True},
+            "rules[3].step: True is not a number (at most 1e30, 32 characters)",
+        ),
+        (
+            {"action": "quantize", "step": float("nan")},
+            "rules[3].step: nan is not a number (at most 1e30, 32 characters)",
+        ),
         ({"action": "clamp"}, "rules[3].low: is missing; clamp needs low, high or both"),
-        ({"action": "clamp", "low": []}, "rules[3].low: [] is not a number"),
-        ({"action": "clamp", "high": float("inf")}, "rules[3].high: inf is not a number"),
+        (
+            {"action": "clamp", "low": []},
+            "rules[3].low: [] is not a number (at most 1e30, 32 characters)",
+        ),
+        (
+            {"action": "clamp", "high": float("inf")},
+            "rules[3].high: inf is not a number (at most 1e30, 32 characters)",
+        ),
         ({"action": "clamp", "low": 2, "high": "1.9"}, "rules[3].low: 2 is above high, 1.9"),
         ("drop", "rules[3]: must be a table"),
         (None, "rules[3]: must be a table"),

@@ -201,8 +201,8 @@ def test_fingerprint_tells_rules_apart_by_what_they_decide():
 
 
 def test_each_value_out_of_range_is_named_with_its_range():
-    duration = ' is not a duration: seconds, or a text like "250ms", "10s", "5m"'
-    number = " is not a number"
+    duration = ' is not a duration: seconds, or "250ms", "10s", "5m"; whole ms'
+    number = " is not a number (at most 1e30, 32 characters)"
     text = " is not a text of 1 to 96 bytes"
     cases = (
         ("name", "", text),
@@ -241,13 +241,16 @@ def test_values_of_the_other_conditions():
         ({"outside": 3}, ["outside: 3" + two]),
         ({"outside": [1, 2, 3]}, ["outside: [1, 2, 3]" + two]),
         ({"outside": "28"}, ["outside: '28'" + two]),
-        ({"outside": [1, "x"]}, ["outside: 'x' is not a number"]),
+        ({"outside": [1, "x"]}, ["outside: 'x' is not a number (at most 1e30, 32 characters)"]),
         ({"outside": [1, 5], "clear": 3}, ["clear: 3" + two]),
         ({"rate_above": 1, "window": 0}, ["window: 0" + none]),
         ({"rate_above": 1, "per": "0s"}, ["per: '0s'" + none]),
         ({"stuck": 0}, ["stuck: 0" + none]),
         ({"stuck": 5, "within": -1}, ["within: -1 is below 0"]),
-        ({"stuck": 5, "within": "x"}, ["within: 'x' is not a number"]),
+        (
+            {"stuck": 5, "within": "x"},
+            ["within: 'x' is not a number (at most 1e30, 32 characters)"],
+        ),
         ({"deadband": "-0.5"}, ["deadband: '-0.5' is below 0"]),
         ({"missing": 0}, ["missing: 0" + none]),
     ):

@@ -29,7 +29,7 @@ def test_faults_name_path_key_and_value():
     assert table.take("b", decimal) == (1, 0)
     table.end(("a", "b", "c"))
     assert faults == [
-        "rules[4].a: 'x' is not a number",
+        "rules[4].a: 'x' is not a number (at most 1e30, 32 characters)",
         "rules[4].b: is wrong",
         "rules[4].c: does not go with the other keys here",
         "rules[4].z: is not known; there are a, b, c",

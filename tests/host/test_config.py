@@ -132,7 +132,7 @@ FAULTS = [
     ),
     (
         "[[rules]]\nname = 'r'\nabove = nan\n",
-        "rules[0].above: nan is not a number",
+        "rules[0].above: nan is not a number (at most 1e30, 32 characters)",
     ),
     (
         "[[rules]]\nname = 'r'\nabove = 1\nseveritty = 'info'\n",
