@@ -200,6 +200,7 @@ class EdgeAgent:
             self._wake,
             commit_max=config.get("storage", "commit_max"),
         )
+        self._ingest.resume(self._devices)
         self._adapters = {}
         for name, device in self._devices.items():
             adapter = create_adapter(device, self.clock)

@@ -8,7 +8,7 @@ that changed it, in one transaction.
 import json
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 # The rule in force while there are no others.
 DEFAULT_RULE = {"name": "value above 30", "above": 30.0}
 TICK_MS = 1000
+CLOCK_SET_MS = 60_000  # UTC and the monotonic clock part by more only if UTC is set
+SAVE_MS = 60_000
 _ALERT_STATE_SIZE = 9  # numbers of a saved alert, the last a list of its condition's
 OVER = "{sensor} is {value} {unit}"
 REMEMBERING = ("stuck", "deadband")  # conditions whose state has values in it
@@ -46,9 +48,12 @@ class Alerting:
         self.board_events_total = 0
         self._saved_state = saved_state
         self._watched: dict[int, tuple[int, Series]] = {}  # (boot_id, series) by channel_id
-        self._tick_ms = 0
+        self._tick_ms: int | None = None  # monotonic
+        self._offset_ms = 0  # from monotonic to UTC, then
 
-    def open(self, plan: Plan, channel_id: int, boot_id: int, utc_ms: int) -> Series:
+    def open(
+        self, plan: Plan, channel_id: int, boot_id: int, utc_ms: int, out: WriteBatch
+    ) -> Series:
         """Return a channel's series, whose alerts go on where they stood.
 
         Raises StoreError if what was saved can't be read.
@@ -61,15 +66,25 @@ class Alerting:
             series.watch = before[1].watch  # one channel, one watch, whatever boots
         elif self._saved_state is not None:
             saved = self._saved_state(channel_id)
-            if saved is not None and not _restore(series.watch, saved):
+            if saved is None:
+                self._save(series, out)  # so that a restart knows that it is watched
+            elif not _restore(series.watch, saved):
                 logger.warning(
                     "alerts of %s begin anew: what was saved of them can't be read",
                     series.sensor_name,
                 )
                 series = open_series(plan, channel_id, self.rules, utc_ms)
-        series.states = _states(series.watch)
+        if series.watch is not None:
+            series.saved = [alert.save() for alert in series.watch.alerts]
         self._watched[channel_id] = (boot_id, series)
         return series
+
+    def forget(self, alias: str, known: Container[int], out: WriteBatch) -> None:
+        """Watch no channel of a device but the `known` ones: it has no others any more."""
+        for channel_id, (_, series) in list(self._watched.items()):
+            if series.alias == alias and channel_id not in known:
+                del self._watched[channel_id]
+                out.rule_states[channel_id] = None
 
     def update(
         self,
@@ -93,21 +108,31 @@ class Alerting:
         if changes:
             known = None if quality == QUALITY_BAD or series.is_aggregated else value
             self._report(boot_id, series, utc_ms, known, out)
-        if _states(watch) != series.states:
-            self._save(series, out)
+        self._save_changed(series, utc_ms, out)
 
-    def tick(self, now_utc_ms: int, out: WriteBatch) -> None:
-        """Let time pass for all channels: some rules are about what does not come."""
-        if 0 <= now_utc_ms - self._tick_ms < TICK_MS:
+    def tick(self, now_utc_ms: int, now_ms: int, out: WriteBatch) -> None:
+        """Let time pass for all channels: some rules are about what does not come.
+
+        `now_ms` is monotonic: where the two clocks part, UTC has been set, and
+        no alert may take that for time that has passed.
+        """
+        if self._tick_ms is not None and now_ms - self._tick_ms < TICK_MS:
             return
-        self._tick_ms = now_utc_ms
+        offset_ms = now_utc_ms - now_ms
+        if self._tick_ms is not None and abs(offset_ms - self._offset_ms) > CLOCK_SET_MS:
+            logger.warning(
+                "the clock was set by %d s; alerts count anew from now",
+                (offset_ms - self._offset_ms) // 1000,
+            )
+            for watch in self._watches():
+                watch.restart(now_utc_ms)
+        self._tick_ms, self._offset_ms = now_ms, offset_ms
         for boot_id, series in self._watched.values():
             assert series.watch is not None
             if series.watch.tick(now_utc_ms):
                 self._report(boot_id, series, now_utc_ms, None, out)
             series.is_quiet = series.watch.is_quiet
-            if _states(series.watch) != series.states:
-                self._save(series, out)
+            self._save_changed(series, now_utc_ms, out)
 
     def save(self, out: WriteBatch) -> None:
         """Add the state of every alert to `out`, for the end of a run."""
@@ -136,10 +161,23 @@ class Alerting:
         series = [one for _, one in list(self._watched.values())]
         return [one.watch for one in series if one.watch is not None]
 
+    def _save_changed(self, series: Series, utc_ms: int, out: WriteBatch) -> None:
+        """Save the alerts of a channel if that can change what they will do after a restart.
+
+        What a `stuck` rule has seen changes with any reading: once a minute is enough.
+        """
+        assert series.watch is not None
+        alerts = [alert.save() for alert in series.watch.alerts]
+        if alerts == series.saved:
+            return
+        is_due = [alert[:-1] for alert in alerts] != [alert[:-1] for alert in series.saved]
+        if is_due or abs(utc_ms - series.saved_ms) >= SAVE_MS:
+            series.saved, series.saved_ms = alerts, utc_ms
+            self._save(series, out)
+
     @staticmethod
     def _save(series: Series, out: WriteBatch) -> None:
         assert series.watch is not None
-        series.states = _states(series.watch)
         newest_ms, is_known, alerts = series.watch.save()
         if series.is_aggregated:
             # A value that such a condition remembers must not be stored: it begins anew.

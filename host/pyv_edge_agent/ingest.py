@@ -11,11 +11,12 @@ import logging
 import random
 import threading
 from collections import deque
+from collections.abc import Container
 from typing import Any
 
 from pyv_edge_core import message
 from pyv_edge_core.host_session import Greeting, Loss, Report
-from pyv_edge_core.reading import STREAM_NAMES
+from pyv_edge_core.reading import STREAM_NAMES, Channel
 
 from . import __version__
 from .clock import Clock
@@ -91,6 +92,26 @@ class Ingest:
         live = sum(max(arrived.get(boot, 0), said.get(boot, 0)) for boot in boots)
         return self._sampled_before + polled + live
 
+    def resume(self, aliases: Container[str]) -> None:
+        """Watch what the devices called `aliases` had, also if they don't come back.
+
+        Call it before anything else. Raises StoreError.
+        """
+        for watched in self._store.watched_channels():
+            info = watched.info
+            if watched.alias not in aliases:
+                continue
+            if watched.alias == watched.device == info.sensor_name:
+                plan = self.pipeline.plan_polled(watched.alias, info.unit)
+            else:
+                plan = self.pipeline.plan(
+                    watched.alias, Channel(info.name, info.unit, info.exponent)
+                )
+            if plan.info == info:  # else the policy makes another channel of it by now
+                self.pipeline.alerting.open(
+                    plan, watched.channel_id, watched.boot_id, self._clock.utc_ms(), self._batch
+                )
+
     # -- the agent's thread --------------------------------------------------------
 
     @property
@@ -118,7 +139,8 @@ class Ingest:
                 return
         if not self._inbox:
             self._waiting = 0
-        self.pipeline.alerting.tick(self._clock.utc_ms(), self._batch)
+        utc_ms, now_ms = self._clock.utc_ms(), self._clock.monotonic_ms()
+        self.pipeline.alerting.tick(utc_ms, now_ms, self._batch)
         self.commit()
 
     def end(self) -> None:
@@ -250,6 +272,7 @@ class Ingest:
         except StoreError as error:
             self._commit_failed(error)
             return False
+        self.pipeline.alerting.forget(link.name, opened.channel_ids, self._batch)
         source = Source(link.name, hello.boot, opened.boot_id, series, list(opened.next_seq))
         for index, row in rows.items():
             alert = board_alert(row, series)
@@ -284,6 +307,6 @@ class Ingest:
     def _open_series(self, plans: list[Plan], opened: OpenedBoot) -> list[Series]:
         now_ms = self._clock.utc_ms()
         return [
-            self.pipeline.alerting.open(plan, channel_id, opened.boot_id, now_ms)
+            self.pipeline.alerting.open(plan, channel_id, opened.boot_id, now_ms, self._batch)
             for plan, channel_id in zip(plans, opened.channel_ids, strict=True)
         ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from pyv_edge_core.alert import HOST_MASK, Watch
 from pyv_edge_core.channel_table import FLAG_AGGREGATE_ONLY, FLAG_LOCAL_ONLY, AlertRow
@@ -21,6 +22,7 @@ class Plan:
     """What becomes of a channel, before the store has given it an id."""
 
     info: ChannelInfo
+    alias: str  # of its device
     sensor: str  # what rules know it by
     exponent: int | None  # None: values are floats
     gate: Gate
@@ -34,6 +36,7 @@ class Series:
     """One channel of a source."""
 
     channel_id: int
+    alias: str  # of its device
     sensor_name: str  # as stored: a pseudonym, if the policy says so
     unit: str
     exponent: int | None
@@ -45,7 +48,8 @@ class Series:
     names: dict[str, str] = field(default_factory=dict)  # device and channel, see Plan
     marks: str = ""  # see ChannelInfo
     is_quiet: bool = False  # as its watch was, when somebody last looked
-    states: list[int] = field(default_factory=list)  # of its alerts, when last saved
+    saved: list[Any] = field(default_factory=list)  # of its alerts, what is in the store
+    saved_ms: int = 0  # UTC, since when
 
     def number(self, value: float) -> float:
         """Return a stored value in the channel's unit."""
@@ -113,7 +117,7 @@ def plan(policy: PrivacyPolicy, alias: str, row: Channel, is_float: bool = False
     if is_local:
         marks.append(MARK_LOCAL)
     info = ChannelInfo(name, shown, row.unit, row.exponent, " ".join(marks))
-    return Plan(info, sensor, exponent, gate, is_local, is_aggregated, names)
+    return Plan(info, alias, sensor, exponent, gate, is_local, is_aggregated, names)
 
 
 def open_series(plan: Plan, channel_id: int, rules: Sequence[Rule], utc_ms: int) -> Series:
@@ -123,7 +127,9 @@ def open_series(plan: Plan, channel_id: int, rules: Sequence[Rule], utc_ms: int)
         fitting = [rule for rule in rules if rule.sensor.matches(plan.sensor)]
         watch = Watch(fitting, plan.exponent, HOST_MASK, utc_ms) if fitting else None
     info, gate = plan.info, plan.gate
-    series = Series(channel_id, info.sensor_name, info.unit, plan.exponent, gate, watch)
+    series = Series(
+        channel_id, plan.alias, info.sensor_name, info.unit, plan.exponent, gate, watch
+    )
     series.is_local, series.is_aggregated = plan.is_local, plan.is_aggregated
     series.names, series.marks = plan.names, info.privacy
     series.is_guarded = not gate.is_plain or plan.is_aggregated

@@ -505,9 +505,113 @@ def test_saved_state_that_cannot_be_read_begins_anew(saved, caplog):
     rules = read_rules([{"name": "hot", "above": 30}])
     alerting = Alerting(rules, lambda channel_id: saved)
     channel = Channel("temp", "Cel", -2)
-    series = alerting.open(plan(PrivacyPolicy(), "porch", channel), 7, 3, UTC_MS)
+    series = alerting.open(plan(PrivacyPolicy(), "porch", channel), 7, 3, UTC_MS, WriteBatch())
     assert alerting.counts() == {"inactive": 1, "pending": 0, "firing": 0}
     assert "alerts of porch.temp begin anew" in caplog.text
     out = WriteBatch()
     alerting.update(3, series, UTC_MS, UTC_MS, 3001, 0, out)
     assert len(out.events) == 1
+
+
+# -- after the worst ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", [Agent.stop, Agent.kill])
+def test_board_that_never_comes_back_is_missing_after_a_restart(run, end):
+    rules = [{"name": "gone", "missing": "30s"}, HIGH]
+    first = run(rules)
+    first.greet()
+    first.read(4500)
+    end(first)
+    second = run(rules)
+    second.ingest.resume({"porch"})
+    assert second.alerting.counts()["firing"] == 1
+    second.wait(29_000)
+    assert second.rows() == [("high", "firing")]
+    second.wait(2_000)
+    assert second.rows() == [("high", "firing"), ("gone", "firing")]
+
+
+def test_device_that_is_no_longer_configured_is_not_missed(run):
+    rules = [{"name": "gone", "missing": "30s"}]
+    first = run(rules)
+    first.greet()
+    first.read(2000)
+    first.stop()
+    second = run(rules)
+    second.ingest.resume({"cellar"})
+    second.wait(60_000)
+    assert second.rows() == []
+
+
+def test_channel_that_a_board_has_no_more_is_not_missed(run):
+    rules = [{"name": "gone", "missing": "30s"}]
+    first = run(rules)
+    first.greet(channels=CHANNELS)
+    first.read(2000)
+    first.greet(boot=9, channels=CHANNELS[:1])
+    first.read(*[2000] * 40)
+    assert first.rows() == []
+    first.stop()
+    second = run(rules)
+    second.ingest.resume({"porch"})
+    assert sum(second.alerting.counts().values()) == 1
+
+
+def _after_a_kill(run, rule, before, after):
+    """Return the events with a kill in the middle, and without one."""
+    found = []
+    for is_killed in (True, False):
+        agent = run([rule])
+        agent.greet()
+        before(agent)
+        if is_killed:
+            agent.kill()
+            agent = run([rule])
+            agent.greet()
+        after(agent)
+        found.append(agent.rows())
+        agent.rows("SELECT 1")
+        agent.stop()
+        agent.path.unlink()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("rule", "before", "after"),
+    [
+        (  # a late reading was the last: time that passes must not fire in its place
+            {"above": 30, "for": "60s", "late": "10s"},
+            lambda agent: (agent.read(3100), agent.read(3100, after_ms=20_000, age_ms=15_000)),
+            lambda agent: (agent.wait(61_000), agent.wait(10_000)),
+        ),
+        (  # the reference, and the cooldown
+            {"deadband": 1, "cooldown": "60s"},
+            lambda agent: agent.read(2000, 2200),
+            lambda agent: agent.read(2200, 2400),
+        ),
+        (  # since when it is over
+            {"above": 30, "keep_for": "60s"},
+            lambda agent: agent.read(3100, 2900),
+            lambda agent: agent.read(2900, after_ms=61_000),
+        ),
+    ],
+)
+def test_kill_forgets_nothing_that_decides(run, rule, before, after):
+    killed, spared = _after_a_kill(run, {"name": "r", **rule}, before, after)
+    assert killed == spared
+
+
+@pytest.mark.parametrize("jump_ms", [8 * 3600_000, -3600_000])
+def test_clock_that_is_set_is_not_time_that_passed(run, jump_ms):
+    rules = [{"name": "gone", "missing": "10m"}, {"name": "hot", "above": 30, "for": "10m"}]
+    agent = run(rules)
+    agent.greet()
+    agent.read(3100)
+    agent.clock.now_utc_ms += jump_ms
+    agent.wait(2_000)
+    assert agent.rows() == []
+    agent.read(*[3100] * 3, after_ms=100_000)
+    assert agent.rows() == []
+    agent.wait(601_000)  # and then the sensor dies
+    assert ("gone", "firing") in agent.rows()

@@ -73,7 +73,7 @@ class Rig:
             BootInfo(device, alias, boot, "b", "f", "r", channels), UTC_MS
         )
         series = [
-            self.pipeline.alerting.open(plan, channel_id, opened.boot_id, UTC_MS)
+            self.pipeline.alerting.open(plan, channel_id, opened.boot_id, UTC_MS, WriteBatch())
             for plan, channel_id in zip(plans, opened.channel_ids, strict=True)
         ]
         return Source(alias, boot, opened.boot_id, series, list(opened.next_seq))

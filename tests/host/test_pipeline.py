@@ -35,7 +35,7 @@ class Made:
             self.plan = self.pipeline.plan_polled(polled, "Cel")
         else:
             self.plan = self.pipeline.plan("porch", Channel("temp", "Cel", exponent, flags))
-        self.series = self.alerting.open(self.plan, 7, 3, UTC_MS)
+        self.series = self.alerting.open(self.plan, 7, 3, UTC_MS, WriteBatch())
         self.source = Source(polled or "porch", BOOT, 3, [self.series], [0, 0])
         for index, row in enumerate(alerts):
             self.source.alerts[index + 1] = board_alert(row, [self.series])

@@ -33,6 +33,17 @@ class ChannelInfo:
 
 
 @dataclass(frozen=True)
+class WatchedChannel:
+    """A stored channel that rules are about."""
+
+    channel_id: int
+    boot_id: int
+    alias: str
+    device: str
+    info: ChannelInfo
+
+
+@dataclass(frozen=True)
 class BootInfo:
     """One boot of one device, as its HELLO tells it."""
 
@@ -62,6 +73,13 @@ class UploadBatch:
     last_id: int
     rows: list[tuple[Any, ...]]  # see `SQLiteStore._BATCH_QUERY`
 
+
+_WATCHED_CHANNELS = """
+SELECT channel.id, (SELECT max(boot.id) FROM boot WHERE boot.device_id = device.id), alias,
+       device.name, channel.name, sensor_name, unit, exponent, privacy
+FROM rule_state JOIN channel ON channel.id = channel_id JOIN device ON device.id = device_id
+ORDER BY channel.id
+"""
 
 _MERGE_SUMMARY = """
 INSERT INTO summary (channel_id, period_ms, start_ms, count, bad_count, low, high, total, last,
@@ -235,6 +253,14 @@ class SQLiteStore:
             )
         return None if row is None else str(row[0])
 
+    def watched_channels(self) -> list[WatchedChannel]:
+        """Return the channels whose alerts are saved, with the last boot of their device."""
+        with self._guard():
+            rows = self._reader().execute(_WATCHED_CHANNELS).fetchall()
+        return [
+            WatchedChannel(row[0], row[1], row[2], row[3], ChannelInfo(*row[4:])) for row in rows
+        ]
+
     # -- readings ------------------------------------------------------------------
 
     def commit(self, batch: WriteBatch) -> None:
@@ -280,7 +306,11 @@ class SQLiteStore:
             tx.executemany(
                 "INSERT INTO rule_state (channel_id, state) VALUES (?, ?)"
                 " ON CONFLICT (channel_id) DO UPDATE SET state = excluded.state",
-                list(batch.rule_states.items()),
+                [item for item in batch.rule_states.items() if item[1] is not None],
+            )
+            tx.executemany(
+                "DELETE FROM rule_state WHERE channel_id = ?",
+                [(key,) for key, state in batch.rule_states.items() if state is None],
             )
             tx.executemany(_MERGE_SUMMARY, batch.summary_rows())
             tx.executemany(

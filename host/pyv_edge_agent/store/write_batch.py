@@ -56,7 +56,7 @@ class WriteBatch:
     vitals: dict[int, VitalsRow] = field(default_factory=dict)  # by boot_id
     progress: dict[tuple[int, int], Progress] = field(default_factory=dict)  # by boot_id, stream
     items: list[tuple[str, int, float, int]] = field(default_factory=list)  # see sync_queue
-    rule_states: dict[int, str] = field(default_factory=dict)  # JSON by channel_id
+    rule_states: dict[int, str | None] = field(default_factory=dict)  # JSON by channel_id
     rollups: dict[tuple[int, int], Rollup] = field(default_factory=dict)  # channel_id, period_ms
 
     def __len__(self) -> int:
