@@ -30,6 +30,9 @@ _BUSY_WAIT_MS = const(2)  # while a frame waits for room in the port
 _IDLE_WAIT_MS = const(50)  # timers of the session are no finer
 _SAMPLING_MS = const(100)  # then the link has its turn, also if sensors are slow
 _COMPLAINT_MS = const(3000)
+# With less a board would start, and then fail at each frame that it makes.
+HEAP_FREE_MIN = const(8192)
+_REMEDY = "lower telemetry_capacity, or use fewer sensors, rules or windows"
 # Numbers of a boot end at 2**32. Before that it stops sampling, delivers, and boots anew.
 SEQ_MAX = const(0xFFFF0000)
 _COUNT_MASK = const(0xFFFFFFFF)
@@ -172,10 +175,19 @@ def main(path: str) -> int:
         try:
             config = settings.load(path)
             app = App(config, board, StreamPort(*board.link_streams()))
+            gc.collect()
+            if board.heap_free() < HEAP_FREE_MIN:
+                app = None
+                problem = "%s: leaves %d bytes of heap, at least %d are needed; %s" % (
+                    path,
+                    board.heap_free(),
+                    HEAP_FREE_MIN,
+                    _REMEDY,
+                )
         except (settings.SettingsError, OSError) as error:
             problem = str(error)
         except MemoryError as error:
-            problem = "%s: %s; lower telemetry_capacity, or use fewer sensors" % (path, error)
+            problem = "%s: %s; %s" % (path, error, _REMEDY)
         while app is None:
             for line in problem.split("\n"):
                 print("pyv_edge_node: %s" % line)

@@ -554,3 +554,70 @@ def test_a_whole_run_needs_no_heap():
     assert watch.late_total > 0
     fired = [alert.fired_total for alert in watch.alerts]
     assert min(fired) > 0, fired
+
+
+# -- what a shortcut could hide --------------------------------------------------------
+
+
+def test_values_between_the_levels_are_looked_at_no_more():
+    run = _Run({"above": 30, "clear": 25}, {"below": 5})
+    assert not run.watch.is_quiet
+    run.reading(0, 20)
+    assert run.watch.is_quiet
+    run.reading(1, 31)
+    assert not run.watch.is_quiet
+    assert [alert.is_idle for alert in run.watch.alerts] == [False, True]
+    run.reading(2, 27)
+    assert not run.watch.is_quiet  # still firing, between the level and where it clears
+    run.reading(3, 25)
+    assert run.watch.is_quiet
+    run.bad(4)
+    assert not run.watch.is_quiet  # it is held: the next one must be looked at
+    run.reading(5, 20)
+    assert run.watch.is_quiet
+
+
+def test_alert_that_is_not_looked_at_changes_nothing():
+    run = _Run({"above": 30}, {"below": 5})
+    run.reading(0, 20)
+    assert run.reading(1, 31) == [(FIRING, FIRED), (INACTIVE, NONE)]
+    assert run.reading(2, 4) == [(INACTIVE, RESOLVED), (FIRING, FIRED)]
+    assert run.reading(3, 31) == [(FIRING, FIRED), (INACTIVE, RESOLVED)]
+
+
+def test_cooldown_is_over_on_a_board_whatever_its_ticks():
+    # Long after a firing the ticks stand where they stood then.
+    for silence_s in (3600, 2 * 86400):
+        run = _Run({"above": 30, "cooldown": "1h"}, mask=BOARD_MASK, start_ms=5000)
+        run.reading(0, 20)
+        assert run.reading(1, 31) == FIRES
+        assert run.reading(2, 20) == OVER
+        seconds = 2
+        while seconds < (BOARD_MASK + 1) / 1000 - silence_s:
+            seconds += silence_s
+            run.tick(seconds)
+            run.reading(seconds, 20)
+        seconds = (BOARD_MASK + 1) // 1000 + 3
+        run.tick(seconds)
+        assert run.reading(seconds, 31) == FIRES, silence_s
+
+
+def test_first_reading_after_days_of_silence_counts_whatever_its_time():
+    run = _Run({"above": 30}, mask=BOARD_MASK)
+    run.reading(0, 20)
+    days_s = DURATION_MS_MAX // 1000 + 10
+    run.tick(days_s)
+    assert run.reading(days_s + 1, 31, taken=5) == [(PENDING, NONE)]  # late, and not out of order
+    assert run.watch.late_total == 0
+
+
+def test_clock_that_is_set_ends_no_state_and_begins_all_times_anew():
+    run = _Run({"above": 30, "for": 10}, {"missing": 60}, {"above": 30, "keep_for": 10})
+    run.reading(0, 31)
+    run.watch.restart(run.at(100000))
+    states = [alert.state for alert in run.watch.alerts]
+    assert states == [PENDING, INACTIVE, FIRING]
+    assert run.tick(100009) == [(PENDING, NONE), (INACTIVE, NONE), (FIRING, NONE)]
+    assert run.tick(100010) == [(FIRING, FIRED), (INACTIVE, NONE), (FIRING, NONE)]
+    assert run.tick(100059)[1] == (INACTIVE, NONE)
+    assert run.tick(100060)[1] == (FIRING, FIRED)

@@ -6,6 +6,7 @@ reading_path REPEATS BATCH_MS prints a JSON line for each part of each repeat:
 
 path        everything: clock, sensor, sampler, privacy of 8 rules, 4 rules, ring, 1/16 of a frame
 json        json.dumps of the same reading, whose dict is there already
+active      the path while one of the four rules is firing
 mixed       the path with the four dearest kinds of rules in place of levels
 sampler     the path without its frames
 stages      privacy, rules and ring: Pipeline.push, and release of every 16
@@ -110,6 +111,8 @@ def board_settings():
     }
 
 
+# The same four, but that the value is above one of the levels.
+_FIRING_RULES = [{"name": "warm", "above": 20, "clear": 18}, *board_settings()["rules"][1:]]
 # Kinds that look at each reading: there is no range in which they have nothing to do.
 _DEAR_RULES = [
     {"name": "steep", "rate_above": 1, "window": "10s"},
@@ -249,10 +252,12 @@ def main(repeats, batch_ms):
     full = Node()  # keeps one block, to be framed
     full.sample_block()
     staged = Node()
+    active = Node(_FIRING_RULES)
     mixed = Node(_DEAR_RULES)
     parts = (  # what is compared stands side by side
         ("path", node.path),
         ("json", dumps),
+        ("active", active.path),
         ("mixed", mixed.path),
         ("sampler", node.samples),
         ("stages", staged.stages),
@@ -269,7 +274,7 @@ def main(repeats, batch_ms):
             part, function = parts[index]
             took_us = timed(function, counts[index])
             print(json.dumps({"part": part, "count": counts[index], "us": took_us}))
-    readings = repeats * (counts[0] + counts[3])
+    readings = repeats * (counts[0] + counts[4])
     assert node.sampler.sampled_total - taken == readings, "a round was no reading"
     assert node.ring.next_seq == node.sampler.sampled_total, "a reading was no record"
     assert node.ring.first_seq == node.ring.next_seq, "a record was not released"
