@@ -112,7 +112,7 @@ def board_settings():
 
 
 # The same four, but that the value is above one of the levels.
-_FIRING_RULES = [{"name": "warm", "above": 20, "clear": 18}, *board_settings()["rules"][1:]]
+_FIRING_RULES = [{"name": "warm", "above": 20, "clear": 18}] + board_settings()["rules"][1:]
 # Kinds that look at each reading: there is no range in which they have nothing to do.
 _DEAR_RULES = [
     {"name": "steep", "rate_above": 1, "window": "10s"},
