@@ -1,8 +1,7 @@
 """The rules in force, what they say of each channel, and the events that come of it.
 
-An alert belongs to a channel and outlives boots of its board, reloads of the
-configuration and restarts of the agent: its state is stored with the readings
-that changed it, in one transaction.
+An alert belongs to a channel and outlives boots of its board and restarts of the
+agent: its state is stored with the readings that changed it, in one transaction.
 """
 
 import json
@@ -78,6 +77,10 @@ class Alerting:
             series.saved = [alert.save() for alert in series.watch.alerts]
         self._watched[channel_id] = (boot_id, series)
         return series
+
+    def start_over(self) -> None:
+        """Forget what the store was not told: channels that are opened again go on from there."""
+        self._watched.clear()
 
     def forget(self, alias: str, known: Container[int], out: WriteBatch) -> None:
         """Watch no channel of a device but the `known` ones: it has no others any more."""

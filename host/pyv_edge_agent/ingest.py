@@ -188,6 +188,7 @@ class Ingest:
         self._sources.clear()
         self._owners.clear()
         self._polled.clear()
+        self.pipeline.alerting.start_over()
 
     def _commit_failed(self, error: StoreError) -> None:
         self.commit_failures_total += 1

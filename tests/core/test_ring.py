@@ -322,3 +322,8 @@ def test_buffer_agrees_with_a_list_over_a_long_run():
                 assert list(buffer) == model, (capacity, step)
         assert (list(buffer), buffer.dropped_total) == (model, dropped), capacity
         assert dropped > 0, capacity
+
+
+def test_what_is_no_lock_is_refused_at_once():
+    for lock in (5, "lock", object()):
+        assert "lock" in str(raises(FieldError, RingBuffer, 2, "d", lock))

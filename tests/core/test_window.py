@@ -169,3 +169,10 @@ def test_rollup_gathers_what_is_new():
         (0, 0, 0, 0, 0),
     ]
     assert [summary.bad_count for _, summary in buckets] == [1, 0, 1]
+
+
+def test_masks_and_periods_that_make_no_sense_are_refused():
+    for mask in (5, BOARD_MASK - 1, 0, 0xFFFF):
+        assert "mask" in str(raises(FieldError, Window, 60000, 1000, mask)), mask
+    for period_ms in (0, -7):
+        assert "period_ms" in str(raises(FieldError, Rollup, period_ms)), period_ms

@@ -615,3 +615,20 @@ def test_clock_that_is_set_is_not_time_that_passed(run, jump_ms):
     assert agent.rows() == []
     agent.wait(601_000)  # and then the sensor dies
     assert ("gone", "firing") in agent.rows()
+
+
+def test_event_of_a_commit_that_was_given_up_comes_with_the_readings_again(run):
+    agent = run()
+    agent.greet()
+    agent.read(2000)
+    # Somebody has moved the stream on in the store: what is in memory can't follow on it.
+    connection = sqlite3.connect(agent.path)
+    connection.execute("UPDATE stream SET next_seq = 0")
+    connection.commit()
+    connection.close()
+    agent.read(4500)
+    assert agent.ingest.discarded_total == 1
+    assert agent.alerting.counts()["firing"] == 0
+    agent.greet()
+    agent.read(2000, 4500)
+    assert agent.rows() == [("high", "firing")]
