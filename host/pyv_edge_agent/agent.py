@@ -32,6 +32,7 @@ from .metrics import SystemMetrics
 from .outbox import CloudSyncQueue
 from .pipeline import Pipeline
 from .policy import open_policy
+from .series import polled_names
 from .sinks.http import HTTPCloudUploader
 from .store import SQLiteStore
 from .types import SensorReading
@@ -351,7 +352,7 @@ class EdgeAgent:
             value = read_value(adapter)
         except Exception as exc:  # top of a thread: an adapter may be anybody's code
             if not self._adapter_failures.get(name):
-                logger.warning("Adapter read failed for %s: %s", name, exc)
+                logger.warning("Adapter read failed for %s: %s", name, self._shown(name, exc))
             self._adapter_failures[name] = self._adapter_failures.get(name, 0) + 1
             self._adapter_failures_total += 1
             return 0.0
@@ -359,6 +360,11 @@ class EdgeAgent:
         if failures:
             logger.warning("Adapter of %s reads again after %d failures", name, failures)
         return value
+
+    def _shown(self, name: str, error: Exception) -> str:
+        """Return what may be logged of a failed read: its text may hold the value."""
+        rule = self._privacy.decide(*polled_names(name), name)
+        return str(error) if self._privacy.action(rule) == "allow" else type(error).__name__
 
     # -- what it says of itself ----------------------------------------------------
 

@@ -13,7 +13,7 @@ callers and appears nowhere: not in an output, a log line or an error's text.
     quantize        value to the nearest multiple of step    -
     clamp           value limited to low..high               -
     local_only      is stored, never leaves this machine     is removed at every sink
-    aggregate_only  only its summaries are stored and sent   -
+    aggregate_only  only its summaries are stored            -
 
 What a rule says of a key holds for all below it, as far as no rule before it says
 otherwise of a part. Metadata are what JSON has: of any other kind of value only

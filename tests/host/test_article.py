@@ -1156,3 +1156,20 @@ def test_unknown_path_is_refused(running):
     with refused.value as reply:
         assert reply.code == 404
         assert "no /secret" in json.loads(reply.read())["error"]
+
+
+@pytest.mark.parametrize(
+    ("action", "shown"), [("allow", "bad frame: 47.11"), ("mask", "ValueError")]
+)
+def test_text_of_a_failed_read_is_logged_only_if_its_value_may_be_known(
+    running, log, action, shown
+):
+    class Failing:
+        def read(self):
+            raise ValueError("bad frame: 47.11")
+
+    name = SIMULATED["name"]
+    privacy = {"rules": [{"pattern": name, "action": action}]}
+    agent = running(adapters={name: Failing()}, privacy=privacy)
+    agent.run_once()
+    assert log.warnings() == [f"Adapter read failed for {name}: {shown}"]
