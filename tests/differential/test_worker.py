@@ -31,7 +31,12 @@ MUTATIONS = {
     "rules": ("rule.py", "if len(kinds) != 1:", "!=", ">"),
     "watch": ("alert.py", "_passed_ms(self._since_ms, time_ms) < rule.for_ms", "<", "<="),
     "hmac": ("hmac.py", "if len(key) > _BLOCK_SIZE:", ">", ">="),
-    "privacy": ("privacy_rule.py", "value = (value + (step >> 1))", "step >> 1", "step // 3"),
+    "privacy": (
+        "privacy.py",
+        "if not rule.is_about_key and rule.fits(device, channel, sensor):",
+        "not rule.is_about_key and ",
+        "",
+    ),
     "reading": ("reading.py", "if not low <= value <= high:", "value <= high", "value < high"),
 }
 
