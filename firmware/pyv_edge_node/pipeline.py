@@ -73,7 +73,7 @@ class Pipeline:
         fitting: list[list[Rule]] = []
         for index in range(len(channels)):
             gate = self._gates[index]
-            is_known = gate is None or (gate.is_open and not gate.is_hidden)
+            is_known = gate is None or gate.has_values
             sensor = _sensor(device, channels[index])
             fitting.append(
                 [rule for rule in config.rules if is_known and rule.sensor.matches(sensor)]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pyv_edge_core.alert import FIRED, FIRING, Watch
+from pyv_edge_core.alert import FIRED, FIRING, STATES, Watch
 from pyv_edge_core.channel_table import EVENT_FIRED, EVENT_WITHOUT_VALUE
 from pyv_edge_core.event_text import render
 from pyv_edge_core.reading import QUALITY_BAD
@@ -70,7 +70,7 @@ class Alerting:
             elif not _restore(series.watch, saved):
                 logger.warning(
                     "alerts of %s begin anew: what was saved of them can't be read",
-                    series.sensor_name,
+                    plan.info.sensor_name,
                 )
                 series = open_series(plan, channel_id, self.rules, utc_ms)
         if series.watch is not None:
@@ -85,7 +85,7 @@ class Alerting:
     def forget(self, alias: str, known: Container[int], out: WriteBatch) -> None:
         """Watch no channel of a device but the `known` ones: it has no others any more."""
         for channel_id, (_, series) in list(self._watched.items()):
-            if series.alias == alias and channel_id not in known:
+            if series.plan.alias == alias and channel_id not in known:
                 del self._watched[channel_id]
                 out.rule_states[channel_id] = None
 
@@ -109,7 +109,7 @@ class Alerting:
         if quality != QUALITY_BAD:
             self.events_total += sum(1 for alert in watch.alerts if alert.state == FIRING)
         if changes:
-            known = None if quality == QUALITY_BAD or series.is_aggregated else value
+            known = None if quality == QUALITY_BAD or series.plan.is_aggregated else value
             self._report(boot_id, series, utc_ms, known, out)
         self._save_changed(series, utc_ms, out)
 
@@ -144,11 +144,8 @@ class Alerting:
 
     def counts(self) -> dict[str, int]:
         """Return how many alerts there are in each state."""
-        states = [
-            state for _, series in list(self._watched.values()) for state in _states(series.watch)
-        ]
-        names = ("inactive", "pending", "firing")
-        return {name: states.count(index) for index, name in enumerate(names)}
+        states = [alert.state for watch in self._watches() for alert in watch.alerts]
+        return {name: states.count(index) for index, name in enumerate(STATES)}
 
     @property
     def suppressed_total(self) -> int:
@@ -182,7 +179,7 @@ class Alerting:
     def _save(series: Series, out: WriteBatch) -> None:
         assert series.watch is not None
         newest_ms, is_known, alerts = series.watch.save()
-        if series.is_aggregated:
+        if series.plan.is_aggregated:
             # A value that such a condition remembers must not be stored: it begins anew.
             for alert, (_, _, state) in zip(series.watch.alerts, alerts, strict=True):
                 if alert.rule.kind in REMEMBERING:
@@ -212,12 +209,12 @@ class Alerting:
         out: WriteBatch,
     ) -> None:
         """Add an event that a board's own rule has made, number `seq` of its stream."""
-        series = alert.series
+        series, plan = alert.series, alert.series.plan
         known: float | None = value
-        if flags & EVENT_WITHOUT_VALUE or series.gate.is_hidden or series.is_aggregated:
+        if flags & EVENT_WITHOUT_VALUE or plan.gate.is_hidden or plan.is_aggregated:
             known = None
-        elif not series.gate.is_plain:
-            known = series.gate.value(value)
+        elif not plan.gate.is_plain:
+            known = plan.gate.value(value)
         is_fired = bool(flags & EVENT_FIRED)
         self.board_events_total += 1
         self.events_total += is_fired
@@ -263,18 +260,16 @@ def _are_numbers(values: list[Any]) -> bool:
     )
 
 
-def _states(watch: Watch | None) -> list[int]:
-    return [] if watch is None else [alert.state for alert in watch.alerts]
-
-
 def _add(event: _Event, boot_id: int, series: Series, seq: int | None, out: WriteBatch) -> None:
     """Add an event's row to `out`, and the item for the sinks if they may know of it."""
+    plan = series.plan
+    info, names = plan.info, plan.names
     state = "firing" if event.is_fired else "resolved"
     number = None if event.value is None else series.number(event.value)
     shown = "unknown" if number is None else f"{number:.10g}"
     # What a rule's own message says is no longer true when it is over.
     template = event.template if event.is_fired else f"{event.rule} is over: {OVER}"
-    message = render(template, series.sensor_name, shown, series.unit)
+    message = render(template, info.sensor_name, shown, info.unit)
     out.events.append(
         (
             series.channel_id,
@@ -288,16 +283,16 @@ def _add(event: _Event, boot_id: int, series: Series, seq: int | None, out: Writ
             message,
         )
     )
-    if series.is_local:
+    if plan.is_local:
         return
     when = event.utc_ms / 1000
     readings = []
     if number is not None:
-        reading = SensorReading(series.sensor_name, when, number, series.unit, {**series.names})
+        reading = SensorReading(info.sensor_name, when, number, info.unit, {**names})
         readings.append(reading.to_dict())
-    metadata = {"state": state, "sensor_name": series.sensor_name, **series.names}
-    if series.gate.action == "hash":
-        metadata["privacy"] = series.marks  # for the sinks: see egress
+    metadata = {"state": state, "sensor_name": info.sensor_name, **names}
+    if plan.gate.action == "hash":
+        metadata["privacy"] = info.privacy  # for the sinks: see egress
     payload = Event(event.rule, when, event.severity, message, readings, metadata).to_dict()
     urgency = Priority.CRITICAL if event.severity == "critical" else Priority.ANOMALY
     out.items.append((json.dumps(payload), int(urgency), when, 0))

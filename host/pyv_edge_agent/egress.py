@@ -13,7 +13,7 @@ from pyv_edge_core.privacy_rule import Gate
 from pyv_edge_core.reading import QUALITY_BAD, QUALITY_NAMES, STREAM_NAMES
 
 from .policy import MARK_HASH, MARK_LOCAL, is_still_hashed
-from .series import polled_names
+from .series import in_unit, polled_names
 from .types import Event, SensorReading
 
 _CACHE_MAX = 4096
@@ -96,8 +96,7 @@ class Egress:
             quality = QUALITY_BAD
         number = None
         if quality != QUALITY_BAD:
-            # A division rounds right: 2153 / 100 is 21.53.
-            number = value / 10**-exponent if exponent < 0 else float(value * 10**exponent)
+            number = in_unit(value, exponent)
             if gate is not None:
                 number = gate.value(number)
         metadata = {
@@ -194,7 +193,7 @@ class Egress:
     def _passes_whole(self, names: Names, value: Any) -> bool:
         """Return whether the policy leaves a channel's names, and `value` unless it is None."""
         gate = self._policy.gate(*names, None)
-        if not gate.is_open or gate.is_local or gate.is_hidden or gate.action == "hash":
+        if not gate.has_values or gate.is_local or gate.action == "hash":
             return False
         return gate.is_plain or value is None or bool(gate.value(value) == value)
 

@@ -17,6 +17,7 @@ from typing import Any
 from pyv_edge_core import message
 from pyv_edge_core.host_session import Greeting, Loss, Report
 from pyv_edge_core.reading import STREAM_NAMES, Channel
+from pyv_edge_core.record_ring import RECORD_SIZE
 
 from . import __version__
 from .clock import Clock
@@ -77,7 +78,7 @@ class Ingest:
             return False
         self._inbox.append((link, event))
         if isinstance(event, TimedBatch):
-            self._waiting += len(event.records) // 8
+            self._waiting += len(event.records) // RECORD_SIZE
         if isinstance(event, Greeting) or self._waiting >= self._commit_max:
             self._wake.set()
         return True
@@ -206,7 +207,7 @@ class Ingest:
             self.pipeline.misplaced_total += 1
             link.restart()
         elif isinstance(event, TimedBatch):
-            self._waiting -= len(event.records) // 8
+            self._waiting -= len(event.records) // RECORD_SIZE
             if not self.pipeline.add_batch(source, event, self._clock.utc_ms(), self._batch):
                 link.restart()
         elif isinstance(event, Loss):

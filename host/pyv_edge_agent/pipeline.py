@@ -19,7 +19,7 @@ from pyv_edge_core.ring import RingBuffer
 
 from .alerting import Alerting
 from .link import TimedBatch
-from .series import AGENT_CHANNEL, Plan, Source, plan
+from .series import AGENT_CHANNEL, Plan, Source, make_plan
 from .store import WriteBatch
 from .types import SensorReading
 
@@ -44,13 +44,13 @@ class Pipeline:
 
     def plan(self, alias: str, channel: Channel) -> Plan:
         """Return what becomes of a board's channel."""
-        return plan(self._privacy, alias, channel)
+        return make_plan(self._privacy, alias, channel)
 
     def plan_polled(self, name: str, unit: str) -> Plan:
         """Return what becomes of a device that the agent polls itself."""
         channel = Channel(AGENT_CHANNEL, "", 0)
         channel.unit = unit  # a device's unit may be anything, a board's may not
-        return plan(self._privacy, name, channel, is_float=True)
+        return make_plan(self._privacy, name, channel, is_float=True)
 
     def add_batch(
         self, source: Source, batch: TimedBatch, now_utc_ms: int, out: WriteBatch
@@ -94,16 +94,17 @@ class Pipeline:
             quality = min(flags & 3, QUALITY_BAD)
             utc_ms = base_utc_ms + ((flags >> 2) << 16 | span)
             is_kept = True
-            if series.is_guarded:
-                if not series.gate.is_open:
+            plan = series.plan
+            if plan.is_guarded:
+                if not plan.gate.is_open:
                     denied += 1
                     seq += 1
                     continue
-                if series.gate.is_hidden:
+                if plan.gate.is_hidden:
                     quality = QUALITY_BAD
                 # What a bad reading has for a value is nothing that a policy could judge.
-                value = 0 if quality == QUALITY_BAD else series.gate.value(value)
-                is_kept = not series.is_aggregated
+                value = 0 if quality == QUALITY_BAD else plan.gate.value(value)
+                is_kept = not plan.is_aggregated
             if is_kept:
                 rows.append(
                     (series.channel_id, boot_id, stream, seq, utc_ms, error_ms, quality, value)
@@ -129,7 +130,7 @@ class Pipeline:
             alert = source.alerts.get(index)
             if alert is None:
                 self._add_unknown(source, batch, seq, out)
-            elif not alert.series.gate.is_open or alert.series.gate.is_hidden:
+            elif not alert.series.plan.gate.has_values:
                 denied += 1  # as the host's own rules are not about it
             else:
                 utc_ms = batch.base_utc_ms + ((flags >> 2) << 16 | span)
@@ -164,16 +165,16 @@ class Pipeline:
             reading = dataclasses.replace(reading, value=0.0)
             quality = QUALITY_BAD
         allowed = self._privacy.evaluate(reading)
-        if allowed is None and not series.is_aggregated:
+        if allowed is None and not series.plan.is_aggregated:
             progress.move(denied=1)
             self.denied_total += 1
             return False
         utc_ms = round(reading.timestamp * 1000)
-        if series.gate.is_hidden:
+        if series.plan.gate.is_hidden:
             quality = QUALITY_BAD
         is_bad = quality == QUALITY_BAD
         if allowed is None:
-            value = series.gate.value(reading.value)
+            value = series.plan.gate.value(reading.value)
             out.summarise(series.channel_id, utc_ms, value, is_bad)
             progress.move(aggregated=1)
             self.aggregated_total += 1

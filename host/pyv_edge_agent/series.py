@@ -28,6 +28,7 @@ class Plan:
     gate: Gate
     is_local: bool  # it must not leave this machine
     is_aggregated: bool  # only summaries of it are stored
+    is_guarded: bool  # whether its values don't simply pass
     names: dict[str, str]  # device and channel as the policy judged them; {} if it hid them
 
 
@@ -36,27 +37,15 @@ class Series:
     """One channel of a source."""
 
     channel_id: int
-    alias: str  # of its device
-    sensor_name: str  # as stored: a pseudonym, if the policy says so
-    unit: str
-    exponent: int | None
-    gate: Gate
+    plan: Plan
     watch: Watch | None  # None: no rule is about it
-    is_local: bool = False  # it must not leave this machine
-    is_aggregated: bool = False  # only summaries of it are stored
-    is_guarded: bool = False  # whether its values don't simply pass
-    names: dict[str, str] = field(default_factory=dict)  # device and channel, see Plan
-    marks: str = ""  # see ChannelInfo
     is_quiet: bool = False  # as its watch was, when somebody last looked
     saved: list[Any] = field(default_factory=list)  # of its alerts, what is in the store
     saved_ms: int = 0  # UTC, since when
 
     def number(self, value: float) -> float:
         """Return a stored value in the channel's unit."""
-        exponent = self.exponent or 0
-        if exponent < 0:
-            return float(value / 10**-exponent)
-        return float(value * 10**exponent)
+        return in_unit(value, self.plan.exponent or 0)
 
 
 @dataclass
@@ -81,6 +70,13 @@ class Source:
     alerts: dict[int, BoardAlert] = field(default_factory=dict)  # by place in the table
 
 
+def in_unit(value: float, exponent: int) -> float:
+    """Return a stored value of a channel of `exponent` in its unit."""
+    if exponent < 0:
+        return float(value / 10**-exponent)  # a division rounds right: 2153 / 100 is 21.53
+    return float(value * 10**exponent)
+
+
 def polled_names(name: str) -> tuple[str, str]:
     """Return the device and the channel that the policy sees in what the agent polls.
 
@@ -90,7 +86,7 @@ def polled_names(name: str) -> tuple[str, str]:
     return device, channel if dot else device
 
 
-def plan(policy: PrivacyPolicy, alias: str, row: Channel, is_float: bool = False) -> Plan:
+def make_plan(policy: PrivacyPolicy, alias: str, row: Channel, is_float: bool = False) -> Plan:
     """Return what `policy` makes of a channel of the device that is called `alias`.
 
     What the board says must stay local does, also if the policy here would let
@@ -117,23 +113,17 @@ def plan(policy: PrivacyPolicy, alias: str, row: Channel, is_float: bool = False
     if is_local:
         marks.append(MARK_LOCAL)
     info = ChannelInfo(name, shown, row.unit, row.exponent, " ".join(marks))
-    return Plan(info, alias, sensor, exponent, gate, is_local, is_aggregated, names)
+    is_guarded = is_aggregated or not gate.is_plain
+    return Plan(info, alias, sensor, exponent, gate, is_local, is_aggregated, is_guarded, names)
 
 
 def open_series(plan: Plan, channel_id: int, rules: Sequence[Rule], utc_ms: int) -> Series:
     """Return a channel ready for readings, watched from `utc_ms` on."""
     watch = None
-    if plan.gate.is_open and not plan.gate.is_hidden:
+    if plan.gate.has_values:
         fitting = [rule for rule in rules if rule.sensor.matches(plan.sensor)]
         watch = Watch(fitting, plan.exponent, HOST_MASK, utc_ms) if fitting else None
-    info, gate = plan.info, plan.gate
-    series = Series(
-        channel_id, plan.alias, info.sensor_name, info.unit, plan.exponent, gate, watch
-    )
-    series.is_local, series.is_aggregated = plan.is_local, plan.is_aggregated
-    series.names, series.marks = plan.names, info.privacy
-    series.is_guarded = not gate.is_plain or plan.is_aggregated
-    return series
+    return Series(channel_id, plan, watch)
 
 
 def split_table(

@@ -13,7 +13,7 @@ can't show is multiplied up, a mean is compared as its sum with level * count.
 """
 
 from ._compat import TYPE_CHECKING
-from .quantity import ratio
+from .quantity import ratio, real
 
 if TYPE_CHECKING:
     from typing import Any
@@ -37,7 +37,7 @@ class Level:
             if level is None:
                 bounds.append(None)
             elif exponent is None:
-                bounds.append(level[0] / 10 ** level[1])
+                bounds.append(real(level))
             else:
                 numerator, denominator = ratio(level, exponent)
                 # All get the greatest denominator, a power of ten.

@@ -2,7 +2,7 @@
 
 from ._compat import TYPE_CHECKING, const
 from .condition import Level
-from .quantity import scaled
+from .quantity import real, scaled
 
 if TYPE_CHECKING:
     from typing import Any
@@ -148,6 +148,4 @@ class Deadband:
 
 
 def _size(rule: "Rule", exponent: "int | None") -> "Any":
-    if exponent is None:
-        return rule.size[0] / 10 ** rule.size[1]
-    return scaled(rule.size, exponent, False)
+    return real(rule.size) if exponent is None else scaled(rule.size, exponent, False)

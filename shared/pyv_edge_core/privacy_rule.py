@@ -14,7 +14,7 @@ from . import table
 from ._compat import TYPE_CHECKING
 from .errors import FieldError
 from .pattern import Pattern
-from .quantity import decimal, scaled, show
+from .quantity import decimal, is_below, real, scaled, show
 from .reading import LIMITS
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class PrivacyRule:
                 rule.fault("low", "is missing; clamp needs low, high or both")
             self.low = low = rule.take("low", decimal)
             self.high = high = rule.take("high", decimal)
-            if low and high and low[0] * 10 ** high[1] > high[0] * 10 ** low[1]:
+            if low and high and is_below(high, low):
                 rule.fault("low", "%s is above high, %s" % (show(low), show(high)))
         patterns = [self._pattern, self._device, self._channel, self._key]
         shown = [part.text for part in patterns if part is not None]
@@ -141,6 +141,7 @@ class Gate:
         self.action = action
         self.is_open = action != "drop"
         self.is_hidden = action in ("mask", "redact")  # the value is withheld, not the fact
+        self.has_values = self.is_open and not self.is_hidden  # for rules to see
         self.is_local = action in ("local_only", "aggregate_only")
         self._exponent = exponent
         self._step = 0
@@ -160,8 +161,8 @@ class Gate:
         high: Any
         low, high = LIMITS["value"]
         if self._exponent is None:  # a host's floats have no such limits
-            low = rule.low[0] / 10 ** rule.low[1] if rule.low else float("-inf")
-            high = rule.high[0] / 10 ** rule.high[1] if rule.high else float("inf")
+            low = real(rule.low) if rule.low else float("-inf")
+            high = real(rule.high) if rule.high else float("inf")
         else:
             if rule.high:
                 high = max(low, min(high, scaled(rule.high, self._exponent, False)))

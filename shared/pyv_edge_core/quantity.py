@@ -78,6 +78,16 @@ def show_ms(length_ms: int) -> str:
     return show(decimal("%de-3" % length_ms)) + " s"
 
 
+def is_below(one: "tuple[int, int]", other: "tuple[int, int]") -> bool:
+    """Return whether one decimal is below another, exactly."""
+    return bool(one[0] * 10 ** other[1] < other[0] * 10 ** one[1])
+
+
+def real(number: "tuple[int, int]") -> float:
+    """Return a decimal as a float."""
+    return float(number[0] / 10 ** number[1])
+
+
 def ratio(number: "tuple[int, int]", exponent: int) -> "tuple[int, int]":
     """Return (numerator, denominator) of a decimal in units of 10**exponent, exactly."""
     numerator, digits = number

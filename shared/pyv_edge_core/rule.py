@@ -25,7 +25,7 @@ from . import event_text, table
 from ._compat import TYPE_CHECKING, const
 from .errors import FieldError, TableError
 from .pattern import Pattern
-from .quantity import decimal, duration_ms, show, show_ms
+from .quantity import decimal, duration_ms, is_below, show, show_ms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,10 +50,6 @@ def _pair(value: "Any") -> "tuple[Decimal, Decimal]":
     if not isinstance(value, (list, tuple)) or len(value) != 2:
         raise FieldError("%r is not two numbers" % (value,))
     return decimal(value[0]), decimal(value[1])
-
-
-def _is_below(one: "Decimal", other: "Decimal") -> bool:
-    return bool(one[0] * 10 ** other[1] < other[0] * 10 ** one[1])
 
 
 def _positive(value: "Any") -> int:
@@ -157,7 +153,7 @@ class Rule:
         order = [self.low, self.low_clear, self.high_clear, self.high]
         levels = [level for level in order if level is not None]
         for index in range(1, len(levels)):
-            if len(rule.faults) == fault_count and _is_below(levels[index], levels[index - 1]):
+            if len(rule.faults) == fault_count and is_below(levels[index], levels[index - 1]):
                 shown = " ".join([show(level) for level in levels])
                 rule.fault(kind, "%s is the wrong order of low, clear, high" % shown)
         self.condition = "%s %s" % (kind.replace("_", " "), text)

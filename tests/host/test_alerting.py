@@ -10,7 +10,7 @@ from host.fakes import UTC_MS, FakeClock, RecordingLink, batch, event_batch, gre
 from pyv_edge_agent.alerting import Alerting
 from pyv_edge_agent.ingest import Ingest
 from pyv_edge_agent.pipeline import Pipeline
-from pyv_edge_agent.series import plan
+from pyv_edge_agent.series import make_plan
 from pyv_edge_agent.store import SQLiteStore, WriteBatch, read_ledger
 from pyv_edge_agent.types import SensorReading
 from pyv_edge_core.channel_table import EVENT_FIRED, EVENT_WITHOUT_VALUE, AlertRow
@@ -505,7 +505,9 @@ def test_saved_state_that_cannot_be_read_begins_anew(saved, caplog):
     rules = read_rules([{"name": "hot", "above": 30}])
     alerting = Alerting(rules, lambda channel_id: saved)
     channel = Channel("temp", "Cel", -2)
-    series = alerting.open(plan(PrivacyPolicy(), "porch", channel), 7, 3, UTC_MS, WriteBatch())
+    series = alerting.open(
+        make_plan(PrivacyPolicy(), "porch", channel), 7, 3, UTC_MS, WriteBatch()
+    )
     assert alerting.counts() == {"inactive": 1, "pending": 0, "firing": 0}
     assert "alerts of porch.temp begin anew" in caplog.text
     out = WriteBatch()

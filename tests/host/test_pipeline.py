@@ -323,10 +323,11 @@ def test_what_the_board_says_holds_beside_the_policy(flags, rule, marks, is_aggr
     made = Made(privacy=policy, flags=flags)
     hash_mark = f"hash:{crc32(policy.rules[0].canonical.encode()):08x}"
     assert made.plan.info.privacy == marks.replace("hash", hash_mark)
-    assert made.series.is_aggregated is is_aggregated
-    assert made.series.gate.action == rule  # the board takes nothing back of it
+    assert made.plan.is_aggregated is is_aggregated
+    assert made.plan.gate.action == rule  # the board takes nothing back of it
     if rule == "hash":
-        assert made.plan.info.name == made.series.sensor_name == policy.pseudonym("porch.temp")
+        info = made.series.plan.info
+        assert info.name == info.sensor_name == policy.pseudonym("porch.temp")
 
 
 def test_aggregated_values_are_what_the_policy_leaves():
