@@ -1,9 +1,10 @@
 """How much room the core takes: bytecode in the flash, and heap once it is imported.
 
-The same on every run with the same compiler and interpreter, so that
-tests/test_budgets.py checks them too.
+The same on every run with the same compiler and interpreter, so that one run
+serves all figures, and tests/test_budgets.py checks them too.
 """
 
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,6 +15,7 @@ from .figure import Measured
 Sizes = dict[str, int]  # bytes by dotted name
 
 
+@cache
 def core_sizes() -> Sizes:
     """Return the size of each module of the core. Raises FileNotFoundError without mpy-cross."""
     with TemporaryDirectory() as folder:
@@ -22,6 +24,7 @@ def core_sizes() -> Sizes:
         )
 
 
+@cache
 def footprint() -> dict[str, Any]:
     """Return free heap in bytes and the modules of the core that a node imports.
 
