@@ -3,10 +3,10 @@
 import sys
 from pathlib import Path
 
+from generated import put_in
+
 TESTS = Path(__file__).resolve().parent
 DOCUMENT = TESTS.parent / "CONTRIBUTING.md"
-BEGIN = "<!-- from tests/differential/accepted.py by `make docs`: begin -->\n"
-END = "<!-- end -->\n"
 
 
 def table_of(accepted):
@@ -16,18 +16,16 @@ def table_of(accepted):
     return "\n".join(lines)
 
 
-def put_in(document, table):
-    """Return the text of `document` with `table` between its markers."""
-    before, rest = document.split(BEGIN)
-    after = rest.split(END)[1]
-    return f"{before}{BEGIN}\n{table}\n\n{END}{after}"
+def generate(document, accepted):
+    """Return the text of `document` with the list as it is now."""
+    return put_in(document, "accepted differences", f"\n{table_of(accepted)}\n\n")
 
 
 def main():
     sys.path[:0] = [str(TESTS / "differential")]
     from accepted import ACCEPTED
 
-    DOCUMENT.write_text(put_in(DOCUMENT.read_text(), table_of(ACCEPTED)))
+    DOCUMENT.write_text(generate(DOCUMENT.read_text(), ACCEPTED))
 
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@ is left alone. `make docs` runs this, a test compares.
 """
 
 import json
-import re
 from pathlib import Path
 
+from generated import put_in
 from pyv_edge_agent.types import SensorReading
 from pyv_edge_core.errors import TableError
 from pyv_edge_core.pattern import Pattern
@@ -163,13 +163,7 @@ EXAMPLES = (readings, keys, nested, numbers, patterns, explanation, faults)
 def generate(text):
     """Return `text` with each example as it is now."""
     for example in EXAMPLES:
-        name = example.__name__
-        places = rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)"
-        assert re.search(places, text, re.DOTALL), f"no place for {name}"
-        made = example() + "\n"
-        text = re.sub(
-            places, lambda match, made=made: match[1] + made + match[2], text, flags=re.DOTALL
-        )
+        text = put_in(text, example.__name__, example() + "\n")
     return text
 
 

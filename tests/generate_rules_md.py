@@ -4,10 +4,10 @@ import json
 import sys
 from pathlib import Path
 
+from generated import put_in
+
 TESTS = Path(__file__).resolve().parent
 DOCUMENT = TESTS.parent / "RULES.md"
-BEGIN = "<!-- from tests/core/truth_table.py by `make docs`: begin -->\n"
-END = "<!-- end -->\n"
 
 
 def inline(table):
@@ -40,18 +40,16 @@ def table_of(cases):
     return "\n".join(lines)
 
 
-def put_in(document, table):
-    """Return the text of `document` with `table` between its markers."""
-    before, rest = document.split(BEGIN)
-    after = rest.split(END)[1]
-    return f"{before}{BEGIN}\n{table}\n{END}{after}"
+def generate(document, cases):
+    """Return the text of `document` with the truth table as it is now."""
+    return put_in(document, "truth table", f"\n{table_of(cases)}\n")
 
 
 def main():
     sys.path[:0] = [str(TESTS / "core")]
     from truth_table import CASES
 
-    DOCUMENT.write_text(put_in(DOCUMENT.read_text(), table_of(CASES)))
+    DOCUMENT.write_text(generate(DOCUMENT.read_text(), CASES))
 
 
 if __name__ == "__main__":

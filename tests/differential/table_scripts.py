@@ -1,6 +1,7 @@
 """Strategies for tables of rules and of a policy, and for what is measured under them."""
 
 from hypothesis import strategies as st
+from pyv_edge_core.privacy_rule import ACTIONS
 from script_parts import ANY_64, TEXTS, mostly, script, scripts_of, steps_of
 
 # Numbers as people write them: whole, with a few decimals, as text; and what is none.
@@ -147,17 +148,6 @@ def watch_scripts(draw):
 
 # -- privacy -----------------------------------------------------------------------
 
-_ACTIONS = [
-    "allow",
-    "drop",
-    "mask",
-    "redact",
-    "hash",
-    "quantize",
-    "clamp",
-    "local_only",
-    "aggregate_only",
-]
 _WORDS = st.sampled_from(["cam", "mic", "room", "temp", "gps", "é", "quality", "device"])
 _PATTERNS = st.one_of(
     _WORDS, _WORDS.map(lambda word: word + "*"), st.sampled_from(["*", "*", "?am", "*.temp"])
@@ -167,7 +157,7 @@ _PATTERNS = st.one_of(
 @st.composite
 def _privacy_rules(draw):
     # The two that calculate more often.
-    action = draw(st.sampled_from([*_ACTIONS, "quantize", "quantize", "clamp"]))
+    action = draw(st.sampled_from([*ACTIONS, "quantize", "quantize", "clamp"]))
     rule = {"action": action}
     keys = st.sampled_from(["pattern", "device", "channel", "key"])
     for target in draw(st.lists(keys, max_size=2)):
@@ -214,7 +204,7 @@ PRIVACY_SCRIPTS = st.builds(
         "privacy", [rules, default, is_enabled, key, fields], steps
     ),
     st.lists(
-        mostly(_privacy_rules(), st.tuples(_PATTERNS, st.sampled_from(_ACTIONS)).map(list), 4),
+        mostly(_privacy_rules(), st.tuples(_PATTERNS, st.sampled_from(ACTIONS)).map(list), 4),
         max_size=3,
     ),
     mostly(st.sampled_from(["allow", "deny", "drop"]), st.just("x")),

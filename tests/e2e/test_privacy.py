@@ -73,6 +73,27 @@ class Wire:
         return found
 
 
+def run_to_its_end(board, agents, folder, **settings):
+    """Let `board` say all it has to an agent; return (the wire, the agent, its ledger)."""
+    board.start()
+    wire = Wire()
+    cable = Cable(board.path, folder / "usb")
+    cable.towards_host = wire.tap
+    cable.plug()
+    agent = agents(
+        {
+            "sensors": {"devices": [serial_device("porch", cable.path)]},
+            "rules": [{"name": "never", "above": 1e9}],
+            **settings,
+        }
+    )
+    agent.start()
+    ledger = agent.wait_finished()
+    assert agent.stop() == 0
+    cable.cut()
+    return wire, agent, ledger
+
+
 def test_what_the_board_drops_never_crosses_the_wire(boards, agents, receiver, tmp_path):
     board = boards(
         "north",
@@ -85,22 +106,8 @@ def test_what_the_board_drops_never_crosses_the_wire(boards, agents, receiver, t
             {"type": "procfs", "interval_ms": INTERVAL_MS},
         ],
     )
-    board.start()
-    wire = Wire()
-    cable = Cable(board.path, tmp_path / "usb")
-    cable.towards_host = wire.tap
-    cable.plug()
-    agent = agents(
-        {
-            "sensors": {"devices": [serial_device("porch", cable.path)]},
-            "cloud": {"enabled": True, "endpoint": receiver.url, "retry_max_seconds": 0.2},
-            "rules": [{"name": "never", "above": 1e9}],
-        }
-    )
-    agent.start()
-    ledger = agent.wait_finished()
-    assert agent.stop() == 0
-    cable.cut()
+    cloud = {"enabled": True, "endpoint": receiver.url, "retry_max_seconds": 0.2}
+    wire, agent, ledger = run_to_its_end(board, agents, tmp_path, cloud=cloud)
 
     # The wire: no record of the dropped channel, no value that isn't a multiple of the step.
     table = wire.table
@@ -159,21 +166,7 @@ def test_events_come_before_the_readings_that_waited(boards, agents, tmp_path):
         sensors=[{**SIMULATED, "interval_ms": 20}],
         rules=[{"name": "any", "sensor": "*.temperature", "above": 0, "severity": "info"}],
     )
-    board.start()
-    wire = Wire()
-    cable = Cable(board.path, tmp_path / "usb")
-    cable.towards_host = wire.tap
-    cable.plug()
-    agent = agents(
-        {
-            "sensors": {"devices": [serial_device("porch", cable.path)]},
-            "rules": [{"name": "never", "above": 1e9}],
-        }
-    )
-    agent.start()
-    ledger = agent.wait_finished()
-    assert agent.stop() == 0
-    cable.cut()
+    wire, agent, ledger = run_to_its_end(board, agents, tmp_path)
     streams = [message.parse(payload)[1].stream for payload in wire.of(message.DATA)]
     assert streams[0] == STREAM_EVENTS
     assert streams.count(STREAM_EVENTS) == 1
