@@ -9,8 +9,9 @@ import gc
 from pyv_edge_core import __version__ as core_version
 from pyv_edge_core import message
 from pyv_edge_core._compat import TYPE_CHECKING, const
-from pyv_edge_core.device_session import DeviceSession, Identity
+from pyv_edge_core.device_session import DeviceSession
 from pyv_edge_core.errors import FieldError
+from pyv_edge_core.identity import Identity
 from pyv_edge_core.reading import check_name
 from pyv_edge_core.record_ring import RecordRing
 from pyv_edge_core.session import elapsed_ms
@@ -130,6 +131,7 @@ class App:
             self.sampler.sensor_errors_total,
             session.resends_total,
             session.decoder.bad_fcs_total + session.bad_messages_total,
+            self.errors_total,
             self.telemetry.next_seq,
             session.in_flight,
             self.board.heap_free(),

@@ -15,7 +15,7 @@ from collections.abc import Container
 from typing import Any
 
 from pyv_edge_core import message
-from pyv_edge_core.host_session import Greeting, Loss, Report
+from pyv_edge_core.host_event import Greeting, Loss, Report
 from pyv_edge_core.reading import STREAM_NAMES, Channel
 from pyv_edge_core.record_ring import RECORD_SIZE
 

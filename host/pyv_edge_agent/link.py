@@ -17,8 +17,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pyv_edge_core import message, session
-from pyv_edge_core.host_session import Batch, HostSession, Report, TimeExchange
+from pyv_edge_core import host_states, message
+from pyv_edge_core.host_event import Batch, Report, TimeExchange
+from pyv_edge_core.host_session import HostSession
 from pyv_edge_core.pacing import Pacing
 
 from . import __version__
@@ -191,7 +192,7 @@ class SerialLink:
     def _watch(self, now_ms: int) -> None:
         """Notice a board that says nothing."""
         current = self.session
-        if current.state == session.UP and self.state != UP:
+        if current.state == host_states.UP and self.state != UP:
             logger.info(
                 "link %s: board %s is up after %d failed attempts",
                 self.name,
@@ -223,10 +224,10 @@ class SerialLink:
                 decoder.noise_bytes_total,
             )
         elif (
-            current.state == session.GREETED
+            current.state == host_states.GREETED
             and not self._warned_deaf
             and now_ms - self._opened_ms > NO_HELLO_MS
-            and current.time_lost_total
+            and current.pacing.time_lost_total
         ):
             self._warned_deaf = True
             self.problem = (
@@ -342,7 +343,7 @@ class SerialLink:
             "duplicates_total": current.duplicates_total,
             "resend_requests_total": current.resend_requests_total,
             "window_exceeded_total": current.window_exceeded_total,
-            "time_lost_total": current.time_lost_total,
+            "time_lost_total": current.pacing.time_lost_total,
         }
         return {name: count + self._before.get(name, 0) for name, count in counted.items()}
 

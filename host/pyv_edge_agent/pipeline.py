@@ -10,7 +10,7 @@ import math
 from struct import iter_unpack
 
 from pyv_edge_core.errors import FieldError
-from pyv_edge_core.host_session import Loss
+from pyv_edge_core.host_event import Loss
 from pyv_edge_core.message import GAP_CAUSES
 from pyv_edge_core.privacy import PrivacyPolicy
 from pyv_edge_core.reading import QUALITY_BAD, STREAM_EVENTS, Channel

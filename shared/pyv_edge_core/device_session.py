@@ -2,54 +2,28 @@
 
 Promises: a reading leaves its ring only when the host has committed it; what
 the ring overwrote is announced as a GAP before anything behind it; a host that
-is away costs nothing but ring space.
+is away costs nothing but ring space; what a host asks for is done once at most.
 """
 
 from . import channel_table, message, session
 from ._compat import TYPE_CHECKING, const
+from .device_states import GREETING, LEADS, REFUSED, TABLE, UP
 from .errors import MessageError
 from .frame import FrameDecoder, encode
-from .reading import STREAM_TELEMETRY
+from .outbound import Outbound
 from .record_ring import RecordRing
-from .session import elapsed_ms
+from .session import TIMEOUT, elapsed_ms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from .identity import Identity
     from .reading import Channel
+    from .seal import Seal
 
 _OUTGOING_MAX = const(40)  # messages waiting to leave, beside the rings
 _RECEIVE_SIZE_MAX = const(256)
-
-
-class Identity:
-    """Who a board is, as its HELLO says it."""
-
-    def __init__(self, device: str, boot: int, board: str, firmware: str, core: str) -> None:
-        self.device = device
-        self.boot = boot
-        self.board = board
-        self.firmware = firmware
-        self.core = core
-        self.reset_cause = 0  # index into message.RESET_CAUSES
-        self.config_hash = 0
-        self.policy_hash = 0
-
-
-class _Outbound:
-    """How far one stream is sent and acknowledged."""
-
-    def __init__(self, stream: int, ring: RecordRing) -> None:
-        self.stream = stream
-        self.ring = ring
-        self.sent_seq = 0  # next number to send
-        self.acked_seq = 0  # this host has committed everything below
-        self.released_seq = 0  # some host had: the ring no longer holds it
-        self.resend_ms = session.RESEND_MS
-        self.progress_ms = 0  # last time an ACK moved, or sending began
-        self.unsent_ms = 0  # since when readings wait for a fuller frame
-        self.is_waiting = False  # whether `unsent_ms` is running
 
 
 class DeviceSession:
@@ -57,28 +31,48 @@ class DeviceSession:
 
     def __init__(
         self,
-        identity: Identity,
+        identity: "Identity",
         channels: "Sequence[Channel | channel_table.AlertRow]",
         telemetry: RecordRing,
         events: RecordRing,
+        seal: "Seal | None" = None,
     ) -> None:
+        """Speak for the board of `identity`; with a `seal`, to a host that has its key only."""
         self.identity = identity
-        self.state = session.GREETING
+        self.state = GREETING
         self.decoder = FrameDecoder(_RECEIVE_SIZE_MAX)
         self.bad_messages_total = 0
         self.unknown_messages_total = 0
-        self.stale_total = 0  # messages for another boot
-        self.resends_total = 0  # rewinds after silence or on request
+        self.stale_total = 0  # messages for another boot, or out of place
         self.outgoing_dropped_total = 0  # VITALS and LOG that found no room
-        self._tag = identity.boot & 0xFFFF
+        self.refusal: Any = None  # the host's latest REFUSAL, until it welcomes us
+        self.request: Any = None  # COMMAND or CONFIG to carry out now: then call `answer`
+        self.tag = identity.boot & 0xFFFF  # what this boot's messages carry
         self._channels = channels
-        self._streams = (_Outbound(0, telemetry), _Outbound(1, events))
+        self._streams = (Outbound(0, telemetry), Outbound(1, events))
         # (an index is a stream's number: reading.STREAM_TELEMETRY, STREAM_EVENTS)
+        self._seal = seal
+        self._greeting = 0  # how often we have begun to greet
+        self._challenge = (0, 0)  # the host's, for the seal
         self._window = 0
         self._outgoing: list[bytes] = []
+        self._results: list[tuple[int, bytes]] = []  # the latest requests and what we answered
         self._time_token = -1
-        self._hello_ms = -1  # when HELLO and its CHANNELS were last said; -1: not yet
+        self._said_ms = -1  # when HELLO and its CHANNELS were last said; -1: not yet
         self._heard_ms = 0
+        self._quiet_ms = 0  # how long REFUSED lasts
+        self._is_hello_due = False
+        self._begin()
+
+    @property
+    def resends_total(self) -> int:
+        """Rewinds after silence or on request."""
+        return self._streams[0].resends_total + self._streams[1].resends_total
+
+    @property
+    def in_flight(self) -> int:
+        """Readings of both streams that no ACK covers yet."""
+        return sum([len(outbound.ring) for outbound in self._streams])
 
     # -- from the host -------------------------------------------------------------
 
@@ -86,84 +80,144 @@ class DeviceSession:
         """Take bytes from the host."""
         for payload in self.decoder.feed(data):
             try:
-                parsed = message.parse(payload)
+                self._open(payload, now_ms)
             except MessageError:
                 self.bad_messages_total += 1
-                continue
-            if parsed is None:
-                self.unknown_messages_total += 1
-                continue
-            self._take(parsed[0], parsed[1], now_ms)
         self.decoder.take_console()  # what else comes down the wire is not for us
 
-    def _take(self, kind: int, received: "Any", now_ms: int) -> None:
+    def _open(self, payload: bytes, now_ms: int) -> None:
+        if self._seal is not None and not self._is_challenge(payload):
+            payload = self._seal.open(payload)
+            if not payload:
+                return
+        if len(payload) > 1 and payload[1] not in message.TO_BOARD:
+            if payload[1] <= message.RESULT:
+                raise MessageError("message %d is for hosts" % payload[1])
+            self.unknown_messages_total += 1
+            return
+        parsed = message.parse(payload)
+        assert parsed is not None  # all types that TO_BOARD holds are known
+        kind, received = parsed
         # Only these two are for whoever is there; the rest names its boot.
-        if kind == message.TIME_REQUEST:
-            self._time_token = received.token
+        if kind != message.TIME_REQUEST and kind != message.HELLO_REQUEST:
+            if received.tag != self.tag:
+                self.stale_total += 1
+                return
+        if kind != message.HELLO_REQUEST:
             self._heard_ms = now_ms
-            return
-        if kind == message.HELLO_REQUEST:
-            if self.state == session.UP:
-                self._greet_anew()
-            return
-        if received.tag != self._tag:
-            self.stale_total += 1
-            return
-        self._heard_ms = now_ms
-        if kind == message.WELCOME:
-            self._welcome(received, now_ms)
-        elif kind == message.ACK:
-            self._acknowledge(received, now_ms)
-        else:
-            self.bad_messages_total += 1  # a message that only boards send
+        self._do(kind, received, now_ms)
 
-    def _welcome(self, welcome: "Any", now_ms: int) -> None:
+    def _is_challenge(self, payload: bytes) -> bool:
+        """Return whether this is a HELLO_REQUEST that needs no seal: there is no session."""
+        return len(payload) > 1 and payload[1] == message.HELLO_REQUEST and self.state != UP
+
+    def _do(self, kind: int, received: "Any", now_ms: int) -> None:
+        action = TABLE[kind][self.state]
+        if getattr(self, action)(received, now_ms) and action in LEADS:
+            self.state = LEADS[action]
+
+    # -- actions: each returns whether it was carried out --------------------------------
+
+    def _say_hello(self, _: "Any", now_ms: int) -> bool:
+        """Say HELLO and the channel table."""
+        self._is_hello_due = True
+        self._said_ms = now_ms
+        self._outgoing = channel_table.pack(self.tag, self._channels)
+        return True
+
+    def _skip(self, received: "Any", now_ms: int) -> bool:
+        """Skip it; counted as stale."""
+        self.stale_total += 1
+        return True
+
+    def _tell_time(self, request: "Any", now_ms: int) -> bool:
+        """Answer with TIME_RESPONSE, before anything else."""
+        self._time_token = request.token
+        return True
+
+    def _take_challenge(self, request: "Any", now_ms: int) -> bool:
+        """Say HELLO anew if it has another challenge."""
+        challenge = (request.challenge_a, request.challenge_b)
+        if challenge == self._challenge:
+            return True
+        self._challenge = challenge
+        return self._greet(request, now_ms)
+
+    def _greet(self, request: "Any", now_ms: int) -> bool:
+        """Greet."""
+        if request is not None:
+            self._challenge = (request.challenge_a, request.challenge_b)
+        self._greeting += 1
+        self._begin()
+        return True
+
+    def _begin(self) -> None:
+        self._said_ms = -1
+        self._outgoing = []
+        if self._seal is not None:
+            self._seal.begin((self.identity.boot, self._greeting) + self._challenge)
+
+    def _resume(self, welcome: "Any", now_ms: int) -> bool:
+        """Go on where the host's store stands."""
         resume = (welcome.telemetry_resume, welcome.events_resume)
         if welcome.boot != self.identity.boot:
-            self.stale_total += 1
-            return
+            return not self._skip(welcome, now_ms)
         for outbound in self._streams:
             if resume[outbound.stream] > outbound.ring.next_seq:
                 self.bad_messages_total += 1  # it claims readings that we never took
-                return
+                return False
         self._window = min(welcome.window, session.WINDOW_MAX)
         self._outgoing = []
+        self.refusal = None
         for outbound in self._streams:
-            # A host that lost its store resumes below `released_seq`: a GAP will say so.
-            seq = resume[outbound.stream]
-            outbound.acked_seq = outbound.sent_seq = seq
-            outbound.released_seq = max(outbound.released_seq, seq)
-            outbound.ring.release(seq)
-            outbound.progress_ms = now_ms
-            outbound.resend_ms = session.RESEND_MS
-            outbound.is_waiting = False
-        self.state = session.UP
+            outbound.resume(resume[outbound.stream], now_ms)
+        return True
 
-    def _acknowledge(self, ack: "Any", now_ms: int) -> None:
-        if self.state != session.UP:
-            self.stale_total += 1
-            return
+    def _acknowledge(self, ack: "Any", now_ms: int) -> bool:
+        """Free what is committed; send again from `wanted` if that is asked for."""
+        is_resend = bool(ack.flags & message.ACK_RESEND)
         outbound = self._streams[ack.stream]
-        committed = ack.committed
-        wanted = ack.wanted
-        if not committed <= wanted <= outbound.ring.next_seq:
-            self.bad_messages_total += 1
-            return
-        if committed > outbound.acked_seq:  # it may pass `sent_seq`, if we have gone back since
-            outbound.acked_seq = committed
-            outbound.released_seq = max(outbound.released_seq, committed)
-            outbound.sent_seq = max(outbound.sent_seq, committed)
-            outbound.ring.release(committed)
-            outbound.progress_ms = now_ms
-            outbound.resend_ms = session.RESEND_MS
-        if ack.flags & message.ACK_RESEND and outbound.acked_seq <= wanted < outbound.sent_seq:
-            outbound.sent_seq = wanted
-            self.resends_total += 1
+        is_sound = outbound.acknowledge(ack.committed, ack.wanted, is_resend, now_ms)
+        self.bad_messages_total += not is_sound
+        return is_sound
 
-    def _greet_anew(self) -> None:
-        self.state = session.GREETING
-        self._hello_ms = -1
+    def _be_quiet(self, refusal: "Any", now_ms: int) -> bool:
+        """Say nothing until `retry_s` are over."""
+        self.refusal = refusal
+        self._said_ms = now_ms
+        self._quiet_ms = max(1, refusal.retry_s) * 1000
         self._outgoing = []
+        return True
+
+    def _take_request(self, request: "Any", now_ms: int) -> bool:
+        """Carry it out, once; repeat the RESULT of one that was carried out before."""
+        if request.boot != self.identity.boot:
+            return self._skip(request, now_ms)
+        for number, result in self._results:
+            if number == request.request:
+                return self.report(result)
+        if self.request is None:
+            self.request = request
+        return True
+
+    # -- from the board ----------------------------------------------------------------
+
+    def answer(self, code: int, value: int = 0, text: str = "") -> None:
+        """Say what came of `request`, and be ready for another."""
+        number = self.request.request
+        self.request = None
+        result = message.pack(message.RESULT, self.tag, number, code, value, text)
+        if code != message.RESULT_MORE:
+            self._results = self._results[-3:] + [(number, result)]
+        self.report(result)
+
+    def report(self, payload: bytes) -> bool:
+        """Queue a RESULT, VITALS or LOG; return False (and count it) if the host isn't there."""
+        if self.state != UP or len(self._outgoing) >= _OUTGOING_MAX:
+            self.outgoing_dropped_total += 1
+            return False
+        self._outgoing.append(payload)
+        return True
 
     # -- to the host ---------------------------------------------------------------
 
@@ -172,111 +226,46 @@ class DeviceSession:
 
         Call it only when the frame before is wholly written.
         """
+        payload = self._next(now_ms, uptime_s, uptime_ms)
+        if payload and self._seal is not None:
+            payload = self._seal.seal(payload)
+        return encode(payload) if payload else b""
+
+    def _next(self, now_ms: int, uptime_s: int, uptime_ms: int) -> bytes:
         if self._time_token >= 0:
             token = self._time_token
             self._time_token = -1
-            return encode(
-                message.pack(message.TIME_RESPONSE, self._tag, token, uptime_s, uptime_ms)
+            return message.pack(message.TIME_RESPONSE, self.tag, token, uptime_s, uptime_ms)
+        if self._is_timed_out(now_ms):
+            self._do(TIMEOUT, None, now_ms)
+        if self._is_hello_due:
+            self._is_hello_due = False
+            return self.identity.hello(
+                uptime_s,
+                uptime_ms,
+                self._channels,
+                self._streams[0].ring,
+                self._streams[1].ring,
+                self._greeting,
+                self._challenge,
             )
-        if self.state == session.GREETING:
-            if not self._outgoing and (
-                self._hello_ms < 0
-                or elapsed_ms(now_ms, self._hello_ms) >= session.HELLO_INTERVAL_MS
-            ):
-                self._hello_ms = now_ms
-                self._outgoing = channel_table.pack(self._tag, self._channels)
-                return encode(self._hello(uptime_s, uptime_ms))
-        elif elapsed_ms(now_ms, self._heard_ms) >= session.HOST_SILENCE_MS:
-            self._greet_anew()
-            return b""
-        else:
-            payload = self._next_data(self._streams[1], now_ms)
-            if not self._outgoing and not payload:
-                payload = self._next_data(self._streams[0], now_ms)
+        if self.state == UP:
+            telemetry, events = self._streams
+            payload = events.next_message(self.tag, self._window, now_ms)
+            if not payload and not self._outgoing:
+                payload = telemetry.next_message(self.tag, self._window, now_ms)
             if payload:
-                return encode(payload)
+                return payload
         if self._outgoing:
-            self._hello_ms = now_ms  # the next HELLO is due a while after the last CHANNELS
-            return encode(self._outgoing.pop(0))
+            self._said_ms = now_ms  # the next HELLO is due a while after the last CHANNELS
+            return self._outgoing.pop(0)
         return b""
 
-    def report(self, payload: bytes) -> bool:
-        """Queue a VITALS or LOG message; return False (and count it) if the host isn't there."""
-        if self.state != session.UP or len(self._outgoing) >= _OUTGOING_MAX:
-            self.outgoing_dropped_total += 1
-            return False
-        self._outgoing.append(payload)
-        return True
-
-    @property
-    def tag(self) -> int:
-        """What this boot's messages carry."""
-        return self._tag
-
-    @property
-    def in_flight(self) -> int:
-        """Readings of both streams that no ACK covers yet."""
-        return sum([len(outbound.ring) for outbound in self._streams])
-
-    def _hello(self, uptime_s: int, uptime_ms: int) -> bytes:
-        identity = self.identity
-        telemetry, events = self._streams[0].ring, self._streams[1].ring
-        return message.pack(
-            message.HELLO,
-            self._tag,
-            identity.boot,
-            uptime_s,
-            uptime_ms,
-            message.VERSION,
-            identity.reset_cause,
-            len(self._channels),
-            channel_table.crc(self._channels),
-            telemetry.first_seq,
-            telemetry.next_seq,
-            events.first_seq,
-            events.next_seq,
-            telemetry.capacity,
-            telemetry.dropped_total,
-            identity.config_hash,
-            identity.policy_hash,
-            identity.device,
-            identity.board,
-            identity.firmware,
-            identity.core,
+    def _is_timed_out(self, now_ms: int) -> bool:
+        if self.state == UP:
+            return elapsed_ms(now_ms, self._heard_ms) >= session.HOST_SILENCE_MS
+        if self.state == REFUSED:
+            return elapsed_ms(now_ms, self._said_ms) >= self._quiet_ms
+        return self._said_ms < 0 or (
+            not self._outgoing and elapsed_ms(now_ms, self._said_ms) >= session.HELLO_INTERVAL_MS
         )
-
-    def _next_data(self, outbound: _Outbound, now_ms: int) -> bytes:
-        """Return the stream's next GAP or DATA message, b"" if none is due."""
-        ring = outbound.ring
-        if outbound.sent_seq > outbound.acked_seq:
-            if elapsed_ms(now_ms, outbound.progress_ms) >= outbound.resend_ms:
-                outbound.sent_seq = outbound.acked_seq
-                outbound.resend_ms = min(outbound.resend_ms * 2, session.RESEND_MS_MAX)
-                outbound.progress_ms = now_ms
-                self.resends_total += 1
-        else:
-            outbound.progress_ms = now_ms  # nothing is outstanding: the wait begins when we send
-        seq = outbound.sent_seq
-        if seq < ring.first_seq:
-            cause = message.GAP_OVERWRITTEN
-            last = ring.first_seq - 1
-            if seq < outbound.released_seq:
-                cause = message.GAP_RELEASED
-                last = min(last, outbound.released_seq - 1)
-            outbound.sent_seq = last + 1
-            return message.pack(message.GAP, self._tag, outbound.stream, cause, seq, last)
-        room = self._window - (seq - outbound.acked_seq)
-        if seq == ring.next_seq or room <= 0:
-            outbound.is_waiting = False
-            return b""
-        if outbound.stream == STREAM_TELEMETRY and not ring.is_sealed(seq):
-            # More may come into this block: wait a moment for a fuller frame. Events never wait.
-            if not outbound.is_waiting:
-                outbound.is_waiting = True
-                outbound.unsent_ms = now_ms
-            if elapsed_ms(now_ms, outbound.unsent_ms) < session.FLUSH_MS:
-                return b""
-        outbound.is_waiting = False
-        count, base_s, base_ms, records = ring.read(seq, min(room, session.RECORDS_PER_FRAME_MAX))
-        outbound.sent_seq = seq + count
-        return message.pack_data(self._tag, outbound.stream, seq, base_s, base_ms, records)

@@ -8,217 +8,222 @@ Does not decide where a stream resumes: it asks with a `Greeting` event and
 waits for `welcome()`.
 """
 
-from collections import namedtuple
-
-from . import channel_table, message, session
-from ._compat import TYPE_CHECKING, const
+from . import message, session
+from ._compat import TYPE_CHECKING
+from .arrival import Arrival
+from .downlink import Downlink
 from .errors import FieldError, MessageError
 from .frame import FrameDecoder
+from .host_event import Refusal, Report, TimeExchange
+from .host_states import GREETED, LEADS, TABLE, UP, WAITING
 from .inbound import Inbound
 from .pacing import Pacing
-from .reading import Channel
-from .record_ring import RECORD_SIZE
-from .session import elapsed_ms
+from .seal import SEALED
+from .session import STRANGER, elapsed_ms
 
 if TYPE_CHECKING:
     from typing import Any
 
-# WELCOME has to fit into what may be in flight, however its bytes are stuffed.
-_HOST_SIZE_MAX = const(24)
-
-Greeting = namedtuple("Greeting", ("hello", "channels"))
-"""A board wants to be welcomed: answer with `HostSession.welcome()`."""
-Batch = namedtuple("Batch", ("stream", "first_seq", "base_s", "base_ms", "records", "boot"))
-"""Readings in order, never handed on before: `records` is whole slots, see `ring`."""
-Loss = namedtuple("Loss", ("stream", "cause", "first_seq", "last_seq", "boot"))
-"""Numbers that the board can no longer send, and why (message.GAP_CAUSES)."""
-TimeExchange = namedtuple(
-    "TimeExchange", ("sent_ms", "received_ms", "uptime_s", "uptime_ms", "boot")
-)
-"""The board's uptime was read after `sent_ms` and before `received_ms`."""
-Report = namedtuple("Report", ("kind", "message", "boot"))
-"""VITALS or LOG, as parsed."""
+    from .challenge import Challenge
+    from .host_event import Greeting
+    from .requester import Requester
 
 
 class HostSession:
     """Receives a board's streams over one port, from one HELLO after another."""
 
-    def __init__(self, window: int = 1024, host: str = "", pacing: "Pacing | None" = None) -> None:
+    def __init__(
+        self,
+        window: int = 1024,
+        host: str = "",
+        pacing: "Pacing | None" = None,
+        challenge: "Challenge | None" = None,
+        requester: "Requester | None" = None,
+    ) -> None:
         """Allow a board `window` uncommitted readings per stream; `host` names our version.
 
-        A session that follows another on the same line goes on with its `pacing`.
+        With a `challenge` only a board that has its key is heard, and `pacing` must seal.
+        A session that follows another on the same line goes on with all three objects.
         Raises FieldError for a window outside 1..WINDOW_MAX and a name too long for WELCOME.
         """
         if not 1 <= window <= session.WINDOW_MAX:
             raise FieldError("window: %d is outside 1..%d" % (window, session.WINDOW_MAX))
-        if len(host.encode()) > _HOST_SIZE_MAX:
-            raise FieldError("host: %r is longer than %d bytes" % (host, _HOST_SIZE_MAX))
-        self.state = session.WAITING
+        self.state = WAITING
         self.decoder = FrameDecoder()
         self.window = window
         self.hello: Any = None  # the board's latest HELLO
         self.bad_messages_total = 0
         self.unknown_messages_total = 0
+        self.sealed_total = 0  # messages under a seal, and we have no key
         self.stale_total = 0  # messages of another boot, or out of place
-        self.duplicates_total = 0  # readings that came again
-        self.window_exceeded_total = 0  # readings refused because the board ran ahead
         self.heard_ms = 0  # last message of the board
-        self._host = host
+        self.pacing = pacing or Pacing(0, challenge.seal if challenge is not None else None)
+        self._downlink = Downlink(self.pacing, challenge, requester, window, host)
+        self._challenge = challenge
+        self._requester = requester
         self._tag = 0
-        self._streams = (Inbound(0), Inbound(1))
-        self._channels: list[Channel | channel_table.AlertRow] = []
-        self._greeting: Any = None  # HELLO whose channel table is not complete yet
-        self._welcome = b""
-        self._hello_request_due = False
-        self._hello_request_ms = -1
-        self.pacing = pacing or Pacing()
+        self._streams = (Inbound(0, window), Inbound(1, window))
+        self._arrival = Arrival()
         self._greeted_ms = 0  # when the last Greeting was handed on
         self._timed_boot = -1  # the boot whose uptime we know
+        self._offset_ms = 0  # from its uptime to our time, about
+
+    @property
+    def duplicates_total(self) -> int:
+        """Readings that came again."""
+        return sum([inbound.duplicates_total for inbound in self._streams])
+
+    @property
+    def window_exceeded_total(self) -> int:
+        """Readings refused because the board ran ahead."""
+        return sum([inbound.window_exceeded_total for inbound in self._streams])
 
     @property
     def resend_requests_total(self) -> int:
         """Times that something was found missing and asked for."""
         return sum([inbound.resend_requests_total for inbound in self._streams])
 
-    @property
-    def time_lost_total(self) -> int:
-        """TIME_REQUESTs that were not answered in time."""
-        return self.pacing.time_lost_total
-
-    @property
-    def in_flight(self) -> int:
-        """Bytes sent that the board may not have read."""
-        return self.pacing.in_flight
-
     # -- from the board ------------------------------------------------------------
 
     def receive(self, data: bytes, now_ms: int) -> "list[Any]":
         """Take bytes from the port; return what they mean, in order.
 
-        A list of Greeting, Batch, Loss, TimeExchange and Report. Console text
-        is in `decoder.take_console()`.
+        A list of Greeting, Refusal, Batch, Loss, TimeExchange, Report and Answer.
+        Console text is in `decoder.take_console()`.
         """
         events: list[Any] = []
         for payload in self.decoder.feed(data):
             try:
-                parsed = message.parse(payload)
+                if self._challenge is not None:
+                    payload = self._open(payload, self._challenge)
+                if payload:
+                    self._take(payload, now_ms, events)
             except MessageError:
                 self.bad_messages_total += 1
-                continue
-            if parsed is None:
-                self.unknown_messages_total += 1
-                continue
-            self.heard_ms = now_ms
-            self._take(parsed[0], parsed[1], now_ms, events)
         return events
 
-    def _take(self, kind: int, received: "Any", now_ms: int, events: "list[Any]") -> None:
-        if kind == message.HELLO:
-            self._take_hello(received, now_ms, events)
-        elif kind == message.CHANNELS:
-            self._take_channels(received, now_ms, events)
-        elif kind == message.TIME_RESPONSE:
-            self._take_time(received, now_ms, events)
-        elif self.state == session.WAITING or received.tag != self._tag:
-            self.stale_total += 1
-            self._hello_request_due = self.state != session.GREETED
-        elif kind == message.VITALS or kind == message.LOG:
-            events.append(Report(kind, received, self.hello.boot))
-        elif self.state != session.UP:
-            self.stale_total += 1  # sent before the HELLO that we are answering
-        elif kind == message.DATA:
-            self._take_data(received, now_ms, events)
-        elif kind == message.GAP:
-            self._take_gap(received, now_ms, events)
-        else:
-            self.bad_messages_total += 1  # a message that only hosts send
+    def _open(self, payload: bytes, challenge: "Challenge") -> bytes:
+        payload = challenge.open(payload)
+        if challenge.is_due:
+            challenge.is_due = False
+            self._downlink.ask_hello(False)
+        return payload
 
-    def _take_hello(self, hello: "Any", now_ms: int, events: "list[Any]") -> None:
-        if hello.boot & 0xFFFF != hello.tag:
-            self.bad_messages_total += 1
+    def _take(self, payload: bytes, now_ms: int, events: "list[Any]") -> None:
+        parsed = message.parse(payload)
+        if parsed is None:
+            self.unknown_messages_total += 1
+            if payload[1] & SEALED:
+                self.sealed_total += 1
             return
-        if self.state == session.GREETED:
+        kind, received = parsed
+        self.heard_ms = now_ms
+        row = TABLE.get(kind)
+        if row is None:
+            raise MessageError("message %d is for boards" % kind)
+        if kind > message.CHANNELS and kind != message.TIME_RESPONSE:
+            if received.tag != self._tag:
+                row = TABLE[STRANGER]
+        action = row[self.state]
+        if getattr(self, action)(received, now_ms, events) and action in LEADS:
+            self.state = LEADS[action]
+
+    # -- actions: each returns whether it was carried out --------------------------------
+
+    def _skip(self, received: "Any", now_ms: int, events: "list[Any]") -> bool:
+        """Skip it; counted as stale."""
+        self.stale_total += 1
+        return True
+
+    def _ask_hello(self, received: "Any", now_ms: int, events: "list[Any]") -> bool:
+        """Skip it, counted as stale, and send HELLO_REQUEST."""
+        self.stale_total += 1
+        self._downlink.ask_hello(True)
+        return True
+
+    def _take_hello(self, hello: "Any", now_ms: int, events: "list[Any]") -> bool:
+        """Note who it is and ask for its time; hand on the greeting when its table is whole."""
+        if self.state == GREETED:
             # It repeats itself while we look up where to resume, or until it hears us.
             patience_ms = session.HELLO_INTERVAL_MS // 2
             if self.hello.boot == hello.boot:
-                if self._welcome:
-                    return
+                if self._downlink.reply:
+                    return False
                 patience_ms = session.GREETING_LOST_MS
             if elapsed_ms(now_ms, self._greeted_ms) < patience_ms:
-                return
-        self._greeting = hello
-        self._channels = []
+                return False
+        if hello.version_min > message.VERSION or hello.version_max < message.VERSION_MIN:
+            self._downlink.refuse(hello.tag, session.REFUSED_VERSION, session.REFUSED_S)
+            events.append(Refusal(hello, session.REFUSED_VERSION))
+            return False
         self.pacing.ask()
-        if not hello.channel_count:
-            self._end_greeting(now_ms, events)
+        return self._end_greeting(self._arrival.begin(hello), now_ms, events)
 
-    def _take_channels(self, received: "Any", now_ms: int, events: "list[Any]") -> None:
-        greeting = self._greeting
-        if greeting is None or received.tag != greeting.tag:
-            return  # of a HELLO that we have answered or never saw
-        if received.first != len(self._channels):
-            return  # one was lost: the next HELLO brings them all again
-        try:
-            self._channels.extend(channel_table.parse(received.entries))
-        except MessageError:
-            self.bad_messages_total += 1
-            return
-        if len(self._channels) < greeting.channel_count:
-            return
-        if channel_table.crc(self._channels) != greeting.channels_crc:
-            self.bad_messages_total += 1
-            self._channels = []
-            return
-        self._end_greeting(now_ms, events)
+    def _take_channels(self, received: "Any", now_ms: int, events: "list[Any]") -> bool:
+        """Hand on the greeting when its table is whole."""
+        return self._end_greeting(self._arrival.add(received), now_ms, events)
 
-    def _end_greeting(self, now_ms: int, events: "list[Any]") -> None:
-        self.hello = self._greeting
+    def _end_greeting(self, greeting: "Greeting | None", now_ms: int, events: "list[Any]") -> bool:
+        if greeting is None:
+            return False
+        self.hello = greeting.hello
         self._greeted_ms = now_ms
-        self._greeting = None
         self._tag = self.hello.tag
-        self._welcome = b""
-        self.state = session.GREETED
-        events.append(Greeting(self.hello, self._channels))
+        self._downlink.reply = b""
+        events.append(greeting)
+        return True
 
-    def _take_time(self, response: "Any", now_ms: int, events: "list[Any]") -> None:
+    def _take_time(self, response: "Any", now_ms: int, events: "list[Any]") -> bool:
+        """Hand on the exchange; the board has read all that was sent before the request."""
         sent_ms = self.pacing.answered(response.token)
         if sent_ms < 0:
-            self.stale_total += 1
-            return
-        greeted = self.hello if self._greeting is None else self._greeting
-        if greeted is not None and response.tag == greeted.tag:
-            uptime_s, uptime_ms = response.uptime_s, response.uptime_ms
-            events.append(TimeExchange(sent_ms, now_ms, uptime_s, uptime_ms, greeted.boot))
-            self._timed_boot = greeted.boot
+            return self._skip(response, now_ms, events)
+        greeted = self._arrival.hello or self.hello
+        if greeted is None or response.tag != greeted.tag:
+            return False
+        uptime_s, uptime_ms = response.uptime_s, response.uptime_ms
+        events.append(TimeExchange(sent_ms, now_ms, uptime_s, uptime_ms, greeted.boot))
+        self._timed_boot = greeted.boot
+        self._offset_ms = now_ms - (uptime_s * 1000 + uptime_ms)
+        return True
 
-    def _take_data(self, data: "Any", now_ms: int, events: "list[Any]") -> None:
+    def _take_data(self, data: "Any", now_ms: int, events: "list[Any]") -> bool:
+        """Take the numbers that are next; ask again for what is missing."""
         inbound = self._streams[data.stream]
-        end = data.first_seq + len(data.records) // RECORD_SIZE
-        known = inbound.known(data.first_seq, end, now_ms)
-        if known < 0:
-            self._hello_request_due = inbound.is_stuck(now_ms)
-            return
-        self.duplicates_total += known
-        first_seq = data.first_seq + known
-        if first_seq == end:
-            return
-        if end - inbound.committed_seq > self.window:
-            self.window_exceeded_total += end - first_seq
-            return
-        inbound.take(end)
-        records = data.records[known * RECORD_SIZE :] if known else data.records
-        events.append(
-            Batch(data.stream, first_seq, data.base_s, data.base_ms, records, self.hello.boot)
+        return self._hand_on(
+            inbound, inbound.take_data(data, self.hello.boot, now_ms), now_ms, events
         )
 
-    def _take_gap(self, gap: "Any", now_ms: int, events: "list[Any]") -> None:
+    def _take_gap(self, gap: "Any", now_ms: int, events: "list[Any]") -> bool:
+        """Take the numbers that are next as lost; ask again for what is missing."""
         inbound = self._streams[gap.stream]
-        known = inbound.known(gap.first_seq, gap.last_seq + 1, now_ms)
-        first_seq = gap.first_seq + known
-        if known < 0 or first_seq > gap.last_seq:
-            return
-        inbound.take(gap.last_seq + 1)
-        events.append(Loss(gap.stream, gap.cause, first_seq, gap.last_seq, self.hello.boot))
+        return self._hand_on(
+            inbound, inbound.take_gap(gap, self.hello.boot, now_ms), now_ms, events
+        )
+
+    def _hand_on(self, inbound: Inbound, found: "Any", now_ms: int, events: "list[Any]") -> bool:
+        if found is not None:
+            events.append(found)
+        elif inbound.is_stuck(now_ms):
+            self._downlink.ask_hello(True)
+        return found is not None
+
+    def _take_vitals(self, received: "Any", now_ms: int, events: "list[Any]") -> bool:
+        """Hand it on."""
+        events.append(Report(message.VITALS, received, self.hello.boot))
+        return True
+
+    def _take_log(self, received: "Any", now_ms: int, events: "list[Any]") -> bool:
+        """Hand it on."""
+        events.append(Report(message.LOG, received, self.hello.boot))
+        return True
+
+    def _take_result(self, result: "Any", now_ms: int, events: "list[Any]") -> bool:
+        """Send what comes next of a document, or hand on the answer to a request."""
+        answer = None if self._requester is None else self._requester.answered(result, now_ms)
+        if answer is not None:
+            events.append(answer)
+        return answer is not None
 
     # -- from the store ------------------------------------------------------------
 
@@ -228,27 +233,33 @@ class HostSession:
         The WELCOME leaves when the board has told its uptime. Returns False, and
         does nothing, if that board is no longer the one greeting.
         """
-        if self.state != session.GREETED or self._welcome or self.hello.boot != boot:
+        if not self._is_greeted(boot):
             return False
-        for inbound, resume in zip(self._streams, (telemetry_resume, events_resume)):
-            inbound.resume(resume)
-        self._welcome = message.pack(
-            message.WELCOME,
-            self._tag,
-            boot,
-            self.window,
-            telemetry_resume,
-            events_resume,
-            self._host,
-        )
+        self._streams[0].resume(telemetry_resume)
+        self._streams[1].resume(events_resume)
+        self._downlink.welcome(self._tag, boot, telemetry_resume, events_resume)
         return True
+
+    def refuse(self, boot: int, reason: int, retry_s: int) -> bool:
+        """Let the greeting board of `boot` be quiet for `retry_s`: see session.REFUSED_DEVICE.
+
+        Returns False, and does nothing, if that board is no longer the one greeting.
+        """
+        if not self._is_greeted(boot):
+            return False
+        self._downlink.refuse(self._tag, reason, retry_s)
+        self.state = WAITING
+        return True
+
+    def _is_greeted(self, boot: int) -> bool:
+        return self.state == GREETED and not self._downlink.reply and self.hello.boot == boot
 
     def committed(self, boot: int, stream: int, next_seq: int) -> bool:
         """Acknowledge everything of `boot`'s stream below `next_seq`: it is durable.
 
         Returns False, and says nothing to the board, if another boot is connected by now.
         """
-        if self.state != session.UP or self.hello.boot != boot:
+        if self.state != UP or self.hello.boot != boot:
             return False
         return self._streams[stream].commit(next_seq)
 
@@ -256,32 +267,17 @@ class HostSession:
 
     def transmit(self, now_ms: int) -> bytes:
         """Return bytes to write to the port now, b"" if there is nothing to say."""
-        if self.state != session.WAITING:
+        downlink = self._downlink
+        if self.state != WAITING:
             self.pacing.run(now_ms, self.heard_ms)
         out = b""
-        # Not before we know its uptime: readings that come after the WELCOME must be dated.
-        if self._welcome and self._timed_boot == self.hello.boot:
-            out = self.pacing.frame(self._welcome, now_ms)
-            if out:
-                self._welcome = b""
-                self.state = session.UP
-        if self.state == session.UP:
-            for inbound in (self._streams[1], self._streams[0]):
-                if inbound.ack_due:
-                    framed = self.pacing.frame(inbound.ack(self._tag), now_ms)
-                    if framed:
-                        inbound.acked()
-                        out += framed
-        if self._hello_request_due:
-            out += self._ask_hello(now_ms)
+        # No WELCOME before we know its uptime: readings that come after it must be dated.
+        if self.state != GREETED or self._timed_boot == self.hello.boot:
+            out = downlink.send_reply(now_ms)
+            if out and self.state == GREETED:
+                self.state = UP
+        if self.state == UP:
+            out += downlink.acknowledge(self._streams, self._tag, now_ms)
+            out += downlink.request(self._tag, self.hello.boot, now_ms, now_ms - self._offset_ms)
+        out += downlink.send_hello_request(now_ms)
         return out + self.pacing.marker(self._tag, now_ms)
-
-    def _ask_hello(self, now_ms: int) -> bytes:
-        self._hello_request_due = False
-        asked_ms = self._hello_request_ms
-        if asked_ms >= 0 and elapsed_ms(now_ms, asked_ms) < session.HELLO_REQUEST_MS:
-            return b""
-        framed = self.pacing.frame(message.pack(message.HELLO_REQUEST, 0), now_ms)
-        if framed:
-            self._hello_request_ms = now_ms
-        return framed

@@ -9,14 +9,24 @@ board sends in order, all from there on is asked for again.
 """
 
 from . import message, session
+from ._compat import TYPE_CHECKING
+from .host_event import Batch, Loss
+from .record_ring import RECORD_SIZE
 from .session import elapsed_ms
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Inbound:
     """How far one stream is received and committed."""
 
-    def __init__(self, stream: int) -> None:
+    def __init__(self, stream: int, window: int) -> None:
+        """Receive a stream of which at most `window` readings may be uncommitted."""
         self.stream = stream
+        self.duplicates_total = 0  # readings that came again
+        self.window_exceeded_total = 0  # readings refused because the board ran ahead
+        self._window = window
         self.received_seq = 0  # next number we take
         self.committed_seq = 0  # everything below is in the store
         self.ack_due = False
@@ -40,7 +50,34 @@ class Inbound:
         self.ack_due = True
         return True
 
-    def known(self, first_seq: int, end_seq: int, now_ms: int) -> int:
+    def take_data(self, data: "Any", boot: int, now_ms: int) -> "Batch | None":
+        """Return what is new in a DATA message if it is next; ask again for what is missing."""
+        first_seq = data.first_seq
+        end_seq = first_seq + len(data.records) // RECORD_SIZE
+        known = self._known(first_seq, end_seq, now_ms)
+        if known < 0:
+            return None
+        self.duplicates_total += known
+        first_seq += known
+        if first_seq == end_seq:
+            return None
+        if end_seq - self.committed_seq > self._window:
+            self.window_exceeded_total += end_seq - first_seq
+            return None
+        self._take(end_seq)
+        records = data.records[known * RECORD_SIZE :] if known else data.records
+        return Batch(self.stream, first_seq, data.base_s, data.base_ms, records, boot)
+
+    def take_gap(self, gap: "Any", boot: int, now_ms: int) -> "Loss | None":
+        """Return what is new in a GAP message if it is next; ask again for what is missing."""
+        known = self._known(gap.first_seq, gap.last_seq + 1, now_ms)
+        first_seq = gap.first_seq + known
+        if known < 0 or first_seq > gap.last_seq:
+            return None
+        self._take(gap.last_seq + 1)
+        return Loss(self.stream, gap.cause, first_seq, gap.last_seq, boot)
+
+    def _known(self, first_seq: int, end_seq: int, now_ms: int) -> int:
         """Return how many of the numbers from `first_seq` below `end_seq` we have.
 
         -1 if numbers before them are missing, which are then asked for.
@@ -52,8 +89,7 @@ class Inbound:
             self.ack_due = True  # the ACK for them was lost, or is late
         return min(self.received_seq, end_seq) - first_seq
 
-    def take(self, end_seq: int) -> None:
-        """Have received everything below `end_seq`."""
+    def _take(self, end_seq: int) -> None:
         self.received_seq = end_seq
         self._asked_ms = -1
 

@@ -5,7 +5,10 @@
 All numbers are little-endian. The tag is the low half of the boot id, so that
 what a board sent before its reset is never taken for what it sent after. A
 text is its size u8 and then that many bytes of UTF-8. PROTOCOL.md draws each
-body; the tables below are the same thing for the machine.
+body; `_LAYOUTS`, `message_to_board` and `message_to_host` are the same for the machine.
+
+HELLO, HELLO_REQUEST and REFUSAL are written in version 1 for ever, so that two
+ends that share no version can still say so; later ones may append to them.
 
 Packing checks every field's range first, because MicroPython's `struct`
 truncates; parsing checks every length, because it ignores surplus bytes, and
@@ -22,7 +25,8 @@ from .record_ring import RECORD_SIZE
 if TYPE_CHECKING:
     from typing import Any
 
-VERSION = const(1)
+VERSION = const(1)  # the highest that is spoken here, and so far the only one
+VERSION_MIN = const(1)
 
 HELLO = const(1)
 CHANNELS = const(2)
@@ -35,6 +39,10 @@ TIME_RESPONSE = const(8)
 HELLO_REQUEST = const(9)
 VITALS = const(10)
 LOG = const(11)
+REFUSAL = const(12)
+COMMAND = const(13)
+CONFIG = const(14)
+RESULT = const(15)
 
 GAP_OVERWRITTEN = const(1)  # the board's ring was full
 GAP_RELEASED = const(2)  # acknowledged to a store that this host doesn't have
@@ -43,6 +51,14 @@ GAP_CAUSES = ("unknown", "overwritten", "released")
 ACK_RESEND = const(1)  # flag: send again from `wanted`
 
 VITALS_FINISHED = const(1)  # flag: the sampler has reached `sample_for_ms`
+VITALS_SAFE = const(2)  # flag: safe mode, nothing is sampled
+VITALS_SAFE = const(2)  # flag: safe mode, nothing is sampled
+
+RESULT_DONE = const(0)
+RESULT_FAILED = const(1)  # not done, for the reason that the text gives
+RESULT_UNKNOWN = const(2)  # a command that this board doesn't know
+RESULT_LATE = const(3)  # it came after `until_s`: not done, and it never will be
+RESULT_MORE = const(4)  # of CONFIG: go on at offset `value`
 
 RESET_CAUSES = ("unknown", "power", "pin", "watchdog", "soft", "deep sleep")
 
@@ -52,39 +68,26 @@ _HEADER_SIZE = const(4)
 _DATA_HEADER = "<BBHBIIH"
 _DATA_HEADER_SIZE = const(15)
 
-# type: (name, fields behind the tag, codes of the fixed ones, number of texts behind them)
-_SHAPES = {
-    HELLO: (
-        "Hello",
-        (
-            "boot uptime_s uptime_ms version_min reset_cause channel_count channels_crc"
-            " telemetry_first telemetry_next events_first events_next capacity dropped_total"
-            " config_hash policy_hash device board firmware core"
-        ),
-        "IIHBBBIIIIIIIII",
-        4,
-    ),
-    WELCOME: ("Welcome", "boot window telemetry_resume events_resume host", "IHII", 1),
-    GAP: ("Gap", "stream cause first_seq last_seq", "BBII", 0),
-    ACK: ("Ack", "stream flags committed wanted", "BBII", 0),
-    TIME_REQUEST: ("TimeRequest", "token", "H", 0),
-    TIME_RESPONSE: ("TimeResponse", "token uptime_s uptime_ms", "HIH", 0),
-    HELLO_REQUEST: ("HelloRequest", "", "", 0),
-    VITALS: (
-        "Vitals",
-        (
-            "uptime_s uptime_ms flags sampled_total denied_total dropped_total late_total"
-            " sensor_errors_total resends_total frames_bad_total telemetry_next held heap_free"
-            " loop_lag_ms_max"
-        ),
-        "IHBIIIIIIIIIIH",
-        0,
-    ),
-    LOG: ("Log", "level text", "B", 1),
-    # These two have a layout of their own.
-    DATA: ("Data", "stream first_seq base_s base_ms records", None, 0),
-    CHANNELS: ("Channels", "first entries", None, 0),  # see channel_table
+_REST = const(-1)
+# type: (codes of its fields behind the tag, number of texts behind them, or _REST: any bytes)
+_LAYOUTS = {
+    HELLO: ("IIHBBBBIIIIIIIIIIII", 4),
+    CHANNELS: ("B", _REST),  # see channel_table
+    WELCOME: ("IHII", 1),
+    DATA: ("BIIH", _REST),
+    GAP: ("BBII", 0),
+    ACK: ("BBII", 0),
+    TIME_REQUEST: ("H", 0),
+    TIME_RESPONSE: ("HIH", 0),
+    HELLO_REQUEST: ("II", 0),
+    VITALS: ("IHBIIIIIIIIIIIH", 0),
+    LOG: ("B", 1),
+    REFUSAL: ("BBBB", 0),
+    COMMAND: ("IIIBBI", 0),
+    CONFIG: ("IIIII", _REST),
+    RESULT: ("IBI", 1),
 }
+TO_BOARD = bytes((WELCOME, ACK, TIME_REQUEST, HELLO_REQUEST, REFUSAL, COMMAND, CONFIG))
 _classes: "dict[int, Any]" = {}
 _LARGEST = {"B": 0xFF, "H": 0xFFFF, "I": 0xFFFFFFFF}
 
@@ -92,10 +95,14 @@ _LARGEST = {"B": 0xFF, "H": 0xFFFF, "I": 0xFFFFFFFF}
 def shape(kind: int) -> "Any":
     """Return the named tuple's class of a message type, made when it is first needed.
 
-    A board never sees most of them, and each takes up heap.
+    A board never sees what it sends, and each name takes up heap.
     """
     if kind not in _classes:
-        name, fields, _, _ = _SHAPES[kind]
+        if kind in TO_BOARD:
+            from .message_to_board import FIELDS
+        else:
+            from .message_to_host import FIELDS
+        name, fields = FIELDS[kind]
         _classes[kind] = namedtuple(name, ("tag " + fields).split())
     return _classes[kind]
 
@@ -108,19 +115,17 @@ def pack_text(text: str) -> bytes:
     return bytes((len(encoded),)) + encoded
 
 
-def pack(kind: int, tag: int, *values: "int | str") -> bytes:
-    """Return a message of any type but DATA and CHANNELS from its body's values.
+def pack(kind: int, tag: int, *values: "int | str | bytes") -> bytes:
+    """Return a message from its body's values.
 
     Raises FieldError, naming the field, for a value that doesn't fit.
     """
-    _, _, codes, text_count = _SHAPES[kind]
-    assert codes is not None
+    codes, text_count = _LAYOUTS[kind]
     if not 0 <= tag <= 0xFFFF:
         raise FieldError("message %d, tag: %r does not fit H" % (kind, tag))
-    if len(values) != len(codes) + text_count:
-        raise FieldError(
-            "message %d: %d values, not %d" % (kind, len(values), len(codes) + text_count)
-        )
+    count = len(codes) + abs(text_count)
+    if len(values) != count:
+        raise FieldError("message %d: %d values, not %d" % (kind, len(values), count))
     numbers = values[: len(codes)]
     index = 0
     for code in codes:
@@ -133,7 +138,7 @@ def pack(kind: int, tag: int, *values: "int | str") -> bytes:
         index += 1
     message = struct.pack("<BBH" + codes, VERSION, kind, tag, *numbers)
     for text in values[len(codes) :]:
-        message += pack_text(str(text))
+        message += text if isinstance(text, bytes) else pack_text(str(text))
     return message
 
 
@@ -171,38 +176,43 @@ def _parse_data(tag: int, message: bytes) -> "Any":
     return shape(DATA)(tag, stream, first_seq, base_s, base_ms, message[_DATA_HEADER_SIZE:])
 
 
-def parse(message: bytes) -> "tuple[int, object] | None":
+def parse(message: bytes) -> "tuple[int, Any] | None":
     """Return (type, message as its named tuple), None for a type this version doesn't know.
 
-    Raises MessageError for a message that breaks PROTOCOL.md, and for one of a
-    version below ours; a later version's known types must keep their shape.
+    Raises MessageError for a message that breaks PROTOCOL.md.
     """
     if len(message) < _HEADER_SIZE:
         raise MessageError("message of %d bytes" % len(message))
-    if message[0] < VERSION:
+    if message[0] != VERSION:
         raise MessageError("version %d is not spoken here" % message[0])
     kind = message[1]
     tag = message[2] | message[3] << 8
     if kind == DATA:
         return kind, _parse_data(tag, message)
-    if kind == CHANNELS:
-        if len(message) <= _HEADER_SIZE:
-            raise MessageError("CHANNELS without an index")
-        return kind, shape(CHANNELS)(tag, message[4], message[5:])
-    if kind not in _SHAPES:
+    if kind not in _LAYOUTS:
         return None
-    _, _, codes, text_count = _SHAPES[kind]
+    codes, text_count = _LAYOUTS[kind]
     layout = "<%s" % codes
     offset = _HEADER_SIZE + struct.calcsize(layout)
     if len(message) < offset:
         raise MessageError("message %d of %d bytes, at least %d" % (kind, len(message), offset))
     values = (tag,) + struct.unpack(layout, message[_HEADER_SIZE:offset])
-    for _ in range(text_count):
-        text, offset = take_text(message, offset)
-        values += (text,)
-    if offset != len(message):
+    if text_count == _REST:
+        values += (message[offset:],)
+        offset = len(message)
+    else:
+        for _ in range(text_count):
+            text, offset = take_text(message, offset)
+            values += (text,)
+    if offset != len(message) and kind != HELLO and kind != REFUSAL:
         raise MessageError("message %d has %d bytes too many" % (kind, len(message) - offset))
     parsed = shape(kind)(*values)
+    _check(kind, parsed)
+    return kind, parsed
+
+
+def _check(kind: int, parsed: "Any") -> None:
+    """Raise MessageError for numbers that contradict one another."""
     if kind == GAP and (parsed.stream > 1 or parsed.last_seq < parsed.first_seq):
         raise MessageError(
             "GAP of stream %d, %d..%d" % (parsed.stream, parsed.first_seq, parsed.last_seq)
@@ -211,4 +221,5 @@ def parse(message: bytes) -> "tuple[int, object] | None":
         raise MessageError("message %d: uptime_ms is %d" % (kind, parsed.uptime_ms))
     if kind == ACK and parsed.stream > 1:
         raise MessageError("ACK of stream %d" % parsed.stream)
-    return kind, parsed
+    if kind == CONFIG and not 0 < len(parsed.content) <= parsed.size - parsed.offset:
+        raise MessageError("CONFIG is empty, or goes on beyond its %d bytes" % parsed.size)

@@ -13,20 +13,28 @@ not heard, all of it counts as unread and nothing more is sent.
 """
 
 from . import message, session
-from ._compat import const
+from ._compat import TYPE_CHECKING, const
 from .frame import encode_for_board
 from .session import elapsed_ms
 
-_RESERVE_SIZE = const(66)  # three TIME_REQUESTs with every byte stuffed
+if TYPE_CHECKING:
+    from .seal import Seal
+
+_RESERVE_SIZE = const(66)  # three TIME_REQUESTs with every byte stuffed, or one that is sealed
+_OVERHEAD = const(6)  # of a frame around its payload
 _MARK_AT = const(60)  # bytes in flight at which a sign of life is asked for
 
 
 class Pacing:
     """What is in flight towards one board."""
 
-    def __init__(self, token: int = 0) -> None:
-        """Begin with requests numbered behind `token`: an old one's answer may still come."""
+    def __init__(self, token: int = 0, seal: "Seal | None" = None) -> None:
+        """Begin with requests numbered behind `token`: an old one's answer may still come.
+
+        With a `seal` everything is sent under it.
+        """
         self.token = token
+        self._seal = seal
         self.time_lost_total = 0  # TIME_REQUESTs without an answer
         self._sent_total = 0  # bytes
         self._read_total = 0  # of them, those that the board has surely read
@@ -46,9 +54,17 @@ class Pacing:
 
     def frame(self, payload: bytes, now_ms: int) -> bytes:
         """Return `payload` framed, b"" if the board must first read what is on its way."""
-        return self._frame(payload, now_ms, session.IN_FLIGHT_MAX - _RESERVE_SIZE)
+        return self._frame(payload, now_ms, session.IN_FLIGHT_MAX - _RESERVE_SIZE, self._seal)
 
-    def _frame(self, payload: bytes, now_ms: int, limit: int) -> bytes:
+    def unsealed_frame(self, payload: bytes, now_ms: int) -> bytes:
+        """Return `payload` as `frame` does, without a seal: there is no session yet."""
+        return self._frame(payload, now_ms, session.IN_FLIGHT_MAX - _RESERVE_SIZE, None)
+
+    def _frame(self, payload: bytes, now_ms: int, limit: int, seal: "Seal | None") -> bytes:
+        if self.in_flight + len(payload) + _OVERHEAD > limit:
+            return b""  # before a seal is made: that is work
+        if seal is not None:
+            payload = seal.seal(payload)
         framed = encode_for_board(payload)
         if self.in_flight + len(framed) > limit:
             return b""
@@ -65,7 +81,7 @@ class Pacing:
             return b""
         token = (self.token + 1) & 0xFFFF
         request = message.pack(message.TIME_REQUEST, tag, token)
-        framed = self._frame(request, now_ms, session.IN_FLIGHT_MAX)
+        framed = self._frame(request, now_ms, session.IN_FLIGHT_MAX, self._seal)
         if framed:
             self.token = token
             self._markers.append((token, now_ms, self._sent_total))

@@ -1,4 +1,4 @@
-"""What both ends of a link have in common: states, times, limits.
+"""What both ends of a link have in common: times and limits.
 
     board                              host
     -----                              ----
@@ -14,16 +14,15 @@ hole per boot, the board keeps what it sent until the host says "committed up to
 here", silence means send again from there, and the host takes each number once
 and in order. `DeviceSession` and `HostSession` are the two ends. Neither reads
 a clock or touches a port: both are driven by (bytes, now_ms).
+
+What each end does with what comes, by its state, is a table: `device_states` and
+`host_states`, from which PROTOCOL.md has its own.
 """
 
 from ._compat import const
 
-# States of a board's end.
-GREETING = const(0)
-UP = const(2)
-# States of a host's end: UP, and
-WAITING = const(0)
-GREETED = const(1)
+TIMEOUT = const(0)  # in the tables: nothing has come for as long as the state allows
+STRANGER = const(-1)  # in the host's: a message of a boot that is not the one greeted
 
 HELLO_INTERVAL_MS = const(1000)  # a board that has no welcome says HELLO this often
 HOST_SILENCE_MS = const(15000)  # a board that hears nothing for so long greets anew
@@ -41,6 +40,13 @@ STUCK_MS = const(20000)  # and if that is no use for so long, it asks for a HELL
 HELLO_REQUEST_MS = const(1000)
 GREETING_LOST_MS = const(10000)  # a Greeting that nobody has answered by then is repeated
 IN_FLIGHT_MAX = const(200)  # bytes towards a board that it may not have read yet (ESP32: 260)
+
+# Why a host refuses a board, and for how long that one is to be quiet.
+REFUSED_VERSION = const(1)  # they have no version of the protocol in common
+REFUSED_DEVICE = const(2)  # the host doesn't know this device
+REFUSED_TWICE = const(3)  # its device id is in use on another port
+REFUSED_S = const(30)
+REFUSED_TWICE_S = const(5)  # the other may be the same board, before somebody moved it
 
 _TICK_MASK = const(0x3FFFFFFF)
 

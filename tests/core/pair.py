@@ -7,10 +7,12 @@ The store plays the part of the host's database: what it has acknowledged it
 keeps, each number once and in order, and it refuses anything else.
 """
 
-from pyv_edge_core import message, session
-from pyv_edge_core.device_session import DeviceSession, Identity
+from pyv_edge_core import device_states, host_states, message
+from pyv_edge_core.device_session import DeviceSession
 from pyv_edge_core.frame import FLAG, FrameDecoder
-from pyv_edge_core.host_session import Batch, Greeting, HostSession, Loss, Report, TimeExchange
+from pyv_edge_core.host_event import Batch, Greeting, Loss, Report, TimeExchange
+from pyv_edge_core.host_session import HostSession
+from pyv_edge_core.identity import Identity
 from pyv_edge_core.reading import Channel
 from pyv_edge_core.record_ring import RECORD_SIZE, RecordRing
 from ring_model import unpack_slots
@@ -283,7 +285,7 @@ class Pair:
 
     def is_settled(self):
         """Whether the host has acknowledged all that this boot has sampled."""
-        return self.device.state == session.UP and self.device.in_flight == 0
+        return self.device.state == device_states.UP and self.device.in_flight == 0
 
     def delivered(self, stream=0):
         """Return the numbers of this boot that the store has."""
@@ -325,5 +327,5 @@ def pair_that_is_up(**arguments):
     """Return a Pair whose two ends have greeted each other."""
     pair = Pair(**arguments)
     pair.run(100)
-    assert pair.device.state == session.UP and pair.host.state == session.UP
+    assert pair.device.state == device_states.UP and pair.host.state == host_states.UP
     return pair

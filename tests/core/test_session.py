@@ -1,7 +1,7 @@
 """Both ends of the link against each other: greeting, and who is meant."""
 
 from pair import CORRUPT, DROP, DUPLICATE, Pair, pair_that_is_up
-from pyv_edge_core import channel_table, message, session
+from pyv_edge_core import channel_table, device_states, host_states, message, session
 from pyv_edge_core.frame import FrameDecoder, encode, encode_for_board
 from pyv_edge_core.host_session import HostSession
 from pyv_edge_core.pacing import Pacing
@@ -17,12 +17,12 @@ def _to_board(pair, kind, tag, *values):
 def test_states_on_the_way_up():
     pair = Pair()
     pair.is_welcoming = False
-    assert (pair.device.state, pair.host.state) == (session.GREETING, session.WAITING)
+    assert (pair.device.state, pair.host.state) == (device_states.GREETING, host_states.WAITING)
     pair.step()
-    assert (pair.device.state, pair.host.state) == (session.GREETING, session.GREETED)
+    assert (pair.device.state, pair.host.state) == (device_states.GREETING, host_states.GREETED)
     assert pair.welcome(pair.boot) is True
     pair.run(50)
-    assert (pair.device.state, pair.host.state) == (session.UP, session.UP)
+    assert (pair.device.state, pair.host.state) == (device_states.UP, host_states.UP)
 
 
 def test_greeting_tells_who_and_what_the_board_is():
@@ -97,7 +97,7 @@ def test_lost_hello_or_welcome_costs_one_hello_interval():
             getattr(pair, wire).harm_next(kind, action)
             pair.sample(20)
             pair.run(500)
-            assert pair.device.state == session.GREETING, (kind, action)
+            assert pair.device.state == device_states.GREETING, (kind, action)
             pair.run(1500)
             assert pair.is_settled(), (kind, action)
             pair.check_all_accounted_for()
@@ -119,7 +119,7 @@ def test_welcome_of_a_board_that_is_gone_is_refused():
     pair.is_welcoming = False
     pair.step()
     assert pair.host.welcome(pair.boot + 1, 0, 0) is False
-    assert pair.host.state == session.GREETED
+    assert pair.host.state == host_states.GREETED
     assert pair.host.welcome(pair.boot, 0, 0) is True
     assert pair.host.welcome(pair.boot, 0, 0) is False
 
@@ -130,22 +130,22 @@ def test_welcome_that_claims_what_was_never_taken_is_refused():
     pair.sample(3)
     pair.step()
     _to_board(pair, message.WELCOME, pair.device.tag, pair.boot, 64, 4, 0, "")
-    assert (pair.device.state, pair.device.bad_messages_total) == (session.GREETING, 1)
+    assert (pair.device.state, pair.device.bad_messages_total) == (device_states.GREETING, 1)
     assert len(pair.telemetry) == 3
     _to_board(pair, message.WELCOME, pair.device.tag, pair.boot, 64, 3, 0, "")
-    assert (pair.device.state, len(pair.telemetry)) == (session.UP, 0)
+    assert (pair.device.state, len(pair.telemetry)) == (device_states.UP, 0)
 
 
 def test_welcome_for_another_boot_with_the_same_tag_is_stale():
     pair = Pair()
     other = pair.boot ^ 0x10000
     _to_board(pair, message.WELCOME, pair.device.tag, other, 64, 0, 0, "")
-    assert (pair.device.state, pair.device.stale_total) == (session.GREETING, 1)
+    assert (pair.device.state, pair.device.stale_total) == (device_states.GREETING, 1)
 
 
 def test_hello_whose_tag_is_not_of_its_boot_is_refused():
     pair = Pair(channels=0)
-    numbers = (pair.boot, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0)
+    numbers = (pair.boot, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0)
     texts = ("device-1", "fake", "0.1", "0.1")
     for tag, count in ((pair.device.tag ^ 1, 0), (pair.device.tag, 1)):
         hello = message.pack(message.HELLO, tag, *(numbers + texts))
@@ -169,7 +169,7 @@ def test_host_of_the_longest_allowed_name_welcomes():
     for length in (0, 14, 24):
         pair = Pair(host="\x03" * length)  # a byte that is stuffed
         pair.run(12000, 100)
-        assert pair.device.state == session.UP, length
+        assert pair.device.state == device_states.UP, length
 
 
 def test_stale_tag_is_ignored_and_counted_by_the_board():
@@ -223,9 +223,9 @@ def test_board_that_hears_nothing_greets_anew():
     pair = pair_that_is_up()
     pair.to_board.is_cut = True
     pair.run(session.HOST_SILENCE_MS - 200, 50)
-    assert pair.device.state == session.UP
+    assert pair.device.state == device_states.UP
     pair.run(400, 50)
-    assert pair.device.state == session.GREETING
+    assert pair.device.state == device_states.GREETING
     assert pair.to_host.kinds()[-1] in (message.HELLO, message.CHANNELS)
     pair.to_board.is_cut = False
     pair.sample(5)
@@ -237,7 +237,7 @@ def test_board_that_hears_nothing_greets_anew():
 def test_idle_link_stays_up():
     pair = pair_that_is_up()
     pair.run(60000, 50)
-    assert pair.device.state == session.UP
+    assert pair.device.state == device_states.UP
     assert pair.to_host.kinds().count(message.HELLO) == 1
 
 
@@ -313,7 +313,7 @@ def test_board_that_has_released_what_is_asked_for_is_asked_to_greet():
     outbound = pair.device._streams[0]
     pair.telemetry.push(0, 0, 1, 0, 0)
     outbound.ring.release(17)
-    outbound.acked_seq = outbound.sent_seq = outbound.released_seq = 17
+    outbound.acked_seq = outbound._sent_seq = outbound._released_seq = 17
     greetings = len(pair.greetings)
     for _ in range(300):
         pair.sample(1)

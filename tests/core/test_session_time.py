@@ -33,9 +33,9 @@ def test_lost_time_exchange_is_counted_and_begun_again():
         pair = Pair()
         getattr(pair, wire).harm_next(kind, DROP)
         pair.run(session.TIME_AGAIN_MS // 2)
-        assert (pair.exchanges, pair.host.time_lost_total) == ([], 0), kind
+        assert (pair.exchanges, pair.host.pacing.time_lost_total) == ([], 0), kind
         pair.run(session.TIME_AGAIN_MS)
-        assert (len(pair.exchanges), pair.host.time_lost_total) == (1, 1), kind
+        assert (len(pair.exchanges), pair.host.pacing.time_lost_total) == (1, 1), kind
 
 
 def test_answer_to_an_old_request_is_not_believed():
@@ -66,8 +66,8 @@ def test_board_that_never_answers_is_asked_only_while_there_is_room():
     pair.to_host.harm_next(message.TIME_RESPONSE, DROP, 1000)
     pair.run(30000, 50)
     assert pair.exchanges == []
-    assert pair.host.time_lost_total > 3
-    assert pair.host.in_flight <= session.IN_FLIGHT_MAX
+    assert pair.host.pacing.time_lost_total > 3
+    assert pair.host.pacing.in_flight <= session.IN_FLIGHT_MAX
 
 
 def test_board_whose_ticks_wrap_goes_on():

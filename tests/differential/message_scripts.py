@@ -7,15 +7,18 @@ from script_parts import ANY_64, TEXTS, U8, U16, U32, scripts_of
 
 # type: its body's fields in order, as in PROTOCOL.md; "T" is a text
 _BODIES = {
-    message.HELLO: "IIHBBBIIIIIIIIITTTT",
+    message.HELLO: "IIHBBBBIIIIIIIIIIIITTTT",
     message.WELCOME: "IHIIT",
     message.GAP: "BBII",
     message.ACK: "BBII",
     message.TIME_REQUEST: "H",
     message.TIME_RESPONSE: "HIH",
-    message.HELLO_REQUEST: "",
-    message.VITALS: "IHBIIIIIIIIIIH",
+    message.HELLO_REQUEST: "II",
+    message.VITALS: "IHBIIIIIIIIIIIH",
     message.LOG: "BT",
+    message.REFUSAL: "BBBB",
+    message.COMMAND: "IIIBBI",
+    message.RESULT: "IBIT",
 }
 _IN_RANGE = {"B": U8, "H": U16, "I": U32, "T": st.text(max_size=24)}
 _KINDS = st.sampled_from(sorted(_BODIES))
@@ -86,6 +89,11 @@ _WHOLE = st.one_of(
     _KINDS.flatmap(_packed),
     st.builds(message.pack_data, *_DATA),
     st.builds(_packed_rows, U16, _ROWS),
+    st.builds(
+        lambda *values: message.pack(message.CONFIG, *values),
+        *(U16, U32, U32, st.integers(0, 80), U32, st.integers(0, 60)),
+        st.binary(max_size=50),
+    ),
 )
 
 
@@ -104,7 +112,7 @@ _RAW = st.one_of(
     st.builds(_spoil, _WHOLE, st.integers(0, 300), U8),
     st.builds(
         lambda kind, body: bytes((1, kind, 2, 3)) + body,
-        st.integers(0, 13),
+        st.integers(0, 17),
         st.binary(max_size=80),
     ),
     st.binary(max_size=40),

@@ -3,7 +3,8 @@
 from check import raises
 from fake_board import FakeBoard, FakePort, make_settings, simulated
 from pyv_edge_core import message
-from pyv_edge_core.host_session import Batch, Greeting, HostSession, Loss, Report
+from pyv_edge_core.host_event import Batch, Greeting, Loss, Report
+from pyv_edge_core.host_session import HostSession
 from pyv_edge_node.app import SEQ_MAX, App
 from pyv_edge_node.settings import SettingsError
 from ring_model import unpack_slots

@@ -6,8 +6,9 @@ from struct import pack
 from pyv_edge_agent.errors import PortError
 from pyv_edge_agent.link import TimedBatch
 from pyv_edge_core import message
-from pyv_edge_core.device_session import DeviceSession, Identity
-from pyv_edge_core.host_session import Greeting
+from pyv_edge_core.device_session import DeviceSession
+from pyv_edge_core.host_event import Greeting
+from pyv_edge_core.identity import Identity
 from pyv_edge_core.reading import Channel
 from pyv_edge_core.record_ring import RecordRing
 

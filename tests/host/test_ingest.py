@@ -14,7 +14,7 @@ from pyv_edge_agent.store import SQLiteStore, read_ledger
 from pyv_edge_agent.types import SensorReading
 from pyv_edge_core import message
 from pyv_edge_core.channel_table import AlertRow
-from pyv_edge_core.host_session import Loss, Report
+from pyv_edge_core.host_event import Loss, Report
 from pyv_edge_core.privacy import PrivacyPolicy
 from pyv_edge_core.ring import RingBuffer
 from pyv_edge_core.rule import read_rules

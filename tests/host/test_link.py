@@ -8,9 +8,9 @@ from host.fakes import FakeBoard, FakeClock, FakePort, FixedRandom
 from host.waiting import wait_for
 from pyv_edge_agent import link as link_module
 from pyv_edge_agent.link import CLOSED, HANDSHAKING, SILENT, UP, SerialLink, TimedBatch
-from pyv_edge_core import message, session
+from pyv_edge_core import device_states, message
 from pyv_edge_core.frame import encode
-from pyv_edge_core.host_session import Greeting, Loss, Report
+from pyv_edge_core.host_event import Greeting, Loss, Report
 
 
 class Rig:
@@ -138,7 +138,7 @@ def test_short_writes_lose_nothing():
         rig.board.exchange(rig.port)
         rig.clock.advance(5)
     # The host's state says nothing of what arrived; the board's does.
-    assert rig.board.session.state == session.UP
+    assert rig.board.session.state == device_states.UP
     assert rig.board.session.decoder.frames_total >= 2
     assert rig.board.session.decoder.bad_fcs_total == 0
 

@@ -14,7 +14,7 @@ from pyv_edge_agent.series import Source, board_alert
 from pyv_edge_agent.store import WriteBatch
 from pyv_edge_agent.types import SensorReading
 from pyv_edge_core.channel_table import EVENT_FIRED, EVENT_WITHOUT_VALUE, AlertRow
-from pyv_edge_core.host_session import Loss
+from pyv_edge_core.host_event import Loss
 from pyv_edge_core.privacy import PrivacyPolicy
 from pyv_edge_core.reading import Channel
 from pyv_edge_core.ring import RingBuffer

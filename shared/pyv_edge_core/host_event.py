@@ -1,0 +1,18 @@
+"""What a host learns from a board: what `HostSession.receive` returns."""
+
+from collections import namedtuple
+
+Greeting = namedtuple("Greeting", ("hello", "channels"))
+"""A board wants to be welcomed: answer with `HostSession.welcome()`."""
+Batch = namedtuple("Batch", ("stream", "first_seq", "base_s", "base_ms", "records", "boot"))
+"""Readings in order, never handed on before: `records` is whole slots, see `ring`."""
+Loss = namedtuple("Loss", ("stream", "cause", "first_seq", "last_seq", "boot"))
+"""Numbers that the board can no longer send, and why (message.GAP_CAUSES)."""
+TimeExchange = namedtuple(
+    "TimeExchange", ("sent_ms", "received_ms", "uptime_s", "uptime_ms", "boot")
+)
+"""The board's uptime was read after `sent_ms` and before `received_ms`."""
+Report = namedtuple("Report", ("kind", "message", "boot"))
+"""VITALS or LOG, as parsed."""
+Refusal = namedtuple("Refusal", ("hello", "reason"))
+"""A board that was refused before anybody was asked: session.REFUSED_VERSION."""
