@@ -52,7 +52,6 @@ ACK_RESEND = const(1)  # flag: send again from `wanted`
 
 VITALS_FINISHED = const(1)  # flag: the sampler has reached `sample_for_ms`
 VITALS_SAFE = const(2)  # flag: safe mode, nothing is sampled
-VITALS_SAFE = const(2)  # flag: safe mode, nothing is sampled
 
 RESULT_DONE = const(0)
 RESULT_FAILED = const(1)  # not done, for the reason that the text gives

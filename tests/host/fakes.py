@@ -7,6 +7,7 @@ from pyv_edge_agent.errors import PortError
 from pyv_edge_agent.link import TimedBatch
 from pyv_edge_core import message
 from pyv_edge_core.device_session import DeviceSession
+from pyv_edge_core.frame import encode_for_board
 from pyv_edge_core.host_event import Greeting
 from pyv_edge_core.identity import Identity
 from pyv_edge_core.reading import Channel
@@ -106,6 +107,10 @@ class FakeBoard:
             uptime = self.uptime_ms
             self.telemetry.push(0, 0, value, uptime // 1000, uptime % 1000)
 
+    def greet_anew(self):
+        """Greet, as after hearing nothing for long."""
+        self.session.receive(encode_for_board(message.pack(message.HELLO_REQUEST, 0, 0, 0)), 0)
+
     def exchange(self, port):
         """Take what the host wrote and put what the board says into the port."""
         self.session.receive(port.take_written(), self.clock.monotonic_ms())
@@ -146,6 +151,7 @@ def hello(boot=0xABCD1234, device="board-1", reset_cause=1):
         uptime_s=1,
         uptime_ms=0,
         version_min=1,
+        version_max=1,
         reset_cause=reset_cause,
         channel_count=1,
         channels_crc=0,
@@ -157,6 +163,9 @@ def hello(boot=0xABCD1234, device="board-1", reset_cause=1):
         dropped_total=0,
         config_hash=0,
         policy_hash=0,
+        greeting=1,
+        challenge_a=0,
+        challenge_b=0,
         device=device,
         board="fake",
         firmware="1.0",

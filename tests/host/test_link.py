@@ -275,7 +275,7 @@ def test_port_that_goes_away_is_reopened_and_back_off_starts_anew(log):
     rig.port.fault = ""
     rig.port.incoming.clear()
     rig.clock.advance(500)
-    rig.board.session._greet_anew()  # it hears nothing for a while
+    rig.board.greet_anew()  # it hears nothing for a while
     rig.up()
     assert rig.link.opens_total == 2
     assert len(rig.of(Greeting)) == 2
