@@ -9,6 +9,7 @@ uploader, one for health. Dormant until `start()`: no file, no socket, no thread
 import logging
 import random
 import threading
+from concurrent.futures import Future
 from http.server import HTTPServer
 from types import TracebackType
 from typing import Any
@@ -20,11 +21,13 @@ from pyv_edge_core.rule import read_rules
 
 from . import health
 from .adapters import create_adapter, read_value
+from .admission import pins
 from .alerting import Alerting
+from .board_request import Outcome
 from .clock import Clock, SystemClock
 from .config import Config
 from .egress import Egress
-from .errors import StartError, StoreError
+from .errors import RequestError, StartError, StoreError
 from .ingest import Ingest
 from .link import SerialLink
 from .log import setup_logging
@@ -32,6 +35,7 @@ from .metrics import SystemMetrics
 from .outbox import CloudSyncQueue
 from .pipeline import Pipeline
 from .policy import open_policy
+from .port_search import PortClaims
 from .series import polled_names
 from .sinks.http import HTTPCloudUploader
 from .store import SQLiteStore
@@ -200,16 +204,22 @@ class EdgeAgent:
             self._rng,
             self._wake,
             commit_max=config.get("storage", "commit_max"),
+            pins=pins(self._devices.values()),
         )
         self._ingest.resume(self._devices)
         self._adapters = {}
+        claims = PortClaims()
         for name, device in self._devices.items():
             adapter = create_adapter(device, self.clock)
             self._adapters[name] = adapter
             if getattr(adapter, "is_pushing", False):
                 adapter.buffer = self._buffers[name]
                 link = adapter.open_link(
-                    self.clock, random.Random(self._rng.random()), self._ingest.put
+                    self.clock,
+                    random.Random(self._rng.random()),
+                    self._ingest.put,
+                    folder=config.folder,
+                    claims=claims,
                 )
                 thread = threading.Thread(target=link.run, daemon=True, name=f"edge-link-{name}")
                 self._links.append((link, thread))
@@ -365,6 +375,30 @@ class EdgeAgent:
         """Return what may be logged of a failed read: its text may hold the value."""
         rule = self._privacy.decide(*polled_names(name), name)
         return str(error) if self._privacy.action(rule) == "allow" else type(error).__name__
+
+    # -- asking boards -------------------------------------------------------------
+
+    def command(
+        self,
+        device: str,
+        op: str,
+        target: str | int | None = None,
+        value: int = 0,
+        timeout_ms: int = 10_000,
+    ) -> "Future[Outcome]":
+        """Ask a board for identify, set_rate, read_now, reset or safe_mode.
+
+        `target` is a channel by its name at the board or its number; `value` is
+        set_rate's interval in ms, 1 for a safe_mode that is to begin, and for a
+        reset that need not wait for readings still to be acknowledged. The future
+        always ends: with an Outcome, or RequestError if the board wasn't asked.
+        Raises RequestError for what no board could do.
+        """
+        for link in self.links:
+            if link.name == device:
+                return link.command(op, target, value, timeout_ms)
+        known = ", ".join(link.name for link in self.links) or "none"
+        raise RequestError(f"{device!r} is no board on a serial port; there are: {known}")
 
     # -- what it says of itself ----------------------------------------------------
 

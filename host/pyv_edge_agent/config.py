@@ -13,7 +13,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,6 +23,7 @@ from pyv_edge_core.errors import TableError
 
 from .errors import ConfigError
 from .policy import read_policy
+from .port_search import normal, parse
 from .settings import DEVICE, DEVICES, MISSING, SECTIONS, Setting
 
 if sys.version_info >= (3, 11):
@@ -210,6 +211,11 @@ class Config:
         return copy.deepcopy(value)
 
     @property
+    def folder(self) -> Path:
+        """The folder of the config file, from where its paths count."""
+        return self._folder
+
+    @property
     def store_path(self) -> Path:
         """Where the store is: `storage.path`, from the folder of the config file."""
         return self._folder / str(self._values["storage"]["path"])
@@ -294,10 +300,20 @@ def _check_relations(checker: _Checker, values: dict[str, Any]) -> None:
     if not values["health"]["host"].isascii():
         checker.fault("health.host", "must be ASCII: an address, or a name in its IDNA form")
     _check_unique(checker, values["sensors"]["devices"], "sensors.devices", "name")
-    _check_unique(checker, values["sensors"]["devices"], "sensors.devices", "port")
+    _check_unique(checker, values["sensors"]["devices"], "sensors.devices", "port", normal)
+    _check_unique(checker, values["sensors"]["devices"], "sensors.devices", "device_id")
     for index, device in enumerate(values["sensors"]["devices"]):
+        place = f"sensors.devices[{index}]"
         if device.get("name") == "":
-            checker.fault(f"sensors.devices[{index}].name", "must not be empty")
+            checker.fault(f"{place}.name", "must not be empty")
+        if "port" in device:
+            try:
+                parse(device["port"])
+            except ValueError as error:
+                checker.fault(f"{place}.port", str(error))
+        if device.get("device_id") and device["accept_new"]:
+            problem = "takes any board, device_id only one; leave one of them out"
+            checker.fault(f"{place}.accept_new", problem)
         if device.get("min_value", 0) > device.get("max_value", 0):
             checker.fault(f"sensors.devices[{index}].min_value", "is greater than max_value")
 
@@ -310,14 +326,23 @@ def _is_url(text: str) -> bool:
         return False
 
 
-def _check_unique(checker: _Checker, tables: list[dict[str, Any]], path: str, key: str) -> None:
-    seen: dict[Any, int] = {}
+def _check_unique(
+    checker: _Checker,
+    tables: list[dict[str, Any]],
+    path: str,
+    key: str,
+    normalize: Callable[[str], str] = str,
+) -> None:
+    """Find values of `key` that stand twice; an empty one stands for none."""
+    seen: dict[str, int] = {}
     for index, table in enumerate(tables):
-        value = table.get(key)
+        if not table.get(key):
+            continue
+        value = normalize(table[key])
         if value in seen:
             checker.fault(
                 f"{path}[{index}].{key}",
                 f"is the same as {path}[{seen[value]}]'s; each needs its own",
             )
-        elif value is not None:
+        else:
             seen[value] = index

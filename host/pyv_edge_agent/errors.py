@@ -17,6 +17,14 @@ class PortError(OSError):
     """A serial port can't be opened, or went away. An ordinary state of a link."""
 
 
+class PortAbsentError(PortError):
+    """The port isn't there now, or it can't be told which one is meant: it is looked for again."""
+
+
+class RequestError(RuntimeError):
+    """A board can't be asked for that, or its link has stopped."""
+
+
 class StoreError(RuntimeError):
     """The store could not do what it was asked; nothing of it was done."""
 

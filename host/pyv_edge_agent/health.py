@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Optional
 
 from .errors import StartError
-from .link import UP
+from .link_state import UP
 
 if TYPE_CHECKING:
     from .agent import EdgeAgent

@@ -11,7 +11,7 @@ import logging
 import random
 import threading
 from collections import deque
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from typing import Any
 
 from pyv_edge_core import message
@@ -20,9 +20,11 @@ from pyv_edge_core.reading import STREAM_NAMES, Channel
 from pyv_edge_core.record_ring import RECORD_SIZE
 
 from . import __version__
+from .admission import Admission, Pin
 from .clock import Clock
+from .dating import TimedBatch
 from .errors import MisplacedError, StoreError
-from .link import SerialLink, TimedBatch
+from .link import SerialLink
 from .pipeline import Pipeline
 from .series import Plan, Series, Source, board_alert, split_table
 from .store import BootInfo, OpenedBoot, SQLiteStore, WriteBatch
@@ -47,6 +49,7 @@ class Ingest:
         wake: threading.Event,
         *,
         commit_max: int,
+        pins: Mapping[str, Pin] | None = None,
     ) -> None:
         self.problem = ""  # why the last commit failed; "" if it did not
         self.commit_failures_total = 0
@@ -64,6 +67,7 @@ class Ingest:
         self._failures = 0  # commits failed in a row
         self._waiting = 0  # readings in the inbox, about
         self._batch = WriteBatch()
+        self._admission = Admission(store, clock, pins or {})
         self._sources: dict[SerialLink, Source] = {}
         self._owners: dict[int, tuple[SerialLink, Source]] = {}  # by boot_id
         self._polled: dict[str, Source] = {}
@@ -269,32 +273,45 @@ class Ingest:
         if not self.commit():
             return False
         try:
+            objection = self._admission.objection(link, hello)
+            if objection is not None:
+                self._end(link, None)
+                link.refuse(hello.boot, objection.reason, objection.retry_s, objection.problem)
+                return True
             opened = self._store.open_boot(info, self._clock.utc_ms())
             series = self._open_series(plans, opened)
         except StoreError as error:
             self._commit_failed(error)
             return False
+        self._admission.taken(link, hello)
         self.pipeline.alerting.forget(link.name, opened.channel_ids, self._batch)
         source = Source(link.name, hello.boot, opened.boot_id, series, list(opened.next_seq))
         for index, row in rows.items():
             alert = board_alert(row, series)
             if alert is not None:
                 source.alerts[index] = alert
-        ended = self._sources.get(link)
-        if ended is not None and self._owners.get(ended.boot_id, (None,))[0] is link:
-            del self._owners[ended.boot_id]
-            if ended.boot_id != opened.boot_id:
-                self._sampled_before += self._sampled.pop(ended.boot_id, ended.next_seq[0])
+        self._end(link, opened.boot_id)
         rival = self._owners.get(opened.boot_id)
         if rival is not None and rival[0] is not link:
             # The board has moved to this port, or is on both: only one may bring its numbers.
             logger.warning("board %s moved to %s from %s", hello.device, link.name, rival[0].name)
             del self._sources[rival[0]]
+            self._admission.gone(rival[0])
             rival[0].restart()  # should the board come back to it, they must greet anew
         self._sources[link] = source
         self._owners[opened.boot_id] = (link, source)
         link.welcome(hello.boot, opened.next_seq)
         return True
+
+    def _end(self, link: SerialLink, boot_id: int | None) -> None:
+        """Let the boot on a link be over, unless it is the one of `boot_id`, which goes on."""
+        ended = self._sources.pop(link, None)
+        if ended is not None and self._owners.get(ended.boot_id, (None,))[0] is link:
+            del self._owners[ended.boot_id]
+            if ended.boot_id != boot_id:
+                self._sampled_before += self._sampled.pop(ended.boot_id, ended.next_seq[0])
+        if boot_id is None:
+            self._admission.gone(link)
 
     def _open_polled(self, device: dict[str, Any]) -> Source:
         name = device["name"]

@@ -18,7 +18,7 @@ from pyv_edge_core.record_ring import RECORD_FORMAT, RECORD_SIZE
 from pyv_edge_core.ring import RingBuffer
 
 from .alerting import Alerting
-from .link import TimedBatch
+from .dating import TimedBatch
 from .series import AGENT_CHANNEL, Plan, Source, make_plan
 from .store import WriteBatch
 from .types import SensorReading

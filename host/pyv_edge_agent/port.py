@@ -5,14 +5,17 @@ is a PortError of one line that names the port, what is wrong and what to do.
 """
 
 import errno
+import fcntl
+import os
 import select
+import termios
 import threading
 from typing import Any, Protocol
 
-from .errors import PortError
+from .errors import PortAbsentError, PortError
+from .port_search import ListPorts, PortClaims, find, list_ports
 
 _REMEDY = {
-    errno.ENOENT: "does not exist; plug the board in, or name another port (ls /dev/serial/by-id)",
     errno.EACCES: "may not be opened by this user; add it to the group dialout and log in anew",
     errno.EPERM: "may not be opened by this user; add it to the group dialout and log in anew",
     errno.EBUSY: "is in use by another program; stop that one",
@@ -20,6 +23,7 @@ _REMEDY = {
     errno.ENOTTY: "is not a serial port",
     errno.EISDIR: "is a directory, not a serial port",
 }
+_ABSENT = (errno.ENOENT, errno.ENODEV, errno.ENXIO)  # it went between being found and opened
 
 
 class Port(Protocol):
@@ -28,7 +32,11 @@ class Port(Protocol):
     name: str
 
     def open(self) -> None:
-        """Open it. Raises PortError."""
+        """Find it and open it.
+
+        Raises PortAbsentError if it isn't there or can't be told from others,
+        PortError if it is there and can't be opened.
+        """
         ...
 
     def read(self) -> bytes:
@@ -49,25 +57,63 @@ class Port(Protocol):
 
 
 class SerialPort:
-    """A port of this computer, by path."""
+    """A port of this computer."""
 
-    def __init__(self, path: str, baudrate: int, wait_s: float = 0.25) -> None:
-        self.name = path
+    def __init__(
+        self,
+        port: str,
+        baudrate: int,
+        wait_s: float = 0.25,
+        *,
+        dtr: bool = True,
+        rts: bool = True,
+        owner: str = "",
+        claims: PortClaims | None = None,
+        ports: ListPorts = list_ports,
+    ) -> None:
+        """Prepare the port that `port` means (see port_search) for the device `owner`.
+
+        `dtr` and `rts` are how these lines stand from the moment it is open. Both
+        asserted lets an ESP32 run, and a Pico's USB sends only with DTR.
+        """
+        self.name = port
+        self._port = port
         self._baudrate = baudrate
         self._wait_s = wait_s
+        self._dtr = dtr
+        self._rts = rts
+        self._owner = owner
+        self._claims = claims or PortClaims()
+        self._ports = ports
         self._serial: Any = None
         self._closing = threading.Lock()
 
     def open(self) -> None:
-        """Open it exclusively, raw, 8N1. Raises PortError."""
+        """Find it and open it exclusively, raw, 8N1. Raises PortAbsentError, PortError."""
         import serial
 
+        self.name = self._port
         try:
-            self._serial = serial.Serial(
-                self.name, self._baudrate, timeout=self._wait_s, write_timeout=0, exclusive=True
-            )
-        except (OSError, ValueError) as error:
-            raise PortError(f"serial port {self.name} {_remedy(error)}") from error
+            path = find(self._port, self._ports)
+        except PortAbsentError:
+            self._claims.release(self._owner)
+            raise
+        if path != self._port:
+            self.name = f"{self._port} ({path})"
+        self._claims.take(path, self._owner)
+        # Nothing is opened before the lines are set: that is how they never toggle.
+        made = serial.Serial(None, self._baudrate, timeout=self._wait_s, write_timeout=0)
+        made.exclusive = True
+        made.dtr, made.rts = self._dtr, self._rts
+        made.port = path
+        try:
+            made.open()
+            _keep_to_ourselves(made.fileno())
+        except (OSError, ValueError, termios.error) as error:
+            made.close()
+            kind = PortAbsentError if getattr(error, "errno", None) in _ABSENT else PortError
+            raise kind(f"serial port {self.name} {_remedy(error)}") from error
+        self._serial = made
 
     def read(self) -> bytes:
         """Wait up to `wait_s` for bytes; return what came. Raises PortError."""
@@ -105,10 +151,27 @@ class SerialPort:
                 port.close()
 
 
+def _keep_to_ourselves(descriptor: int) -> None:
+    """Keep others out, and the lines as they are when it is closed. Raises OSError, termios.error.
+
+    HUPCL would drop DTR and RTS at the end, one after the other, which resets an
+    ESP32. pyserial's lock binds only those who ask for it; TIOCEXCL binds all but
+    root. A pseudo-terminal would keep it past our death, as long as its far end
+    is open, and nobody could open it again.
+    """
+    attributes = termios.tcgetattr(descriptor)
+    attributes[2] &= ~termios.HUPCL
+    termios.tcsetattr(descriptor, termios.TCSANOW, attributes)
+    if not os.ttyname(descriptor).startswith("/dev/pts/"):
+        fcntl.ioctl(descriptor, termios.TIOCEXCL)
+
+
 def _remedy(error: Exception) -> str:
     number = getattr(error, "errno", None)
     if number in _REMEDY:
         return _REMEDY[number]
+    if number in _ABSENT:
+        return "does not exist; plug the board in, or name another port (ls /dev/serial/by-id)"
     if "exclusively lock" in str(error):
         return _REMEDY[errno.EBUSY]
     if "configure port" in str(error):  # pyserial hides the number: it has no line to configure

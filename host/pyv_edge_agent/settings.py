@@ -157,7 +157,21 @@ DEVICES: dict[str, dict[str, Setting]] = {
         "seed": Setting(int, 0, "of its noise", 0, 2**31),
     },
     "serial": {
-        "port": Setting(str, MISSING, "path of the serial port, best from /dev/serial/by-id"),
+        "port": Setting(
+            str, MISSING, "path, best from /dev/serial/by-id, or usb:VID:PID or usb:VID:PID:SERIAL"
+        ),
         "baudrate": Setting(int, 115200, "of a UART; USB ignores it", 50, 4_000_000),
+        "dtr": Setting(bool, True, "whether DTR is asserted while the port is open"),
+        "rts": Setting(bool, True, "the same of RTS; the two alike let an ESP32 run"),
+        "device_id": Setting(str, "", "the only board that is taken; empty: see accept_new"),
+        "accept_new": Setting(
+            bool, False, "whether another board than the first one here is taken, not quarantined"
+        ),
+        "settings_file": Setting(
+            str, "", "JSON settings that the board is given, from the config file's folder"
+        ),
+        "link_key_file": Setting(
+            str, "", "file whose first line is the board's link_key: only that board is heard"
+        ),
     },
 }

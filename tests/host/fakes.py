@@ -3,8 +3,9 @@
 from collections import deque
 from struct import pack
 
-from pyv_edge_agent.errors import PortError
-from pyv_edge_agent.link import TimedBatch
+from pyv_edge_agent.config import Config
+from pyv_edge_agent.dating import TimedBatch
+from pyv_edge_agent.errors import PortAbsentError, PortError
 from pyv_edge_core import message
 from pyv_edge_core.device_session import DeviceSession
 from pyv_edge_core.frame import encode_for_board
@@ -12,6 +13,7 @@ from pyv_edge_core.host_event import Greeting
 from pyv_edge_core.identity import Identity
 from pyv_edge_core.reading import Channel
 from pyv_edge_core.record_ring import RecordRing
+from pyv_edge_core.seal import TO_HOST, Seal
 
 UTC_MS = 1_780_000_000_000  # some day in 2026
 
@@ -40,6 +42,7 @@ class FakePort:
     def __init__(self, name="/dev/fake"):
         self.name = name
         self.problem = ""  # what open() raises, if anything
+        self.absent = ""  # the same, because the port isn't there
         self.fault = ""  # what read() and write() raise, if anything
         self.incoming = deque()  # chunks that read() returns
         self.written = bytearray()
@@ -51,6 +54,8 @@ class FakePort:
 
     def open(self):
         self.open_attempts += 1
+        if self.absent:
+            raise PortAbsentError(self.absent)
         if self.problem:
             raise PortError(self.problem)
         self.is_open = True
@@ -84,18 +89,42 @@ class FakePort:
         return data
 
 
+def serial_device(name, port="/dev/no/such", **settings):
+    """Return the checked table of a serial device."""
+    table = {"name": name, "ingest_type": "serial", "port": port, **settings}
+    (device,) = Config({"sensors": {"devices": [table]}}).get("sensors", "devices")
+    return device
+
+
 class FakeBoard:
     """The core's end of a board, on a fake clock."""
 
-    def __init__(self, clock, boot=0x12345678, exponent=-2, device="board-1", uptime_ms=5000):
+    def __init__(
+        self,
+        clock,
+        boot=0x12345678,
+        exponent=-2,
+        device="board-1",
+        uptime_ms=5000,
+        config_hash=0,
+        key=b"",
+    ):
         self.clock = clock
+        self.answer = None  # what it answers to a request: (code, value, text)
+        self.requests = []
+        self.document = bytearray()  # settings that it was sent
         self.boot = boot
         self.started_ms = clock.monotonic_ms() - uptime_ms
         self.telemetry = RecordRing(256)
         self.events = RecordRing(64)
         identity = Identity(device, boot, "fake", "1.0", "0.1.0")
+        identity.config_hash = config_hash
         self.session = DeviceSession(
-            identity, [Channel("temp", "Cel", exponent)], self.telemetry, self.events
+            identity,
+            [Channel("temp", "Cel", exponent), Channel("rh", "%RH", exponent)],
+            self.telemetry,
+            self.events,
+            Seal(key, TO_HOST) if key else None,
         )
 
     @property
@@ -114,6 +143,9 @@ class FakeBoard:
     def exchange(self, port):
         """Take what the host wrote and put what the board says into the port."""
         self.session.receive(port.take_written(), self.clock.monotonic_ms())
+        if self.session.request is not None and self.answer is not None:
+            self.requests.append(self.session.request)
+            self._carry_out(self.session.request)
         uptime = self.uptime_ms
         while True:
             frame = self.session.transmit(self.clock.monotonic_ms(), uptime // 1000, uptime % 1000)
@@ -121,13 +153,25 @@ class FakeBoard:
                 return
             port.incoming.append(frame)
 
+    def _carry_out(self, request):
+        """Answer as told to; a document is taken whole before."""
+        if hasattr(request, "content"):
+            end = request.offset + len(request.content)
+            self.document[request.offset : end] = request.content
+            if end < request.size:
+                self.session.answer(message.RESULT_MORE, end)
+                return
+        self.session.answer(*self.answer)
+
 
 class RecordingLink:
-    """What Ingest knows of a link: a name, and three calls, which are written down."""
+    """What Ingest knows of a link: a name, and calls, which are written down."""
 
     def __init__(self, name="porch"):
         self.name = name
         self.calls = []
+        self.heard_ms = -1_000_000  # when its board was last heard
+        self.problem = ""
 
     def welcome(self, boot, next_seq):
         self.calls.append(("welcome", boot, tuple(next_seq)))
@@ -137,6 +181,17 @@ class RecordingLink:
 
     def restart(self):
         self.calls.append(("restart",))
+
+    def refuse(self, boot, reason, retry_s, problem):
+        self.calls.append(("refuse", boot, reason, retry_s))
+        self.problem = problem
+
+    def warn_twice(self, problem):
+        self.calls.append(("warn_twice",))
+        self.problem = problem
+
+    def is_heard(self, now_ms, within_ms):
+        return now_ms - self.heard_ms <= within_ms
 
     def take_calls(self):
         calls, self.calls = self.calls, []

@@ -4,7 +4,7 @@ import math
 import random
 
 import pytest
-from host.fakes import UTC_MS, FakeClock, FakePort
+from host.fakes import UTC_MS, FakeClock, serial_device
 from pyv_edge_agent.adapters import create_adapter, read_value
 from pyv_edge_agent.adapters.serial import SerialAdapter
 from pyv_edge_agent.adapters.simulator import SensorConfig, SimulatorAdapter
@@ -151,7 +151,7 @@ def test_unknown_kind_is_refused():
 
 
 def test_serial_adapter_reads_the_latest_value_that_came():
-    adapter = SerialAdapter("d", "/dev/no/such", 115200)
+    adapter = SerialAdapter(serial_device("d"))
     with pytest.raises(AdapterError, match="nothing has come"):
         adapter.read()
     adapter.buffer = RingBuffer(10)
@@ -163,12 +163,11 @@ def test_serial_adapter_reads_the_latest_value_that_came():
 
 
 def test_serial_adapter_makes_its_link():
-    adapter = SerialAdapter("d", "/dev/no/such", 115200)
-    adapter._port = FakePort()
+    adapter = SerialAdapter(serial_device("d"))
     link = adapter.open_link(FakeClock(), random.Random(1), lambda link, event: True)
     assert link is adapter.link
-    assert link.name == "d"
-    assert adapter._port.open_attempts == 0
+    status = link.status()
+    assert (status["name"], status["port"], status["opens_total"]) == ("d", "/dev/no/such", 0)
 
 
 # -- the simulator -----------------------------------------------------------------

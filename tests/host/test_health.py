@@ -242,9 +242,9 @@ def test_cloud_block_after_a_delivery(start):
 def test_serial_line_without_a_board_shows(start):
     device = {"name": "porch", "ingest_type": "serial", "port": "/dev/no/such"}
     agent = start([device])
-    wait_for(lambda: report(agent)["links"][0]["failures_total"], "an attempt to open")
+    wait_for(lambda: report(agent)["links"][0]["problem"], "an attempt to open")
     found = report(agent)
-    assert found["links"][0]["state"] == "closed"
+    assert found["links"][0]["state"] == "searching"
     assert "does not exist" in found["links"][0]["problem"]
     assert found["ingest"]["adapters_connected"] == 0
     assert found["ingest"]["devices_configured"] == 1

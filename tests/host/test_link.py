@@ -6,8 +6,10 @@ from struct import unpack_from
 import pytest
 from host.fakes import FakeBoard, FakeClock, FakePort, FixedRandom
 from host.waiting import wait_for
-from pyv_edge_agent import link as link_module
-from pyv_edge_agent.link import CLOSED, HANDSHAKING, SILENT, UP, SerialLink, TimedBatch
+from pyv_edge_agent import console, link_state
+from pyv_edge_agent.dating import TimedBatch
+from pyv_edge_agent.link import SerialLink
+from pyv_edge_agent.link_state import HANDSHAKING, OPENING, SEARCHING, SILENT, UP
 from pyv_edge_core import device_states, message
 from pyv_edge_core.frame import encode
 from pyv_edge_core.host_event import Greeting, Loss, Report
@@ -57,7 +59,7 @@ class Rig:
 def test_new_link_has_opened_nothing():
     rig = Rig()
     assert rig.port.open_attempts == 0
-    assert rig.link.state == CLOSED
+    assert rig.link.state == SEARCHING
 
 
 def test_handshake_brings_the_link_up(log):
@@ -68,8 +70,8 @@ def test_handshake_brings_the_link_up(log):
     rig.up()
     (greeting,) = rig.of(Greeting)
     assert greeting.hello.boot == rig.board.boot
-    assert [channel.name for channel in greeting.channels] == ["temp"]
-    assert log.having("board board-1 is up after 0 failed attempts")
+    assert [channel.name for channel in greeting.channels] == ["temp", "rh"]
+    assert log.having("board board-1 is up after 0.0 s and 0 failed attempts")
     assert log.warnings() == []
 
 
@@ -208,17 +210,52 @@ def test_step_of_the_computers_clock_moves_no_reading_against_another():
 
 def test_port_that_does_not_open_is_one_warning(log):
     rig = Rig()
-    rig.port.problem = "serial port /dev/fake does not exist"
+    rig.port.problem = "serial port /dev/fake is in use"
     for _ in range(50):
         rig.link.step()
         rig.clock.advance(6000)
-    assert rig.link.state == CLOSED
+    assert rig.link.state == OPENING
     assert rig.port.open_attempts == 50
-    assert rig.link.failures_total == 50
-    assert log.warnings() == [
-        "link porch: serial port /dev/fake does not exist; trying again",
-    ]
+    assert rig.link.status()["failures_total"] == 50
+    assert rig.link.status()["entered_total"]["opening"] == 1
+    assert log.warnings() == ["link porch: serial port /dev/fake is in use; trying again"]
+    assert rig.link.problem == "serial port /dev/fake is in use"
+
+
+def test_port_that_is_not_there_is_looked_for_and_no_failure(log):
+    rig = Rig()
+    rig.port.absent = "serial port /dev/fake does not exist"
+    for _ in range(50):
+        rig.link.step()
+        assert rig.link.step() == link_state.LOOK_S  # and no back-off, however long it takes
+        rig.clock.advance(500)
+    assert rig.link.state == SEARCHING
+    assert rig.port.open_attempts == 50
+    assert rig.link.status()["failures_total"] == 0
+    assert rig.link.status()["entered_total"] == dict.fromkeys(link_state.STATES, 0) | {
+        "searching": 1
+    }
+    assert log.warnings() == ["link porch: serial port /dev/fake does not exist; looking for it"]
     assert rig.link.problem == "serial port /dev/fake does not exist"
+    rig.port.absent = ""
+    rig.up()
+    assert rig.link.problem == ""
+    assert rig.rng.ranges == []
+
+
+def test_each_state_counts_its_entries_and_knows_since_when():
+    rig = Rig().up()
+    status = rig.link.status()
+    assert status["entered_total"] == {
+        "searching": 1,
+        "opening": 1,
+        "handshaking": 1,
+        "up": 1,
+        "silent": 0,
+    }
+    before_s = status["state_s"]
+    rig.pump(100, ms=10)
+    assert rig.link.status()["state_s"] == pytest.approx(before_s + 1.0)
 
 
 def test_another_problem_is_another_warning(log):
@@ -242,7 +279,7 @@ def test_back_off_doubles_up_to_its_bound_and_waits():
     assert rig.port.open_attempts == 10
     assert [high for _, high in rig.rng.ranges] == [0.25, 0.5, 1, 2, 4, 5, 5, 5, 5, 5]
     assert waits == [wait + 0.001 for _, wait in rig.rng.ranges]
-    assert max(waits) <= link_module.REOPEN_MAX_S + 0.001
+    assert max(waits) <= link_state.BACK_OFF_MAX_S + 0.001
 
 
 def test_jitter_comes_from_the_given_random():
@@ -261,24 +298,54 @@ def test_port_that_opens_later_recovers(log):
     rig.port.problem = ""
     rig.up()
     assert rig.link.problem == ""
-    assert log.having("is up after 3 failed attempts")
+    assert log.having("is up after 18.0 s and 3 failed attempts")
 
 
-def test_port_that_goes_away_is_reopened_and_back_off_starts_anew(log):
+def test_port_that_goes_away_is_looked_for_and_opened_when_it_is_back(log):
     rig = Rig().up()
+    rig.board.sample(1, 2, 3)
+    rig.pump(100)
+    rig.link.committed(rig.board.boot, 0, 1)
+    rig.pump(2)
     rig.port.fault = "serial port /dev/fake went away"
-    rig.link.step()
-    assert rig.link.state == CLOSED
+    rig.port.absent = "serial port /dev/fake does not exist"
+    for _ in range(20):  # it is looked for, without a word
+        rig.link.step()
+        rig.clock.advance(300)
+    assert rig.link.state == SEARCHING
     assert not rig.port.is_open
-    assert log.warnings() == ["link porch: serial port /dev/fake went away; trying again"]
-    assert rig.rng.ranges == [(0, 0.25)]
-    rig.port.fault = ""
+    (warning,) = log.warnings()
+    assert warning.startswith("link porch: serial port /dev/fake went away; it was up for ")
+    assert warning.endswith(" s, 2 readings come again; looking for it")
+    assert rig.link.problem == "serial port /dev/fake does not exist"
+    assert rig.link.status()["failures_total"] == 0
+    rig.port.fault = rig.port.absent = ""
     rig.port.incoming.clear()
     rig.clock.advance(500)
     rig.board.greet_anew()  # it hears nothing for a while
     rig.up()
     assert rig.link.opens_total == 2
     assert len(rig.of(Greeting)) == 2
+    assert log.having("board board-1 is up after 6")
+
+
+def test_port_that_goes_before_the_board_is_up_is_a_failure_with_back_off():
+    rig = Rig()
+    rig.link.step()
+    for _ in range(4):
+        rig.port.fault = "serial port /dev/fake went away"
+        rig.link.step()
+        assert rig.link.state == OPENING
+        assert not rig.port.is_open
+        rig.port.fault = ""
+        rig.clock.advance(6000)
+        rig.link.step()
+        assert rig.link.state == HANDSHAKING
+    assert [high for _, high in rig.rng.ranges] == [0.25, 0.5, 1, 2]
+    rig.pump(500)
+    assert rig.link.state == UP
+    rig.link.states.on(link_state.SILENCE, "quiet")
+    assert rig.rng.ranges[-1] == (0, 0.25)  # it begins anew once the board was up
 
 
 def test_readings_not_committed_come_again_after_a_cut():
@@ -344,7 +411,7 @@ def test_port_without_a_board_is_one_warning_and_a_state(log):
         rig.clock.advance(1000)
     assert rig.link.state == HANDSHAKING
     (warning,) = log.warnings()
-    assert "no HELLO on /dev/fake within 10 s" in warning
+    assert "no HELLO on /dev/fake; " in warning
     assert "does the board run the firmware?" in warning
     assert "no HELLO" in rig.link.status()["problem"]
     rig.up()
@@ -448,8 +515,8 @@ def test_console_text_is_logged_in_moderation(log):
     for number in range(100):
         rig.port.incoming.append(b"line %d\n" % number)
         rig.link.step()
-    assert len(log.having("board prints")) == link_module.CONSOLE_LINES_MAX
-    assert rig.link.console_lines_total == 100
+    assert len(log.having("board prints")) == console.LINES_MAX
+    assert rig.link.dialogue.console.lines_total == 100
     rig.clock.advance(60_000)
     rig.board.exchange(rig.port)
     rig.port.incoming.append(b"a minute later\n")
@@ -462,7 +529,7 @@ def test_long_console_line_is_cut(log):
     rig.port.incoming.append(b"x" * 900 + b"\n")
     rig.link.step()
     for line in log.having("board prints"):
-        assert len(line) < link_module.CONSOLE_LINE_SIZE_MAX + 50
+        assert len(line) < console.LINE_SIZE_MAX + 50
 
 
 # -- the thread --------------------------------------------------------------------
@@ -478,7 +545,7 @@ def test_run_sends_the_last_acknowledgement_and_closes():
     rig.board.exchange(rig.port)
     assert rig.board.session.in_flight == 0
     assert not rig.port.is_open
-    assert rig.link.state == CLOSED
+    assert rig.link.state == SEARCHING
 
 
 def test_run_survives_what_nobody_expected(log):

@@ -8,7 +8,7 @@ from struct import pack
 import pytest
 from host.fakes import UTC_MS, batch, event_batch
 from pyv_edge_agent.alerting import Alerting
-from pyv_edge_agent.link import TimedBatch
+from pyv_edge_agent.dating import TimedBatch
 from pyv_edge_agent.pipeline import UNKNOWN_CHANNEL, Pipeline
 from pyv_edge_agent.series import Source, board_alert
 from pyv_edge_agent.store import WriteBatch

@@ -30,7 +30,7 @@ def create_adapter(device: dict[str, Any], clock: Clock) -> Any:
     if kind == "serial":
         from .serial import SerialAdapter
 
-        return SerialAdapter(device["name"], device["port"], device["baudrate"])
+        return SerialAdapter(device)
     raise AdapterError(f"ingest_type {kind!r} has no adapter")
 
 

@@ -243,6 +243,20 @@ class SQLiteStore:
         ).fetchone()
         return int(row[0])
 
+    def boards_called(self, alias: str) -> list[str]:
+        """Return the device ids of the boards of that alias, in the order in which they came."""
+        with self._guard():
+            rows = (
+                self._reader()
+                .execute(
+                    "SELECT name FROM device WHERE alias = ? AND EXISTS (SELECT 1 FROM boot"
+                    " WHERE device_id = device.id AND board <> 'agent') ORDER BY id",
+                    (alias,),
+                )
+                .fetchall()
+            )
+        return [str(row[0]) for row in rows]
+
     def rule_state(self, channel_id: int) -> str | None:
         """Return the saved state of a channel's alerts, None if there is none."""
         with self._guard():

@@ -1,0 +1,222 @@
+"""Requests to a board, from any thread: each has a Future that is always answered.
+
+The core's `Requester` decides what is sent when, and that it is done at most
+once. Here commands and channels have names, and what came of each is logged and
+counted. Only the link's thread calls `run` and `answered`.
+"""
+
+import logging
+import threading
+from binascii import crc32
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from pyv_edge_core import message, request, requester
+from pyv_edge_core.errors import FieldError
+
+from .clock import Clock
+from .errors import RequestError
+
+logger = logging.getLogger(__name__)
+
+OPS = {
+    "identify": request.IDENTIFY,
+    "set_rate": request.SET_RATE,
+    "read_now": request.READ_NOW,
+    "reset": request.RESET,
+    "safe_mode": request.SAFE_MODE,
+}
+OPEN_MAX = requester.WAITING_MAX
+TIMEOUT_MS_MAX = 3_600_000
+# Under what the outcomes are counted.
+_COUNTERS = {
+    message.RESULT_DONE: "done_total",
+    message.RESULT_FAILED: "failed_total",
+    message.RESULT_UNKNOWN: "unknown_total",
+    message.RESULT_LATE: "late_total",
+    requester.TIMED_OUT: "timed_out_total",
+    requester.REBOOTED: "rebooted_total",
+    requester.NOT_SENT: "not_sent_total",
+}
+_REFUSED = "refused_total"  # they never reached the requester
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a request: `name` is one of `requester.CODES`."""
+
+    code: int
+    name: str
+    value: int
+    text: str  # the board's words, if it has any
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the board has done it."""
+        return self.code == message.RESULT_DONE
+
+
+@dataclass
+class _Request:
+    what: str  # for the log
+    op: int = 0
+    target: str | int | None = None
+    value: int = 0
+    content: bytes = b""  # settings; b"": it is a command
+    until_ms: int = 0
+    future: "Future[Outcome]" = field(default_factory=Future)
+
+
+class BoardRequests:
+    """What is asked of the board at the end of one link."""
+
+    def __init__(self, name: str, number: int, clock: Clock, wake: Callable[[], None]) -> None:
+        """Number requests from the random `number` on; `wake` makes the link call `run`."""
+        self.requester = requester.Requester(number)
+        self.counters = dict.fromkeys((*_COUNTERS.values(), _REFUSED), 0)
+        self._name = name
+        self._clock = clock
+        self._wake = wake
+        self._lock = threading.Lock()
+        self._waiting: list[_Request] = []  # for the link's thread to take over
+        self._asked: dict[int, _Request] = {}  # by the requester's number
+        self._is_stopped = False
+
+    # -- from any thread -----------------------------------------------------------
+
+    def command(
+        self, op: str, target: str | int | None, value: int, timeout_ms: int
+    ) -> "Future[Outcome]":
+        """Ask for a command; `target` is a channel by its name at the board or its number.
+
+        Raises RequestError for what no board could do. The future has an Outcome,
+        or RequestError if the request could not be made.
+        """
+        if op not in OPS:
+            raise RequestError(f"{op!r} is no command; there are {', '.join(OPS)}")
+        if isinstance(value, bool) or not 0 <= value <= 0xFFFFFFFF:
+            raise RequestError(f"value: {value!r} is not in 0..{0xFFFFFFFF}")
+        if isinstance(target, int) and not 0 <= target <= request.ALL_CHANNELS:
+            raise RequestError(f"target: {target} is not in 0..{request.ALL_CHANNELS}")
+        if not 1 <= timeout_ms <= TIMEOUT_MS_MAX:
+            raise RequestError(f"timeout_ms: {timeout_ms} is not in 1..{TIMEOUT_MS_MAX}")
+        if target is None:
+            if op == "set_rate":
+                raise RequestError("set_rate: name the channel whose rate it is")
+            target = request.ALL_CHANNELS if op == "read_now" else 0
+        until_ms = self._clock.monotonic_ms() + timeout_ms
+        what = f"{op} of {target}" if op in ("set_rate", "read_now") else op
+        return self._add(_Request(f"{what}, value {value}", OPS[op], target, value, b"", until_ms))
+
+    def push_settings(self, content: bytes) -> "Future[Outcome]":
+        """Ask the board to take over `content` as its settings, and to restart with them.
+
+        Raises RequestError if they are none, or too large for a board.
+        """
+        if not 1 <= len(content) <= request.CONFIG_SIZE_MAX:
+            raise RequestError(
+                f"settings of {len(content)} bytes: must be 1..{request.CONFIG_SIZE_MAX}"
+            )
+        what = f"settings {crc32(content):08x} of {len(content)} bytes"
+        return self._add(_Request(what, content=content))
+
+    def _add(self, asked: _Request) -> "Future[Outcome]":
+        assert asked.future.set_running_or_notify_cancel()  # from now on it can't be cancelled
+        problem = ""
+        with self._lock:
+            if self._is_stopped:
+                problem = "the link has stopped"
+            elif len(self._waiting) + len(self._asked) >= OPEN_MAX:
+                problem = f"{OPEN_MAX} requests wait already; wait for their answers"
+            else:
+                self._waiting.append(asked)
+        if problem:
+            self._refuse(asked, problem)
+        else:
+            logger.info("link %s: the board is asked for %s", self._name, asked.what)
+            self._wake()
+        return asked.future
+
+    def stop(self) -> None:
+        """Answer all that are open with RequestError; so is what comes later."""
+        with self._lock:
+            self._is_stopped = True
+            ended = [*self._waiting, *self._asked.values()]
+            self._waiting.clear()
+            self._asked.clear()
+        for asked in ended:
+            self._refuse(asked, "the link has stopped")
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is open."""
+        return not self._waiting and not self._asked
+
+    # -- the link's thread ---------------------------------------------------------
+
+    def run(self, boot: int, channels: Sequence[str] | None) -> None:
+        """Take over what was asked for, and give up what is too late.
+
+        `boot` is the one that is up, -1 if none is; `channels` are the names in the
+        table of the board that was last welcomed.
+        """
+        now_ms = self._clock.monotonic_ms()
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+        kept = [asked for asked in waiting if not self._take_over(asked, channels, now_ms)]
+        with self._lock:
+            self._waiting[:0] = [] if self._is_stopped else kept
+        if self._is_stopped:
+            for asked in kept:
+                self._refuse(asked, "the link has stopped")
+        for answer in self.requester.expire(boot, now_ms):
+            self.answered(answer)
+
+    def _take_over(self, asked: _Request, channels: Sequence[str] | None, now_ms: int) -> bool:
+        """Hand a request to the requester; return False if it has to wait for the channels."""
+        target = asked.target
+        try:
+            if isinstance(target, str):
+                if channels is None:
+                    if now_ms >= asked.until_ms:
+                        self._end(asked, requester.Answer(0, requester.NOT_SENT, 0, ""))
+                        return True
+                    return False
+                if target not in channels:
+                    known = ", ".join(channels)
+                    raise RequestError(f"no channel {target!r}; there are {known}")
+                target = channels.index(target)
+            if asked.content:
+                number = self.requester.config(asked.content, crc32(asked.content), now_ms)
+            else:
+                number = self.requester.command(asked.op, target or 0, asked.value, asked.until_ms)
+        except (FieldError, RequestError) as error:
+            self._refuse(asked, str(error))
+            return True
+        with self._lock:
+            if not self._is_stopped:
+                self._asked[number] = asked
+                return True
+        self._refuse(asked, "the link has stopped")
+        return True
+
+    def answered(self, answer: requester.Answer) -> None:
+        """Take what came of a request."""
+        with self._lock:
+            asked = self._asked.pop(answer.request, None)
+        if asked is not None:  # else `stop` has answered it
+            self._end(asked, answer)
+
+    def _end(self, asked: _Request, answer: requester.Answer) -> None:
+        name = requester.CODES.get(answer.code, f"code {answer.code}")
+        counter = _COUNTERS.get(answer.code, _COUNTERS[message.RESULT_FAILED])
+        self.counters[counter] += 1
+        text = f" ({answer.text})" if answer.text else ""
+        logger.info("link %s: %s: %s%s", self._name, asked.what, name, text)
+        asked.future.set_result(Outcome(answer.code, name, answer.value, answer.text))
+
+    def _refuse(self, asked: _Request, problem: str) -> None:
+        self.counters[_REFUSED] += 1
+        logger.warning("link %s: %s: %s", self._name, asked.what, problem)
+        asked.future.set_exception(RequestError(f"{self._name}: {asked.what}: {problem}"))
