@@ -211,12 +211,14 @@ class BoardRequests:
     def _end(self, asked: _Request, answer: requester.Answer) -> None:
         name = requester.CODES.get(answer.code, f"code {answer.code}")
         counter = _COUNTERS.get(answer.code, _COUNTERS[message.RESULT_FAILED])
-        self.counters[counter] += 1
+        with self._lock:
+            self.counters[counter] += 1
         text = f" ({answer.text})" if answer.text else ""
         logger.info("link %s: %s: %s%s", self._name, asked.what, name, text)
         asked.future.set_result(Outcome(answer.code, name, answer.value, answer.text))
 
     def _refuse(self, asked: _Request, problem: str) -> None:
-        self.counters[_REFUSED] += 1
+        with self._lock:
+            self.counters[_REFUSED] += 1
         logger.warning("link %s: %s: %s", self._name, asked.what, problem)
         asked.future.set_exception(RequestError(f"{self._name}: {asked.what}: {problem}"))

@@ -22,6 +22,8 @@ from .clock import Clock
 from .console import Console
 from .dating import Dating
 
+DEAF_HELLOS = 3  # that answer no challenge: one or two come before it can have arrived
+
 
 class Dialogue:
     """The host's part of one link's conversation."""
@@ -229,6 +231,8 @@ class Dialogue:
                 return "the board seals its messages: set link_key_file"
             return "does the board run the firmware?"
         before, now = self._turned_away, self.seal_counters()
+        if now["unasked_total"] - before["unasked_total"] >= DEAF_HELLOS:
+            return "the board does not hear the challenge; is the line towards it connected?"
         if now["forged_total"] > before["forged_total"]:
             return "the board has another key than link_key_file"
         if now["unsealed_total"] > before["unsealed_total"]:

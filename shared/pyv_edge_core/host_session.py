@@ -64,6 +64,7 @@ class HostSession:
         self._tag = 0
         self._streams = (Inbound(0, window), Inbound(1, window))
         self._arrival = Arrival()
+        self._frame_ms = 0  # last frame, which need not be genuine: who sends also reads
         self._greeted_ms = 0  # when the last Greeting was handed on
         self._timed_boot = -1  # the boot whose uptime we know
         self._offset_ms = 0  # from its uptime to our time, about
@@ -93,6 +94,7 @@ class HostSession:
         """
         events: list[Any] = []
         for payload in self.decoder.feed(data):
+            self._frame_ms = now_ms
             try:
                 if self._challenge is not None:
                     payload = self._open(payload, self._challenge)
@@ -268,8 +270,9 @@ class HostSession:
     def transmit(self, now_ms: int) -> bytes:
         """Return bytes to write to the port now, b"" if there is nothing to say."""
         downlink = self._downlink
+        self.pacing.settle(now_ms, self._frame_ms)
         if self.state != WAITING:
-            self.pacing.run(now_ms, self.heard_ms)
+            self.pacing.run(now_ms)
         out = b""
         # No WELCOME before we know its uptime: readings that come after it must be dated.
         if self.state != GREETED or self._timed_boot == self.hello.boot:

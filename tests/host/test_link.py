@@ -4,7 +4,8 @@ import threading
 from struct import unpack_from
 
 import pytest
-from host.fakes import FakeBoard, FakeClock, FakePort, FixedRandom
+from host.fakes import FakeBoard, FakePort
+from host.link_rig import Rig
 from host.waiting import wait_for
 from pyv_edge_agent import console, link_state
 from pyv_edge_agent.dating import TimedBatch
@@ -13,45 +14,6 @@ from pyv_edge_agent.link_state import HANDSHAKING, OPENING, SEARCHING, SILENT, U
 from pyv_edge_core import device_states, message
 from pyv_edge_core.frame import encode
 from pyv_edge_core.host_event import Greeting, Loss, Report
-
-
-class Rig:
-    """A link, its board, and an agent that answers as Ingest would."""
-
-    def __init__(self, share=1.0, **board):
-        self.clock = FakeClock()
-        self.port = FakePort()
-        self.rng = FixedRandom(share)
-        self.events = []
-        self.takes = True  # whether the inbox has room
-        self.answers = True  # whether greetings are welcomed
-        self.link = SerialLink("porch", self.port, self.clock, self.rng, self.inbox)
-        self.board = FakeBoard(self.clock, **board)
-
-    def inbox(self, link, event):
-        assert link is self.link
-        if not self.takes:
-            return False
-        self.events.append(event)
-        if isinstance(event, Greeting) and self.answers:
-            link.welcome(event.hello.boot, (0, 0))
-        return True
-
-    def of(self, kind):
-        return [event for event in self.events if isinstance(event, kind)]
-
-    def pump(self, rounds=10, ms=5, latency_ms=0):
-        for _ in range(rounds):
-            self.link.step()
-            self.clock.advance(latency_ms)
-            self.board.exchange(self.port)
-            self.clock.advance(ms)
-
-    def up(self):
-        self.pump()
-        assert self.link.state == UP
-        return self
-
 
 # -- the ordinary course -----------------------------------------------------------
 

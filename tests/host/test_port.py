@@ -3,13 +3,17 @@
 import fcntl
 import os
 import pty
+import termios
 import threading
 import tty
+from types import SimpleNamespace
 
 import pytest
+import serial
 from host.waiting import run_with_deadline, wait_for
-from pyv_edge_agent.errors import PortError
+from pyv_edge_agent.errors import PortAbsentError, PortError
 from pyv_edge_agent.port import SerialPort
+from pyv_edge_agent.port_search import PortClaims
 
 
 @pytest.fixture
@@ -192,3 +196,115 @@ def test_port_can_be_closed_after_it_went_away(terminal, port):
         port.write(b"x")
     port.close()
     assert not port.name.startswith("None")
+
+
+# -- which port, and how it is opened ----------------------------------------------
+
+
+def listed(*paths):
+    return lambda: [
+        SimpleNamespace(device=path, vid=0x2E8A, pid=5, serial_number="E66") for path in paths
+    ]
+
+
+def test_port_by_usb_numbers_is_found_when_it_is_opened(terminal):
+    found = []
+    port = SerialPort("usb:2e8a:5", 115200, wait_s=0.05, ports=lambda: listed(*found)())
+    with pytest.raises(PortAbsentError, match="serial port usb:2e8a:5 is not there"):
+        port.open()
+    found.append(terminal[1])
+    port.open()
+    assert port.name == f"usb:2e8a:5 ({terminal[1]})"
+    os.write(terminal[0], b"hello")
+    assert read_all(port, 5) == b"hello"
+    port.close()
+    found.append("/dev/other")
+    with pytest.raises(PortAbsentError, match="fits 2 ports: "):
+        port.open()
+    assert port.name == "usb:2e8a:5"
+
+
+def test_path_that_goes_is_absent_and_one_that_is_refused_is_not(tmp_path):
+    with pytest.raises(PortAbsentError):
+        SerialPort(str(tmp_path / "ttyNONE"), 115200).open()
+    with pytest.raises(PortError) as refused:
+        SerialPort(str(tmp_path), 115200).open()
+    assert not isinstance(refused.value, PortAbsentError)
+
+
+def test_second_device_of_one_port_waits_until_it_is_free(terminal):
+    claims = PortClaims()
+    first = SerialPort(terminal[1], 115200, owner="porch", claims=claims)
+    second = SerialPort(
+        "usb:2e8a:5", 115200, owner="cellar", claims=claims, ports=listed(terminal[1])
+    )
+    first.open()
+    with pytest.raises(PortAbsentError, match="which device porch has; name another port"):
+        second.open()
+    first.close()
+    with pytest.raises(PortAbsentError, match="which device porch has"):
+        second.open()  # closed for a while is not given up
+    claims.release("porch")
+    second.open()
+    second.close()
+
+
+def test_first_device_gives_its_port_up_when_it_is_gone(tmp_path, terminal):
+    claims = PortClaims()
+    link = tmp_path / "by-id"
+    link.symlink_to(terminal[1])
+    first = SerialPort(str(link), 115200, owner="porch", claims=claims)
+    first.open()
+    first.close()
+    link.unlink()
+    with pytest.raises(PortAbsentError, match="does not exist"):
+        first.open()
+    second = SerialPort(terminal[1], 115200, owner="cellar", claims=claims)
+    second.open()
+    second.close()
+
+
+def test_lines_are_set_before_the_port_is_opened(terminal, monkeypatch):
+    opened = []
+    real_open = serial.Serial.open
+
+    def spy(self):
+        opened.append((self.dtr, self.rts, self.exclusive))
+        real_open(self)
+
+    monkeypatch.setattr(serial.Serial, "open", spy)  # pyserial's, which a pty gives no lines
+    for dtr, rts in ((True, True), (False, True), (True, False)):
+        port = SerialPort(terminal[1], 115200, dtr=dtr, rts=rts)
+        port.open()
+        port.close()
+    assert opened == [(True, True, True), (False, True, True), (True, False, True)]
+
+
+def test_lines_stay_as_they_are_when_the_port_is_closed(terminal, port):
+    near = os.open(terminal[1], os.O_RDWR | os.O_NOCTTY)
+    try:
+        attributes = termios.tcgetattr(near)
+        attributes[2] |= termios.HUPCL
+        termios.tcsetattr(near, termios.TCSANOW, attributes)
+        port.open()
+        assert not termios.tcgetattr(near)[2] & termios.HUPCL
+    finally:
+        os.close(near)
+
+
+def test_any_user_can_open_a_pseudo_terminal_again(terminal, port):
+    port.open()
+    port.close()
+    if os.getuid() == 0:
+        child = os.fork()
+        if child == 0:  # root is let in even where nobody else is
+            try:
+                os.chmod(terminal[1], 0o666)
+                os.setuid(65534)
+                os.close(os.open(terminal[1], os.O_RDWR | os.O_NOCTTY))
+                os._exit(0)
+            except OSError:
+                os._exit(1)
+        assert os.waitpid(child, 0)[1] == 0
+    else:
+        port.open()
