@@ -312,7 +312,7 @@ def _check_relations(checker: _Checker, values: dict[str, Any]) -> None:
             except ValueError as error:
                 checker.fault(f"{place}.port", str(error))
         if device.get("device_id") and device["accept_new"]:
-            problem = "takes any board, device_id only one; leave one of them out"
+            problem = "takes any board, device_id only one; leave one out"
             checker.fault(f"{place}.accept_new", problem)
         if device.get("min_value", 0) > device.get("max_value", 0):
             checker.fault(f"sensors.devices[{index}].min_value", "is greater than max_value")

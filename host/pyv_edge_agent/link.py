@@ -81,6 +81,8 @@ class SerialLink:
         self._is_explained = False  # whether it was said why there is no session
         self._is_stopping = threading.Event()
         self._is_woken = threading.Event()
+        if self._settings is not None:
+            self._warn_of_settings()
 
     @property
     def session(self) -> HostSession:

@@ -16,6 +16,7 @@ from pyv_edge_agent.errors import ConfigError
 from pyv_edge_agent.settings import DEVICES, SECTIONS
 from pyv_edge_core.rule import read_rules
 
+SERIAL = "[[sensors.devices]]\nname = '{}'\ningest_type = 'serial'\nport = '{}'\n"
 SIMULATOR = '[[sensors.devices]]\nname = "t1"\ningest_type = "simulator"\n'
 
 
@@ -208,6 +209,37 @@ FAULTS = [
             "[[sensors.devices]]\nname = 'b'\ningest_type = 'serial'\nport = '/dev/x'\n"
         ),
         "sensors.devices[1].port: is the same as sensors.devices[0]'s; each needs its own",
+    ),
+    (
+        SERIAL.format("a", "/dev/x") + SERIAL.format("b", "/dev/../dev//x"),
+        "sensors.devices[1].port: is the same as sensors.devices[0]'s; each needs its own",
+    ),
+    (
+        SERIAL.format("a", "usb:2e8a:5") + SERIAL.format("b", "USB:2E8A:0005"),
+        "sensors.devices[1].port: is the same as sensors.devices[0]'s; each needs its own",
+    ),
+    (
+        SERIAL.format("a", "/dev/x")
+        + "device_id = 'p'\n"
+        + SERIAL.format("b", "/dev/y")
+        + "device_id = 'p'\n",
+        "sensors.devices[1].device_id: is the same as sensors.devices[0]'s; each needs its own",
+    ),
+    (
+        SERIAL.format("a", "/dev/x") + "device_id = 'p'\naccept_new = true\n",
+        "sensors.devices[0].accept_new: takes any board, device_id only one; leave one out",
+    ),
+    (SERIAL.format("a", ""), "sensors.devices[0].port: must not be empty"),
+    (
+        SERIAL.format("a", "usb:2e8a"),
+        (
+            "sensors.devices[0].port: must be a path, usb:VID:PID or usb:VID:PID:SERIAL,"
+            " VID and PID in hex"
+        ),
+    ),
+    (
+        SERIAL.format("a", "/dev/x") + "dtr = 1\n",
+        "sensors.devices[0].dtr: 1 is not true or false",
     ),
     (
         "[cloud]\nenabled = true\n",
@@ -524,3 +556,29 @@ def test_store_of_a_later_version(write_config, tmp_path):
     connection.close()
     line = starts_not(write_config())
     assert "has schema 99, this program knows 2; use a newer one" in line
+
+
+def test_two_kinds_of_boards_may_be_told_apart_by_their_serial_numbers(tmp_path):
+    path = tmp_path / "a.toml"
+    path.write_text(
+        SERIAL.format("a", "usb:2e8a:5:E1")
+        + SERIAL.format("b", "usb:2e8a:5:E2")
+        + SERIAL.format("c", "/dev/x")
+    )
+    devices = Config.from_file(path).get("sensors", "devices")
+    assert [device["port"] for device in devices] == ["usb:2e8a:5:E1", "usb:2e8a:5:E2", "/dev/x"]
+    assert devices[0] == {
+        "name": "a",
+        "ingest_type": "serial",
+        "sensor_type": "",
+        "unit": "",
+        "port": "usb:2e8a:5:E1",
+        "baudrate": 115200,
+        "dtr": True,
+        "rts": True,
+        "device_id": "",
+        "accept_new": False,
+        "settings_file": "",
+        "link_key_file": "",
+    }
+    assert Config.from_file(path).folder == tmp_path
