@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 
 import generate_differences_md
+import generate_links_md
 import generate_privacy_md
 import generate_rules_md
 from accepted import ACCEPTED
+from pyv_edge_agent import link_state
 from pyv_edge_agent.alerting import DEFAULT_RULE
 from pyv_edge_agent.cli import COMMANDS
 from pyv_edge_agent.config import Config
@@ -105,6 +107,13 @@ def test_architecture_names_files_tests_and_counters_that_exist():
             ), f"{counter} of {cells[0]}"
     for path in re.findall(r"`((?:host|tools|shared|firmware|tests)/[\w/.]+)`", text):
         assert (ROOT / path).exists(), path
+
+
+def test_states_of_a_link_are_those_of_the_code():
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    assert text == generate_links_md.generate(text), "make docs"
+    for state in link_state.STATES:
+        assert f" {state}" in generate_links_md.table_of(link_state.TABLE, link_state.STATES)
 
 
 def test_protocol_tables_match_the_messages():

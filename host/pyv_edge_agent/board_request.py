@@ -8,7 +8,7 @@ counted. Only the link's thread calls `run` and `answered`.
 import logging
 import threading
 from binascii import crc32
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -49,7 +49,7 @@ class Outcome:
     code: int
     name: str
     value: int
-    text: str  # the board's words, if it has any
+    text: str  # the board's words, if it has any, in one line
 
     @property
     def is_done(self) -> bool:
@@ -155,11 +155,11 @@ class BoardRequests:
 
     # -- the link's thread ---------------------------------------------------------
 
-    def run(self, boot: int, channels: Sequence[str] | None) -> None:
+    def run(self, boot: int, channels: Mapping[str, int] | None) -> None:
         """Take over what was asked for, and give up what is too late.
 
-        `boot` is the one that is up, -1 if none is; `channels` are the names in the
-        table of the board that was last welcomed.
+        `boot` is the one that is up, -1 if none is; `channels` are the places of
+        names in the table of the board that was last welcomed.
         """
         now_ms = self._clock.monotonic_ms()
         with self._lock:
@@ -173,7 +173,7 @@ class BoardRequests:
         for answer in self.requester.expire(boot, now_ms):
             self.answered(answer)
 
-    def _take_over(self, asked: _Request, channels: Sequence[str] | None, now_ms: int) -> bool:
+    def _take_over(self, asked: _Request, channels: Mapping[str, int] | None, now_ms: int) -> bool:
         """Hand a request to the requester; return False if it has to wait for the channels."""
         target = asked.target
         try:
@@ -186,7 +186,7 @@ class BoardRequests:
                 if target not in channels:
                     known = ", ".join(channels)
                     raise RequestError(f"no channel {target!r}; there are {known}")
-                target = channels.index(target)
+                target = channels[target]
             if asked.content:
                 number = self.requester.config(asked.content, crc32(asked.content), now_ms)
             else:
@@ -213,9 +213,10 @@ class BoardRequests:
         counter = _COUNTERS.get(answer.code, _COUNTERS[message.RESULT_FAILED])
         with self._lock:
             self.counters[counter] += 1
-        text = f" ({answer.text})" if answer.text else ""
+        outcome = Outcome(answer.code, name, answer.value, " ".join(answer.text.split()))
+        text = f" ({outcome.text})" if outcome.text else ""
         logger.info("link %s: %s: %s%s", self._name, asked.what, name, text)
-        asked.future.set_result(Outcome(answer.code, name, answer.value, answer.text))
+        asked.future.set_result(outcome)
 
     def _refuse(self, asked: _Request, problem: str) -> None:
         with self._lock:

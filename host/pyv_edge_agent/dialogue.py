@@ -13,6 +13,7 @@ from pyv_edge_core.challenge import Challenge
 from pyv_edge_core.host_event import Batch, Greeting, Loss, Report, TimeExchange
 from pyv_edge_core.host_session import HostSession
 from pyv_edge_core.pacing import Pacing
+from pyv_edge_core.reading import Channel
 from pyv_edge_core.record_ring import RECORD_SIZE
 from pyv_edge_core.requester import Answer
 
@@ -41,7 +42,7 @@ class Dialogue:
         self.console = Console(name, clock)
         self.dating = Dating(clock)
         self.vitals: dict[str, int] = {}  # what the board last said of itself
-        self.channels: list[str] | None = None  # names in the table of the board welcomed last
+        self.channels: dict[str, int] | None = None  # of the board welcomed last, by name
         self.challenge = Challenge(key, random_bits) if key else None
         self._clock = clock
         self._before: dict[str, int] = {}  # counters of the sessions before this one
@@ -141,7 +142,11 @@ class Dialogue:
             return None
         self._received, self._committed = list(next_seq), list(next_seq)
         assert self._greeting is not None
-        self.channels = [row.name for row in self._greeting.channels]
+        self.channels = {
+            row.name: place
+            for place, row in enumerate(self._greeting.channels)
+            if isinstance(row, Channel)
+        }
         return self._greeting.hello
 
     def committed(self, boot: int, stream: int, next_seq: int) -> bool:

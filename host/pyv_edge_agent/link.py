@@ -297,7 +297,7 @@ class SerialLink:
         self._is_explained = True
         self.versions_refused_total += 1
         self.states.trouble(
-            f"board {hello.device} speaks link versions {hello.version_min} to"
+            f"board {hello.device!r} speaks link versions {hello.version_min} to"
             f" {hello.version_max}, this agent {message.VERSION_MIN} to {message.VERSION};"
             " update the older of the two"
         )

@@ -38,7 +38,7 @@ STOPPED = "the link ends"
 
 # How long it then waits.
 AT_ONCE = "at once"
-LOOK = "every LOOK_S"
+LOOK = "0.5 s"
 BACK_OFF = "back-off"
 
 LOOK_S = 0.5

@@ -134,7 +134,7 @@ def test_cable_pulled_and_plugged_in_again(boards, agents, receiver, tmp_path):
     agent.start()
     wait_for(lambda: agent.db.exists() and agent.ledger().total("stored") > 20, "some readings")
     cable.cut()
-    wait_for(lambda: "does not exist" in agent.text(), "the agent's notice")
+    wait_for(lambda: "went away" in agent.text(), "the agent's notice")
     cable.plug()
     ledger = agent.wait_finished()
     assert agent.stop() == 0

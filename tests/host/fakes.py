@@ -108,6 +108,7 @@ class FakeBoard:
         uptime_ms=5000,
         config_hash=0,
         key=b"",
+        alerts=(),
     ):
         self.clock = clock
         self.answer = None  # what it answers to a request: (code, value, text)
@@ -121,7 +122,7 @@ class FakeBoard:
         identity.config_hash = config_hash
         self.session = DeviceSession(
             identity,
-            [Channel("temp", "Cel", exponent), Channel("rh", "%RH", exponent)],
+            [Channel("temp", "Cel", exponent), Channel("rh", "%RH", exponent), *alerts],
             self.telemetry,
             self.events,
             Seal(key, TO_HOST) if key else None,

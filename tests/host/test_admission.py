@@ -308,7 +308,7 @@ def test_board_of_another_version_is_told_apart_by_a_clear_line(site, log):
     for _ in range(15):
         site.porch.port.incoming.append(encode(hello_of_versions(2, 3)))
         site.run(1000, step_ms=100)
-    problem = "board pico-1 speaks link versions 2 to 3, this agent 1 to 1; update the older"
+    problem = "board 'pico-1' speaks link versions 2 to 3, this agent 1 to 1; update the older"
     assert site.porch.link.problem.startswith(problem)
     assert len(log.having("speaks link versions")) == 1
     assert log.having("no HELLO on /dev/porch") == []

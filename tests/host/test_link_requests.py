@@ -11,6 +11,7 @@ from pyv_edge_agent.board_request import OPEN_MAX, OPS, TIMEOUT_MS_MAX, BoardReq
 from pyv_edge_agent.errors import RequestError
 from pyv_edge_agent.link_state import SEARCHING, UP
 from pyv_edge_core import message, request, requester
+from pyv_edge_core.channel_table import AlertRow
 
 
 def answering(code=message.RESULT_DONE, value=0, text="", **board):
@@ -25,18 +26,18 @@ def failure(future):
 
 
 def test_command_is_done_and_its_future_says_so(log):
-    rig = answering(value=3, text="blinking")
+    rig = answering(value=3, text="blin\nking")
     future = rig.link.command("identify")
     rig.pump(30)
     outcome = future.result(0)
     assert outcome.is_done
-    assert (outcome.code, outcome.name, outcome.value, outcome.text) == (0, "done", 3, "blinking")
+    assert (outcome.code, outcome.name, outcome.value, outcome.text) == (0, "done", 3, "blin king")
     (asked,) = rig.board.requests
     assert (asked.op, asked.target, asked.value) == (request.IDENTIFY, 0, 0)
     assert rig.link.status()["requests"]["done_total"] == 1
     assert log.having("identify") == [
         "link porch: the board is asked for identify, value 0",
-        "link porch: identify, value 0: done (blinking)",
+        "link porch: identify, value 0: done (blin king)",
     ]
 
 
@@ -63,6 +64,15 @@ def test_channel_goes_by_name_or_number(op, target, wanted):
     rig.link.command(op, target, 500)
     rig.pump(30)
     assert [(asked.target, asked.value) for asked in rig.board.requests] == [(wanted, 500)]
+
+
+def test_alert_of_the_table_is_no_channel():
+    rig = answering(alerts=[AlertRow("hot", 0, 2, "{sensor} is hot")])
+    known = rig.link.command("set_rate", "rh", 500)
+    unknown = rig.link.command("set_rate", "hot", 500)
+    rig.pump(30)
+    assert known.result(0).is_done
+    assert failure(unknown).endswith("no channel 'hot'; there are temp, rh")
 
 
 def test_channel_that_the_board_does_not_have():
