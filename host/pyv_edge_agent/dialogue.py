@@ -44,7 +44,6 @@ class Dialogue:
         self.vitals: dict[str, int] = {}  # what the board last said of itself
         self.channels: dict[str, int] | None = None  # of the board welcomed last, by name
         self.challenge = Challenge(key, random_bits) if key else None
-        self._clock = clock
         self._before: dict[str, int] = {}  # counters of the sessions before this one
         self._greeting: Greeting | None = None  # the latest
         self._received = [0, 0]  # per stream, how far the agent has been handed it

@@ -108,7 +108,7 @@ class SerialPort:
         made.port = path
         try:
             made.open()
-            _keep_to_ourselves(made.fileno())
+            _keep_to_ourselves(made.fileno(), path)
         except (OSError, ValueError, termios.error) as error:
             made.close()
             kind = PortAbsentError if getattr(error, "errno", None) in _ABSENT else PortError
@@ -151,7 +151,7 @@ class SerialPort:
                 port.close()
 
 
-def _keep_to_ourselves(descriptor: int) -> None:
+def _keep_to_ourselves(descriptor: int, path: str) -> None:
     """Keep others out, and the lines as they are when it is closed. Raises OSError, termios.error.
 
     HUPCL would drop DTR and RTS at the end, one after the other, which resets an
@@ -162,7 +162,7 @@ def _keep_to_ourselves(descriptor: int) -> None:
     attributes = termios.tcgetattr(descriptor)
     attributes[2] &= ~termios.HUPCL
     termios.tcsetattr(descriptor, termios.TCSANOW, attributes)
-    if not os.ttyname(descriptor).startswith("/dev/pts/"):
+    if not os.path.realpath(path).startswith("/dev/pts/"):
         fcntl.ioctl(descriptor, termios.TIOCEXCL)
 
 
