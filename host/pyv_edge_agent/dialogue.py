@@ -34,10 +34,15 @@ class Dialogue:
         name: str,
         clock: Clock,
         requests: BoardRequests,
+        token: int,
         key: bytes,
         random_bits: Callable[[int], int],
     ) -> None:
-        """Begin the first session; with a `key` only a board that has it is heard."""
+        """Begin the first session; with a `key` only a board that has it is heard.
+
+        Its requests for the time are numbered behind the random `token`: answers to
+        those of an agent before this one may still be on their way.
+        """
         self.requests = requests
         self.console = Console(name, clock)
         self.dating = Dating(clock)
@@ -49,7 +54,7 @@ class Dialogue:
         self._received = [0, 0]  # per stream, how far the agent has been handed it
         self._committed = [0, 0]
         self._turned_away: dict[str, int] = {}  # seal_counters() when the session began
-        self.session = self._make_session(0)
+        self.session = self._make_session(token)
 
     def _make_session(self, token: int, pacing: Pacing | None = None) -> HostSession:
         self._turned_away = self.seal_counters()

@@ -70,7 +70,8 @@ class SerialLink:
         self.twice_total = 0  # greetings with a device id that is in use
         self.states = LinkState(name, clock, rng)
         self.requests = BoardRequests(name, rng.getrandbits(32), clock, self._wake)
-        self.dialogue = Dialogue(name, clock, self.requests, key, random_bits)
+        token = rng.getrandbits(16)
+        self.dialogue = Dialogue(name, clock, self.requests, token, key, random_bits)
         self._settings = None if settings_file is None else SettingsFile(settings_file)
         self._port = port
         self._clock = clock
