@@ -57,6 +57,7 @@ class HostSession:
         self.sealed_total = 0  # messages under a seal, and we have no key
         self.stale_total = 0  # messages of another boot, or out of place
         self.heard_ms = 0  # last message of the board
+        self._frame_ms = 0  # last frame, whoever has sent it
         self.pacing = pacing or Pacing(0, challenge.seal if challenge is not None else None)
         self._downlink = Downlink(self.pacing, challenge, requester, window, host)
         self._challenge = challenge
@@ -93,6 +94,7 @@ class HostSession:
         """
         events: list[Any] = []
         for payload in self.decoder.feed(data):
+            self._frame_ms = now_ms
             try:
                 if self._challenge is not None:
                     payload = self._open(payload, self._challenge)
@@ -268,8 +270,9 @@ class HostSession:
     def transmit(self, now_ms: int) -> bytes:
         """Return bytes to write to the port now, b"" if there is nothing to say."""
         downlink = self._downlink
+        self.pacing.settle(now_ms, self._frame_ms)
         if self.state != WAITING:
-            self.pacing.run(now_ms, self.heard_ms)
+            self.pacing.run(now_ms)
         out = b""
         # No WELCOME before we know its uptime: readings that come after it must be dated.
         if self.state != GREETED or self._timed_boot == self.hello.boot:

@@ -53,6 +53,9 @@ ACK_RESEND = const(1)  # flag: send again from `wanted`
 VITALS_FINISHED = const(1)  # flag: the sampler has reached `sample_for_ms`
 VITALS_SAFE = const(2)  # flag: safe mode, nothing is sampled
 
+LOG_WARNING = const(30)  # levels as in Python
+LOG_ERROR = const(40)
+
 RESULT_DONE = const(0)
 RESULT_FAILED = const(1)  # not done, for the reason that the text gives
 RESULT_UNKNOWN = const(2)  # a command that this board doesn't know
@@ -112,6 +115,14 @@ def pack_text(text: str) -> bytes:
     if len(encoded) > TEXT_SIZE_MAX:
         raise FieldError("text: %d bytes, at most %d fit" % (len(encoded), TEXT_SIZE_MAX))
     return bytes((len(encoded),)) + encoded
+
+
+def fitting(text: str) -> str:
+    """Return as much of the first line of `text` as a text holds."""
+    text = text.split("\n")[0]
+    while len(text.encode()) > TEXT_SIZE_MAX:
+        text = text[:-1]
+    return text
 
 
 def pack(kind: int, tag: int, *values: "int | str | bytes") -> bytes:

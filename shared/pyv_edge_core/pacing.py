@@ -99,11 +99,14 @@ class Pacing:
                 return sent_ms
         return -1
 
-    def run(self, now_ms: int, heard_ms: int) -> None:
-        """Ask anew at the regular interval; `heard_ms` is when the board last said anything."""
+    def settle(self, now_ms: int, heard_ms: int) -> None:
+        """Count all as read if the board was heard, at `heard_ms`, long after the last of it."""
         if elapsed_ms(now_ms, heard_ms) + session.SETTLED_MS <= elapsed_ms(now_ms, self._last_ms):
             self._read_total = self._sent_total
             self.time_lost_total += len(self._markers)
             self._markers = []
+
+    def run(self, now_ms: int) -> None:
+        """Ask for the time anew at the regular interval."""
         if self._asked_ms < 0 or elapsed_ms(now_ms, self._asked_ms) >= session.TIME_INTERVAL_MS:
             self._is_due = True

@@ -7,7 +7,7 @@ The store plays the part of the host's database: what it has acknowledged it
 keeps, each number once and in order, and it refuses anything else.
 """
 
-from pyv_edge_core import device_states, host_states, message
+from pyv_edge_core import device_states, host_states, message, seal
 from pyv_edge_core.device_session import DeviceSession
 from pyv_edge_core.frame import FLAG, FrameDecoder
 from pyv_edge_core.host_event import Batch, Greeting, Loss, Report, TimeExchange
@@ -27,7 +27,7 @@ _TICK_MASK = 0x3FFFFFFF
 def parse_frame(framed):
     """Return (type, message) of one frame as encoded, None if it isn't a known one."""
     payloads = FrameDecoder().feed(framed)
-    return message.parse(payloads[0]) if payloads else None
+    return message.parse(seal.content(payloads[0]) or payloads[0]) if payloads else None
 
 
 def split_frames(data):

@@ -126,6 +126,6 @@ def test_hello_is_asked_for_once_there_is_room():
         pass  # until no more is allowed on its way
     assert message.HELLO_REQUEST not in _kinds(host.transmit(0))
     # The board has been heard so long after our last byte that it must have read all of it.
-    host.pacing.run(session.SETTLED_MS, session.SETTLED_MS)
+    host.pacing.settle(session.SETTLED_MS, session.SETTLED_MS)
     assert host.receive(stray, session.SETTLED_MS) == []
     assert message.HELLO_REQUEST in _kinds(host.transmit(session.SETTLED_MS))
