@@ -94,8 +94,9 @@ class Remote:
             raise FieldError(
                 "%d bytes of settings, at most %d" % (asked.size, request.CONFIG_SIZE_MAX)
             )
-        if self._is_applying:
-            raise FieldError("other settings wait to be tried")
+        trial = self._app.trial
+        if self._is_applying or (trial is not None and trial.is_running):
+            raise FieldError("other settings are being tried; send these later")
         if asked.hash == self._app.session.identity.config_hash:
             return message.RESULT_DONE, 0  # in force
         if asked.request != self._staging:

@@ -17,6 +17,7 @@ class FakeBoard:
 
     def __init__(self, ticks_ms=0):
         self.now_ms = ticks_ms
+        self.boot = 0xABCD1234
         self.resets_total = 0
         self.said = []
         self.identified_total = 0
@@ -34,7 +35,7 @@ class FakeBoard:
         return "0123456789abcdef"
 
     def boot_id(self):
-        return 0xABCD1234
+        return self.boot
 
     def reset_cause(self):
         return 3
