@@ -36,6 +36,7 @@ docs: $(READY)
 	$(BIN)/python tests/generate_privacy_md.py
 	$(BIN)/python tests/generate_rules_md.py
 	$(BIN)/python tests/generate_differences_md.py
+	$(BIN)/python tests/generate_protocol_md.py
 
 format: $(READY)
 	$(BIN)/ruff format .

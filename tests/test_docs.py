@@ -10,6 +10,7 @@ from pathlib import Path
 
 import generate_differences_md
 import generate_privacy_md
+import generate_protocol_md
 import generate_rules_md
 from accepted import ACCEPTED
 from pyv_edge_agent.alerting import DEFAULT_RULE
@@ -121,6 +122,11 @@ def test_protocol_tables_match_the_messages():
         ends = ["bytes"] if text_count < 0 else ["text"] * text_count
         assert [row[0] for row in rows] == list(message.shape(kind)._fields[1:]), name
         assert [TYPES.get(row[1], row[1]) for row in rows] == [*codes, *ends], name
+
+
+def test_protocol_has_the_states_and_the_vectors_of_the_code():
+    text = (ROOT / "PROTOCOL.md").read_text(encoding="utf-8")
+    assert text == generate_protocol_md.generate(text), "make docs"
 
 
 # -- RULES.md --------------------------------------------------------------------------
