@@ -155,7 +155,7 @@ def vectors():
         ("Frames; the token of the second is two bytes that are always stuffed:", _frames()),
         ("A seal (the text of the key is “a key of 16 bytes or more”), counter 1:", _sealed()),
         (
-            "A whole session: a board with a reading of 4.9 s and a bad one of 5.9 s; a new store:",
+            "A whole session: a board with a reading of 4.9 s and a bad one of 5.9 s:",
             _conversation(),
         ),
     )
