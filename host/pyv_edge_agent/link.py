@@ -1,4 +1,4 @@
-"""One board's line: keeps its port open, turns bytes into batches, and batches into UTC.
+"""One board's line: keeps its port open, turns bytes into batches, dates them.
 
 A `SerialLink` runs in a thread of its own (`run`), or step by step (`step`).
 What it learns goes into the agent's inbox in the order in which it came;
@@ -15,12 +15,14 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from struct import unpack_from
 from typing import Any
 
 from pyv_edge_core import host_states, message
 from pyv_edge_core.host_event import Batch, Report, TimeExchange
 from pyv_edge_core.host_session import HostSession
 from pyv_edge_core.pacing import Pacing
+from pyv_edge_core.record_ring import RECORD_FORMAT, RECORD_SIZE
 
 from . import __version__
 from .clock import Clock
@@ -43,18 +45,24 @@ TIMELINES_MAX = 2
 
 @dataclass(frozen=True)
 class TimedBatch:
-    """A Batch whose base time is in UTC."""
+    """A Batch whose base time is on the host's monotonic clock."""
 
     stream: int
     first_seq: int
-    base_utc_ms: int
-    error_ms: int | None  # None: the offset to UTC is not known yet
+    base_ms: int
+    error_ms: int  # bound on the error of every record's time
     records: bytes
     boot: int
 
 
 Inbox = Callable[["SerialLink", Any], bool]
 """Takes (link, Greeting | TimedBatch | Loss | Report); False if it is full."""
+
+
+def span_ms(records: bytes, offset: int) -> int:
+    """Return how long after the base time the record at `offset` was taken."""
+    _, flags, span, _ = unpack_from(RECORD_FORMAT, records, offset)
+    return int((flags >> 2) << 16 | span)
 
 
 class SerialLink:
@@ -268,27 +276,23 @@ class SerialLink:
     # -- time ----------------------------------------------------------------------
 
     def _learn_time(self, exchange: TimeExchange) -> None:
-        timeline = self._timelines.get(exchange.boot)
-        if timeline is None:
-            while len(self._timelines) >= TIMELINES_MAX:
-                del self._timelines[next(iter(self._timelines))]  # the oldest
-            timeline = self._timelines[exchange.boot] = Timeline()
+        # The latest goes last, so that the one to be forgotten is never the one in use.
+        timeline = self._timelines.pop(exchange.boot, None) or Timeline()
+        while len(self._timelines) >= TIMELINES_MAX:
+            del self._timelines[next(iter(self._timelines))]
+        self._timelines[exchange.boot] = timeline
         uptime_ms = exchange.uptime_s * 1000 + exchange.uptime_ms
         timeline.exchange(uptime_ms, exchange.sent_ms, exchange.received_ms)
 
     def _timed(self, batch: Batch) -> TimedBatch:
-        now_ms = self._clock.monotonic_ms()
-        base_utc_ms = self._clock.utc_ms()
-        error_ms = None  # no answer has come yet: the best guess is that it was just now
-        timeline = self._timelines.get(batch.boot)
-        moment = None
-        if timeline is not None:
-            moment = timeline.at(batch.base_s * 1000 + batch.base_ms)
-        if moment is not None:
-            base_utc_ms += moment[0] - now_ms
-            error_ms = moment[1]
+        base_ms = batch.base_s * 1000 + batch.base_ms
+        records = batch.records
+        first_ms, last_ms = span_ms(records, 0), span_ms(records, len(records) - RECORD_SIZE)
+        bound = self._timelines[batch.boot].bound(base_ms + first_ms, base_ms + last_ms)
+        assert bound is not None  # no WELCOME, and so no data, before the board's uptime is known
+        offset_ms, error_ms = bound
         return TimedBatch(
-            batch.stream, batch.first_seq, base_utc_ms, error_ms, batch.records, batch.boot
+            batch.stream, batch.first_seq, base_ms + offset_ms, error_ms, records, batch.boot
         )
 
     # -- console -------------------------------------------------------------------

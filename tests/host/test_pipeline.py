@@ -6,7 +6,7 @@ from binascii import crc32
 from struct import pack
 
 import pytest
-from host.fakes import UTC_MS, batch, event_batch
+from host.fakes import SEGMENT, UTC_MS, batch, event_batch
 from pyv_edge_agent.alerting import Alerting
 from pyv_edge_agent.link import TimedBatch
 from pyv_edge_agent.pipeline import UNKNOWN_CHANNEL, Pipeline
@@ -35,11 +35,11 @@ class Made:
             self.plan = self.pipeline.plan_polled(polled, "Cel")
         else:
             self.plan = self.pipeline.plan("porch", Channel("temp", "Cel", exponent, flags))
-        self.series = self.alerting.open(self.plan, 7, 3, UTC_MS, WriteBatch())
+        self.series = self.alerting.open(self.plan, 7, 3, UTC_MS, WriteBatch(SEGMENT))
         self.source = Source(polled or "porch", BOOT, 3, [self.series], [0, 0])
         for index, row in enumerate(alerts):
             self.source.alerts[index + 1] = board_alert(row, [self.series])
-        self.out = WriteBatch()
+        self.out = WriteBatch(SEGMENT)
 
     @property
     def events_total(self):
@@ -473,8 +473,8 @@ def test_event_once_per_crossing_while_the_counter_counts_each():
 
 def test_firing_goes_on_over_commits():
     made = Made()
-    made.add(batch(0, [3100]), WriteBatch())
-    later = WriteBatch()
+    made.add(batch(0, [3100]), WriteBatch(SEGMENT))
+    later = WriteBatch(SEGMENT)
     made.add(batch(1, [3100]), later)
     assert later.events == []
     assert made.events_total == 2

@@ -437,7 +437,7 @@ def test_reader_does_not_wait_for_a_write(filled):
     thread = threading.Thread(target=read, daemon=True)
     thread.start()
     wait_for(lambda: seen, "the reader's connection")
-    with filled._transaction() as tx:
+    with filled.transaction() as tx:
         tx.execute("UPDATE sink SET acknowledged_total = 99")
         may_read.set()
         thread.join(10)
