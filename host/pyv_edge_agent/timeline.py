@@ -19,6 +19,7 @@ import math
 
 DRIFT_PPM = 500
 EXCHANGES_MAX = 16  # remembered
+KEPT_MS = 86_400_000  # an older exchange is the first to be forgotten
 STEADY_MS = 3_600_000  # without a contradiction, before DRIFT_PPM is believed again
 _EXCHANGE_SLACK_MS = 1  # both sides read clocks of whole milliseconds
 
@@ -54,23 +55,36 @@ class Timeline:
         if not self._exchanges:
             return None
         low, high = self._interval(first_uptime_ms)
-        span_ms = last_uptime_ms - first_uptime_ms
-        if span_ms:
+        if last_uptime_ms > first_uptime_ms:
             last_low, last_high = self._interval(last_uptime_ms)
             # In between, the offset can leave what both ends allow, and has to come back.
-            drift = self._drift_ms(span_ms) / 2
-            low, high = min(low, last_low) - drift, max(high, last_high) + drift
+            drift = self._drift_ms(last_uptime_ms - first_uptime_ms)
+            low, high = (low + last_low - drift) / 2, (high + last_high + drift) / 2
         offset = round((low + high) / 2)
         return offset, math.ceil((high - low) / 2 + 0.5)  # rounding costs up to a half
 
     def _interval(self, uptime_ms: int) -> tuple[float, float]:
         """Return what all exchanges together leave for the offset at one time."""
+        if self.drift_ppm > DRIFT_PPM:
+            return self._doubtful_interval(uptime_ms)
         low, high = -math.inf, math.inf
         for at_ms, lowest, highest in self._exchanges:
             drift = self._drift_ms(uptime_ms - at_ms)
             low = max(low, lowest - drift)
             high = min(high, highest + drift)
         return low, high
+
+    def _doubtful_interval(self, uptime_ms: int) -> tuple[float, float]:
+        """Return what the exchanges before and after a time allow, either of them.
+
+        Clocks that have parted faster than they can may have done so in one jump.
+        """
+        before = [one for one in self._exchanges if one[0] <= uptime_ms][-1:]
+        after = [one for one in self._exchanges if one[0] >= uptime_ms][:1]
+        near = [(one, self._drift_ms(uptime_ms - one[0])) for one in (*before, *after)]
+        return min(one[1] - drift for one, drift in near), max(
+            one[2] + drift for one, drift in near
+        )
 
     def _drift_ms(self, span_ms: int) -> float:
         return abs(span_ms) * self.drift_ppm / 1_000_000
@@ -84,12 +98,13 @@ class Timeline:
         """Return the index of the exchange to forget: many of late, few of long ago."""
         times = [one[0] for one in self._exchanges]
         newest = times[-1]
+        if newest - times[0] > KEPT_MS:
+            return 0
 
         def loss(index: int) -> float:
-            gap = times[index + 1] - times[max(index - 1, 0)]
-            return gap / (newest - times[index] + 1)
+            return (times[index + 1] - times[index - 1]) / (newest - times[index] + 1)
 
-        return min(range(len(times) - 1), key=loss)
+        return min(range(1, len(times) - 1), key=loss)
 
     def _judge_drift(self, new: tuple[int, int, int]) -> None:
         """Find out how fast the clocks must have parted for `new` to be possible."""

@@ -6,7 +6,16 @@ import sqlite3
 import threading
 
 import pytest
-from host.fakes import UTC_MS, FakeClock, RecordingLink, batch, event_batch, greeting
+from host.fakes import (
+    OFFSET_MS,
+    SEGMENT,
+    UTC_MS,
+    FakeClock,
+    RecordingLink,
+    batch,
+    event_batch,
+    greeting,
+)
 from pyv_edge_agent.alerting import Alerting
 from pyv_edge_agent.ingest import Ingest
 from pyv_edge_agent.pipeline import Pipeline
@@ -53,7 +62,7 @@ class Agent:
         """Receive one reading after another, each `after_ms` later, taken `age_ms` ago."""
         for value in values:
             self.clock.advance(after_ms)
-            taken_ms = self.clock.utc_ms() - age_ms
+            taken_ms = self.clock.monotonic_ms() + OFFSET_MS - age_ms  # as if never set
             first = self.next_seq[0]
             self.put(batch(first, [value], boot=self.boot, base_utc_ms=taken_ms, **more))
             self.next_seq[0] += 1
@@ -503,14 +512,14 @@ def test_state_of_an_aggregated_channel_holds_no_value(run, rule):
 @pytest.mark.parametrize("saved", ["", "[", "7", "[]", "null", '[1, 1, [["hot", 0]]]'])
 def test_saved_state_that_cannot_be_read_begins_anew(saved, caplog):
     rules = read_rules([{"name": "hot", "above": 30}])
-    alerting = Alerting(rules, lambda channel_id: saved)
+    alerting = Alerting(rules, lambda channel_id: (saved, 0))
     channel = Channel("temp", "Cel", -2)
     series = alerting.open(
-        make_plan(PrivacyPolicy(), "porch", channel), 7, 3, UTC_MS, WriteBatch()
+        make_plan(PrivacyPolicy(), "porch", channel), 7, 3, UTC_MS, WriteBatch(SEGMENT)
     )
     assert alerting.counts() == {"inactive": 1, "pending": 0, "firing": 0}
     assert "alerts of porch.temp begin anew" in caplog.text
-    out = WriteBatch()
+    out = WriteBatch(SEGMENT)
     alerting.update(3, series, UTC_MS, UTC_MS, 3001, 0, out)
     assert len(out.events) == 1
 
@@ -610,7 +619,7 @@ def test_clock_that_is_set_is_not_time_that_passed(run, jump_ms):
     agent = run(rules)
     agent.greet()
     agent.read(3100)
-    agent.clock.now_utc_ms += jump_ms
+    agent.clock.step(jump_ms)
     agent.wait(2_000)
     assert agent.rows() == []
     agent.read(*[3100] * 3, after_ms=100_000)
