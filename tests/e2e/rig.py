@@ -114,7 +114,7 @@ class AgentProcess:
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.config = self.folder / "agent.json"
-        settings = {"health": {"port": 0}, **settings}
+        settings = {"health": {"port": 0}, "time": {"source": "trusted"}, **settings}
         settings.setdefault("storage", {}).setdefault("commit_interval_ms", 100)
         self.config.write_text(json.dumps(settings))
         self.db = self.folder / "data" / "edge_store.db"

@@ -120,6 +120,13 @@ class TimeSegments:
                 _BEGIN,
                 (host_boot, now_ms, offset_ms, is_synchronised, step_ms, first_sync_ms),
             )
+            if step_ms:
+                # It was planned by the clock as it was.
+                tx.execute(
+                    "UPDATE sync_queue SET next_retry_at = next_retry_at + ?"
+                    " WHERE next_retry_at > 0",
+                    (step_ms / 1000,),
+                )
             begun = _latest(tx, host_boot)
         assert begun is not None
         return begun
