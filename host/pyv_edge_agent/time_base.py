@@ -43,6 +43,7 @@ class TimeBase:
         self._host_boot = clock.boot_id() or f"run-{run_id}"
         self._started_ms = clock.monotonic_ms()
         self._logged_ms: int | None = None
+        self._retimed = 0  # since that was last logged
         self._is_synchronised = self._ask()
         offset_ms, self._error_ms = self._measure()
         before = segments.latest(self._host_boot)
@@ -106,11 +107,11 @@ class TimeBase:
     def adopt(self) -> None:
         """Begin the segment that is due; nothing may be left uncommitted. Raises StoreError."""
         offset_ms, spread_ms = self._measure()
-        before = self.segment
-        self.segment = self._begin(offset_ms)
-        self._error_ms = spread_ms
+        before, begun = self.segment, self._begin(offset_ms)
+        # As far as known; and before the uploader can see that the clock is set.
+        self.is_retiming = True
+        self.segment, self._error_ms = begun, spread_ms
         self._note(before)
-        self.is_retiming = self._segments.is_due(self.segment)
 
     def retime(self) -> bool:
         """Correct a piece of what is dated wrong; return whether there was one.
@@ -122,9 +123,12 @@ class TimeBase:
         count = self._segments.retime(self.segment)
         if count is None:
             self.is_retiming = False
-            logger.info("%d readings are dated anew since the start", self.retimed_total)
+            if self._retimed:
+                logger.info("%d readings are dated anew: the clock has been set", self._retimed)
+                self._retimed = 0
             return False
         self.retimed_total += count
+        self._retimed += count
         return True
 
     # -- inside --------------------------------------------------------------------

@@ -190,7 +190,7 @@ class UploadWorker:
 
     def _deliver_readings(self) -> bool:
         """Send the next batch of readings; return whether there was one and it was accepted."""
-        if self._is_waiting():
+        if self._store.pending_readings() and self._is_waiting():
             self._lanes[1].not_before_ms = self._clock.monotonic_ms() + WAIT_MS
             return False
         batch = self._store.next_batch(SINK, self._batch_size)

@@ -1,4 +1,4 @@
-"""What was dated by a clock that was not set is corrected once, also by an agent that is killed."""
+"""What was dated by a clock that was not set is corrected once, whoever is killed meanwhile."""
 
 import json
 import sqlite3

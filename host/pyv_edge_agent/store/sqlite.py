@@ -226,20 +226,7 @@ class SQLiteStore:
                 " value, message, time_quality) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 batch.events,
             )
-            tx.executemany(
-                "INSERT INTO rule_state (channel_id, state, segment_id) VALUES (?, ?, ?)"
-                " ON CONFLICT (channel_id) DO UPDATE SET state = excluded.state,"
-                " segment_id = excluded.segment_id",
-                [
-                    (channel_id, state, batch.segment.id)
-                    for channel_id, state in batch.rule_states.items()
-                    if state is not None
-                ],
-            )
-            tx.executemany(
-                "DELETE FROM rule_state WHERE channel_id = ?",
-                [(key,) for key, state in batch.rule_states.items() if state is None],
-            )
+            self._write_rule_states(tx, batch)
             tx.executemany(_MERGE_SUMMARY, batch.summary_rows())
             tx.executemany(
                 "INSERT INTO gap (boot_id, stream, first_seq, last_seq, cause, utc_ms,"
@@ -262,6 +249,23 @@ class SQLiteStore:
             # Another thread's later commit may have been here first.
             self._last_reading_id = max(self._last_reading_id, last_id)
             self._item_count += len(batch.items)
+
+    @staticmethod
+    def _write_rule_states(tx: sqlite3.Connection, batch: WriteBatch) -> None:
+        tx.executemany(
+            "INSERT INTO rule_state (channel_id, state, segment_id) VALUES (?, ?, ?)"
+            " ON CONFLICT (channel_id) DO UPDATE SET state = excluded.state,"
+            " segment_id = excluded.segment_id",
+            [
+                (channel_id, state, batch.segment.id)
+                for channel_id, state in batch.rule_states.items()
+                if state is not None
+            ],
+        )
+        tx.executemany(
+            "DELETE FROM rule_state WHERE channel_id = ?",
+            [(key,) for key, state in batch.rule_states.items() if state is None],
+        )
 
     # -- sinks ---------------------------------------------------------------------
 
