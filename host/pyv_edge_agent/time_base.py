@@ -121,15 +121,13 @@ class TimeBase:
         if not self.is_retiming:
             return False
         count = self._segments.retime(self.segment)
-        if count is None:
-            self.is_retiming = False
-            if self._retimed:
-                logger.info("%d readings are dated anew: the clock has been set", self._retimed)
-                self._retimed = 0
-            return False
-        self.retimed_total += count
-        self._retimed += count
-        return True
+        self.retimed_total += count or 0
+        self._retimed += count or 0
+        self.is_retiming = self._segments.is_due(self.segment)
+        if self._retimed and not self.is_retiming:
+            logger.info("%d readings are dated anew: the clock has been set", self._retimed)
+            self._retimed = 0
+        return count is not None
 
     # -- inside --------------------------------------------------------------------
 
