@@ -20,7 +20,7 @@ from .types import Event, SensorReading
 _CACHE_MAX = 4096
 _READING_KEYS = set(SensorReading.__dataclass_fields__)
 _EVENT_KEYS = set(Event.__dataclass_fields__)
-_OWN_METADATA = ("state", "sensor_name", "time_quality")  # of our own events
+_OWN_METADATA = ("state", "sensor_name")  # of our own events
 _NOBODY = ("", "", "")  # names, where there is no sensor
 _VALUE_MAX = 1e300  # of a queued item: what is greater can't be calculated with
 

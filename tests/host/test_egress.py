@@ -633,3 +633,18 @@ def test_aggregated_value_is_nowhere_but_in_summaries(agents, write_config, tmp_
         assert raw not in sent
         assert raw not in log.whole()
     assert pack(">d", VALUE) not in store  # as SQLite has it in a row
+
+
+def test_time_quality_is_known_whatever_the_policy_says_of_keys(tmp_path):
+    policy = PrivacyPolicy(
+        [{"pattern": "*", "action": "allow"}, {"key": "*", "action": "drop"}], "deny"
+    )
+    payload = {
+        "rule_name": "hot",
+        "timestamp": 1.0,
+        "severity": "info",
+        "message": "m",
+        "sensor_readings": [],
+        "metadata": {"state": "firing", "sensor_name": "porch.temp", "time_quality": "unset"},
+    }
+    assert Egress(policy).item(payload)["metadata"]["time_quality"] == "unset"
