@@ -174,6 +174,22 @@ def test_summaries_of_a_clock_that_was_not_set_stay_by_themselves(site):
     assert agent.rows("SELECT count(*) FROM summary") == [(4,)]
 
 
+@pytest.mark.parametrize("by_ms", [120_000, -120_000, 7])
+def test_summaries_may_move_to_where_others_were(site, by_ms):
+    policy = PrivacyPolicy([("porch.temp", "aggregate_only")])
+    agent = site.start(privacy=policy)
+    site.clock.now_utc_ms = UTC_MS - by_ms
+    agent.wait(1000)
+    agent.greet()
+    agent.read(*range(300))
+    before = site.rows("start_ms, count, low, high", "summary WHERE period_ms = 60000")
+    assert len(before) >= 5
+    site.set_clock()
+    site.settle()
+    after = site.rows("start_ms, count, low, high", "summary WHERE period_ms = 60000")
+    assert after == [(row[0] + by_ms, *row[1:]) for row in before]
+
+
 # -- once --------------------------------------------------------------------------
 
 

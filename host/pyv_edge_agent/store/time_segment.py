@@ -202,11 +202,14 @@ def _retime_rest(tx: sqlite3.Connection, wrong_id: int, by_ms: int, ranges: list
             f" WHERE {column}_unset_id = ?",
             (by_ms, wrong_id),
         )
-    # Its buckets no longer begin with the minute, so they are merged with no others.
+    # Its buckets no longer begin with the minute, so they are merged with no others. In two
+    # steps, since a row may be moved to where another one has not yet left.
     tx.execute(
-        "UPDATE summary SET start_ms = start_ms + ?, last_ms = last_ms + ? WHERE unset_id = ?",
+        "UPDATE summary SET start_ms = start_ms + ?, last_ms = last_ms + ?, unset_id = -unset_id"
+        " WHERE unset_id = ?",
         (by_ms, by_ms, wrong_id),
     )
+    tx.execute("UPDATE summary SET unset_id = -unset_id WHERE unset_id = ?", (-wrong_id,))
     corrected = []
     for row_id, payload in tx.execute(
         "SELECT id, payload FROM sync_queue WHERE id >= ? AND id < ?", (item_id, item_end)
