@@ -13,7 +13,7 @@ from pyv_edge_agent.store import read_ledger
 from pyv_edge_agent.store.time_segment import RETIME_ROWS_MAX, retimed_item
 from pyv_edge_agent.types import SensorReading
 from pyv_edge_core.channel_table import EVENT_FIRED
-from pyv_edge_core.host_session import Loss
+from pyv_edge_core.host_event import Loss
 from pyv_edge_core.privacy import PrivacyPolicy
 
 HOUR_MS = 3_600_000
