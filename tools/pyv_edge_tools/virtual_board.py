@@ -84,7 +84,7 @@ class VirtualBoard:
             self.path.unlink(missing_ok=True)
             self.path.symlink_to(os.ttyname(slave))
             self._process = subprocess.Popen(
-                ["sh", "-c", _BOOTING, "board", *self._command, "main.py"],
+                ["/bin/sh", "-c", _BOOTING, "board", *self._command, "main.py"],
                 cwd=self.folder / "flash",
                 stdin=master,
                 stdout=master,
