@@ -123,13 +123,17 @@ class AgentProcess:
 
     def start(self):
         seen = len(self.text())
+        self.spawn()
+        wait_for(lambda: "EdgeAgent started" in self.text()[seen:], "the agent's start")
+
+    def spawn(self):
+        """Start it without waiting for anything."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "pyv_edge_agent.cli", "run", "--config", str(self.config)],
                 stdout=log,
                 stderr=log,
             )
-        wait_for(lambda: "EdgeAgent started" in self.text()[seen:], "the agent's start")
 
     def text(self):
         return self.log.read_text() if self.log.exists() else ""
