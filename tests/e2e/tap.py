@@ -32,6 +32,7 @@ class Boot:
         self.vitals = None  # the last
         self.acknowledged = [0, 0]  # by stream: everything below is on the host's disk
         self.acks = 0  # that acknowledged anything new
+        self.at_next_ack = None  # function() to call at once when there is another, in this thread
         self.is_over = False  # whether its power is gone
 
     def heard(self, payload):
@@ -68,6 +69,9 @@ class Boot:
             if committed > self.acknowledged[stream]:
                 self.acknowledged[stream] = committed
                 self.acks += 1
+                if self.at_next_ack is not None:
+                    strike, self.at_next_ack = self.at_next_ack, None
+                    strike()
 
     def known_next(self, stream):
         """Return the number after the last that is known to have been sampled."""

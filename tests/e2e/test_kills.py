@@ -12,9 +12,11 @@ how much that was.
 
 import os
 import random
+import signal
 import sqlite3
 import time
 from collections import Counter
+from functools import partial
 
 import pytest
 from rig import make_board, serial_device, wait_for
@@ -79,6 +81,11 @@ class Plant:
         self.agent.kill()
         self.kills["agent"] += 1
 
+    def strike(self, what, name):
+        """Send SIGKILL and no more: for the cables' thread, which sees what happens first."""
+        pid = self.agent.process.pid if what == "agent" else self.boards[name].pid
+        os.kill(pid, signal.SIGKILL)
+
     def acks(self, name):
         return self.live[name].acks
 
@@ -97,22 +104,33 @@ def plant(agents, receiver, tmp_path):
     found.close()
 
 
+def wait_for_the_moment(plant, rng, name, what):
+    """Wait until something is to be killed: any time, after an acknowledgement, or at it."""
+    when = rng.choice(("any time", "after", "at"))
+    delay_s = rng.uniform(0, STARTING_S)
+    if when != "any time":
+        acks = plant.acks(name)
+        if when == "at":
+            # Before the board has it, and before the agent does another thing: if it weren't
+            # on the disk by now, it would never be.
+            plant.live[name].at_next_ack = partial(plant.strike, what[0], name)
+        wait_for(lambda: plant.acks(name) > acks, f"an acknowledgement for {name}")
+        delay_s = rng.uniform(0, ACKNOWLEDGED_S) if when == "after" else 0
+    moment_s = time.monotonic() + delay_s
+    wait_for(lambda: time.monotonic() >= moment_s, "the moment")
+    plant.kills[when] += 1
+
+
 def kill_once(plant, rng):
     """Kill a board, the agent or both at a random moment, and start them again."""
     name = rng.choice(NAMES)
     what = rng.choice((("board",), ("agent",), ("board", "agent"), ("agent", "board")))
-    delay_s = rng.uniform(0, STARTING_S)
-    if rng.random() < 0.5:
-        acks = plant.acks(name)
-        wait_for(lambda: plant.acks(name) > acks, f"an acknowledgement for {name}")
-        delay_s = rng.uniform(0, ACKNOWLEDGED_S)
-    moment_s = time.monotonic() + delay_s
-    wait_for(lambda: time.monotonic() >= moment_s, "the moment")
+    wait_for_the_moment(plant, rng, name, what)
     for one in what:
         plant.kill_agent() if one == "agent" else plant.kill_board(name)
     for one in what:
         plant.agent.spawn() if one == "agent" else plant.start_board(name)
-    plant.kills["both"] += len(what) == 2
+    plant.kills["both at once"] += len(what) == 2
 
 
 def let_it_end(plant):
