@@ -68,6 +68,11 @@ def test_a_reading_on_the_wire_keeps_to_its_budget():
     unstuffed = (2 + 15 + 16 * 8 + 4) / 16  # flags, header, records, FCS
     assert all(unstuffed < value for value in values), values
     assert all(goal.is_met(value) for value in values), values
+    beside = {name.split(".")[-1] for name in found if ".board_" in name or ".host_" in name}
+    assert {"board_time_response", "board_vitals", "host_ack", "host_time_request"} <= beside
+    parts = [values, *(found[f"link.wire_bytes.{name}"] for name in beside)]
+    for total, *said in zip(found["link.wire_bytes.both_directions"], *parts, strict=True):
+        assert abs(total - sum(said)) < 1e-9
     assert found["link.wire_bytes.senml_cbor"] > [2 * value for value in values]
     assert found["link.wire_bytes.senml_json_lines"] > [3 * value for value in values]
 

@@ -8,7 +8,7 @@ import pytest
 from false_accepts import DAMAGE, Count, burst, flip, main, random_message, unstuffed
 from pyv_edge_core.frame import FLAG, FrameDecoder, encode, encode_for_board
 
-FRAMES = 20_000  # `make check-long` runs the command over millions
+FRAMES = 60_000  # `make check-long` runs the command over millions
 
 
 def test_nothing_damaged_is_accepted_and_fewer_bits_agree_as_often_as_predicted():

@@ -6,6 +6,8 @@ headers, FCS and stuffing are counted, since whole frames are. Repeats are of
 other values, which need other stuffing.
 """
 
+import re
+
 from pyv_edge_core import message
 from pyv_edge_core.record_ring import BLOCK_RECORDS
 
@@ -22,7 +24,7 @@ _VITALS_MS = 60_000
 
 
 def measure() -> list[Measured]:
-    """Measure bytes per reading of the link and of SenML, and of what the link says beside."""
+    """Measure bytes per reading of DATA, of what else is said, of all of it, and of SenML."""
     return measured(READINGS, REPEATS)
 
 
@@ -40,17 +42,18 @@ def _sizes(readings: list[Taken]) -> dict[str, int]:
     """Return the bytes that all `readings` take, by the name of the figure."""
     sent = run(readings)
     packs = [readings[at : at + BLOCK_RECORDS] for at in range(0, len(readings), BLOCK_RECORDS)]
-    data = sum(sent[sender, kind] for sender, kind in sent if kind == message.DATA)
-    board = sum(size for (sender, _), size in sent.items() if sender == "board")
-    host = sum(size for (sender, _), size in sent.items() if sender == "host")
-    return {
-        "link.wire_bytes_per_reading": data,
-        "link.wire_bytes.control_from_board": board - data,
-        "link.wire_bytes.control_to_board": host,
-        "link.wire_bytes.both_directions": board + host,
-        "link.wire_bytes.senml_json_lines": sum(len(senml.json_line(pack)) for pack in packs),
-        "link.wire_bytes.senml_cbor": sum(len(senml.cbor(pack)) for pack in packs),
-    }
+    found = {"link.wire_bytes_per_reading": sent.pop(("board", message.DATA))}
+    for (sender, kind), size_bytes in sorted(sent.items()):
+        found[f"link.wire_bytes.{sender}_{_name(kind)}"] = size_bytes
+    found["link.wire_bytes.both_directions"] = sum(found.values())
+    found["link.wire_bytes.senml_json_lines"] = sum(len(senml.json_line(pack)) for pack in packs)
+    found["link.wire_bytes.senml_cbor"] = sum(len(senml.cbor(pack)) for pack in packs)
+    return found
+
+
+def _name(kind: int) -> str:
+    """Return what a type of message is called: "time_response"."""
+    return re.sub(r"(?<=.)([A-Z])", r"_\1", message.shape(kind).__name__).lower()
 
 
 def run(readings: list[Taken]) -> dict[tuple[str, int], int]:
