@@ -4,9 +4,9 @@ python tests/fuzz/false_accepts.py [COUNT [SEED]]
 
 A frame that comes out and was never sent is falsely accepted. A check of 32
 bits lets one in 2**32 of them pass, which nobody waits for. So that it is seen
-to behave as predicted, computed and received FCS of each damaged frame are also
-compared in their lowest 8, 12, 16 and 20 bits alone: those agree once in 2**8 ...
-2**20, within what Poisson gives.
+to behave as predicted, computed and received FCS are also compared in their
+lowest 8, 12, 16 and 20 bits alone: where the damage is as good as random, those
+agree once in 2**8 ... 2**20, within what Poisson gives.
 
 Some damage CRC-32 finds for certain: in a frame of 16 readings up to four
 flipped bits, and bursts of up to 32. That holds for what is inside the
@@ -31,13 +31,18 @@ _TRACEBACK = b'Traceback (most recent call last):\r\n  File "main.py", line 9\r\
 
 
 def random_message(rng):
-    """Return a DATA message with values of sensors: mostly small numbers, many zero bytes."""
+    """Return a message like DATA, with values like those of sensors: many bytes are 0.
+
+    Version and type are any: if all frames began alike, a flag behind that
+    beginning would do the same to each of them, and nothing random.
+    """
     first_seq = rng.randrange(1 << rng.randrange(1, 32))
     records = b"".join(
         bytes((rng.randrange(4), 0)) + rng.randbytes(1) + b"\x01" + rng.randbytes(2) + b"\x00\x00"
         for _ in range(rng.randint(1, 16))
     )
-    return message.pack_data(rng.getrandbits(16), 0, first_seq, rng.getrandbits(20), 0, records)
+    packed = message.pack_data(rng.getrandbits(16), 0, first_seq, rng.getrandbits(20), 0, records)
+    return bytes((rng.randint(1, 6), rng.getrandbits(8))) + packed[2:]
 
 
 def flip(rng, body, bits):
@@ -79,6 +84,8 @@ DAMAGE = {
         FLAG + b"\x01" + rng.randbytes(rng.randint(5, 200)).replace(FLAG, b"") + FLAG
     ),
 }
+# CRC-32 is made for these: it finds them for certain, so their FCS differ in no random way.
+REGULAR = ("1 bit", "2 bits", "3 bits", "burst of up to 32 bits")
 
 
 def _without(rng, body):
@@ -127,8 +134,9 @@ class Count:
         # A good frame follows: whatever the damage has left open ends with its first flag.
         found = decoder.feed(damaged + encode(messages[1]))
         self.false_total[kind] += sum(payload not in messages for payload in found)
-        for piece in damaged.split(FLAG):
-            self._compare(piece, messages)
+        if kind not in REGULAR:
+            for piece in damaged.split(FLAG):
+                self._compare(piece, messages)
 
     def _compare(self, piece, messages):
         """Compare both FCS of what stands between two flags, as a check of fewer bits would."""
@@ -158,8 +166,8 @@ class Count:
     def lines(self):
         """Return the report."""
         fed, false = sum(self.damaged_total.values()), sum(self.false_total.values())
-        yield f"{fed} damaged frames, {self.judged_total} pieces of them with a wrong FCS to tell"
-        yield f"falsely accepted: {false}; FCS-32 predicts {self.judged_total / 2**32:.6f}"
+        yield f"{fed} damaged frames; falsely accepted: {false}, predicted {fed / 2**32:.6f}"
+        yield f"{self.judged_total} pieces of them are damaged at random"
         for bits in LOW_BITS:
             low, high = self.bounds(bits)
             mean = self.judged_total / 2**bits

@@ -17,7 +17,7 @@ def test_nothing_damaged_is_accepted_and_fewer_bits_agree_as_often_as_predicted(
     report = "\n".join(count.lines())
     print(report)
     assert count.is_as_predicted, report
-    assert count.judged_total > FRAMES / 2
+    assert count.judged_total > FRAMES / 2  # ten kinds of damage are random, some make two pieces
     assert set(count.damaged_total) == set(DAMAGE)
 
 
@@ -48,7 +48,7 @@ def test_the_command_prints_the_report(capsys):
     assert main(["300", "7"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("seed 7\n")
-    assert "falsely accepted: 0; FCS-32 predicts 0.0000" in out
+    assert "falsely accepted: 0, predicted 0.0000" in out
     assert "traceback in it" in out
 
 
