@@ -15,7 +15,7 @@ import re
 
 from hostile import BOOT
 from pair import Pair
-from pyv_edge_core import message, session
+from pyv_edge_core import device_states, message, session
 from pyv_edge_core.errors import MessageError
 from pyv_edge_core.frame import FrameDecoder
 
@@ -55,7 +55,12 @@ def held_bytes(thing, seen=None):
 
 
 def counters(thing):
-    return {name: count for name, count in vars(thing).items() if name.endswith("_total")}
+    """Return the counters of a session, those of its streams added up, or of another part."""
+    found = {name: count for name, count in vars(thing).items() if name.endswith("_total")}
+    for stream in getattr(thing, "_streams", ()):
+        for name, count in counters(stream).items():
+            found[name] = found.get(name, 0) + count
+    return found
 
 
 def pieces_of(data):
@@ -75,7 +80,7 @@ class Attack:
         self._pauses = 0
         if is_up:
             self.pair.run(100)
-            assert self.pair.device.state == session.UP
+            assert self.pair.device.state == device_states.UP
         self.pair.to_host.is_cut = mode == DEAF
         self._before = self._counted()
         self._note()
@@ -137,7 +142,7 @@ class Attack:
         for name, thing in (("board", device), ("host", host)):
             assert held_bytes(thing) <= HELD_BYTES_MAX[name], (name, held_bytes(thing))
             assert len(thing.decoder._pending) <= thing.decoder.size_max, name
-        assert host.in_flight <= session.IN_FLIGHT_MAX
+        assert host.pacing.in_flight <= session.IN_FLIGHT_MAX
         assert 0 <= device.in_flight <= sum(ring.capacity for ring in self.pair.rings)
 
     def recover(self, data):

@@ -17,7 +17,7 @@ DEVICE = "device-1"
 
 # type: codes of the fixed fields, number of texts: PROTOCOL.md, told once more. None: by itself.
 LAYOUTS = {
-    message.HELLO: ("IIHBBBIIIIIIIII", 4),
+    message.HELLO: ("IIHBBBBIIIIIIIIIIII", 4),
     message.CHANNELS: None,
     message.WELCOME: ("IHII", 1),
     message.DATA: None,
@@ -25,9 +25,13 @@ LAYOUTS = {
     message.ACK: ("BBII", 0),
     message.TIME_REQUEST: ("H", 0),
     message.TIME_RESPONSE: ("HIH", 0),
-    message.HELLO_REQUEST: ("", 0),
-    message.VITALS: ("IHBIIIIIIIIIIH", 0),
+    message.HELLO_REQUEST: ("II", 0),
+    message.VITALS: ("IHBIIIIIIIIIIIH", 0),
     message.LOG: ("B", 1),
+    message.REFUSAL: ("BBBB", 0),
+    message.COMMAND: ("IIIBBI", 0),
+    message.CONFIG: None,
+    message.RESULT: ("IBI", 1),
 }
 KINDS_MAX = 40  # types that are tried with wild bodies, known or not
 
@@ -113,6 +117,8 @@ def right_size(choose):
         return data(choose)
     if kind == message.CHANNELS:
         return channels(choose)
+    if kind == message.CONFIG:
+        return settings(choose)
     codes, text_count = LAYOUTS[kind]
     numbers = [number(choose, code) for code in codes]
     body = struct.pack("<" + codes, *numbers)
@@ -126,6 +132,13 @@ def data(choose):
     records = choose.blob(8) + bytes(8 * count)
     cut = choose.pick((0, 0, 0, len(records) % 8))
     return header(message.DATA, tag(choose)) + base + records[cut:]
+
+
+def settings(choose):
+    boot = choose.pick((BOOT, BOOT, OTHER_BOOT))
+    fields = [number(choose, "I") for _ in range(4)]
+    content = choose.blob(60)
+    return header(message.CONFIG, tag(choose)) + struct.pack("<IIIII", boot, *fields) + content
 
 
 def channels(choose):
@@ -142,11 +155,11 @@ def greeting(choose):
     boot = choose.pick((BOOT, OTHER_BOOT))
     rows = [Channel(f"c{index}", "Cel", -2) for index in range(choose.pick((0, 1, 3, 60)))]
     numbers = [
-        *(boot, choose.integer(0, 9), 0, choose.pick((1, 1, 2)), 0, len(rows)),
-        channel_table.crc(rows),
-        *(number(choose, "I") for _ in range(8)),
+        *(boot, choose.integer(0, 9), 0, choose.pick((1, 1, 2)), choose.pick((1, 1, 2)), 0),
+        *(len(rows), channel_table.crc(rows)),
+        *(number(choose, "I") for _ in range(11)),
     ]
-    hello = header(message.HELLO, boot & 0xFFFF) + struct.pack("<IIHBBBIIIIIIIII", *numbers)
+    hello = header(message.HELLO, boot & 0xFFFF) + struct.pack("<IIHBBBBIIIIIIIIIIII", *numbers)
     hello += b"".join(bytes((len(word),)) + word for word in (DEVICE.encode(), b"b", b"1", b"1"))
     answers = [
         header(message.TIME_RESPONSE, boot & 0xFFFF) + struct.pack("<HIH", token, 5, 0)

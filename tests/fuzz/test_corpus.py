@@ -15,17 +15,10 @@ from attack import MODES, attack, decode
 from growth import SIZE_MAX, Growth
 from interpreter import ROOT
 from profiles import IS_LONG
-from pyv_edge_core.errors import FieldError
 
 CORPUS = sorted((Path(__file__).parent / "corpus").glob("*.bin"))
 FOUND = ROOT / "build" / "fuzz"
 CASES = 20_000 if IS_LONG else 100
-
-# A bug that is known and not mended yet: run all the same, and to be taken out of here with it.
-KNOWN = {
-    "gap-of-all-numbers": "a GAP that ends at 2**32 - 1 makes the ACK for it raise FieldError",
-}
-SOUND = [path for path in CORPUS if path.stem not in KNOWN]
 
 # (part, counter) that the corpus must move, or it would prove little.
 REACHED = {
@@ -49,13 +42,7 @@ REACHED = {
 }
 
 
-def parameter(path):
-    reason = KNOWN.get(path.stem)
-    marks = [pytest.mark.xfail(strict=True, raises=FieldError, reason=reason)] if reason else []
-    return pytest.param(path, id=path.stem, marks=marks)
-
-
-@pytest.mark.parametrize("path", [parameter(path) for path in CORPUS])
+@pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in CORPUS])
 def test_nothing_of_the_corpus_does_harm(path):
     data = path.read_bytes()
     decode(data)
@@ -69,7 +56,7 @@ def test_the_corpus_is_small_named_and_reaches_what_it_is_for():
     for path in CORPUS:
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+|[a-z]+", path.stem), path
         assert path.stat().st_size <= SIZE_MAX, path
-    for path in SOUND:
+    for path in CORPUS:
         for mode in MODES:
             reached |= {feature[:2] for feature in attack(path.read_bytes(), mode, is_up=True)}
     assert reached >= REACHED, sorted(REACHED - reached)
@@ -79,7 +66,7 @@ def test_the_corpus_grows_and_nothing_new_does_harm():
     # A long run is to find what nobody has thought of; the normal one does the same each time.
     seed = random.SystemRandom().getrandbits(32) if IS_LONG else 1
     growth = Growth(random.Random(seed))
-    for path in SOUND:
+    for path in CORPUS:
         growth.add(path.read_bytes())
     known = len(growth.features)
     try:

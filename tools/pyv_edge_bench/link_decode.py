@@ -16,7 +16,7 @@ from binascii import crc32
 
 from pyv_edge_core import message
 from pyv_edge_core.frame import FrameDecoder, encode
-from pyv_edge_core.host_session import Batch
+from pyv_edge_core.host_event import Batch
 from pyv_edge_core.record_ring import BLOCK_RECORDS, RECORD_FORMAT, RECORD_SIZE, RecordRing
 
 from .figure import Measured

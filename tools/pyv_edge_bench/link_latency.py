@@ -23,7 +23,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from pyv_edge_core import session
+from pyv_edge_core import device_states
 
 from .figure import Measured
 from .link_pair import make_board, push
@@ -118,7 +118,7 @@ class Board:
         Raises RuntimeError if the host is not there within `timeout_s`, or is late with an ACK.
         """
         deadline_s = time.monotonic() + timeout_s
-        while self._session.state != session.UP:
+        while self._session.state != device_states.UP:
             self._step(0.01)
             if time.monotonic() > deadline_s:
                 raise RuntimeError(f"no WELCOME within {timeout_s:g} s")

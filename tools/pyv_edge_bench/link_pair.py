@@ -7,10 +7,12 @@ late here; what that costs is the business of tests.
 from collections import Counter
 from typing import Any
 
-from pyv_edge_core import message, session
-from pyv_edge_core.device_session import DeviceSession, Identity
+from pyv_edge_core import device_states, host_states, message, session
+from pyv_edge_core.device_session import DeviceSession
 from pyv_edge_core.frame import FrameDecoder
-from pyv_edge_core.host_session import Greeting, HostSession
+from pyv_edge_core.host_event import Greeting
+from pyv_edge_core.host_session import HostSession
+from pyv_edge_core.identity import Identity
 from pyv_edge_core.record_ring import RecordRing
 
 from .link_readings import CHANNELS, Taken
@@ -61,7 +63,7 @@ class LinkPair:
         self._uncommitted: dict[int, int] = {}  # by stream: next number to commit
         for _ in range(0, _GREETING_MS_MAX, _STEP_MS):
             self.step()
-            if self.board.state == self.host.state == session.UP:
+            if self.board.state == device_states.UP and self.host.state == host_states.UP:
                 return
         raise RuntimeError("the two ends of the link don't greet each other")
 
