@@ -29,7 +29,8 @@ check: $(READY)
 
 # As many examples as an evening allows, new ones each time.
 check-long: check
-	PYV_LONG=1 $(BIN)/python -m pytest -q --timeout=3600 tests/property tests/differential
+	PYV_LONG=1 $(BIN)/python -m pytest -q --timeout=3600 tests/property tests/differential tests/fuzz
+	$(BIN)/python tests/fuzz/false_accepts.py 2000000
 
 # Writes what the documents take from the code; a test compares.
 docs: $(READY)
@@ -37,6 +38,7 @@ docs: $(READY)
 	$(BIN)/python tests/generate_rules_md.py
 	$(BIN)/python tests/generate_differences_md.py
 	$(BIN)/python tests/generate_links_md.py
+	$(BIN)/python tests/generate_protocol_md.py
 
 format: $(READY)
 	$(BIN)/ruff format .

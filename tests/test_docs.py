@@ -11,6 +11,7 @@ from pathlib import Path
 import generate_differences_md
 import generate_links_md
 import generate_privacy_md
+import generate_protocol_md
 import generate_rules_md
 from accepted import ACCEPTED
 from pyv_edge_agent import link_state
@@ -121,20 +122,20 @@ def test_protocol_tables_match_the_messages():
     documented = {}
     for section in sections:
         name, number = re.match(r"(\w+) \((\d+)\)", section).groups()
-        rows = re.findall(r"^\| (\w+) \| (u8|u16|u32|text) \|", section, re.MULTILINE)
+        rows = re.findall(r"^\| (\w+) \| (u8|u16|u32|text|bytes) \|", section, re.MULTILINE)
         documented[int(number)] = (name, rows)
         assert getattr(message, name) == int(number)
-    assert set(documented) == set(message._SHAPES)
-    for kind, (_, _, codes, text_count) in message._SHAPES.items():
-        if codes is None:
-            continue
+    assert set(documented) == set(message._LAYOUTS)
+    for kind, (codes, text_count) in message._LAYOUTS.items():
         name, rows = documented[kind]
+        ends = ["bytes"] if text_count < 0 else ["text"] * text_count
         assert [row[0] for row in rows] == list(message.shape(kind)._fields[1:]), name
-        assert [TYPES.get(row[1], "text") for row in rows] == [*codes, *["text"] * text_count], (
-            name
-        )
-    layout = "".join(TYPES[row[1]] for row in documented[message.DATA][1])
-    assert "<BBH" + layout == message._DATA_HEADER
+        assert [TYPES.get(row[1], row[1]) for row in rows] == [*codes, *ends], name
+
+
+def test_protocol_has_the_states_and_the_vectors_of_the_code():
+    text = (ROOT / "PROTOCOL.md").read_text(encoding="utf-8")
+    assert text == generate_protocol_md.generate(text), "make docs"
 
 
 # -- RULES.md --------------------------------------------------------------------------
@@ -177,9 +178,10 @@ def test_changelog_has_this_version():
 def test_device_example_is_valid(tmp_path):
     from pyv_edge_node import settings
     from pyv_edge_node.app import App
+    from pyv_edge_node.flash import Flash
 
     path = ROOT / "firmware" / "device.example.json"
-    config = settings.load(str(path))
+    config = settings.load(Flash(), str(path))
     assert config.device_id == json.loads(path.read_text())["device_id"]
 
     class Board:
@@ -194,7 +196,7 @@ def test_device_example_is_valid(tmp_path):
         def reset_cause(self):
             return 0
 
-    app = App(config, Board(), None)
+    app = App(config, Board(), None, Flash())
     assert app.sampler.channels[0].name == "temperature"
 
 

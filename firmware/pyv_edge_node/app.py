@@ -1,7 +1,7 @@
 """The node's main loop: connects board, sampler, rings, session and port.
 
-`App.step()` never blocks, so that a simulation can drive it; `main()` is what a
-board runs.
+`App.step()` never blocks, so that a simulation can drive it; see `start` for
+what a board runs.
 """
 
 import gc
@@ -17,33 +17,68 @@ from pyv_edge_core.record_ring import RecordRing
 from pyv_edge_core.session import elapsed_ms
 
 from . import __version__, settings
-from .board import open_board
 from .pipeline import Pipeline
-from .port import StreamPort
 from .sampler import Sampler
 from .uptime import Uptime
 
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyv_edge_core.seal import Seal
+
+    from .flash import Flash
+    from .trial import Trial
+
 _FRAMES_PER_STEP_MAX = const(8)  # so that a long backlog can't delay the next sample
 _BUSY_WAIT_MS = const(2)  # while a frame waits for room in the port
 _IDLE_WAIT_MS = const(50)  # timers of the session are no finer
 _SAMPLING_MS = const(100)  # then the link has its turn, also if sensors are slow
 _COMPLAINT_MS = const(3000)
-# With less a board would start, and then fail at each frame that it makes.
-HEAP_FREE_MIN = const(8192)
-_REMEDY = "lower telemetry_capacity, or use fewer sensors, rules or windows"
 # Numbers of a boot end at 2**32. Before that it stops sampling, delivers, and boots anew.
 SEQ_MAX = const(0xFFFF0000)
 _COUNT_MASK = const(0xFFFFFFFF)
 
 
+def _identity(config: settings.Settings, board: "Any") -> Identity:
+    """Return who the board is. Raises SettingsError."""
+    device = config.device_id or board.unique_id()
+    try:
+        check_name("device_id", device)
+    except FieldError as error:
+        raise settings.SettingsError("%s.%s" % (config.path, error))
+    identity = Identity(device, board.boot_id(), board.name, __version__, core_version)
+    identity.reset_cause = board.reset_cause()
+    identity.config_hash = config.config_hash
+    if config.policy is not None:
+        identity.policy_hash = config.policy.fingerprint
+    return identity
+
+
+def _seal(config: settings.Settings) -> "Seal | None":
+    """Return what the board seals its messages with, None without a key."""
+    if not config.link_key:
+        return None
+    from pyv_edge_core.seal import TO_HOST, Seal
+
+    return Seal(config.link_key, TO_HOST)
+
+
 class App:
     """A node: reads its sensors and delivers, until power goes."""
 
-    def __init__(self, config: settings.Settings, board: "Any", port: "Any") -> None:
-        """Build the node. Raises SettingsError; touches no sensor yet."""
+    def __init__(
+        self,
+        config: settings.Settings,
+        board: "Any",
+        port: "Any",
+        flash: "Flash",
+        trial: "Trial | None" = None,
+    ) -> None:
+        """Build the node. Raises SettingsError; touches no sensor yet.
+
+        `flash` is where other settings are put that a host sends; `trial` is
+        there if these have come so, or such ones have failed.
+        """
         gc.collect()
         self.telemetry = RecordRing(config.telemetry_capacity)  # first, while the heap is whole
         self.events = RecordRing(config.events_capacity)
@@ -52,20 +87,20 @@ class App:
         self.port = port
         self.uptime = Uptime(now_ms)
         self.sampler = Sampler(config.sensors, now_ms)
-        device = config.device_id or board.unique_id()
-        try:
-            check_name("device_id", device)
-        except FieldError as error:
-            raise settings.SettingsError("%s.%s" % (config.path, error))
-        identity = Identity(device, board.boot_id(), board.name, __version__, core_version)
-        identity.reset_cause = board.reset_cause()
-        identity.config_hash = config.config_hash
-        if config.policy is not None:
-            identity.policy_hash = config.policy.fingerprint
+        identity = _identity(config, board)
         self.pipeline = Pipeline(
-            config, device, self.sampler.channels, self.telemetry, self.events, now_ms
+            config, identity.device, self.sampler.channels, self.telemetry, self.events, now_ms
         )
-        self.session = DeviceSession(identity, self.pipeline.rows, self.telemetry, self.events)
+        self.session = DeviceSession(
+            identity, self.pipeline.rows, self.telemetry, self.events, _seal(config)
+        )
+        self.is_safe = False  # told to sample nothing
+        self.is_ending = False  # about to reset
+        self.trial = trial
+        self._flash = flash
+        self._path = config.path
+        self._remote: Any = None  # made with the first request
+        self._refusal: Any = None  # the host's latest that was shown
         self._sample_for_ms = config.sample_for_ms
         self._vitals_interval_ms = config.vitals_interval_ms
         self._vitals_ms = now_ms
@@ -77,11 +112,13 @@ class App:
         now_ms = self.board.ticks_ms()
         uptime = self.uptime
         uptime.update(now_ms)
+        if self.trial is not None:
+            self.trial.watch(self)
         idle_ms = _IDLE_WAIT_MS
         if self.telemetry.next_seq >= SEQ_MAX:
             if not self.session.in_flight:
                 self.board.reset()
-        elif not self.is_finished:
+        elif not self.is_finished and not self.is_paused:
             idle_ms = min(idle_ms, self._sample(now_ms))
             if self._sample_for_ms and uptime.s * 1000 + uptime.ms >= self._sample_for_ms:
                 self.is_finished = True
@@ -94,6 +131,7 @@ class App:
         if received:
             self.session.receive(received, now_ms)
             idle_ms = 0
+        self._obey(now_ms)
         if elapsed_ms(now_ms, self._vitals_ms) >= self._vitals_interval_ms:
             self._report_vitals(now_ms)
         self.port.flush()
@@ -105,6 +143,35 @@ class App:
                 return idle_ms
             self.port.write(frame)
         return 0
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing is to be sampled for now."""
+        return self.is_safe or self.is_ending
+
+    def _obey(self, now_ms: int) -> None:
+        """Do what the host has asked for, and show why it doesn't want us."""
+        session = self.session
+        if session.request is not None:
+            if self._remote is None:
+                try:
+                    from .remote import Remote
+
+                    self._remote = Remote(self, self._flash, self._path)
+                except MemoryError:
+                    session.answer(message.RESULT_FAILED, 0, "not enough memory")
+                    return
+            self._remote.carry_out(session.request, now_ms)
+        if self._remote is not None:
+            self._remote.run(now_ms)
+        refusal = session.refusal
+        if refusal is not self._refusal and self.port.is_idle:
+            self._refusal = refusal
+            if refusal is not None:
+                self.board.say(
+                    "the host refuses this board for reason %d; it speaks versions %d to %d"
+                    % (refusal.reason, refusal.version_min, refusal.version_max)
+                )
 
     def _sample(self, start_ms: int) -> int:
         """Take what is due, for SAMPLING_MS at most; return the milliseconds until more is."""
@@ -141,12 +208,17 @@ class App:
             session.tag,
             self.uptime.s,
             self.uptime.ms,
-            message.VITALS_FINISHED if self.is_finished else 0,
+            self.is_finished * message.VITALS_FINISHED + self.is_safe * message.VITALS_SAFE,
             *[value & _COUNT_MASK for value in values],
             min(self.sampler.lag_ms_max, 0xFFFF),
         )
         if session.report(payload):
             self.sampler.lag_ms_max = 0
+
+    def log(self, level: int, text: str) -> bool:
+        """Tell the host a line for its log; return False if it isn't there."""
+        payload = message.pack(message.LOG, self.session.tag, level, message.fitting(text))
+        return self.session.report(payload)
 
     def run(self) -> None:
         """Run until power goes or somebody presses Ctrl-C.
@@ -159,43 +231,8 @@ class App:
             except Exception as error:  # top of a thread
                 self.errors_total += 1
                 self.board.show(error)
+                self.log(message.LOG_ERROR, "a step failed: %s" % type(error).__name__)
                 self.board.sleep_ms(_COMPLAINT_MS)
                 continue
             if idle_ms and not self.port.wait(idle_ms):
                 self.board.sleep_ms(idle_ms)
-
-
-def main(path: str) -> int:
-    """Run the node with the settings at `path`; return the exit status.
-
-    A board that can't run says why again and again, since nobody may be
-    listening the first time; the agent shows it in its log.
-    """
-    board = open_board()
-    app = None
-    try:
-        try:
-            config = settings.load(path)
-            app = App(config, board, StreamPort(*board.link_streams()))
-            gc.collect()
-            if board.heap_free() < HEAP_FREE_MIN:
-                app = None
-                problem = "%s: leaves %d bytes of heap, at least %d are needed; %s" % (
-                    path,
-                    board.heap_free(),
-                    HEAP_FREE_MIN,
-                    _REMEDY,
-                )
-        except (settings.SettingsError, OSError) as error:
-            problem = str(error)
-        except MemoryError as error:
-            problem = "%s: %s; %s" % (path, error, _REMEDY)
-        while app is None:
-            for line in problem.split("\n"):
-                print("pyv_edge_node: %s" % line)
-            board.sleep_ms(_COMPLAINT_MS)
-        board.heap_settled()
-        app.run()
-    except KeyboardInterrupt:
-        print("pyv_edge_node: stopped by Ctrl-C")
-    return 0

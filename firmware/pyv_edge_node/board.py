@@ -64,6 +64,14 @@ class UnixBoard:
         """Do nothing for a while."""
         time.sleep(duration_ms / 1000)
 
+    def identify(self) -> None:
+        """Show a person which board this is."""
+        self.say("this is the board that was asked for")
+
+    def say(self, text: str) -> None:
+        """Print a line where the host sees it as console text."""
+        print("pyv_edge_node: %s" % text)
+
     def show(self, error: BaseException) -> None:
         """Print an exception with its traceback where the host sees it as console text."""
         print_exception: Any = getattr(sys, "print_exception", None)  # MicroPython's

@@ -8,6 +8,7 @@ and is asked again at its next turn; the others go on. Allocates nothing itself.
 
 from pyv_edge_core import reading
 from pyv_edge_core._compat import TYPE_CHECKING, const
+from pyv_edge_core.errors import FieldError
 from pyv_edge_core.reading import LIMITS, QUALITY_BAD, QUALITY_GOOD
 from pyv_edge_core.session import elapsed_ms
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _TICK_MASK = const(0x3FFFFFFF)
 _HALF = const(0x20000000)  # an elapsed time above this lies in the future
 _IDLE_MS = const(1000)
+_ALL_CHANNELS = const(255)  # request.ALL_CHANNELS; loaded with the first request only
 # Absent, silent or talking nonsense: what the sensor's file declares, no more. Made once: a
 # tuple in the `except` itself is a new one each time, and takes heap.
 _FAILURES = (OSError, ValueError, OverflowError, IndexError)
@@ -96,6 +98,37 @@ class Sampler:
                 idle_ms = wait_ms
         self._next = 0
         return idle_ms
+
+    def _turn_of(self, channel: int) -> _Turn:
+        for turn in self._turns:
+            if 0 <= channel - turn.first_channel < len(turn.sensor.values):
+                return turn
+        raise FieldError("channel: %d is none of this board's" % channel)
+
+    def set_interval(self, channel: int, interval_ms: int, now_ms: int) -> None:
+        """Measure the sensor of `channel` from now on at another interval, until the next boot.
+
+        Raises FieldError for a channel or an interval that can't be.
+        """
+        turn = self._turn_of(channel)
+        turn.interval_ms = reading.check("interval_ms", interval_ms)
+        turn.due_ms = now_ms
+
+    def take_now(self, channel: int, now_ms: int, uptime: "Uptime", pipeline: "Pipeline") -> int:
+        """Take a measurement of the sensor of `channel`, or of all, beside those that are due.
+
+        Returns how many readings that gave. Raises FieldError for a channel that can't be.
+        """
+        turns = self._turns if channel == _ALL_CHANNELS else [self._turn_of(channel)]
+        before = self.sampled_total
+        for turn in turns:
+            self._take(turn, now_ms, uptime, pipeline)
+        return self.sampled_total - before
+
+    def restart(self, now_ms: int) -> None:
+        """Begin anew after a time in which nothing was to be measured."""
+        for turn in self._turns:
+            turn.due_ms = now_ms
 
     def __len__(self) -> int:
         """Return how many sensors there are."""

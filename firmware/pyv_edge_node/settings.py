@@ -8,7 +8,7 @@ whose setting would silently not be in force.
 import json
 from binascii import crc32
 
-from pyv_edge_core._compat import TYPE_CHECKING
+from pyv_edge_core._compat import TYPE_CHECKING, const
 
 if TYPE_CHECKING:
     from typing import Any
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from pyv_edge_core.privacy import PrivacyPolicy
     from pyv_edge_core.rule import Rule
 
+    from .flash import Flash
+
 _REQUIRED = object()
+_LINK_KEY_SIZE_MIN = const(16)  # seal.KEY_SIZE_MIN; a board without a key doesn't load that
 
 
 class SettingsError(ValueError):
@@ -94,6 +97,10 @@ class Settings:
         self.vitals_interval_ms = section.integer("vitals_interval_ms", 100, 3_600_000, 60_000)
         # After this time the board stops sampling and only delivers; 0: never.
         self.sample_for_ms = section.integer("sample_for_ms", 0, 1_000_000_000, 0)
+        # With a key, only a host that has it too is heard: see pyv_edge_core.seal.
+        self.link_key = section.text("link_key", "").encode()
+        if 0 < len(self.link_key) < _LINK_KEY_SIZE_MIN:
+            raise section.fail("link_key", "is shorter than %d bytes" % _LINK_KEY_SIZE_MIN)
         self.sensors = section.sections("sensors")
         rules = section.raw("rules", None)
         privacy = section.raw("privacy", None)
@@ -107,15 +114,19 @@ class Settings:
             self.rules, self.policy = read_stages(section.path, rules, privacy)
 
 
-def load(path: str) -> Settings:
+def load(flash: "Flash", path: str) -> Settings:
     """Return the settings in the JSON file at `path`. Raises SettingsError."""
     try:
-        with open(path, "rb") as file:
-            content = file.read()
+        content = flash.read(path)
     except OSError as error:
-        raise SettingsError(
-            "%s: can't be read (%s); copy device.example.json there" % (path, error)
-        )
+        raise SettingsError("%s: can't be read (%s)" % (path, error))
+    if content is None:
+        raise SettingsError("%s: is not there; copy device.example.json there" % path)
+    return parse(path, content)
+
+
+def parse(path: str, content: bytes) -> Settings:
+    """Return the settings that JSON stands for, of the file at `path`. Raises SettingsError."""
     try:
         values = json.loads(content.decode())
     except (ValueError, RuntimeError) as error:  # RuntimeError: nested too deep

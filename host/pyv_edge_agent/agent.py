@@ -205,6 +205,7 @@ class EdgeAgent:
             self._wake,
             commit_max=config.get("storage", "commit_max"),
             pins=pins(self._devices.values()),
+            time_source=config.get("time", "source"),
         )
         self._ingest.resume(self._devices)
         self._adapters = {}
@@ -230,6 +231,9 @@ class EdgeAgent:
         if not (cloud["enabled"] and cloud["endpoint"]):
             return
         assert self._store is not None
+        assert self._ingest is not None
+        time_base = self._ingest.time
+        patience_ms = round(self._config.get("time", "upload_wait_seconds") * 1000)
         self._uploader = HTTPCloudUploader(
             cloud["endpoint"], cloud["api_key"], cloud["timeout_seconds"], self.clock
         )
@@ -243,6 +247,7 @@ class EdgeAgent:
             batch_size=cloud["batch_size"],
             retry_base_s=cloud["retry_base_seconds"],
             retry_max_s=cloud["retry_max_seconds"],
+            waits_for=lambda: time_base.upload_wait(patience_ms),
         )
         self._worker_thread = threading.Thread(
             target=self._worker.run, daemon=True, name="edge-uploader"
@@ -323,10 +328,9 @@ class EdgeAgent:
                 continue
             device = self._devices[name]
             metadata = {} if quality == QUALITY_GOOD else {"quality": QUALITY_NAMES[quality]}
-            reading = SensorReading(
-                name, self.clock.utc_ms() / 1000, value, device["unit"], metadata
-            )
             with self._cycle_lock:
+                taken = ingest.time.utc_ms() / 1000
+                reading = SensorReading(name, taken, value, device["unit"], metadata)
                 try:
                     ingest.add_polled(device, reading, quality)
                 except StoreError as error:

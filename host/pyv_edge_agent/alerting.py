@@ -2,14 +2,15 @@
 
 An alert belongs to a channel and outlives boots of its board and restarts of the
 agent: its state is stored with the readings that changed it, in one transaction.
+
+The times here are those of rules: monotonic, from when the computer's clock began
+(see TimeBase.rule_ms). Events are dated in UTC when they are made.
 """
 
 import json
 import logging
-import math
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pyv_edge_core.alert import FIRED, FIRING, STATES, Watch
 from pyv_edge_core.channel_table import EVENT_FIRED, EVENT_WITHOUT_VALUE
@@ -17,9 +18,10 @@ from pyv_edge_core.event_text import render
 from pyv_edge_core.reading import QUALITY_BAD
 from pyv_edge_core.rule import Rule, read_rules
 
+from .alert_state import restore
 from .outbox import Priority
 from .series import BoardAlert, Plan, Series, open_series
-from .store import WriteBatch
+from .store import TIME_GOOD, TIME_QUALITY_NAMES, WriteBatch
 from .types import Event, SensorReading
 
 logger = logging.getLogger(__name__)
@@ -27,9 +29,7 @@ logger = logging.getLogger(__name__)
 # The rule in force while there are no others.
 DEFAULT_RULE = {"name": "value above 30", "above": 30.0}
 TICK_MS = 1000
-CLOCK_SET_MS = 60_000  # UTC and the monotonic clock part by more only if UTC is set
 SAVE_MS = 60_000
-_ALERT_STATE_SIZE = 9  # numbers of a saved alert, the last a list of its condition's
 OVER = "{sensor} is {value} {unit}"
 REMEMBERING = ("stuck", "deadband")  # conditions whose state has values in it
 
@@ -38,26 +38,27 @@ class Alerting:
     """Watches channels by one set of rules."""
 
     def __init__(
-        self, rules: Sequence[Rule], saved_state: Callable[[int], str | None] | None = None
+        self,
+        rules: Sequence[Rule],
+        saved_state: Callable[[int], tuple[str, int] | None] | None = None,
     ) -> None:
-        """Use `rules`, or the default one; `saved_state` finds that of a channel, as JSON."""
+        """Use `rules`, or the default one; `saved_state` is that of a store."""
         self.rules = tuple(rules) or read_rules([DEFAULT_RULE])
         self.events_total = 0  # readings that found an alert firing
         self.fired_total = 0
         self.board_events_total = 0
         self._saved_state = saved_state
         self._watched: dict[int, tuple[int, Series]] = {}  # (boot_id, series) by channel_id
-        self._tick_ms: int | None = None  # monotonic
-        self._offset_ms = 0  # from monotonic to UTC, then
+        self._tick_ms: int | None = None
 
     def open(
-        self, plan: Plan, channel_id: int, boot_id: int, utc_ms: int, out: WriteBatch
+        self, plan: Plan, channel_id: int, boot_id: int, now_ms: int, out: WriteBatch
     ) -> Series:
         """Return a channel's series, whose alerts go on where they stood.
 
         Raises StoreError if what was saved can't be read.
         """
-        series = open_series(plan, channel_id, self.rules, utc_ms)
+        series = open_series(plan, channel_id, self.rules, now_ms)
         if series.watch is None:
             return series
         before = self._watched.get(channel_id)
@@ -67,12 +68,12 @@ class Alerting:
             saved = self._saved_state(channel_id)
             if saved is None:
                 self._save(series, out)  # so that a restart knows that it is watched
-            elif not _restore(series.watch, saved):
+            elif not restore(series.watch, *saved):
                 logger.warning(
                     "alerts of %s begin anew: what was saved of them can't be read",
                     plan.info.sensor_name,
                 )
-                series = open_series(plan, channel_id, self.rules, utc_ms)
+                series = open_series(plan, channel_id, self.rules, now_ms)
         if series.watch is not None:
             series.saved = [alert.save() for alert in series.watch.alerts]
         self._watched[channel_id] = (boot_id, series)
@@ -93,8 +94,8 @@ class Alerting:
         self,
         boot_id: int,
         series: Series,
-        now_utc_ms: int,
-        utc_ms: int,
+        now_ms: int,
+        time_ms: int,
         value: float,
         quality: int,
         out: WriteBatch,
@@ -102,7 +103,7 @@ class Alerting:
         """Let the alerts of a channel see a reading; add what comes of it to `out`."""
         watch = series.watch
         assert watch is not None
-        changes = watch.update(now_utc_ms, utc_ms, value, quality)
+        changes = watch.update(now_ms, time_ms, value, quality)
         if not changes and watch.is_quiet and series.is_quiet:
             return
         series.is_quiet = watch.is_quiet
@@ -110,32 +111,20 @@ class Alerting:
             self.events_total += sum(1 for alert in watch.alerts if alert.state == FIRING)
         if changes:
             known = None if quality == QUALITY_BAD or series.plan.is_aggregated else value
-            self._report(boot_id, series, utc_ms, known, out)
-        self._save_changed(series, utc_ms, out)
+            self._report(boot_id, series, time_ms, known, out)
+        self._save_changed(series, time_ms, out)
 
-    def tick(self, now_utc_ms: int, now_ms: int, out: WriteBatch) -> None:
-        """Let time pass for all channels: some rules are about what does not come.
-
-        `now_ms` is monotonic: where the two clocks part, UTC has been set, and
-        no alert may take that for time that has passed.
-        """
+    def tick(self, now_ms: int, out: WriteBatch) -> None:
+        """Let time pass for all channels: some rules are about what does not come."""
         if self._tick_ms is not None and now_ms - self._tick_ms < TICK_MS:
             return
-        offset_ms = now_utc_ms - now_ms
-        if self._tick_ms is not None and abs(offset_ms - self._offset_ms) > CLOCK_SET_MS:
-            logger.warning(
-                "the clock was set by %d s; alerts count anew from now",
-                (offset_ms - self._offset_ms) // 1000,
-            )
-            for watch in self._watches():
-                watch.restart(now_utc_ms)
-        self._tick_ms, self._offset_ms = now_ms, offset_ms
+        self._tick_ms = now_ms
         for boot_id, series in self._watched.values():
             assert series.watch is not None
-            if series.watch.tick(now_utc_ms):
-                self._report(boot_id, series, now_utc_ms, None, out)
+            if series.watch.tick(now_ms):
+                self._report(boot_id, series, now_ms, None, out)
             series.is_quiet = series.watch.is_quiet
-            self._save_changed(series, now_utc_ms, out)
+            self._save_changed(series, now_ms, out)
 
     def save(self, out: WriteBatch) -> None:
         """Add the state of every alert to `out`, for the end of a run."""
@@ -161,7 +150,7 @@ class Alerting:
         series = [one for _, one in list(self._watched.values())]
         return [one.watch for one in series if one.watch is not None]
 
-    def _save_changed(self, series: Series, utc_ms: int, out: WriteBatch) -> None:
+    def _save_changed(self, series: Series, time_ms: int, out: WriteBatch) -> None:
         """Save the alerts of a channel if that can change what they will do after a restart.
 
         What a `stuck` rule has seen changes with any reading: once a minute is enough.
@@ -171,8 +160,8 @@ class Alerting:
         if alerts == series.saved:
             return
         is_due = [alert[:-1] for alert in alerts] != [alert[:-1] for alert in series.saved]
-        if is_due or abs(utc_ms - series.saved_ms) >= SAVE_MS:
-            series.saved, series.saved_ms = alerts, utc_ms
+        if is_due or abs(time_ms - series.saved_ms) >= SAVE_MS:
+            series.saved, series.saved_ms = alerts, time_ms
             self._save(series, out)
 
     @staticmethod
@@ -187,9 +176,10 @@ class Alerting:
         out.rule_states[series.channel_id] = json.dumps([newest_ms, is_known, alerts])
 
     def _report(
-        self, boot_id: int, series: Series, utc_ms: int, value: float | None, out: WriteBatch
+        self, boot_id: int, series: Series, time_ms: int, value: float | None, out: WriteBatch
     ) -> None:
         assert series.watch is not None
+        utc_ms = time_ms + out.segment.rule_shift_ms
         for alert in series.watch.alerts:
             if alert.change:
                 rule = alert.rule
@@ -234,32 +224,6 @@ class _Event:
     value: float | None  # as stored; None: there is none, or it must not be known
 
 
-def _restore(watch: Watch, saved: str) -> bool:
-    """Let `watch` take over a saved state; return False if that is damaged."""
-    try:
-        state = json.loads(saved)
-        newest_ms, is_known, alerts = state
-        sound = _are_numbers([newest_ms, is_known]) and all(
-            isinstance(name, str)
-            and _are_numbers([fingerprint, *alert[:-1], *alert[-1]])
-            and len(alert) == _ALERT_STATE_SIZE
-            and 0 <= alert[0] <= FIRING
-            for name, fingerprint, alert in alerts
-        )
-        if sound:
-            watch.restore(state)
-    except (ValueError, TypeError, IndexError, KeyError):
-        return False
-    return sound
-
-
-def _are_numbers(values: list[Any]) -> bool:
-    return all(
-        isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-        for value in values
-    )
-
-
 def _add(event: _Event, boot_id: int, series: Series, seq: int | None, out: WriteBatch) -> None:
     """Add an event's row to `out`, and the item for the sinks if they may know of it."""
     plan = series.plan
@@ -281,6 +245,7 @@ def _add(event: _Event, boot_id: int, series: Series, seq: int | None, out: Writ
             event.utc_ms,
             number,
             message,
+            out.segment.time_quality,
         )
     )
     if plan.is_local:
@@ -293,6 +258,8 @@ def _add(event: _Event, boot_id: int, series: Series, seq: int | None, out: Writ
     metadata = {"state": state, "sensor_name": info.sensor_name, **names}
     if plan.gate.action == "hash":
         metadata["privacy"] = info.privacy  # for the sinks: see egress
+    if out.segment.time_quality != TIME_GOOD:
+        metadata["time_quality"] = TIME_QUALITY_NAMES[out.segment.time_quality]
     payload = Event(event.rule, when, event.severity, message, readings, metadata).to_dict()
     urgency = Priority.CRITICAL if event.severity == "critical" else Priority.ANOMALY
     out.items.append((json.dumps(payload), int(urgency), when, 0))

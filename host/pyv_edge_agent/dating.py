@@ -1,10 +1,11 @@
-"""When the readings of a link's batches were taken, in UTC."""
+"""When the readings of a link's batches were taken, on the host's monotonic clock."""
 
 from dataclasses import dataclass
+from struct import unpack_from
 
 from pyv_edge_core.host_event import Batch, TimeExchange
+from pyv_edge_core.record_ring import RECORD_FORMAT, RECORD_SIZE
 
-from .clock import Clock
 from .timeline import Timeline
 
 TIMELINES_MAX = 2
@@ -12,21 +13,26 @@ TIMELINES_MAX = 2
 
 @dataclass(frozen=True)
 class TimedBatch:
-    """A Batch whose base time is in UTC."""
+    """A Batch whose base time is on the host's monotonic clock."""
 
     stream: int
     first_seq: int
-    base_utc_ms: int
-    error_ms: int | None  # None: the offset to UTC is not known yet
+    base_ms: int
+    error_ms: int  # bound on the error of every record's time
     records: bytes
     boot: int
+
+
+def span_ms(records: bytes, offset: int) -> int:
+    """Return how long after the base time the record at `offset` was taken."""
+    _, flags, span, _ = unpack_from(RECORD_FORMAT, records, offset)
+    return int((flags >> 2) << 16 | span)
 
 
 class Dating:
     """The timelines of the boots that a link has last heard of."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._timelines: dict[int, Timeline] = {}  # by boot: the current one and the one before
 
     @property
@@ -36,26 +42,22 @@ class Dating:
 
     def learn(self, exchange: TimeExchange) -> None:
         """Take a time exchange with a board."""
-        timeline = self._timelines.get(exchange.boot)
-        if timeline is None:
-            while len(self._timelines) >= TIMELINES_MAX:
-                del self._timelines[next(iter(self._timelines))]  # the oldest
-            timeline = self._timelines[exchange.boot] = Timeline()
+        # The latest goes last, so that the one to be forgotten is never the one in use.
+        timeline = self._timelines.pop(exchange.boot, None) or Timeline()
+        while len(self._timelines) >= TIMELINES_MAX:
+            del self._timelines[next(iter(self._timelines))]
+        self._timelines[exchange.boot] = timeline
         uptime_ms = exchange.uptime_s * 1000 + exchange.uptime_ms
         timeline.exchange(uptime_ms, exchange.sent_ms, exchange.received_ms)
 
     def timed(self, batch: Batch) -> TimedBatch:
         """Return `batch` with its time."""
-        now_ms = self._clock.monotonic_ms()
-        base_utc_ms = self._clock.utc_ms()
-        error_ms = None  # no answer has come yet: the best guess is that it was just now
-        timeline = self._timelines.get(batch.boot)
-        moment = None
-        if timeline is not None:
-            moment = timeline.at(batch.base_s * 1000 + batch.base_ms)
-        if moment is not None:
-            base_utc_ms += moment[0] - now_ms
-            error_ms = moment[1]
+        base_ms = batch.base_s * 1000 + batch.base_ms
+        records = batch.records
+        first_ms, last_ms = span_ms(records, 0), span_ms(records, len(records) - RECORD_SIZE)
+        bound = self._timelines[batch.boot].bound(base_ms + first_ms, base_ms + last_ms)
+        assert bound is not None  # no WELCOME, and so no data, before the board's uptime is known
+        offset_ms, error_ms = bound
         return TimedBatch(
-            batch.stream, batch.first_seq, base_utc_ms, error_ms, batch.records, batch.boot
+            batch.stream, batch.first_seq, base_ms + offset_ms, error_ms, records, batch.boot
         )

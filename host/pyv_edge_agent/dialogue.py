@@ -23,7 +23,7 @@ from .clock import Clock
 from .console import Console
 from .dating import Dating
 
-DEAF_HELLOS = 3  # that answer no challenge: one or two come before it can have arrived
+DEAF_COUNT = 5  # messages that answer no challenge: fewer come before it can have arrived
 
 
 class Dialogue:
@@ -45,7 +45,7 @@ class Dialogue:
         """
         self.requests = requests
         self.console = Console(name, clock)
-        self.dating = Dating(clock)
+        self.dating = Dating()
         self.vitals: dict[str, int] = {}  # what the board last said of itself
         self.channels: dict[str, int] | None = None  # of the board welcomed last, by name
         self.challenge = Challenge(key, random_bits) if key else None
@@ -240,10 +240,10 @@ class Dialogue:
                 return "the board seals its messages: set link_key_file"
             return "does the board run the firmware?"
         before, now = self._turned_away, self.seal_counters()
-        if now["unasked_total"] - before["unasked_total"] >= DEAF_HELLOS:
-            return "the board does not hear the challenge; is the line towards it connected?"
         if now["forged_total"] > before["forged_total"]:
             return "the board has another key than link_key_file"
+        if now["unasked_total"] - before["unasked_total"] >= DEAF_COUNT:
+            return "the board does not hear the challenge; is the line towards it connected?"
         if now["unsealed_total"] > before["unsealed_total"]:
             return "the board does not seal its messages: set its link_key or drop link_key_file"
         return "does the board run the firmware?"

@@ -14,6 +14,7 @@ from pyv_edge_core.reading import QUALITY_BAD, QUALITY_NAMES, STREAM_NAMES
 
 from .policy import MARK_HASH, MARK_LOCAL, is_still_hashed
 from .series import in_unit, polled_names
+from .store import QUALITY_MASK, TIME_GOOD, TIME_QUALITY_NAMES, TIME_QUALITY_SHIFT
 from .types import Event, SensorReading
 
 _CACHE_MAX = 4096
@@ -81,7 +82,8 @@ class Egress:
 
         The value of a bad reading is null, so that nobody takes it for a measurement.
         """
-        _, sensor, utc_ms, value, exponent, unit, quality, device, channel, boot = row[:10]
+        _, sensor, utc_ms, value, exponent, unit, marked, device, channel, boot = row[:10]
+        quality, time_quality = marked & QUALITY_MASK, marked >> TIME_QUALITY_SHIFT
         stream, seq, error_ms, alias, marks, channel_id = row[10:]
         known = self._channels.get(channel_id)
         if known is None:
@@ -108,6 +110,8 @@ class Egress:
             "seq": seq,
             "time_error_ms": error_ms,
         }
+        if time_quality != TIME_GOOD:
+            metadata["time_quality"] = TIME_QUALITY_NAMES[time_quality]
         if self._has_key_rules:
             metadata = self._policy.release_metadata(known.names, metadata)
         return {

@@ -107,6 +107,7 @@ def health_report(agent: "EdgeAgent") -> dict[str, Any]:
         "rules": counters["rules"],
         "privacy": counters["privacy"],
         "ingest": counters["ingest"],
+        "time": counters["time"],
         "links": [link.status() for link in agent.links],
     }
 
@@ -137,6 +138,7 @@ def _counters(agent: "EdgeAgent") -> dict[str, dict[str, Any]]:
             "items_delivered_total": worker.items_total if worker else 0,
             "attempts_failed_total": worker.attempts_failed_total if worker else 0,
             "problem": worker.problem if worker else "",
+            "waits_total": worker.waits_total if worker else 0,
         },
         "privacy": {
             "enabled": agent._privacy.is_enabled,
@@ -157,5 +159,12 @@ def _counters(agent: "EdgeAgent") -> dict[str, dict[str, Any]]:
             "adapters_connected": len(agent._adapters) - len(failing) - len(pushing),
             "devices_configured": len(agent._devices),
             "sampled_total": ingest.sampled_total if ingest else 0,
+        },
+        "time": {
+            "is_synchronised": ingest.time.is_synchronised if ingest else False,
+            "is_retiming": ingest.time.is_retiming if ingest else False,
+            "error_ms": ingest.time.error_ms if ingest else None,
+            "steps_total": ingest.time.steps_total if ingest else 0,
+            "retimed_total": ingest.time.retimed_total if ingest else 0,
         },
     }

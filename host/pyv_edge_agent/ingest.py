@@ -4,6 +4,9 @@ In that order and no other: what a board is told is committed, is. A commit that
 fails leaves everything in memory and is tried again; meanwhile nothing is
 acknowledged, so boards keep what they send and their rings absorb it.
 
+What is committed together is dated by one time segment: when the clock has been
+set, what there is is committed first.
+
 `put` may be called by any thread; the rest belongs to one.
 """
 
@@ -27,7 +30,8 @@ from .errors import MisplacedError, StoreError
 from .link import SerialLink
 from .pipeline import Pipeline
 from .series import Plan, Series, Source, board_alert, split_table
-from .store import BootInfo, OpenedBoot, SQLiteStore, WriteBatch
+from .store import BootInfo, OpenedBoot, SQLiteStore, TimeSegments, WriteBatch
+from .time_base import TimeBase
 from .types import SensorReading
 
 logger = logging.getLogger(__name__)
@@ -50,7 +54,9 @@ class Ingest:
         *,
         commit_max: int,
         pins: Mapping[str, Pin] | None = None,
+        time_source: str = "ntp",
     ) -> None:
+        """Build the stage on an open store; see TimeBase for `time_source`. Raises StoreError."""
         self.problem = ""  # why the last commit failed; "" if it did not
         self.commit_failures_total = 0
         self.discarded_total = 0  # readings given up because the store stood elsewhere
@@ -61,12 +67,13 @@ class Ingest:
         self._wake = wake
         self._commit_max = commit_max
         self._run_id = rng.getrandbits(32)  # boot id of what the agent polls itself
+        self.time = TimeBase(TimeSegments(store), clock, f"{self._run_id:08x}", source=time_source)
         self._inbox: deque[tuple[SerialLink, Any]] = deque()
         self._lost = 0  # readings lost since that was last logged
         self._lost_logged_ms: int | None = None
         self._failures = 0  # commits failed in a row
         self._waiting = 0  # readings in the inbox, about
-        self._batch = WriteBatch()
+        self._batch = self._new_batch()
         self._admission = Admission(store, clock, pins or {})
         self._sources: dict[SerialLink, Source] = {}
         self._owners: dict[int, tuple[SerialLink, Source]] = {}  # by boot_id
@@ -114,7 +121,7 @@ class Ingest:
                 )
             if plan.info == info:  # else the policy makes another channel of it by now
                 self.pipeline.alerting.open(
-                    plan, watched.channel_id, watched.boot_id, self._clock.utc_ms(), self._batch
+                    plan, watched.channel_id, watched.boot_id, self.time.rule_ms(), self._batch
                 )
 
     # -- the agent's thread --------------------------------------------------------
@@ -125,16 +132,20 @@ class Ingest:
         return len(self._batch) < UNCOMMITTED_MAX
 
     def add_polled(self, device: dict[str, Any], reading: SensorReading, quality: int) -> None:
-        """Add a reading that the agent polled. Raises StoreError if its device can't be opened."""
+        """Add a reading that the agent polled, dated by `time.utc_ms`.
+
+        Raises StoreError if its device can't be opened.
+        """
         source = self._polled.get(device["name"])
         if source is None:
             source = self._open_polled(device)
-        now_ms = self._clock.utc_ms()
-        self.pipeline.add_reading(source, reading, quality, now_ms, self._batch)
-        self._batch.vitals[source.boot_id] = (source.next_seq[0], *(0, 0, 0, 0, False), now_ms)
+        self.pipeline.add_reading(source, reading, quality, self.time.rule_ms(), self._batch)
+        sampled = source.next_seq[0]
+        self._batch.vitals[source.boot_id] = (sampled, *(0, 0, 0, 0, False), self.time.utc_ms())
 
     def run(self) -> None:
         """Take everything that has come in, commit it and acknowledge it."""
+        self._follow_clock()
         while self._inbox and self.has_room:
             link, event = self._inbox.popleft()
             if not self._take(link, event):
@@ -144,15 +155,39 @@ class Ingest:
                 return
         if not self._inbox:
             self._waiting = 0
-        utc_ms, now_ms = self._clock.utc_ms(), self._clock.monotonic_ms()
-        self.pipeline.alerting.tick(utc_ms, now_ms, self._batch)
-        self.commit()
+        self.pipeline.alerting.tick(self.time.rule_ms(), self._batch)
+        if self.commit():
+            self._retime()
 
     def end(self) -> None:
         """Commit what there is and how all alerts stand."""
         self.run()
         self.pipeline.alerting.save(self._batch)
         self.commit()
+
+    def _new_batch(self) -> WriteBatch:
+        return WriteBatch(self.time.segment, self.time.error_ms)
+
+    def _follow_clock(self) -> None:
+        """Adopt another time segment if one is due and all that the last one dated is stored."""
+        if self.time.look() and self.commit():
+            try:
+                self.time.adopt()
+            except StoreError as error:
+                self._commit_failed(error)
+            else:
+                self._commit_succeeded()
+                self._batch = self._new_batch()
+        self._batch.clock_error_ms = self.time.error_ms
+
+    def _retime(self) -> None:
+        """Correct a piece of what was dated by a clock that was not set."""
+        try:
+            if self.time.retime():
+                self._commit_succeeded()
+                self._wake.set()  # for the next piece, between two commits
+        except StoreError as error:
+            self._commit_failed(error)
 
     def commit(self) -> bool:
         """Store what has been taken, then acknowledge it; return False if that failed."""
@@ -167,12 +202,9 @@ class Ingest:
         except StoreError as error:
             self._commit_failed(error)
             return False
-        if self.problem:
-            logger.warning("storing again after %d failed commits", self._failures)
-            self._failures = 0
-        self.problem = ""
+        self._commit_succeeded()
         self.last_commit_ms = self._clock.monotonic_ms()
-        self._batch = WriteBatch()
+        self._batch = self._new_batch()
         for (boot_id, stream), progress in batch.progress.items():
             owner = self._owners.get(boot_id)
             if owner is not None:
@@ -187,7 +219,7 @@ class Ingest:
         """
         self.discarded_total += len(self._batch.readings)
         logger.error("%s; %d readings in memory are given up", error, len(self._batch.readings))
-        self._batch = WriteBatch()
+        self._batch = self._new_batch()
         for link in list(self._sources):
             link.restart()
         self._sources.clear()
@@ -202,6 +234,12 @@ class Ingest:
             logger.error("can't store: %s; nothing is acknowledged, trying again", error)
         self.problem = str(error)
 
+    def _commit_succeeded(self) -> None:
+        if self.problem:
+            logger.warning("storing again after %d failed commits", self._failures)
+            self._failures = 0
+        self.problem = ""
+
     def _take(self, link: SerialLink, event: Any) -> bool:
         """Take one event; return False if it has to wait for the store."""
         if isinstance(event, Greeting):
@@ -212,10 +250,10 @@ class Ingest:
             link.restart()
         elif isinstance(event, TimedBatch):
             self._waiting -= len(event.records) // RECORD_SIZE
-            if not self.pipeline.add_batch(source, event, self._clock.utc_ms(), self._batch):
+            if not self.pipeline.add_batch(source, event, self.time.rule_ms(), self._batch):
                 link.restart()
         elif isinstance(event, Loss):
-            if self.pipeline.add_loss(source, event, self._clock.utc_ms(), self._batch):
+            if self.pipeline.add_loss(source, event, self.time.utc_ms(), self._batch):
                 self._log_loss(source, event)
             else:
                 link.restart()
@@ -250,7 +288,7 @@ class Ingest:
             vitals.late_total,
             vitals.sensor_errors_total,
             bool(vitals.flags & message.VITALS_FINISHED),
-            self._clock.utc_ms(),
+            self.time.utc_ms(),
         )
 
     def _welcome(self, link: SerialLink, greeting: Greeting) -> bool:
@@ -278,7 +316,7 @@ class Ingest:
                 self._end(link, None)
                 link.refuse(hello.boot, objection.reason, objection.retry_s, objection.problem)
                 return True
-            opened = self._store.open_boot(info, self._clock.utc_ms())
+            opened = self._store.open_boot(info, self.time.utc_ms(), self._batch.unset_id)
             series = self._open_series(plans, opened)
         except StoreError as error:
             self._commit_failed(error)
@@ -317,14 +355,14 @@ class Ingest:
         name = device["name"]
         plan = self.pipeline.plan_polled(name, device["unit"])
         info = BootInfo(name, name, self._run_id, "agent", __version__, "start", (plan.info,))
-        opened = self._store.open_boot(info, self._clock.utc_ms())
+        opened = self._store.open_boot(info, self.time.utc_ms(), self._batch.unset_id)
         series = self._open_series([plan], opened)
         source = Source(name, self._run_id, opened.boot_id, series, list(opened.next_seq))
         self._polled[name] = source
         return source
 
     def _open_series(self, plans: list[Plan], opened: OpenedBoot) -> list[Series]:
-        now_ms = self._clock.utc_ms()
+        now_ms = self.time.rule_ms()
         return [
             self.pipeline.alerting.open(plan, channel_id, opened.boot_id, now_ms, self._batch)
             for plan, channel_id in zip(plans, opened.channel_ids, strict=True)

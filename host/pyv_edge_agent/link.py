@@ -1,4 +1,4 @@
-"""One board's line: keeps its port open, turns bytes into batches, and batches into UTC.
+"""One board's line: keeps its port open, turns bytes into batches, dates them.
 
 A `SerialLink` runs in a thread of its own (`run`), or step by step (`step`).
 What it learns goes into the agent's inbox in the order in which it came;

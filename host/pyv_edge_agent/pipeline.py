@@ -2,7 +2,9 @@
 
 Calls decide nothing about storage; they fill a WriteBatch, whose every number
 is accounted for as stored, denied, aggregated or lost. Nothing is built per
-reading but its row, because this is the agent's hot path.
+reading but its row, because this is the agent's hot path. What comes on the
+monotonic clock is dated by the time segment of the WriteBatch; `now_ms` is the
+time of rules, see TimeBase.
 """
 
 import dataclasses
@@ -20,7 +22,7 @@ from pyv_edge_core.ring import RingBuffer
 from .alerting import Alerting
 from .dating import TimedBatch
 from .series import AGENT_CHANNEL, Plan, Source, make_plan
-from .store import WriteBatch
+from .store import TIME_QUALITY_SHIFT, WriteBatch
 from .types import SensorReading
 
 UNKNOWN_CHANNEL = "unknown channel"
@@ -52,9 +54,7 @@ class Pipeline:
         channel.unit = unit  # a device's unit may be anything, a board's may not
         return make_plan(self._privacy, name, channel, is_float=True)
 
-    def add_batch(
-        self, source: Source, batch: TimedBatch, now_utc_ms: int, out: WriteBatch
-    ) -> bool:
+    def add_batch(self, source: Source, batch: TimedBatch, now_ms: int, out: WriteBatch) -> bool:
         """Add a board's records to `out`; return False, adding nothing, if they are misplaced."""
         if batch.first_seq != source.next_seq[batch.stream]:
             self.misplaced_total += 1
@@ -65,7 +65,7 @@ class Pipeline:
         if batch.stream == STREAM_EVENTS:
             stored, denied, aggregated = self._add_events(source, batch, out)
         else:
-            stored, denied, aggregated = self._add_readings(source, batch, now_utc_ms, out)
+            stored, denied, aggregated = self._add_readings(source, batch, now_ms, out)
         lost = count - stored - denied - aggregated
         progress.move(stored=stored, denied=denied, lost=lost, aggregated=aggregated)
         source.next_seq[batch.stream] = progress.next_seq
@@ -75,14 +75,18 @@ class Pipeline:
         return True
 
     def _add_readings(
-        self, source: Source, batch: TimedBatch, now_utc_ms: int, out: WriteBatch
+        self, source: Source, batch: TimedBatch, now_ms: int, out: WriteBatch
     ) -> tuple[int, int, int]:
         """Return how many are stored, denied and aggregated."""
         buffer = self._buffers.get(source.alias)
         table = source.series
         rows = out.readings
         boot_id, stream = source.boot_id, batch.stream
-        base_utc_ms, error_ms = batch.base_utc_ms, batch.error_ms
+        segment = out.segment
+        base_utc_ms = batch.base_ms + segment.offset_ms
+        error_ms = batch.error_ms + out.clock_error_ms + segment.drift_ms(batch.base_ms)
+        time_flags = segment.time_quality << TIME_QUALITY_SHIFT
+        rule_shift_ms = segment.rule_shift_ms
         seq = batch.first_seq
         stored = denied = aggregated = 0
         for index, flags, span, value in iter_unpack(RECORD_FORMAT, batch.records):
@@ -106,8 +110,9 @@ class Pipeline:
                 value = 0 if quality == QUALITY_BAD else plan.gate.value(value)
                 is_kept = not plan.is_aggregated
             if is_kept:
+                marked = quality | time_flags
                 rows.append(
-                    (series.channel_id, boot_id, stream, seq, utc_ms, error_ms, quality, value)
+                    (series.channel_id, boot_id, stream, seq, utc_ms, error_ms, marked, value)
                 )
                 stored += 1
                 if buffer is not None and quality != QUALITY_BAD:
@@ -116,7 +121,8 @@ class Pipeline:
                 out.summarise(series.channel_id, utc_ms, value, quality == QUALITY_BAD)
                 aggregated += 1
             if series.watch is not None:
-                self.alerting.update(boot_id, series, now_utc_ms, utc_ms, value, quality, out)
+                time_ms = utc_ms - rule_shift_ms
+                self.alerting.update(boot_id, series, now_ms, time_ms, value, quality, out)
             seq += 1
         return stored, denied, aggregated
 
@@ -125,6 +131,7 @@ class Pipeline:
     ) -> tuple[int, int, int]:
         """Return how many of a board's alerts are stored and denied; none is aggregated."""
         seq = batch.first_seq
+        base_utc_ms = batch.base_ms + out.segment.offset_ms
         stored = denied = 0
         for index, flags, span, value in iter_unpack(RECORD_FORMAT, batch.records):
             alert = source.alerts.get(index)
@@ -133,7 +140,7 @@ class Pipeline:
             elif not alert.series.plan.gate.has_values:
                 denied += 1  # as the host's own rules are not about it
             else:
-                utc_ms = batch.base_utc_ms + ((flags >> 2) << 16 | span)
+                utc_ms = base_utc_ms + ((flags >> 2) << 16 | span)
                 self.alerting.add_board_event(
                     source.boot_id, alert, seq, flags, utc_ms, value, out
                 )
@@ -144,18 +151,22 @@ class Pipeline:
     @staticmethod
     def _add_unknown(source: Source, batch: TimedBatch, seq: int, out: WriteBatch) -> None:
         """Note a record that names nothing in the board's table: as good as lost."""
-        boot_id, utc_ms = source.boot_id, batch.base_utc_ms
-        out.gaps.append((boot_id, batch.stream, seq, seq, UNKNOWN_CHANNEL, utc_ms))
+        utc_ms = batch.base_ms + out.segment.offset_ms
+        quality = out.segment.time_quality
+        out.gaps.append((source.boot_id, batch.stream, seq, seq, UNKNOWN_CHANNEL, utc_ms, quality))
 
     def add_reading(
         self,
         source: Source,
         reading: SensorReading,
         quality: int,
-        now_utc_ms: int,
+        now_ms: int,
         out: WriteBatch,
     ) -> bool:
-        """Add a reading that the agent took itself; return False if the policy drops it."""
+        """Add a reading that the agent took itself; return False if the policy drops it.
+
+        Its timestamp is UTC of the time segment in force.
+        """
         series = source.series[0]
         seq = source.next_seq[0]
         progress = out.stream(source.boot_id, 0, seq)
@@ -183,11 +194,18 @@ class Pipeline:
             buffer = self._buffers.get(source.alias)
             if buffer is not None and not is_bad:
                 self._remember(buffer, value, utc_ms)
-            row = (series.channel_id, source.boot_id, 0, seq, utc_ms, 0, quality, float(value))
-            out.readings.append(row)
+            marked = quality | out.segment.time_quality << TIME_QUALITY_SHIFT
+            error_ms = out.clock_error_ms
+            out.readings.append(
+                (
+                    *(series.channel_id, source.boot_id, 0, seq),
+                    *(utc_ms, error_ms, marked, float(value)),
+                )
+            )
             progress.move(stored=1)
         if series.watch is not None:
-            self.alerting.update(source.boot_id, series, now_utc_ms, utc_ms, value, quality, out)
+            time_ms = utc_ms - out.segment.rule_shift_ms
+            self.alerting.update(source.boot_id, series, now_ms, time_ms, value, quality, out)
         return True
 
     def _remember(self, buffer: RingBuffer, value: float, utc_ms: int) -> None:
@@ -205,7 +223,6 @@ class Pipeline:
         progress = out.stream(source.boot_id, loss.stream, loss.first_seq)
         progress.move(lost=loss.last_seq - loss.first_seq + 1)
         source.next_seq[loss.stream] = progress.next_seq
-        out.gaps.append(
-            (source.boot_id, loss.stream, loss.first_seq, loss.last_seq, cause, utc_ms)
-        )
+        lost = (source.boot_id, loss.stream, loss.first_seq, loss.last_seq)
+        out.gaps.append((*lost, cause, utc_ms, out.segment.time_quality))
         return True

@@ -41,7 +41,7 @@ class Series:
     watch: Watch | None  # None: no rule is about it
     is_quiet: bool = False  # as its watch was, when somebody last looked
     saved: list[Any] = field(default_factory=list)  # of its alerts, what is in the store
-    saved_ms: int = 0  # UTC, since when
+    saved_ms: int = 0  # since when, in the time of rules
 
     def number(self, value: float) -> float:
         """Return a stored value in the channel's unit."""
@@ -117,12 +117,12 @@ def make_plan(policy: PrivacyPolicy, alias: str, row: Channel, is_float: bool = 
     return Plan(info, alias, sensor, exponent, gate, is_local, is_aggregated, is_guarded, names)
 
 
-def open_series(plan: Plan, channel_id: int, rules: Sequence[Rule], utc_ms: int) -> Series:
-    """Return a channel ready for readings, watched from `utc_ms` on."""
+def open_series(plan: Plan, channel_id: int, rules: Sequence[Rule], now_ms: int) -> Series:
+    """Return a channel ready for readings, watched from `now_ms` on, in the time of rules."""
     watch = None
     if plan.gate.has_values:
         fitting = [rule for rule in rules if rule.sensor.matches(plan.sensor)]
-        watch = Watch(fitting, plan.exponent, HOST_MASK, utc_ms) if fitting else None
+        watch = Watch(fitting, plan.exponent, HOST_MASK, now_ms) if fitting else None
     return Series(channel_id, plan, watch)
 
 

@@ -127,6 +127,23 @@ SECTIONS: dict[str, dict[str, Setting]] = {
         ),
         "format": Setting(str, "json", "form of a line", choices=("json", "text")),
     },
+    "time": {
+        "source": Setting(
+            str,
+            "ntp",
+            "who sets the clock: what the kernel knows of, or something that is trusted"
+            " without asking it (a battery clock, GPS, the host of a container)",
+            choices=("ntp", "trusted"),
+        ),
+        "upload_wait_seconds": Setting(
+            float,
+            300.0,
+            "how long after the start readings wait for the clock to be set before they are"
+            " uploaded; 0: not at all",
+            0,
+            86400,
+        ),
+    },
     "storage": {
         "path": Setting(str, "data/edge_store.db", "the store, from the config file's folder"),
         "commit_interval_ms": Setting(int, 1000, "longest wait for a commit", 10, 2000),

@@ -23,6 +23,7 @@ from .store import SQLiteStore
 logger = logging.getLogger(__name__)
 
 SINK = "http"
+WAIT_MS = 1000  # between two looks whether readings may be sent
 IDLE_S = 60.0  # nothing wakes the thread for so long: look anyway
 
 
@@ -41,14 +42,21 @@ class UploadWorker:
         batch_size: int,
         retry_base_s: float,
         retry_max_s: float,
+        waits_for: Callable[[], str] = lambda: "",
     ) -> None:
-        """Register the sink in `store`. Raises StoreError."""
+        """Register the sink in `store`. Raises StoreError.
+
+        While `waits_for` gives a reason, readings are not sent. Items are: an alarm that
+        comes in time with a wrong time is worth more than a right one that comes late.
+        """
         self.batches_total = 0  # accepted
         self.attempts_failed_total = 0  # attempts that were not
         self.readings_total = 0  # accepted
         self.items_total = 0  # accepted: events, logs, what callers enqueued
         self.withheld_total = 0  # readings and items that the policy kept back
         self.last_success_utc_ms: int | None = None
+        self.waiting = ""  # why readings are not sent although there may be some
+        self.waits_total = 0  # times that they began to wait
         self._day = 0  # UTC, days since 1970
         self._delivered_before_today = 0
         self._store = store
@@ -60,6 +68,7 @@ class UploadWorker:
         self._batch_size = batch_size
         self._retry_base_s = retry_base_s
         self._retry_max_s = retry_max_s
+        self._waits_for = waits_for
         self._lanes = (
             _Lane("items", self._deliver_items),
             _Lane("readings", self._deliver_readings),
@@ -73,7 +82,7 @@ class UploadWorker:
     @property
     def problem(self) -> str:
         """Why something waits; "" if all is delivered as it comes."""
-        return self._lanes[1].problem or self._lanes[0].problem
+        return self._lanes[1].problem or self._lanes[0].problem or self.waiting
 
     # -- thread --------------------------------------------------------------------
 
@@ -181,6 +190,9 @@ class UploadWorker:
 
     def _deliver_readings(self) -> bool:
         """Send the next batch of readings; return whether there was one and it was accepted."""
+        if self._store.pending_readings() and self._is_waiting():
+            self._lanes[1].not_before_ms = self._clock.monotonic_ms() + WAIT_MS
+            return False
         batch = self._store.next_batch(SINK, self._batch_size)
         if batch is None:
             return False
@@ -194,6 +206,14 @@ class UploadWorker:
             self.readings_total += len(payloads)
             self.withheld_total += withheld
         return True
+
+    def _is_waiting(self) -> bool:
+        reason = self._waits_for()
+        if reason and not self.waiting:
+            self.waits_total += 1
+            logger.info("readings are not uploaded yet: %s", reason)
+        self.waiting = reason
+        return bool(reason)
 
     def _judged(self, lane: "_Lane", delivery: Delivery) -> bool:
         """Note what became of a batch; return whether it was accepted."""

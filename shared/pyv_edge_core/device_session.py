@@ -74,6 +74,11 @@ class DeviceSession:
         """Readings of both streams that no ACK covers yet."""
         return sum([len(outbound.ring) for outbound in self._streams])
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether the host has everything that was to be said."""
+        return not self.in_flight and not self._outgoing
+
     # -- from the host -------------------------------------------------------------
 
     def receive(self, data: bytes, now_ms: int) -> None:
@@ -91,7 +96,7 @@ class DeviceSession:
             if not payload:
                 return
         if len(payload) > 1 and payload[1] not in message.TO_BOARD:
-            if payload[1] <= message.RESULT:
+            if 0 < payload[1] <= message.RESULT:
                 raise MessageError("message %d is for hosts" % payload[1])
             self.unknown_messages_total += 1
             return
@@ -236,7 +241,7 @@ class DeviceSession:
             token = self._time_token
             self._time_token = -1
             return message.pack(message.TIME_RESPONSE, self.tag, token, uptime_s, uptime_ms)
-        if self._is_timed_out(now_ms):
+        while self._is_timed_out(now_ms):
             self._do(TIMEOUT, None, now_ms)
         if self._is_hello_due:
             self._is_hello_due = False

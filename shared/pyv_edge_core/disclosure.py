@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 MASK = "***"
 # Our own figures, without which nothing could be accounted for. No rule is about them.
-ACCOUNTING_KEYS = ("quality", "boot", "stream", "seq", "time_error_ms", "privacy")
+_TIME_KEYS = ("time_error_ms", "time_quality")
+ACCOUNTING_KEYS = ("quality", "boot", "stream", "seq", "privacy") + _TIME_KEYS
 _IDENTITY_KEYS = ("device", "channel")
 _KEPT_KEYS = ACCOUNTING_KEYS + _IDENTITY_KEYS  # of a redacted reading
 _DEPTH_MAX = const(8)  # of metadata within metadata

@@ -50,23 +50,26 @@ class Inbound:
         self.ack_due = True
         return True
 
-    def take_data(self, data: "Any", boot: int, now_ms: int) -> "Batch | None":
+    def take_data(
+        self, first_seq: int, base_s: int, base_ms: int, records: bytes, boot: int, now_ms: int
+    ) -> "Batch | None":
         """Return what is new in a DATA message if it is next; ask again for what is missing."""
-        first_seq = data.first_seq
-        end_seq = first_seq + len(data.records) // RECORD_SIZE
-        known = self._known(first_seq, end_seq, now_ms)
-        if known < 0:
-            return None
-        self.duplicates_total += known
-        first_seq += known
-        if first_seq == end_seq:
-            return None
+        end_seq = first_seq + len(records) // RECORD_SIZE
+        if first_seq != self.received_seq:
+            known = self._known(first_seq, end_seq, now_ms)
+            if known < 0:
+                return None
+            self.duplicates_total += known
+            first_seq += known
+            if first_seq == end_seq:
+                return None
+            records = records[known * RECORD_SIZE :]
         if end_seq - self.committed_seq > self._window:
             self.window_exceeded_total += end_seq - first_seq
             return None
-        self._take(end_seq)
-        records = data.records[known * RECORD_SIZE :] if known else data.records
-        return Batch(self.stream, first_seq, data.base_s, data.base_ms, records, boot)
+        self.received_seq = end_seq
+        self._asked_ms = -1
+        return Batch(self.stream, first_seq, base_s, base_ms, records, boot)
 
     def take_gap(self, gap: "Any", boot: int, now_ms: int) -> "Loss | None":
         """Return what is new in a GAP message if it is next; ask again for what is missing."""
@@ -74,7 +77,8 @@ class Inbound:
         first_seq = gap.first_seq + known
         if known < 0 or first_seq > gap.last_seq:
             return None
-        self._take(gap.last_seq + 1)
+        self.received_seq = gap.last_seq + 1
+        self._asked_ms = -1
         return Loss(self.stream, gap.cause, first_seq, gap.last_seq, boot)
 
     def _known(self, first_seq: int, end_seq: int, now_ms: int) -> int:
@@ -88,10 +92,6 @@ class Inbound:
         if first_seq < self.received_seq:
             self.ack_due = True  # the ACK for them was lost, or is late
         return min(self.received_seq, end_seq) - first_seq
-
-    def _take(self, end_seq: int) -> None:
-        self.received_seq = end_seq
-        self._asked_ms = -1
 
     def _ask(self, now_ms: int) -> None:
         is_asked = self._asked_ms >= 0 and self._asked_seq == self.received_seq

@@ -100,13 +100,13 @@ class Pacing:
         return -1
 
     def settle(self, now_ms: int, heard_ms: int) -> None:
-        """Take all as read if the board last said anything, at `heard_ms`, long after it."""
+        """Count all as read if the board was heard, at `heard_ms`, long after the last of it."""
         if elapsed_ms(now_ms, heard_ms) + session.SETTLED_MS <= elapsed_ms(now_ms, self._last_ms):
             self._read_total = self._sent_total
             self.time_lost_total += len(self._markers)
             self._markers = []
 
     def run(self, now_ms: int) -> None:
-        """Ask anew at the regular interval."""
+        """Ask for the time anew at the regular interval."""
         if self._asked_ms < 0 or elapsed_ms(now_ms, self._asked_ms) >= session.TIME_INTERVAL_MS:
             self._is_due = True

@@ -7,10 +7,10 @@ The store plays the part of the host's database: what it has acknowledged it
 keeps, each number once and in order, and it refuses anything else.
 """
 
-from pyv_edge_core import device_states, host_states, message
+from pyv_edge_core import device_states, host_states, message, seal
 from pyv_edge_core.device_session import DeviceSession
 from pyv_edge_core.frame import FLAG, FrameDecoder
-from pyv_edge_core.host_event import Batch, Greeting, Loss, Report, TimeExchange
+from pyv_edge_core.host_event import Batch, Greeting, Loss, Refusal, Report, TimeExchange
 from pyv_edge_core.host_session import HostSession
 from pyv_edge_core.identity import Identity
 from pyv_edge_core.reading import Channel
@@ -27,7 +27,7 @@ _TICK_MASK = 0x3FFFFFFF
 def parse_frame(framed):
     """Return (type, message) of one frame as encoded, None if it isn't a known one."""
     payloads = FrameDecoder().feed(framed)
-    return message.parse(payloads[0]) if payloads else None
+    return message.parse(seal.content(payloads[0]) or payloads[0]) if payloads else None
 
 
 def split_frames(data):
@@ -170,6 +170,7 @@ class Pair:
         self.greetings = []
         self.exchanges = []
         self.reports = []
+        self.refusals = []
         self.sampled = {}  # (boot, stream): [(first number, uptime in ms)] of each sample()
         self.unread_max = 0  # most bytes towards the board without a sign that it read them
         self._unread = []  # [size, token if it is a TIME_REQUEST] of what the board may not have
@@ -263,9 +264,11 @@ class Pair:
         elif isinstance(event, TimeExchange):
             self.exchanges.append(event)
             self._mark_read()
-        else:
-            assert isinstance(event, Report), event
+        elif isinstance(event, Report):
             self.reports.append(event)
+        else:
+            assert isinstance(event, Refusal), event
+            self.refusals.append(event)
 
     def _mark_read(self):
         # The answer to the oldest request that is still out: all before it has been read.

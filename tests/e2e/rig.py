@@ -114,7 +114,7 @@ class AgentProcess:
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.config = self.folder / "agent.json"
-        settings = {"health": {"port": 0}, **settings}
+        settings = {"health": {"port": 0}, "time": {"source": "trusted"}, **settings}
         settings.setdefault("storage", {}).setdefault("commit_interval_ms", 100)
         self.config.write_text(json.dumps(settings))
         self.db = self.folder / "data" / "edge_store.db"
@@ -123,13 +123,17 @@ class AgentProcess:
 
     def start(self):
         seen = len(self.text())
+        self.spawn()
+        wait_for(lambda: "EdgeAgent started" in self.text()[seen:], "the agent's start")
+
+    def spawn(self):
+        """Start it without waiting for anything."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "pyv_edge_agent.cli", "run", "--config", str(self.config)],
                 stdout=log,
                 stderr=log,
             )
-        wait_for(lambda: "EdgeAgent started" in self.text()[seen:], "the agent's start")
 
     def text(self):
         return self.log.read_text() if self.log.exists() else ""

@@ -17,13 +17,25 @@ class FakeBoard:
 
     def __init__(self, ticks_ms=0):
         self.now_ms = ticks_ms
+        self.boot = 0xABCD1234
         self.resets_total = 0
+        self.said = []
+        self.identified_total = 0
+
+    def identify(self):
+        self.identified_total += 1
+
+    def say(self, text):
+        self.said.append(text)
+
+    def show(self, error):
+        self.said.append(repr(error))
 
     def unique_id(self):
         return "0123456789abcdef"
 
     def boot_id(self):
-        return 0xABCD1234
+        return self.boot
 
     def reset_cause(self):
         return 3
@@ -39,6 +51,48 @@ class FakeBoard:
 
     def reset(self):
         self.resets_total += 1
+
+
+class PowerCut(Exception):
+    """The power went in the middle of something."""
+
+
+class FakeFlash:
+    """Files in a dict; the power may go before any change to them."""
+
+    def __init__(self, **files):
+        self.files = dict(files)
+        self.changes_left = -1  # changes until the power goes; -1: it doesn't
+
+    def _change(self):
+        if self.changes_left == 0:
+            raise PowerCut()
+        self.changes_left -= 1
+
+    def read(self, name):
+        return self.files.get(name)
+
+    def has(self, name):
+        return name in self.files
+
+    def write(self, name, content):
+        self._change()
+        self.files[name] = bytes(content)
+
+    def replace(self, name, content):
+        self.write(name, content)
+
+    def append(self, name, content):
+        self._change()
+        self.files[name] = self.files[name] + bytes(content)
+
+    def rename(self, name, target):
+        self._change()
+        self.files[target] = self.files.pop(name)
+
+    def remove(self, name):
+        self._change()
+        self.files.pop(name, None)
 
 
 class FakePort:

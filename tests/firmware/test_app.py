@@ -1,7 +1,7 @@
 """The whole node against a host's session, with a board and a port that are fakes."""
 
 from check import raises
-from fake_board import FakeBoard, FakePort, make_settings, simulated
+from fake_board import FakeBoard, FakeFlash, FakePort, make_settings, simulated
 from pyv_edge_core import message
 from pyv_edge_core.host_event import Batch, Greeting, Loss, Report
 from pyv_edge_core.host_session import HostSession
@@ -18,7 +18,7 @@ class _Rig:
     def __init__(self, config, room=100000, ticks_ms=0):
         self.board = FakeBoard(ticks_ms)
         self.port = FakePort(room)
-        self.app = App(config, self.board, self.port)
+        self.app = App(config, self.board, self.port, FakeFlash())
         self.host = HostSession()
         self.hello = None
         self.count = 0  # readings that the host has

@@ -8,6 +8,7 @@ from binascii import crc32
 from check import raises
 from fake_board import make_settings, simulated
 from pyv_edge_node import settings
+from pyv_edge_node.flash import Flash
 from pyv_edge_node.sampler import Sampler
 from pyv_edge_node.settings import Section, SettingsError
 
@@ -21,7 +22,7 @@ def _load(content):
     with open(_PATH, "wb") as file:
         file.write(content)
     try:
-        return settings.load(_PATH)
+        return settings.load(Flash(), _PATH)
     finally:
         os.remove(_PATH)
 
@@ -49,7 +50,7 @@ def test_example_file_is_good():
     folder = sys.argv[0].rsplit("/", 1)[0] if sys.argv[0].endswith("run_portable.py") else ""
     if not folder:
         folder = __file__.rsplit("/", 2)[0]
-    loaded = settings.load(folder + "/../firmware/device.example.json")
+    loaded = settings.load(Flash(), folder + "/../firmware/device.example.json")
     sampler = Sampler(loaded.sensors, 0)
     assert loaded.device_id == "greenhouse-1"
     names = [channel.name for channel in sampler.channels]
@@ -57,7 +58,7 @@ def test_example_file_is_good():
 
 
 def test_file_that_is_not_there():
-    text = str(raises(SettingsError, settings.load, "/nowhere/board.json"))
+    text = str(raises(SettingsError, settings.load, Flash(), "/nowhere/board.json"))
     _check_line(text, ("/nowhere/board.json", "device.example.json"), "absent")
 
 

@@ -6,6 +6,7 @@ from struct import pack
 from pyv_edge_agent.config import Config
 from pyv_edge_agent.dating import TimedBatch
 from pyv_edge_agent.errors import PortAbsentError, PortError
+from pyv_edge_agent.store import TimeSegment
 from pyv_edge_core import message
 from pyv_edge_core.device_session import DeviceSession
 from pyv_edge_core.frame import encode_for_board
@@ -18,18 +19,35 @@ from pyv_edge_core.seal import TO_HOST, Seal
 UTC_MS = 1_780_000_000_000  # some day in 2026
 
 
+MONOTONIC_MS = 1_000_000  # then, of a FakeClock
+OFFSET_MS = UTC_MS - MONOTONIC_MS
+SEGMENT = TimeSegment(1, "host-boot-1", MONOTONIC_MS, OFFSET_MS, OFFSET_MS)  # and what it dates
+
+
 class FakeClock:
     """Time that moves only when a test says so."""
 
-    def __init__(self, monotonic_ms=1_000_000, utc_ms=UTC_MS):
+    def __init__(self, monotonic_ms=MONOTONIC_MS, utc_ms=UTC_MS, is_set=True):
         self.now_ms = monotonic_ms
         self.now_utc_ms = utc_ms
+        self.is_set = is_set
+        self.host_boot = "host-boot-1"
 
     def monotonic_ms(self):
         return self.now_ms
 
     def utc_ms(self):
         return self.now_utc_ms
+
+    def is_synchronised(self):
+        return self.is_set
+
+    def boot_id(self):
+        return self.host_boot
+
+    def step(self, ms):
+        """Set the clock by so much."""
+        self.now_utc_ms += ms
 
     def advance(self, ms):
         self.now_ms += ms
@@ -236,11 +254,14 @@ def greeting(boot=0xABCD1234, channels=(("temp", "Cel", -2),), alerts=(), **fiel
 
 
 def batch(first_seq, values, boot=0xABCD1234, stream=0, quality=0, channel=0, base_utc_ms=UTC_MS):
-    """Return a TimedBatch of one channel's readings, one millisecond apart."""
+    """Return a TimedBatch of one channel's readings, one millisecond apart.
+
+    `base_utc_ms` is by a FakeClock that nobody has set.
+    """
     records = b"".join(
         pack("<BBHi", channel, quality, index, value) for index, value in enumerate(values)
     )
-    return TimedBatch(stream, first_seq, base_utc_ms, 3, records, boot)
+    return TimedBatch(stream, first_seq, base_utc_ms - OFFSET_MS, 3, records, boot)
 
 
 def event_batch(first_seq, events, boot=0xABCD1234, base_utc_ms=UTC_MS):
@@ -248,7 +269,7 @@ def event_batch(first_seq, events, boot=0xABCD1234, base_utc_ms=UTC_MS):
     records = b"".join(
         pack("<BBHi", row, flags, index, value) for index, (row, flags, value) in enumerate(events)
     )
-    return TimedBatch(1, first_seq, base_utc_ms, 3, records, boot)
+    return TimedBatch(1, first_seq, base_utc_ms - OFFSET_MS, 3, records, boot)
 
 
 class FixedRandom:

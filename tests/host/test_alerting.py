@@ -6,13 +6,24 @@ import sqlite3
 import threading
 
 import pytest
-from host.fakes import UTC_MS, FakeClock, RecordingLink, batch, event_batch, greeting
+from host.fakes import (
+    OFFSET_MS,
+    SEGMENT,
+    UTC_MS,
+    FakeClock,
+    RecordingLink,
+    batch,
+    event_batch,
+    greeting,
+)
+from pyv_edge_agent.alert_state import shifted
 from pyv_edge_agent.alerting import Alerting
 from pyv_edge_agent.ingest import Ingest
 from pyv_edge_agent.pipeline import Pipeline
 from pyv_edge_agent.series import make_plan
 from pyv_edge_agent.store import SQLiteStore, WriteBatch, read_ledger
 from pyv_edge_agent.types import SensorReading
+from pyv_edge_core.alert import HOST_MASK, Watch
 from pyv_edge_core.channel_table import EVENT_FIRED, EVENT_WITHOUT_VALUE, AlertRow
 from pyv_edge_core.privacy import PrivacyPolicy
 from pyv_edge_core.reading import Channel
@@ -53,7 +64,7 @@ class Agent:
         """Receive one reading after another, each `after_ms` later, taken `age_ms` ago."""
         for value in values:
             self.clock.advance(after_ms)
-            taken_ms = self.clock.utc_ms() - age_ms
+            taken_ms = self.clock.monotonic_ms() + OFFSET_MS - age_ms  # as if never set
             first = self.next_seq[0]
             self.put(batch(first, [value], boot=self.boot, base_utc_ms=taken_ms, **more))
             self.next_seq[0] += 1
@@ -503,14 +514,14 @@ def test_state_of_an_aggregated_channel_holds_no_value(run, rule):
 @pytest.mark.parametrize("saved", ["", "[", "7", "[]", "null", '[1, 1, [["hot", 0]]]'])
 def test_saved_state_that_cannot_be_read_begins_anew(saved, caplog):
     rules = read_rules([{"name": "hot", "above": 30}])
-    alerting = Alerting(rules, lambda channel_id: saved)
+    alerting = Alerting(rules, lambda channel_id: (saved, 0))
     channel = Channel("temp", "Cel", -2)
     series = alerting.open(
-        make_plan(PrivacyPolicy(), "porch", channel), 7, 3, UTC_MS, WriteBatch()
+        make_plan(PrivacyPolicy(), "porch", channel), 7, 3, UTC_MS, WriteBatch(SEGMENT)
     )
     assert alerting.counts() == {"inactive": 1, "pending": 0, "firing": 0}
     assert "alerts of porch.temp begin anew" in caplog.text
-    out = WriteBatch()
+    out = WriteBatch(SEGMENT)
     alerting.update(3, series, UTC_MS, UTC_MS, 3001, 0, out)
     assert len(out.events) == 1
 
@@ -604,19 +615,116 @@ def test_kill_forgets_nothing_that_decides(run, rule, before, after):
     assert killed == spared
 
 
-@pytest.mark.parametrize("jump_ms", [8 * 3600_000, -3600_000])
+JUMPS = [8 * 3600_000, -3600_000, -2_000, 10**12]
+
+
+@pytest.mark.parametrize("jump_ms", JUMPS)
 def test_clock_that_is_set_is_not_time_that_passed(run, jump_ms):
     rules = [{"name": "gone", "missing": "10m"}, {"name": "hot", "above": 30, "for": "10m"}]
     agent = run(rules)
     agent.greet()
     agent.read(3100)
-    agent.clock.now_utc_ms += jump_ms
+    agent.clock.step(jump_ms)
     agent.wait(2_000)
     assert agent.rows() == []
-    agent.read(*[3100] * 3, after_ms=100_000)
+    agent.read(*[3100] * 5, after_ms=100_000)
     assert agent.rows() == []
+    agent.read(3100, after_ms=98_000)  # ten minutes since the first, whatever the clock said
+    assert agent.rows() == [("hot", "firing")]
     agent.wait(601_000)  # and then the sensor dies
     assert ("gone", "firing") in agent.rows()
+
+
+@pytest.mark.parametrize("end", [None, Agent.stop, Agent.kill])
+@pytest.mark.parametrize("jump_ms", JUMPS)
+@pytest.mark.parametrize(
+    ("rule", "values"),
+    [
+        ({"above": 30, "for": "30s"}, [3100] * 40),
+        ({"above": 30, "cooldown": "50s"}, [3100, 2000] * 40),
+        ({"above": 30, "keep_for": "20s"}, [3100] * 10 + [2000] * 30),
+        ({"stuck": "30s"}, [2000] * 40),
+        ({"rate_above": 0.2, "window": "8s"}, [2000 + n // 10 * 300 for n in range(40)]),
+        ({"above": 30, "aggregate": "mean", "window": "20s"}, [2000] * 20 + [4000] * 20),
+    ],
+)
+def test_rules_do_not_see_the_clock_being_set(run, tmp_path, rule, values, jump_ms, end):
+    rule = {"name": "r", **rule}
+    found = []
+    for name, jumps in (("plain.db", 0), ("stepped.db", jump_ms)):
+        clock = FakeClock()
+        agent = Agent(tmp_path / name, clock, [rule])
+        agent.greet()
+        agent.read(*values[:15])
+        early = len(agent.rows())
+        if end is not None:
+            end(agent)
+        clock.step(jumps)
+        if end is not None:
+            agent = Agent(tmp_path / name, clock, [rule])
+            agent.greet()
+        agent.read(*values[15:])
+        rows = agent.rows("SELECT rule, state, utc_ms FROM event ORDER BY id")
+        # Events are dated by the clock as it was when they were found.
+        found.append([(*row[:2], row[2] - jumps * (at >= early)) for at, row in enumerate(rows)])
+        agent.kill()
+    assert found[0] == found[1] != []
+
+
+def test_saved_alerts_go_on_in_utc_after_the_computer_has_booted(run):
+    rules = [{"name": "hot", "above": 30, "for": "10m"}]
+    agent = run(rules)
+    agent.clock.is_set = False
+    agent.clock.step(-86_400_000)  # it begins where it was last stopped
+    agent.stop()
+    agent = run(rules)
+    agent.greet()
+    agent.read(3100)
+    agent.clock.step(86_400_000)  # and is set soon
+    agent.clock.is_set = True
+    agent.read(3100, after_ms=100_000)
+    agent.kill()
+    agent.clock.advance(100_000)
+    agent.clock.host_boot, agent.clock.now_ms = "host-boot-2", 7_000
+    agent = run(rules)
+    agent.greet(boot=3)
+
+    def read(after_ms):
+        agent.clock.advance(after_ms)
+        taken_ms = agent.clock.monotonic_ms() + OFFSET_MS  # as `batch` has it
+        agent.put(batch(agent.next_seq[0], [3100], boot=3, base_utc_ms=taken_ms))
+        agent.next_seq[0] += 1
+
+    read(10_000)
+    assert agent.rows() == []  # 3 min 30 s, and not a day
+    read(380_000)
+    assert agent.rows() == []
+    read(10_000)
+    assert agent.rows() == [("hot", "firing")]
+
+
+def test_state_that_is_moved_is_the_state_of_then():
+    kinds = [
+        {"name": "a", "above": 30, "for": "5s", "keep_for": "5s", "cooldown": "9s"},
+        {"name": "b", "stuck": "5s"},
+        {"name": "c", "rate_above": 2, "window": "5s"},
+        {"name": "d", "above": 30, "aggregate": "mean", "window": "10s"},
+        {"name": "e", "missing": "5s"},
+        {"name": "f", "deadband": 2},
+    ]
+    rules = read_rules(kinds)
+    shift_ms = 123_456_789
+
+    def watched(start_ms):
+        watch = Watch(rules, -2, HOST_MASK, start_ms)
+        for step, value in enumerate([3100] * 8 + [2000] * 3 + [3100, 2000, 2000]):
+            watch.update(start_ms + step * 1000, start_ms + step * 1000, value, 0)
+        return watch
+
+    watch = watched(UTC_MS)
+    before = json.loads(json.dumps(watch.save()))
+    assert shifted(watch, before, shift_ms) == watched(UTC_MS + shift_ms).save()
+    assert before == watch.save()
 
 
 def test_event_of_a_commit_that_was_given_up_comes_with_the_readings_again(run):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from host.conftest import SIMULATED
-from host.fakes import UTC_MS, FakeClock, FixedRandom, batch
+from host.fakes import SEGMENT, UTC_MS, FakeClock, FixedRandom, batch
 from host.servers import Answer, serving
 from host.waiting import wait_for
 from pyv_edge_agent.alerting import Alerting
@@ -73,13 +73,15 @@ class Rig:
             BootInfo(device, alias, boot, "b", "f", "r", channels), UTC_MS
         )
         series = [
-            self.pipeline.alerting.open(plan, channel_id, opened.boot_id, UTC_MS, WriteBatch())
+            self.pipeline.alerting.open(
+                plan, channel_id, opened.boot_id, UTC_MS, WriteBatch(SEGMENT)
+            )
             for plan, channel_id in zip(plans, opened.channel_ids, strict=True)
         ]
         return Source(alias, boot, opened.boot_id, series, list(opened.next_seq))
 
     def add(self, *values, channel=0, quality=0):
-        out = WriteBatch()
+        out = WriteBatch(SEGMENT)
         first = self.source.next_seq[0]
         made = batch(first, values, boot=self.source.boot, channel=channel, quality=quality)
         assert self.pipeline.add_batch(self.source, made, UTC_MS, out)
@@ -90,7 +92,7 @@ class Rig:
         self.store.open_boot(BootInfo("board-1", alias, BOOT + 1, "b", "f", "r", ()), UTC_MS)
 
     def poll(self, name, *values):
-        out = WriteBatch()
+        out = WriteBatch(SEGMENT)
         for value in values:
             reading = SensorReading(name, UTC_MS / 1000, value, "V")
             self.pipeline.add_reading(self.polled[name], reading, 0, UTC_MS, out)
@@ -631,3 +633,18 @@ def test_aggregated_value_is_nowhere_but_in_summaries(agents, write_config, tmp_
         assert raw not in sent
         assert raw not in log.whole()
     assert pack(">d", VALUE) not in store  # as SQLite has it in a row
+
+
+def test_time_quality_is_known_whatever_the_policy_says_of_keys(tmp_path):
+    policy = PrivacyPolicy(
+        [{"pattern": "*", "action": "allow"}, {"key": "*", "action": "drop"}], "deny"
+    )
+    payload = {
+        "rule_name": "hot",
+        "timestamp": 1.0,
+        "severity": "info",
+        "message": "m",
+        "sensor_readings": [],
+        "metadata": {"state": "firing", "sensor_name": "porch.temp", "time_quality": "unset"},
+    }
+    assert Egress(policy).item(payload)["metadata"]["time_quality"] == "unset"

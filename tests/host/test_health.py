@@ -67,6 +67,7 @@ def test_report_has_its_blocks_and_is_dated(start):
         "rules",
         "ingest",
         "links",
+        "time",
     }
     assert found["privacy"] == {
         "enabled": True,

@@ -26,7 +26,7 @@ def path(tmp_path):
     batch.stream(opened.boot_id, 0, 5).move(denied=2, lost=2)
     batch.stream(opened.boot_id, 0, 5).move(aggregated=3)
     batch.stream(opened.boot_id, 1, 0).move(stored=1)
-    batch.gaps.append((opened.boot_id, 0, 7, 8, "overwritten", UTC_MS))
+    batch.gaps.append((opened.boot_id, 0, 7, 8, "overwritten", UTC_MS, 0))
     batch.vitals[opened.boot_id] = (14, 1, 2, 3, 0, True, UTC_MS)
     batch.items.append(("{}", 3, 0.0, 0))
     batch.events.append(event_row(opened, seq=0))

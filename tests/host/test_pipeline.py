@@ -6,7 +6,7 @@ from binascii import crc32
 from struct import pack
 
 import pytest
-from host.fakes import UTC_MS, batch, event_batch
+from host.fakes import OFFSET_MS, SEGMENT, UTC_MS, batch, event_batch
 from pyv_edge_agent.alerting import Alerting
 from pyv_edge_agent.dating import TimedBatch
 from pyv_edge_agent.pipeline import UNKNOWN_CHANNEL, Pipeline
@@ -35,20 +35,18 @@ class Made:
             self.plan = self.pipeline.plan_polled(polled, "Cel")
         else:
             self.plan = self.pipeline.plan("porch", Channel("temp", "Cel", exponent, flags))
-        self.series = self.alerting.open(self.plan, 7, 3, UTC_MS, WriteBatch())
+        self.series = self.alerting.open(self.plan, 7, 3, UTC_MS, WriteBatch(SEGMENT))
         self.source = Source(polled or "porch", BOOT, 3, [self.series], [0, 0])
         for index, row in enumerate(alerts):
             self.source.alerts[index + 1] = board_alert(row, [self.series])
-        self.out = WriteBatch()
+        self.out = WriteBatch(SEGMENT)
 
     @property
     def events_total(self):
         return self.alerting.events_total
 
-    def add(self, made, out=None, now_utc_ms=UTC_MS):
-        return self.pipeline.add_batch(
-            self.source, made, now_utc_ms, self.out if out is None else out
-        )
+    def add(self, made, out=None, now_ms=UTC_MS):
+        return self.pipeline.add_batch(self.source, made, now_ms, self.out if out is None else out)
 
     def poll(self, value, quality=0, at_ms=UTC_MS):
         reading = SensorReading(self.source.alias, at_ms / 1000, value, "Cel")
@@ -115,8 +113,8 @@ def test_span_above_sixteen_bits_counts_into_the_time():
     made = Made()
     span = 0x3FFFFF
     record = pack("<BBHi", 0, 1 | (span >> 16) << 2, span & 0xFFFF, -5)
-    made.add(TimedBatch(0, 0, UTC_MS, None, record, BOOT))
-    assert made.out.readings == [(7, 3, 0, 0, UTC_MS + span, None, 1, -5)]
+    made.add(TimedBatch(0, 0, UTC_MS - OFFSET_MS, 7, record, BOOT))
+    assert made.out.readings == [(7, 3, 0, 0, UTC_MS + span, 7, 1, -5)]
 
 
 def test_denied_reading_is_counted_and_leaves_no_row():
@@ -152,7 +150,7 @@ def test_unknown_channel_becomes_a_gap():
     assert made.add(batch(0, [1]))
     assert made.add(batch(1, [2], channel=9))
     assert made.add(batch(2, [3]))
-    assert made.out.gaps == [(3, 0, 1, 1, UNKNOWN_CHANNEL, UTC_MS)]
+    assert made.out.gaps == [(3, 0, 1, 1, UNKNOWN_CHANNEL, UTC_MS, 0)]
     progress = made.progress
     assert (progress.stored, progress.lost, progress.next_seq) == (2, 1, 3)
 
@@ -162,7 +160,7 @@ def test_event_of_no_alert_becomes_a_gap(row):
     # 0 is a channel: that board's firmware and its table don't go together.
     made = Made(alerts=[AlertRow("hot", 0, 1, "m")])
     assert made.add(event_batch(0, [(1, EVENT_FIRED, 3), (row, EVENT_FIRED, 3)]))
-    assert made.out.gaps == [(3, 1, 1, 1, UNKNOWN_CHANNEL, UTC_MS)]
+    assert made.out.gaps == [(3, 1, 1, 1, UNKNOWN_CHANNEL, UTC_MS, 0)]
     progress = made.out.progress[3, 1]
     assert (progress.stored, progress.lost, progress.next_seq) == (1, 1, 2)
 
@@ -175,7 +173,7 @@ def test_loss_becomes_a_gap_and_moves_the_stream():
     made = Made()
     made.add(batch(0, [1, 2]))
     assert made.pipeline.add_loss(made.source, Loss(0, 1, 2, 9, BOOT), UTC_MS, made.out)
-    assert made.out.gaps == [(3, 0, 2, 9, "overwritten", UTC_MS)]
+    assert made.out.gaps == [(3, 0, 2, 9, "overwritten", UTC_MS, 0)]
     assert made.progress.lost == 8
     assert made.source.next_seq == [10, 0]
     assert made.add(batch(10, [3]))
@@ -364,9 +362,9 @@ def test_aggregated_readings_become_summaries_only():
     found = {(row[1], row[2]): row[3:] for row in made.out.summary_rows()}
     hour = minute - minute % 3_600_000
     assert found == {
-        (60_000, minute): (3, 1, 100, 300, 600, 200, minute + 2),
-        (60_000, minute + 60_000): (1, 0, 50, 50, 50, 50, minute + 60_000),
-        (3_600_000, hour): (4, 1, 50, 300, 650, 50, minute + 60_000),
+        (60_000, minute): (3, 1, 100, 300, 600, 200, minute + 2, 0),
+        (60_000, minute + 60_000): (1, 0, 50, 50, 50, 50, minute + 60_000, 0),
+        (3_600_000, hour): (4, 1, 50, 300, 650, 50, minute + 60_000, 0),
     }
     progress = made.progress
     assert (progress.aggregated, progress.stored, progress.next_seq) == (5, 0, 5)
@@ -473,8 +471,8 @@ def test_event_once_per_crossing_while_the_counter_counts_each():
 
 def test_firing_goes_on_over_commits():
     made = Made()
-    made.add(batch(0, [3100]), WriteBatch())
-    later = WriteBatch()
+    made.add(batch(0, [3100]), WriteBatch(SEGMENT))
+    later = WriteBatch(SEGMENT)
     made.add(batch(1, [3100]), later)
     assert later.events == []
     assert made.events_total == 2
@@ -488,7 +486,7 @@ def test_event_carries_rule_severity_and_reading():
     made = Made(rules)
     made.add(batch(0, [2600]))
     text = "porch.temp is 26 Cel, above 25"
-    assert made.out.events == [(7, 3, None, "hot", "critical", "firing", UTC_MS, 26.0, text)]
+    assert made.out.events == [(7, 3, None, "hot", "critical", "firing", UTC_MS, 26.0, text, 0)]
     (payload, priority, created, ttl) = made.out.items[0]
     assert (priority, created, ttl) == (1, UTC_MS / 1000, 0)
     told = json.loads(payload)
@@ -522,6 +520,6 @@ def test_event_of_a_board_without_a_value_says_so():
     made = Made(alerts=[AlertRow("gone", 0, 2, "{sensor} is {value} {unit}")])
     made.add(event_batch(0, [(1, EVENT_FIRED | EVENT_WITHOUT_VALUE, 4711)]))
     assert made.out.events == [
-        (7, 3, 0, "gone", "critical", "firing", UTC_MS, None, "porch.temp is unknown Cel")
+        (7, 3, 0, "gone", "critical", "firing", UTC_MS, None, "porch.temp is unknown Cel", 0)
     ]
     assert json.loads(made.out.items[0][0])["sensor_readings"] == []

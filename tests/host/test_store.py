@@ -49,11 +49,11 @@ def telemetry(opened, first_seq, values, channel=0, quality=0):
     return made
 
 
-def event_row(opened, seq=None, state="firing", value=1.0, rule="hot"):
+def event_row(opened, seq=None, state="firing", value=1.0, rule="hot", time_quality=0):
     """Return a row of WriteBatch.events."""
     return (
         *(opened.channel_ids[0], opened.boot_id, seq, rule, "critical", state),
-        *(1_700_000_000_000, value, "m"),
+        *(1_700_000_000_000, value, "m", time_quality),
     )
 
 
@@ -161,7 +161,7 @@ def test_batch_that_does_not_continue_its_stream_stores_nothing(store):
         batch = telemetry(other, 0, [7])  # this part of it would be in order
         batch.progress.update(telemetry(opened, first_seq, [9]).progress)
         batch.readings += telemetry(opened, first_seq, [9]).readings
-        batch.gaps.append((other.boot_id, 0, 1, 1, "x", UTC_MS))
+        batch.gaps.append((other.boot_id, 0, 1, 1, "x", UTC_MS, 0))
         batch.items.append(("{}", 3, 0.0, 0))
         batch.vitals[other.boot_id] = (50, 0, 0, 0, 0, True, UTC_MS)
         batch.events.append(event_row(other))
@@ -243,12 +243,12 @@ def test_view_of_readings_shows_time_in_utc(store):
     opened = store.open_boot(info(), UTC_MS)
     batch = WriteBatch()
     batch.readings.append(
-        (opened.channel_ids[0], opened.boot_id, 0, 0, 1_700_000_000_123, None, 0, 1)
+        (opened.channel_ids[0], opened.boot_id, 0, 0, 1_700_000_000_123, 5, 0, 1)
     )
     batch.stream(opened.boot_id, 0, 0).move(stored=1)
     store.commit(batch)
     assert query(store, "SELECT time, time_error_ms FROM readings") == [
-        ("2023-11-14T22:13:20.123Z", None)
+        ("2023-11-14T22:13:20.123Z", 5)
     ]
 
 
@@ -256,18 +256,18 @@ def test_views_of_events_and_gaps(store):
     opened = store.open_boot(info(), UTC_MS)
     batch = WriteBatch()
     batch.events.append(event_row(opened, state="firing", value=31.5))
-    batch.events.append(event_row(opened, state="resolved", value=None))
-    batch.gaps.append((opened.boot_id, 0, 3, 7, "overwritten", 1_700_000_000_000))
-    batch.gaps.append((opened.boot_id, 1, 0, 0, "released", 1_700_000_000_000))
+    batch.events.append(event_row(opened, state="resolved", value=None, time_quality=2))
+    batch.gaps.append((opened.boot_id, 0, 3, 7, "overwritten", 1_700_000_000_000, 0))
+    batch.gaps.append((opened.boot_id, 1, 0, 0, "released", 1_700_000_000_000, 1))
     store.commit(batch)
     moment = "2023-11-14T22:13:20.000Z"
     assert query(store, "SELECT * FROM events") == [
-        (1, moment, "porch.temp", "hot", "critical", "firing", 31.5, "Cel", "m"),
-        (2, moment, "porch.temp", "hot", "critical", "resolved", None, "Cel", "m"),
+        (1, moment, "porch.temp", "hot", "critical", "firing", 31.5, "Cel", "m", "good"),
+        (2, moment, "porch.temp", "hot", "critical", "resolved", None, "Cel", "m", "retimed"),
     ]
     assert query(store, "SELECT * FROM gaps") == [
-        (1, moment, "board-1", "abcd1234", "telemetry", 3, 7, 5, "overwritten"),
-        (2, moment, "board-1", "abcd1234", "events", 0, 0, 1, "released"),
+        (1, moment, "board-1", "abcd1234", "telemetry", 3, 7, 5, "overwritten", "good"),
+        (2, moment, "board-1", "abcd1234", "events", 0, 0, 1, "released", "unset"),
     ]
 
 
@@ -437,7 +437,7 @@ def test_reader_does_not_wait_for_a_write(filled):
     thread = threading.Thread(target=read, daemon=True)
     thread.start()
     wait_for(lambda: seen, "the reader's connection")
-    with filled._transaction() as tx:
+    with filled.transaction() as tx:
         tx.execute("UPDATE sink SET acknowledged_total = 99")
         may_read.set()
         thread.join(10)

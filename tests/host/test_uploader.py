@@ -11,8 +11,9 @@ from host.waiting import wait_for
 from pyv_edge_agent.egress import Egress
 from pyv_edge_agent.outbox import CloudSyncQueue
 from pyv_edge_agent.sinks.http import Delivery, HTTPCloudUploader
-from pyv_edge_agent.store import SQLiteStore, read_ledger
-from pyv_edge_agent.uploader import IDLE_S, UploadWorker
+from pyv_edge_agent.store import TIME_QUALITY_SHIFT, SQLiteStore, TimeSegments, read_ledger
+from pyv_edge_agent.time_base import TimeBase
+from pyv_edge_agent.uploader import IDLE_S, WAIT_MS, UploadWorker
 from pyv_edge_core.privacy import PrivacyPolicy
 
 
@@ -438,7 +439,7 @@ class Judge:
         return sum(len(items) for key, items in self.taken if "-items-" not in key)
 
 
-def judged_worker(rig, judge):
+def judged_worker(rig, judge, **more):
     return UploadWorker(
         rig.store,
         rig.queue,
@@ -449,7 +450,17 @@ def judged_worker(rig, judge):
         batch_size=10,
         retry_base_s=1.0,
         retry_max_s=60.0,
+        **more,
     )
+
+
+def sent(judge):
+    """Return all that a Judge has taken, in order."""
+    return [item for _, items in judge.taken for item in items]
+
+
+def accept():
+    return Judge(lambda *_: Delivery(True))
 
 
 def refuse(mark):
@@ -537,3 +548,61 @@ def test_items_of_one_id_and_another_time_have_another_key(rig, tmp_path):
         judged_worker(again, judge).step()
         again.close()
     assert len(set(keys)) == 2
+
+
+# -- while the clock is not set ----------------------------------------------------
+
+
+def test_readings_wait_for_a_reason_and_items_do_not(rig, log):
+    reason = ["the clock is not set"]
+    judge = accept()
+    worker = judged_worker(rig, judge, waits_for=lambda: reason[0])
+    assert worker.step() == IDLE_S
+    assert worker.problem == ""  # nothing waits
+    rig.add(1, 2)
+    rig.queue.enqueue({"n": 1})
+    assert worker.step() == WAIT_MS / 1000
+    assert [item["n"] for item in sent(judge)] == [1]
+    assert worker.problem == "the clock is not set"
+    rig.clock.advance(WAIT_MS)
+    worker.step()
+    assert (worker.waits_total, worker.attempts_failed_total) == (1, 0)
+    assert len(log.having("readings are not uploaded yet: the clock is not set")) == 1
+    reason[0] = ""
+    rig.clock.advance(WAIT_MS)
+    assert worker.step() == IDLE_S
+    assert [item["value"] for item in sent(judge)[1:]] == [0.01, 0.02]
+    assert worker.problem == ""
+
+
+def test_payload_says_what_its_time_is_worth_unless_that_is_good(rig):
+    for time_quality in range(3):
+        rig.add(1, quality=1 | time_quality << TIME_QUALITY_SHIFT)
+    judge = accept()
+    judged_worker(rig, judge).step()
+    found = [
+        (item["metadata"]["quality"], item["metadata"].get("time_quality")) for item in sent(judge)
+    ]
+    assert found == [("uncertain", None), ("uncertain", "unset"), ("uncertain", "retimed")]
+    assert [item["value"] for item in sent(judge)] == [0.01] * 3
+
+
+def test_bad_reading_of_an_unset_clock_has_no_value(rig):
+    rig.add(1, quality=2 | 1 << TIME_QUALITY_SHIFT)
+    judge = accept()
+    judged_worker(rig, judge).step()
+    (item,) = sent(judge)
+    assert (item["value"], item["metadata"]["quality"]) == (None, "bad")
+
+
+def test_item_that_is_put_off_is_due_whatever_the_clock_is_set_to(rig):
+    base = TimeBase(TimeSegments(rig.store), rig.clock, "1")
+    worker = judged_worker(rig, Judge(lambda *_: Delivery(False, "bad", is_refused=True)))
+    rig.queue.enqueue({"bad": 1})
+    worker.step()
+    rig.clock.advance(1000)
+    rig.clock.step(-86_400_000)
+    assert base.look()
+    base.adopt()
+    rig.clock.advance(1000)
+    assert len(rig.queue.peek()) == 1

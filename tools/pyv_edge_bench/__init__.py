@@ -6,6 +6,8 @@ bytecode    compiles for a board, as the oldest firmware that is supported would
 workload    runs a script of workloads/ as a process and reads what it has measured
 registry    which figures there are
 core_*      the figures of the core, one file per group
+link_*      those of the link, and the readings and the two ends that they are measured with
+senml       the same readings as others would write them
 
 `workloads/` holds portable scripts. They run as processes of either interpreter
 and are the only ones that may import the node. Not part of the wheel.

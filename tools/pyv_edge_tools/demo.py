@@ -110,6 +110,7 @@ def agent_settings(parts: Parts, settings: dict[str, Any]) -> dict[str, Any]:
     )
     merged.setdefault("health", {}).update(enabled=True, host="127.0.0.1", port=0)
     merged.setdefault("logging", {}).update(format="json", level="INFO")
+    merged.setdefault("time", {})["upload_wait_seconds"] = 0  # it is over by then
     merged.setdefault("storage", {})["path"] = str(parts.folder / "edge_store.db")
     rules = settings.get("rules") or [
         {"name": "hot", "sensor": "*.temperature", "above": 30.0, "severity": "warning"}

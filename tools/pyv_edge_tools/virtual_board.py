@@ -8,15 +8,19 @@ that stays the same over restarts, as /dev/serial/by-id does.
 import os
 import pty
 import shutil
+import signal
 import subprocess
 import sys
 import tty
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from . import build_device
 
 HEAP = "192k"  # what a Raspberry Pi Pico W has free
+# A board boots anew after a reset; a process can only end, with the status that board.py has.
+_BOOTING = 'while :; do "$@"; [ $? -eq 3 ] || exit; done'
 
 
 def find_micropython() -> str | None:
@@ -80,7 +84,11 @@ class VirtualBoard:
             self.path.unlink(missing_ok=True)
             self.path.symlink_to(os.ttyname(slave))
             self._process = subprocess.Popen(
-                [*self._command, "main.py"], cwd=self.folder / "flash", stdin=master, stdout=master
+                ["/bin/sh", "-c", _BOOTING, "board", *self._command, "main.py"],
+                cwd=self.folder / "flash",
+                stdin=master,
+                stdout=master,
+                start_new_session=True,  # so that all of it can be killed
             )
         except BaseException:
             os.close(slave)
@@ -95,16 +103,11 @@ class VirtualBoard:
         """Whether the process lives."""
         return self._process is not None and self._process.poll() is None
 
-    @property
-    def pid(self) -> int:
-        """The process's id. Raises AttributeError before the first start."""
-        assert self._process is not None
-        return self._process.pid
-
     def kill(self) -> None:
         """Pull the plug: the process is gone at once, and the terminal with it."""
         if self._process is not None:
-            self._process.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
         if self._slave is not None:

@@ -2,7 +2,7 @@
 
 Readings are append-only and carry integers: a row has no text and no second
 index, because each would be written to the card again for every reading. A
-person queries the views `readings`, `events`, `gaps` and `summaries` instead.
+person queries the views `readings`, `events`, `gaps`, `summaries` and `clock_steps` instead.
 """
 
 import fcntl
@@ -13,7 +13,7 @@ from pathlib import Path
 from ..errors import StoreError
 
 APPLICATION_ID = 0x50595645  # "PYVE": tells `file` and us what the file is
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 BUSY_TIMEOUT_MS = 5000
 
 _TABLES = """
@@ -42,6 +42,7 @@ CREATE TABLE boot (
   device_id INTEGER NOT NULL REFERENCES device,
   boot INTEGER NOT NULL,              -- random 32 bits
   first_seen_utc_ms INTEGER NOT NULL,
+  first_seen_unset_id INTEGER NOT NULL DEFAULT 0,  -- time segment, 0: clock was right
   board TEXT NOT NULL,
   firmware TEXT NOT NULL,
   reset_cause TEXT NOT NULL,
@@ -52,6 +53,7 @@ CREATE TABLE boot (
   sensor_errors_total INTEGER NOT NULL DEFAULT 0,
   is_finished INTEGER NOT NULL DEFAULT 0,    -- it says it will take no more
   vitals_utc_ms INTEGER,                     -- when it said so
+  vitals_unset_id INTEGER NOT NULL DEFAULT 0,
   UNIQUE (device_id, boot)
 );
 
@@ -74,8 +76,8 @@ CREATE TABLE reading (
   stream INTEGER NOT NULL,            -- 0 telemetry, 1 events
   seq INTEGER NOT NULL,
   utc_ms INTEGER NOT NULL,
-  error_ms INTEGER,                   -- bound on the error of utc_ms, NULL if unknown
-  quality INTEGER NOT NULL,           -- 0 good, 1 uncertain, 2 bad
+  error_ms INTEGER NOT NULL,          -- bound on the error of utc_ms against the host's clock
+  quality INTEGER NOT NULL,           -- 0 good, 1 uncertain, 2 bad; + 4 * time quality
   value NOT NULL
 );
 
@@ -86,7 +88,8 @@ CREATE TABLE gap (
   first_seq INTEGER NOT NULL,
   last_seq INTEGER NOT NULL,
   cause TEXT NOT NULL,
-  utc_ms INTEGER NOT NULL             -- when the host learned of it
+  utc_ms INTEGER NOT NULL,            -- when the host learned of it
+  time_quality INTEGER NOT NULL
 );
 
 -- Rules that fired or resolved, here or on a board.
@@ -100,20 +103,23 @@ CREATE TABLE event (
   state TEXT NOT NULL,                -- firing or resolved
   utc_ms INTEGER NOT NULL,
   value REAL,                         -- NULL: there was none, or it must not be known
-  message TEXT NOT NULL
+  message TEXT NOT NULL,
+  time_quality INTEGER NOT NULL       -- 0 good, 1 unset, 2 retimed: see time_segment
 );
 
 -- Alerts as they stand, so that a restart forgets none: JSON, see pyv_edge_core.alert.
 CREATE TABLE rule_state (
   channel_id INTEGER PRIMARY KEY REFERENCES channel,
-  state TEXT NOT NULL
+  state TEXT NOT NULL,
+  segment_id INTEGER NOT NULL         -- time segment in which it was saved
 );
 
 -- What is known of the readings of a minute or an hour.
 CREATE TABLE summary (
   channel_id INTEGER NOT NULL REFERENCES channel,
   period_ms INTEGER NOT NULL,
-  start_ms INTEGER NOT NULL,          -- UTC, a multiple of period_ms
+  start_ms INTEGER NOT NULL,          -- UTC, a multiple of period_ms unless unset_id
+  unset_id INTEGER NOT NULL,          -- time segment that dated it, 0: the clock was right
   count INTEGER NOT NULL,             -- measurements
   bad_count INTEGER NOT NULL,         -- readings of quality bad
   low NOT NULL,                       -- these as a reading's value
@@ -121,7 +127,7 @@ CREATE TABLE summary (
   total NOT NULL,
   last NOT NULL,
   last_ms INTEGER NOT NULL,
-  PRIMARY KEY (period_ms, start_ms, channel_id)
+  PRIMARY KEY (period_ms, start_ms, channel_id, unset_id)
 ) WITHOUT ROWID;
 
 -- How far each sink has acknowledged the readings, and the batch it is being sent.
@@ -144,6 +150,24 @@ CREATE TABLE sync_queue (
   retry_count INTEGER NOT NULL DEFAULT 0,
   next_retry_at REAL NOT NULL DEFAULT 0
 );
+-- Stretches of time in which UTC is the monotonic clock of the host plus one offset.
+CREATE TABLE time_segment (
+  id INTEGER PRIMARY KEY,             -- without holes: a segment ends where the next begins
+  host_boot TEXT NOT NULL,            -- boot of the host, in which its monotonic clock goes on
+  began_ms INTEGER NOT NULL,          -- monotonic
+  offset_ms INTEGER NOT NULL,         -- UTC less monotonic
+  is_synchronised INTEGER NOT NULL,   -- whether the clock was known to be right
+  step_ms INTEGER,                    -- by how much it was set; NULL: first of this boot
+  first_sync_ms INTEGER NOT NULL,     -- monotonic: known to be right since, if it is
+  first_reading_id INTEGER NOT NULL,  -- the first row that can belong to it
+  first_event_id INTEGER NOT NULL,
+  first_gap_id INTEGER NOT NULL,
+  first_item_id INTEGER NOT NULL,
+  corrected_by INTEGER REFERENCES time_segment,  -- whose offset its rows are given
+  retimed_reading_id INTEGER,         -- the last one looked at
+  retimed_total INTEGER NOT NULL DEFAULT 0,      -- readings corrected
+  is_retimed INTEGER NOT NULL DEFAULT 0          -- all its rows are corrected
+);
 CREATE INDEX sync_queue_due ON sync_queue (priority, next_retry_at);
 """
 
@@ -152,12 +176,13 @@ CREATE VIEW readings AS
 SELECT reading.id,
        strftime('%Y-%m-%dT%H:%M:%f', utc_ms / 1000.0, 'unixepoch') || 'Z' AS time,
        channel.sensor_name AS sensor,
-       CASE WHEN quality = 2 THEN NULL
+       CASE WHEN quality & 3 = 2 THEN NULL
             WHEN exponent < 0 THEN value / CAST('1e' || -exponent AS REAL)
             WHEN exponent = 0 THEN value
             ELSE value * CAST('1e' || exponent AS REAL) END AS value,
        unit,
-       CASE quality WHEN 0 THEN 'good' WHEN 1 THEN 'uncertain' ELSE 'bad' END AS quality,
+       CASE quality & 3 WHEN 0 THEN 'good' WHEN 1 THEN 'uncertain' ELSE 'bad' END AS quality,
+       CASE quality >> 2 WHEN 0 THEN 'good' WHEN 1 THEN 'unset' ELSE 'retimed' END AS time_quality,
        error_ms AS time_error_ms,
        device.name AS device,
        channel.name AS channel,
@@ -172,7 +197,8 @@ JOIN device ON device.id = boot.device_id;
 CREATE VIEW events AS
 SELECT event.id,
        strftime('%Y-%m-%dT%H:%M:%f', utc_ms / 1000.0, 'unixepoch') || 'Z' AS time,
-       sensor_name AS sensor, rule, severity, state, event.value, unit, message
+       sensor_name AS sensor, rule, severity, state, event.value, unit, message,
+       CASE time_quality WHEN 0 THEN 'good' WHEN 1 THEN 'unset' ELSE 'retimed' END AS time_quality
 FROM event JOIN channel ON channel.id = channel_id;
 
 CREATE VIEW summaries AS
@@ -181,8 +207,10 @@ SELECT strftime('%Y-%m-%dT%H:%M:%fZ', start_ms / 1000.0, 'unixepoch') AS start,
        CASE WHEN count > 0 THEN low * scale END AS min,
        CASE WHEN count > 0 THEN high * scale END AS max,
        CASE WHEN count > 0 THEN total * scale / count END AS mean,
-       CASE WHEN count > 0 THEN last * scale END AS last
-FROM summary
+       CASE WHEN count > 0 THEN last * scale END AS last,
+       CASE WHEN unset_id = 0 THEN 'good' WHEN is_retimed THEN 'retimed' ELSE 'unset' END
+         AS time_quality
+FROM summary LEFT JOIN time_segment ON time_segment.id = unset_id
 JOIN (SELECT id, sensor_name, unit, CAST('1e' || exponent AS REAL) AS scale FROM channel)
   AS channel ON channel.id = channel_id;
 
@@ -192,8 +220,20 @@ SELECT gap.id,
        device.name AS device,
        printf('%08x', boot.boot) AS boot,
        CASE stream WHEN 0 THEN 'telemetry' ELSE 'events' END AS stream,
-       first_seq, last_seq, last_seq - first_seq + 1 AS count, cause
+       first_seq, last_seq, last_seq - first_seq + 1 AS count, cause,
+       CASE time_quality WHEN 0 THEN 'good' WHEN 1 THEN 'unset' ELSE 'retimed' END AS time_quality
 FROM gap JOIN boot ON boot.id = boot_id JOIN device ON device.id = device_id;
+
+-- Where the clock was set, or became known to be right or not to be.
+CREATE VIEW clock_steps AS
+SELECT id, strftime('%Y-%m-%dT%H:%M:%f', (began_ms + offset_ms) / 1000.0, 'unixepoch') || 'Z'
+         AS time,
+       step_ms,
+       CASE WHEN is_synchronised THEN 'yes' ELSE 'no' END AS synchronised,
+       CASE WHEN is_synchronised THEN 'good' WHEN is_retimed THEN 'retimed' ELSE 'unset' END
+         AS time_quality,
+       retimed_total, host_boot
+FROM time_segment;
 """
 
 

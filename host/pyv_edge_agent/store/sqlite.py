@@ -17,52 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import MisplacedError, StoreError
+from . import boot
+from .boot import BootInfo, OpenedBoot, WatchedChannel
 from .schema import connect_reader, connect_writer, lock
 from .write_batch import WriteBatch
-
-
-@dataclass(frozen=True)
-class ChannelInfo:
-    """One channel, as it is to be stored."""
-
-    name: str
-    sensor_name: str
-    unit: str
-    exponent: int
-    privacy: str = ""  # marks with a blank between, see policy
-
-
-@dataclass(frozen=True)
-class WatchedChannel:
-    """A stored channel that rules are about."""
-
-    channel_id: int
-    boot_id: int
-    alias: str
-    device: str
-    info: ChannelInfo
-
-
-@dataclass(frozen=True)
-class BootInfo:
-    """One boot of one device, as its HELLO tells it."""
-
-    device: str
-    alias: str
-    boot: int
-    board: str
-    firmware: str
-    reset_cause: str
-    channels: tuple[ChannelInfo, ...]
-
-
-@dataclass(frozen=True)
-class OpenedBoot:
-    """What a boot is called in the store, and where its streams resume."""
-
-    boot_id: int
-    channel_ids: tuple[int, ...]
-    next_seq: tuple[int, int]  # telemetry, events
 
 
 @dataclass(frozen=True)
@@ -74,18 +32,23 @@ class UploadBatch:
     rows: list[tuple[Any, ...]]  # see `SQLiteStore._BATCH_QUERY`
 
 
-_WATCHED_CHANNELS = """
-SELECT channel.id, (SELECT max(boot.id) FROM boot WHERE boot.device_id = device.id), alias,
-       device.name, channel.name, sensor_name, unit, exponent, privacy
-FROM rule_state JOIN channel ON channel.id = channel_id JOIN device ON device.id = device_id
-ORDER BY channel.id
+# Within a boot of the computer the time of rules does not move against its monotonic clock. At the
+# end of an earlier one, its last offset told best what UTC was.
+_RULE_STATE = """
+SELECT state, CASE
+  WHEN saved.host_boot IS (SELECT host_boot FROM time_segment ORDER BY id DESC LIMIT 1) THEN 0
+  ELSE coalesce((SELECT offset_ms FROM time_segment WHERE host_boot = saved.host_boot
+                 ORDER BY id DESC LIMIT 1)
+              - (SELECT offset_ms FROM time_segment WHERE host_boot = saved.host_boot
+                 ORDER BY id LIMIT 1), 0) END
+FROM rule_state LEFT JOIN time_segment AS saved ON saved.id = segment_id WHERE channel_id = ?
 """
 
 _MERGE_SUMMARY = """
 INSERT INTO summary (channel_id, period_ms, start_ms, count, bad_count, low, high, total, last,
-                     last_ms)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (period_ms, start_ms, channel_id) DO UPDATE SET
+                     last_ms, unset_id)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (period_ms, start_ms, channel_id, unset_id) DO UPDATE SET
   low = CASE WHEN excluded.count = 0 THEN low WHEN count = 0 THEN excluded.low
              ELSE min(low, excluded.low) END,
   high = CASE WHEN excluded.count = 0 THEN high WHEN count = 0 THEN excluded.high
@@ -160,7 +123,7 @@ class SQLiteStore:
             raise StoreError(f"{self.path}: {error}") from error
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
         """Run what is inside as one transaction, durable when it ends."""
         with self._lock, self._guard():
             self._writer.execute("BEGIN IMMEDIATE")
@@ -193,55 +156,13 @@ class SQLiteStore:
 
     # -- devices -------------------------------------------------------------------
 
-    def open_boot(self, info: BootInfo, utc_ms: int) -> OpenedBoot:
-        """Register a boot and its channels if they are new; return where it resumes."""
-        with self._transaction() as tx:
-            tx.execute(
-                "INSERT INTO device (name, alias) VALUES (?, ?)"
-                " ON CONFLICT (name) DO UPDATE SET alias = excluded.alias",
-                (info.device, info.alias),
-            )
-            (device_id,) = tx.execute(
-                "SELECT id FROM device WHERE name = ?", (info.device,)
-            ).fetchone()
-            tx.execute(
-                "INSERT INTO boot (device_id, boot, first_seen_utc_ms, board, firmware,"
-                " reset_cause) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                (device_id, info.boot, utc_ms, info.board, info.firmware, info.reset_cause),
-            )
-            (boot_id,) = tx.execute(
-                "SELECT id FROM boot WHERE device_id = ? AND boot = ?", (device_id, info.boot)
-            ).fetchone()
-            next_seq = []
-            for stream in (0, 1):
-                tx.execute(
-                    "INSERT INTO stream (boot_id, stream) VALUES (?, ?) ON CONFLICT DO NOTHING",
-                    (boot_id, stream),
-                )
-                (seq,) = tx.execute(
-                    "SELECT next_seq FROM stream WHERE boot_id = ? AND stream = ?",
-                    (boot_id, stream),
-                ).fetchone()
-                next_seq.append(seq)
-            channel_ids = tuple(
-                self._channel_id(tx, device_id, channel) for channel in info.channels
-            )
-        return OpenedBoot(boot_id, channel_ids, (next_seq[0], next_seq[1]))
+    def open_boot(self, info: BootInfo, utc_ms: int, unset_id: int = 0) -> OpenedBoot:
+        """Register a boot and its channels if they are new; return where it resumes.
 
-    @staticmethod
-    def _channel_id(tx: sqlite3.Connection, device_id: int, info: ChannelInfo) -> int:
-        key = (device_id, info.name, info.sensor_name, info.unit, info.exponent, info.privacy)
-        tx.execute(
-            "INSERT INTO channel (device_id, name, sensor_name, unit, exponent, privacy)"
-            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            key,
-        )
-        row = tx.execute(
-            "SELECT id FROM channel WHERE device_id = ? AND name = ? AND sensor_name = ?"
-            " AND unit = ? AND exponent = ? AND privacy = ?",
-            key,
-        ).fetchone()
-        return int(row[0])
+        `unset_id` names the time segment if it is one whose times are not known to be right.
+        """
+        with self.transaction() as tx:
+            return boot.open_boot(tx, info, utc_ms, unset_id)
 
     def boards_called(self, alias: str) -> list[str]:
         """Return the device ids of the boards of that alias, in the order in which they came."""
@@ -257,23 +178,25 @@ class SQLiteStore:
             )
         return [str(row[0]) for row in rows]
 
-    def rule_state(self, channel_id: int) -> str | None:
-        """Return the saved state of a channel's alerts, None if there is none."""
+    def rule_state(self, channel_id: int) -> tuple[str, int] | None:
+        """Return the saved state of a channel's alerts, None if there is none.
+
+        And by how many milliseconds the time that rules know has moved since: it goes
+        on while the computer runs, and begins with its clock when that boots.
+        """
         with self._guard():
-            row = (
-                self._reader()
-                .execute("SELECT state FROM rule_state WHERE channel_id = ?", (channel_id,))
-                .fetchone()
-            )
-        return None if row is None else str(row[0])
+            row = self._reader().execute(_RULE_STATE, (channel_id,)).fetchone()
+        return None if row is None else (str(row[0]), int(row[1]))
 
     def watched_channels(self) -> list[WatchedChannel]:
         """Return the channels whose alerts are saved, with the last boot of their device."""
         with self._guard():
-            rows = self._reader().execute(_WATCHED_CHANNELS).fetchall()
-        return [
-            WatchedChannel(row[0], row[1], row[2], row[3], ChannelInfo(*row[4:])) for row in rows
-        ]
+            return boot.watched_channels(self._reader())
+
+    def has_row(self, query: str, parameters: dict[str, Any]) -> bool:
+        """Return whether a query finds anything; of no transaction."""
+        with self._guard():
+            return self._reader().execute(query, parameters).fetchone() is not None
 
     # -- readings ------------------------------------------------------------------
 
@@ -283,7 +206,7 @@ class SQLiteStore:
         A stream moves only from exactly where it stands, so that no number can
         be stored twice or skipped, whoever calls.
         """
-        with self._transaction() as tx:
+        with self.transaction() as tx:
             for (boot_id, stream), progress in batch.progress.items():
                 cursor = tx.execute(
                     "UPDATE stream SET next_seq = ?, stored_total = stored_total + ?,"
@@ -314,22 +237,14 @@ class SQLiteStore:
             )
             tx.executemany(
                 "INSERT INTO event (channel_id, boot_id, seq, rule, severity, state, utc_ms,"
-                " value, message) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " value, message, time_quality) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 batch.events,
             )
-            tx.executemany(
-                "INSERT INTO rule_state (channel_id, state) VALUES (?, ?)"
-                " ON CONFLICT (channel_id) DO UPDATE SET state = excluded.state",
-                [item for item in batch.rule_states.items() if item[1] is not None],
-            )
-            tx.executemany(
-                "DELETE FROM rule_state WHERE channel_id = ?",
-                [(key,) for key, state in batch.rule_states.items() if state is None],
-            )
+            self._write_rule_states(tx, batch)
             tx.executemany(_MERGE_SUMMARY, batch.summary_rows())
             tx.executemany(
-                "INSERT INTO gap (boot_id, stream, first_seq, last_seq, cause, utc_ms)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO gap (boot_id, stream, first_seq, last_seq, cause, utc_ms,"
+                " time_quality) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 batch.gaps,
             )
             # A later report never takes a counter back: reports can overtake one another.
@@ -338,7 +253,8 @@ class SQLiteStore:
                 " denied_total = max(denied_total, ?),"
                 " dropped_total = max(dropped_total, ?), late_total = max(late_total, ?),"
                 " sensor_errors_total = max(sensor_errors_total, ?),"
-                " is_finished = max(is_finished, ?), vitals_utc_ms = ? WHERE id = ?",
+                " is_finished = max(is_finished, ?), vitals_utc_ms = ?, vitals_unset_id = ?"
+                " WHERE id = ?",
                 batch.vitals_rows(),
             )
             self._insert_items(tx, batch.items)
@@ -348,11 +264,28 @@ class SQLiteStore:
             self._last_reading_id = max(self._last_reading_id, last_id)
             self._item_count += len(batch.items)
 
+    @staticmethod
+    def _write_rule_states(tx: sqlite3.Connection, batch: WriteBatch) -> None:
+        tx.executemany(
+            "INSERT INTO rule_state (channel_id, state, segment_id) VALUES (?, ?, ?)"
+            " ON CONFLICT (channel_id) DO UPDATE SET state = excluded.state,"
+            " segment_id = excluded.segment_id",
+            [
+                (channel_id, state, batch.segment.id)
+                for channel_id, state in batch.rule_states.items()
+                if state is not None
+            ],
+        )
+        tx.executemany(
+            "DELETE FROM rule_state WHERE channel_id = ?",
+            [(key,) for key, state in batch.rule_states.items() if state is None],
+        )
+
     # -- sinks ---------------------------------------------------------------------
 
     def register_sink(self, name: str) -> None:
         """Give sink `name` a cursor at the first reading, unless it has one."""
-        with self._transaction() as tx:
+        with self.transaction() as tx:
             tx.execute("INSERT INTO sink (name) VALUES (?) ON CONFLICT DO NOTHING", (name,))
             (cursor,) = tx.execute("SELECT cursor FROM sink WHERE name = ?", (name,)).fetchone()
         self._cursors[name] = cursor
@@ -379,7 +312,7 @@ class SQLiteStore:
         if planned is None:
             planned = min(cursor + count_max, self._last_reading_id)
             key = self._batch_key(sink, cursor + 1, planned)
-            with self._transaction() as tx:
+            with self.transaction() as tx:
                 tx.execute(
                     "UPDATE sink SET planned_last_id = ?, batch_key = ? WHERE name = ?",
                     (planned, key, sink),
@@ -402,7 +335,7 @@ class SQLiteStore:
         planned = min(batch.last_id + count_max, self._last_reading_id)
         key = self._batch_key(sink, batch.last_id + 1, planned)
         is_more = planned > batch.last_id
-        with self._transaction() as tx:
+        with self.transaction() as tx:
             moved = tx.execute(
                 "UPDATE sink SET cursor = ?, acknowledged_total = acknowledged_total + ?,"
                 " withheld_total = withheld_total + ?,"
@@ -443,7 +376,7 @@ class SQLiteStore:
     ) -> int:
         """Queue an item; return its id. Raises ValueError or TypeError if it is not JSON."""
         text = json.dumps(payload, allow_nan=False)
-        with self._transaction() as tx:
+        with self.transaction() as tx:
             row_id = tx.execute(
                 "INSERT INTO sync_queue (payload, priority, created_at, ttl_seconds)"
                 " VALUES (?, ?, ?, ?)",
@@ -472,7 +405,7 @@ class SQLiteStore:
 
     def remove_items(self, ids: list[int]) -> int:
         """Delete items; return how many there were."""
-        with self._transaction() as tx:
+        with self.transaction() as tx:
             count = tx.executemany(
                 "DELETE FROM sync_queue WHERE id = ?", [(item_id,) for item_id in ids]
             ).rowcount
@@ -486,7 +419,7 @@ class SQLiteStore:
         Returns how many of them there were.
         """
         count = 0
-        with self._transaction() as tx:
+        with self.transaction() as tx:
             for item_id in ids:
                 row = tx.execute(
                     "SELECT retry_count FROM sync_queue WHERE id = ?", (item_id,)
@@ -517,7 +450,7 @@ class SQLiteStore:
             )
         if not waiting:
             return 0
-        with self._transaction() as tx:
+        with self.transaction() as tx:
             count = tx.execute(
                 "DELETE FROM sync_queue WHERE ttl_seconds > 0 AND created_at + ttl_seconds <= ?",
                 (now,),

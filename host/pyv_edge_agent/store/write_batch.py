@@ -9,17 +9,20 @@ from typing import Any
 
 from pyv_edge_core.window import Rollup
 
-# (channel_id, boot_id, stream, seq, utc_ms, error_ms or None, quality, value)
-ReadingRow = tuple[int, int, int, int, int, "int | None", int, float]
-# (channel_id, boot_id, seq or None, rule, severity, state, utc_ms, value or None, message)
-EventRow = tuple[int, int, "int | None", str, str, str, int, "float | None", str]
-# (boot_id, stream, first_seq, last_seq, cause, utc_ms)
-GapRow = tuple[int, int, int, int, str, int]
+from .time_segment import TIME_UNSET, TimeSegment
+
+# (channel_id, boot_id, stream, seq, utc_ms, error_ms, quality | time quality << 2, value)
+ReadingRow = tuple[int, int, int, int, int, int, int, float]
+# (channel_id, boot_id, seq or None, rule, severity, state, utc_ms, value or None, message,
+#  time quality)
+EventRow = tuple[int, int, "int | None", str, str, str, int, "float | None", str, int]
+# (boot_id, stream, first_seq, last_seq, cause, utc_ms, time quality)
+GapRow = tuple[int, int, int, int, str, int, int]
 # (sampled_total, denied_total, dropped_total, late_total, sensor_errors_total, is_finished,
 #  utc_ms)
 VitalsRow = tuple[int, int, int, int, int, bool, int]
-# (channel_id, period_ms, start_ms, count, bad_count, low, high, total, last, last_ms)
-SummaryRow = tuple[int, int, int, int, int, float, float, float, float, int]
+# (channel_id, period_ms, start_ms, count, bad_count, low, high, total, last, last_ms, unset_id)
+SummaryRow = tuple[int, int, int, int, int, float, float, float, float, int, int]
 
 PERIODS_MS = (60_000, 3_600_000)  # of the summaries
 
@@ -48,8 +51,10 @@ class Progress:
 
 @dataclass
 class WriteBatch:
-    """Rows of one transaction. Empty again once they are stored."""
+    """Rows of one transaction, dated by one time segment. Empty again once they are stored."""
 
+    segment: TimeSegment = field(default_factory=TimeSegment)
+    clock_error_ms: int = 0  # how far UTC may be from what that says
     readings: list[ReadingRow] = field(default_factory=list)
     events: list[EventRow] = field(default_factory=list)
     gaps: list[GapRow] = field(default_factory=list)
@@ -66,6 +71,11 @@ class WriteBatch:
     def is_empty(self) -> bool:
         """Whether there is nothing to store."""
         return not (len(self) or self.vitals or self.progress or self.items or self.rule_states)
+
+    @property
+    def unset_id(self) -> int:
+        """The time segment that dates these rows, 0 if what it says is right."""
+        return self.segment.id if self.segment.time_quality == TIME_UNSET else 0
 
     def stream(self, boot_id: int, stream: int, next_seq: int) -> Progress:
         """Return the progress of a stream, which so far is stored below `next_seq`."""
@@ -87,7 +97,7 @@ class WriteBatch:
         return [
             (
                 *(channel_id, period_ms, start_ms, one.count, one.bad_count),
-                *(one.low, one.high, one.total, one.last, one.last_ms),
+                *(one.low, one.high, one.total, one.last, one.last_ms, self.unset_id),
             )
             for (channel_id, period_ms), rollup in self.rollups.items()
             for start_ms, one in rollup.buckets()
@@ -95,4 +105,4 @@ class WriteBatch:
 
     def vitals_rows(self) -> list[tuple[Any, ...]]:
         """Return the vitals as parameters of an update, boot_id last."""
-        return [(*row, boot_id) for boot_id, row in self.vitals.items()]
+        return [(*row, self.unset_id, boot_id) for boot_id, row in self.vitals.items()]

@@ -1,0 +1,159 @@
+"""What a host asks of a board: commands, and other settings.
+
+Loaded with the first request. The session sees to it that each is carried out
+once; here it is done, between two samples, and answered. What ends in a reset
+waits until the host has acknowledged all readings, for ENDING_MS at most:
+meanwhile nothing is sampled, and if it is not to be, sampling goes on.
+"""
+
+from binascii import crc32
+
+from pyv_edge_core import message, request
+from pyv_edge_core._compat import TYPE_CHECKING, const
+from pyv_edge_core.errors import FieldError
+from pyv_edge_core.session import elapsed_ms
+
+from .settings import SettingsError, parse
+from .trial import Trial
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .app import App
+    from .flash import Flash
+
+ENDING_MS = const(10000)
+_COMMANDS = {
+    request.IDENTIFY: "_identify",
+    request.SET_RATE: "_set_rate",
+    request.READ_NOW: "_read_now",
+    request.RESET: "_reset",
+    request.SAFE_MODE: "_set_safe",
+}
+
+
+class Remote:
+    """Carries out a host's requests on one node."""
+
+    def __init__(self, app: "App", flash: "Flash", path: str) -> None:
+        """Serve `app`, whose settings are the file at `path`."""
+        self._app = app
+        self._trial = Trial(flash, path)
+        self._staging = 0  # request whose document is arriving
+        self._offset = 0  # bytes of it that have come
+        self._ending_ms = -1  # since when the board waits for its reset; -1: it doesn't
+        self._is_forced = False  # whether it resets even with readings unacknowledged
+        self._is_applying = False  # whether other settings are put in force then
+
+    # -- requests ------------------------------------------------------------------
+
+    def carry_out(self, asked: "Any", now_ms: int) -> None:
+        """Do what `asked` says, a COMMAND or CONFIG, and answer it."""
+        answer = self._app.session.answer
+        try:
+            if isinstance(asked, message.shape(message.CONFIG)):
+                code, value = self._take_settings(asked, now_ms)
+                answer(code, value)
+            elif self._app.uptime.s > asked.until_s:
+                answer(message.RESULT_LATE)
+            elif asked.op not in _COMMANDS:
+                answer(message.RESULT_UNKNOWN)
+            else:
+                answer(message.RESULT_DONE, getattr(self, _COMMANDS[asked.op])(asked, now_ms))
+        except (FieldError, SettingsError, OSError, MemoryError) as error:
+            answer(message.RESULT_FAILED, 0, message.fitting(str(error) or "not enough memory"))
+
+    def _identify(self, asked: "Any", now_ms: int) -> int:
+        self._app.board.identify()
+        return 0
+
+    def _set_rate(self, asked: "Any", now_ms: int) -> int:
+        self._app.sampler.set_interval(asked.target, asked.value, now_ms)
+        return int(asked.value)
+
+    def _read_now(self, asked: "Any", now_ms: int) -> int:
+        app = self._app
+        if app.is_paused:
+            raise FieldError("read_now: the board is in safe mode, or about to reset")
+        return app.sampler.take_now(asked.target, now_ms, app.uptime, app.pipeline)
+
+    def _reset(self, asked: "Any", now_ms: int) -> int:
+        self._end(now_ms, bool(asked.value))
+        return 0
+
+    def _set_safe(self, asked: "Any", now_ms: int) -> int:
+        app = self._app
+        if app.is_safe and not asked.value:
+            app.sampler.restart(now_ms)
+        app.is_safe = bool(asked.value)
+        return int(app.is_safe)
+
+    def _take_settings(self, asked: "Any", now_ms: int) -> "tuple[int, int]":
+        """Stage a piece of other settings; return the answer's code and value."""
+        if asked.size > request.CONFIG_SIZE_MAX:
+            raise FieldError(
+                "%d bytes of settings, at most %d" % (asked.size, request.CONFIG_SIZE_MAX)
+            )
+        trial = self._app.trial
+        if self._is_applying or (trial is not None and trial.is_running):
+            raise FieldError("other settings are being tried; send these later")
+        if asked.hash == self._app.session.identity.config_hash:
+            return message.RESULT_DONE, 0  # in force
+        if asked.request != self._staging:
+            self._staging = asked.request
+            self._offset = 0
+        if asked.offset != self._offset:
+            return message.RESULT_MORE, self._offset  # the piece came before, or one is missing
+        self._trial.stage(asked.offset, asked.content)
+        self._offset += len(asked.content)
+        if self._offset < asked.size:
+            return message.RESULT_MORE, self._offset
+        self._staging = 0
+        try:
+            self._check(asked.hash)
+        except (FieldError, SettingsError, MemoryError):
+            self._trial.discard()
+            raise
+        self._is_applying = True
+        self._end(now_ms, False)
+        return message.RESULT_DONE, 0
+
+    def _check(self, expected_crc: int) -> None:
+        """Raise what is wrong with the staged settings."""
+        content = self._trial.staged()
+        if crc32(content) != expected_crc:
+            raise FieldError("the settings came with another hash than announced")
+        parse(self._trial.path, content)
+
+    # -- resets --------------------------------------------------------------------
+
+    def _end(self, now_ms: int, is_forced: bool) -> None:
+        self._ending_ms = now_ms
+        self._is_forced = is_forced
+        self._app.is_ending = True
+
+    def run(self, now_ms: int) -> None:
+        """Reset the board if that is due and can be done."""
+        if self._ending_ms < 0:
+            return
+        app = self._app
+        is_idle = app.session.is_idle and app.port.is_idle
+        is_over = elapsed_ms(now_ms, self._ending_ms) >= ENDING_MS
+        if not is_idle and not is_over:
+            return
+        problem = ""
+        if is_idle or self._is_forced:
+            try:
+                if self._is_applying:
+                    self._trial.apply()
+                app.board.reset()
+            except OSError as error:
+                problem = "other settings can't be put in force: %s" % error
+        else:
+            problem = "no reset: the host does not acknowledge readings"
+        # Only if there was no reset:
+        self._ending_ms = -1
+        self._is_applying = False
+        app.is_ending = False
+        if problem:
+            app.log(message.LOG_ERROR, problem)

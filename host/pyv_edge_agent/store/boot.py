@@ -1,0 +1,107 @@
+"""Devices, their boots and their channels: what a HELLO says, as rows that readings name."""
+
+import sqlite3
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ChannelInfo:
+    """One channel, as it is to be stored."""
+
+    name: str
+    sensor_name: str
+    unit: str
+    exponent: int
+    privacy: str = ""  # marks with a blank between, see policy
+
+
+@dataclass(frozen=True)
+class WatchedChannel:
+    """A stored channel that rules are about."""
+
+    channel_id: int
+    boot_id: int
+    alias: str
+    device: str
+    info: ChannelInfo
+
+
+@dataclass(frozen=True)
+class BootInfo:
+    """One boot of one device, as its HELLO tells it."""
+
+    device: str
+    alias: str
+    boot: int
+    board: str
+    firmware: str
+    reset_cause: str
+    channels: tuple[ChannelInfo, ...]
+
+
+@dataclass(frozen=True)
+class OpenedBoot:
+    """What a boot is called in the store, and where its streams resume."""
+
+    boot_id: int
+    channel_ids: tuple[int, ...]
+    next_seq: tuple[int, int]  # telemetry, events
+
+
+_WATCHED_CHANNELS = """
+SELECT channel.id, (SELECT max(boot.id) FROM boot WHERE boot.device_id = device.id), alias,
+       device.name, channel.name, sensor_name, unit, exponent, privacy
+FROM rule_state JOIN channel ON channel.id = channel_id JOIN device ON device.id = device_id
+ORDER BY channel.id
+"""
+
+
+def open_boot(tx: sqlite3.Connection, info: BootInfo, utc_ms: int, unset_id: int) -> OpenedBoot:
+    """Register a boot and its channels if they are new; return where it resumes."""
+    tx.execute(
+        "INSERT INTO device (name, alias) VALUES (?, ?)"
+        " ON CONFLICT (name) DO UPDATE SET alias = excluded.alias",
+        (info.device, info.alias),
+    )
+    (device_id,) = tx.execute("SELECT id FROM device WHERE name = ?", (info.device,)).fetchone()
+    tx.execute(
+        "INSERT INTO boot (device_id, boot, first_seen_utc_ms, first_seen_unset_id, board,"
+        " firmware, reset_cause) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (device_id, info.boot, utc_ms, unset_id, info.board, info.firmware, info.reset_cause),
+    )
+    (boot_id,) = tx.execute(
+        "SELECT id FROM boot WHERE device_id = ? AND boot = ?", (device_id, info.boot)
+    ).fetchone()
+    next_seq = []
+    for stream in (0, 1):
+        tx.execute(
+            "INSERT INTO stream (boot_id, stream) VALUES (?, ?) ON CONFLICT DO NOTHING",
+            (boot_id, stream),
+        )
+        (seq,) = tx.execute(
+            "SELECT next_seq FROM stream WHERE boot_id = ? AND stream = ?", (boot_id, stream)
+        ).fetchone()
+        next_seq.append(seq)
+    channel_ids = tuple(_channel_id(tx, device_id, channel) for channel in info.channels)
+    return OpenedBoot(boot_id, channel_ids, (next_seq[0], next_seq[1]))
+
+
+def _channel_id(tx: sqlite3.Connection, device_id: int, info: ChannelInfo) -> int:
+    key = (device_id, info.name, info.sensor_name, info.unit, info.exponent, info.privacy)
+    tx.execute(
+        "INSERT INTO channel (device_id, name, sensor_name, unit, exponent, privacy)"
+        " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        key,
+    )
+    row = tx.execute(
+        "SELECT id FROM channel WHERE device_id = ? AND name = ? AND sensor_name = ?"
+        " AND unit = ? AND exponent = ? AND privacy = ?",
+        key,
+    ).fetchone()
+    return int(row[0])
+
+
+def watched_channels(reader: sqlite3.Connection) -> list[WatchedChannel]:
+    """Return the channels whose alerts are saved, with the last boot of their device."""
+    rows = reader.execute(_WATCHED_CHANNELS).fetchall()
+    return [WatchedChannel(row[0], row[1], row[2], row[3], ChannelInfo(*row[4:])) for row in rows]

@@ -1,0 +1,379 @@
+"""What a host asks of a board: done, refused, or too late, and said so."""
+
+import json
+from binascii import crc32
+
+from fake_board import FakeBoard, FakeFlash, FakePort, make_settings, simulated
+from pyv_edge_core import message, request
+from pyv_edge_core.host_event import Batch, Greeting, Report
+from pyv_edge_core.host_session import HostSession
+from pyv_edge_core.requester import Answer, Requester
+from pyv_edge_node.app import App
+from pyv_edge_node.remote import ENDING_MS
+from pyv_edge_node.start import boot
+
+HEAP_KB_MIN = 256  # a node, its host and all that can be asked of it in one heap
+
+PATH = "board.json"
+SETTINGS = {
+    "device_id": "device-1",
+    "telemetry_capacity": 256,
+    "events_capacity": 16,
+    "sensors": [simulated(interval_ms=500)],
+}
+
+
+class Host:
+    """A host that commits what it is told, and asks."""
+
+    def __init__(self, board, port):
+        self.board = board
+        self.port = port
+        self.requester = Requester(1)
+        self.session = HostSession(requester=self.requester)
+        self.answers = []
+        self.reports = []
+        self.hellos = []
+        self.counts = {}  # readings by boot
+        self.is_committing = True
+
+    def ask(self, op, target=0, value=0, timeout_ms=5000):
+        self.requester.command(op, target, value, self.board.now_ms + timeout_ms)
+
+    def push(self, content, hash_crc=None):
+        expected = crc32(content) if hash_crc is None else hash_crc
+        self.requester.config(content, expected, self.board.now_ms)
+
+    def run(self):
+        now_ms = self.board.now_ms
+        for event in self.session.receive(self.port.take(), now_ms):
+            if isinstance(event, Greeting):
+                self.hellos.append(event.hello)
+                boot_id = event.hello.boot
+                self.session.welcome(boot_id, self.counts.setdefault(boot_id, 0), 0)
+            elif isinstance(event, Batch) and self.is_committing:
+                self.counts[event.boot] += len(event.records) // 8
+                self.session.committed(event.boot, event.stream, self.counts[event.boot])
+            elif isinstance(event, Report):
+                self.reports.append(event.message)
+            elif isinstance(event, Answer):
+                self.answers.append((event.code, event.value, event.text))
+        self.port.incoming += self.session.transmit(now_ms)
+
+    def logs(self):
+        return [one.text for one in self.reports if hasattr(one, "text")]
+
+    def vitals(self):
+        return [one for one in self.reports if hasattr(one, "held")]
+
+
+class Rig:
+    """A board that boots from its flash, its host, and the clock of both."""
+
+    def __init__(self, settings=None):
+        self.flash = FakeFlash()
+        self.flash.files[PATH] = json.dumps(settings or SETTINGS).encode()
+        self.board = FakeBoard()
+        self.port = FakePort()
+        self.host = Host(self.board, self.port)
+        self.start()
+
+    def start(self):
+        """Boot, and after each reset anew."""
+        self.resets = self.board.resets_total
+        self.port.__init__()
+        self.board.boot += 1
+        self.app = boot(PATH, self.board, self.port, self.flash)
+
+    def run(self, duration_ms):
+        for _ in range(duration_ms // 10):
+            self.board.now_ms += 10
+            self.app.step()
+            if self.board.resets_total > self.resets:
+                self.start()
+            self.host.run()
+
+    def settings(self):
+        return json.loads(self.flash.read(PATH).decode())
+
+
+def _up():
+    rig = Rig()
+    rig.run(1000)
+    assert len(rig.host.hellos) == 1
+    return rig
+
+
+def test_identify():
+    rig = _up()
+    rig.host.ask(request.IDENTIFY)
+    rig.run(500)
+    assert rig.host.answers == [(message.RESULT_DONE, 0, "")]
+    assert rig.board.identified_total == 1
+
+
+def test_set_rate():
+    rig = _up()
+    rig.host.ask(request.SET_RATE, 0, 100)
+    rig.run(500)
+    assert rig.host.answers == [(message.RESULT_DONE, 100, "")]
+    before = rig.app.sampler.sampled_total
+    rig.run(2000)
+    assert rig.app.sampler.sampled_total - before == 20
+    assert rig.app.sampler.late_total == 0
+
+
+def test_rate_or_channel_that_can_not_be_is_refused():
+    rig = _up()
+    for target, value, words in (
+        (1, 100, ("channel", "1")),
+        (255, 100, ("channel", "255")),
+        (0, 0, ("interval_ms", "0")),
+        (0, 3600001, ("interval_ms", "3600001")),
+    ):
+        rig.host.ask(request.SET_RATE, target, value)
+        rig.run(500)
+        code, _, text = rig.host.answers.pop()
+        assert code == message.RESULT_FAILED, (target, value)
+        for word in words:
+            assert word in text, text
+
+
+def test_read_now():
+    settings = dict(SETTINGS)
+    settings["sensors"] = [simulated("a", 3600000), simulated("b", 3600000)]
+    rig = Rig(settings)
+    rig.run(1000)
+    sampled = rig.app.sampler.sampled_total
+    for target, count in ((1, 1), (request.ALL_CHANNELS, 2)):
+        rig.host.ask(request.READ_NOW, target)
+        rig.run(500)
+        assert rig.host.answers.pop() == (message.RESULT_DONE, count, "")
+        sampled += count
+        assert rig.app.sampler.sampled_total == sampled
+    rig.host.ask(request.READ_NOW, 2)
+    rig.run(500)
+    assert rig.host.answers.pop()[0] == message.RESULT_FAILED
+
+
+def test_safe_mode_samples_nothing_and_misses_nothing():
+    rig = _up()
+    rig.host.ask(request.SAFE_MODE, 0, 1)
+    rig.run(500)
+    assert rig.host.answers.pop() == (message.RESULT_DONE, 1, "")
+    sampled = rig.app.sampler.sampled_total
+    rig.run(65000)
+    assert rig.app.sampler.sampled_total == sampled
+    assert rig.host.vitals()[-1].flags == message.VITALS_SAFE
+    rig.host.ask(request.READ_NOW, 0)
+    rig.run(500)
+    assert "safe mode" in rig.host.answers.pop()[2]
+    rig.host.ask(request.SAFE_MODE, 0, 0)
+    rig.run(2000)
+    assert rig.host.answers.pop() == (message.RESULT_DONE, 0, "")
+    assert rig.app.sampler.sampled_total > sampled
+    assert rig.app.sampler.late_total == 0
+    rig.run(60000)
+    assert rig.host.vitals()[-1].flags == 0
+
+
+def test_reset_waits_until_the_host_has_everything():
+    rig = _up()
+    first = rig.app
+    rig.host.ask(request.RESET)
+    rig.run(3000)
+    assert rig.host.answers == [(message.RESULT_DONE, 0, "")]
+    assert rig.board.resets_total == 1 and rig.app is not first
+    assert rig.host.counts[rig.host.hellos[0].boot] == first.telemetry.next_seq
+    assert [hello.boot for hello in rig.host.hellos] == [rig.board.boot - 1, rig.board.boot]
+
+
+def test_reset_without_acknowledgements_only_if_forced():
+    for value in (0, 1):
+        rig = _up()
+        rig.host.is_committing = False
+        rig.run(1000)
+        rig.host.ask(request.RESET, 0, value)
+        rig.run(ENDING_MS - 500)
+        assert rig.board.resets_total == 0 and rig.app.is_paused
+        rig.run(2000)
+        assert rig.board.resets_total == value
+        assert not rig.app.is_paused
+        if not value:
+            assert "does not acknowledge" in rig.host.logs()[-1]
+            assert rig.app.sampler.late_total > 0
+
+
+def test_unknown_and_late_commands():
+    rig = _up()
+    rig.host.ask(99)
+    rig.run(500)
+    assert rig.host.answers.pop() == (message.RESULT_UNKNOWN, 0, "")
+    tag, boot_id = rig.app.session.tag, rig.board.boot
+    rig.run(3000)
+    raw = message.pack(message.COMMAND, tag, boot_id, 77, 2, request.IDENTIFY, 0, 0)
+    rig.app.session.receive(_framed(raw), rig.board.now_ms)
+    rig.run(500)
+    assert rig.board.identified_total == 0
+
+
+def _framed(raw):
+    from pyv_edge_core.frame import encode_for_board
+
+    return encode_for_board(raw)
+
+
+def test_other_settings_come_into_force():
+    rig = _up()
+    settings = dict(SETTINGS)
+    settings["sensors"] = [simulated("other", 250), simulated("more", 250)]
+    content = json.dumps(settings).encode()
+    rig.host.push(content)
+    rig.run(5000)
+    assert rig.host.answers == [(message.RESULT_DONE, 0, "")]
+    assert rig.board.resets_total == 1
+    assert rig.host.hellos[-1].config_hash == crc32(content)
+    assert [channel.name for channel in rig.app.pipeline.rows] == ["other", "more"]
+    assert rig.app.trial is None and rig.flash.read(PATH + ".trial") is None
+    # None of the first boot's readings is lost for it.
+    assert sum(rig.host.counts.values()) > 2
+    rig.host.push(content)
+    rig.run(3000)
+    assert rig.host.answers[1:] == [(message.RESULT_DONE, 0, "")]
+    assert rig.board.resets_total == 1  # they are in force by now
+
+
+def test_settings_that_can_not_be_used_change_nothing():
+    rig = _up()
+    before = rig.flash.read(PATH)
+    settings = dict(SETTINGS)
+    settings["telemetry_capacity"] = 1
+    for content, words in (
+        (b"{", ("JSON",)),
+        (b"\xff\xfe", ("JSON",)),
+        (json.dumps(settings).encode(), ("telemetry_capacity", "1")),
+        (json.dumps({"sensors": []}).encode(), ("sensors",)),
+    ):
+        rig.host.push(content)
+        rig.run(2000)
+        code, _, text = rig.host.answers.pop()
+        assert code == message.RESULT_FAILED, content
+        for word in words:
+            assert word in text, text
+    rig.host.push(json.dumps(SETTINGS).encode(), 0x12345678)
+    rig.run(3000)
+    assert "hash" in rig.host.answers.pop()[2]
+    assert rig.flash.files == {PATH: before}
+    assert rig.board.resets_total == 0
+
+
+def test_settings_that_do_not_come_up_are_taken_back():
+    rig = _up()
+    before = rig.flash.read(PATH)
+    settings = dict(SETTINGS)
+    settings["sensors"] = [{"type": "nonsense", "interval_ms": 100}]
+    rig.host.push(json.dumps(settings).encode())
+    for _ in range(400):
+        rig.board.now_ms += 10
+        rig.app.step()
+        if rig.board.resets_total > rig.resets:
+            try:
+                rig.start()
+            except ValueError:  # SettingsError: it has asked for another reset by then
+                assert rig.board.resets_total == 2
+                rig.start()
+        rig.host.run()
+    rig.run(3000)
+    assert rig.host.answers == [(message.RESULT_DONE, 0, "")]
+    assert rig.flash.read(PATH) == before
+    assert rig.host.hellos[-1].config_hash == crc32(before)
+    assert "nonsense" in rig.host.logs()[-1]
+
+
+def test_settings_are_not_put_in_force_while_readings_wait():
+    rig = _up()
+    rig.host.is_committing = False
+    rig.run(1000)
+    rig.host.push(json.dumps(SETTINGS).encode() + b" ")
+    rig.run(ENDING_MS + 2000)
+    assert rig.board.resets_total == 0
+    assert not rig.app.is_paused
+    assert "does not acknowledge" in rig.host.logs()[-1]
+
+
+def test_flash_that_is_full_is_said():
+    rig = _up()
+
+    def full(name, content):
+        raise OSError(28, "no room")
+
+    rig.flash.write = full
+    rig.host.push(json.dumps(SETTINGS).encode() + b" ")
+    rig.run(2000)
+    code, _, text = rig.host.answers.pop()
+    assert code == message.RESULT_FAILED and "28" in text
+
+
+def test_flash_that_fails_at_the_last_moment_is_said():
+    rig = _up()
+    rig.host.push(json.dumps(SETTINGS).encode() + b" ")
+
+    def broken(name, target):
+        raise OSError(5, "broken")
+
+    rig.flash.rename = broken
+    rig.run(4000)
+    assert rig.board.resets_total == 0 and not rig.app.is_paused
+    assert "can't be put in force" in rig.host.logs()[-1]
+
+
+def test_document_that_is_too_large_is_refused():
+    rig = _up()
+    size = request.CONFIG_SIZE_MAX + 1
+    raw = message.pack(message.CONFIG, rig.app.session.tag, rig.board.boot, 5, size, 0, 0, b"{")
+    rig.app.session.receive(_framed(raw), rig.board.now_ms)
+    rig.app.step()
+    assert rig.app.session._results[-1][0] == 5
+    assert sorted(rig.flash.files) == [PATH]
+
+
+def test_another_document_takes_the_place_of_one_that_was_never_whole():
+    rig = _up()
+    tag, boot_id = rig.app.session.tag, rig.board.boot
+    raw = message.pack(message.CONFIG, tag, boot_id, 5, 100, 0, 0, b"{half of it")
+    rig.app.session.receive(_framed(raw), rig.board.now_ms)
+    rig.app.step()
+    content = json.dumps(SETTINGS).encode() + b"  "
+    rig.host.push(content)
+    rig.run(4000)
+    assert rig.host.answers == [(message.RESULT_DONE, 0, "")]
+    assert rig.flash.read(PATH) == content
+
+
+def test_while_settings_are_tried_no_others_are_taken():
+    rig = _up()
+    first, second = [json.dumps(SETTINGS).encode() + b" " * count for count in (1, 2)]
+    rig.host.is_committing = False
+    rig.run(600)
+    rig.host.push(first)
+    rig.host.push(second)
+    rig.run(5000)
+    assert [answer[0] for answer in rig.host.answers] == [
+        message.RESULT_DONE,
+        message.RESULT_FAILED,
+    ]
+    assert "later" in rig.host.answers[-1][2]
+
+
+def test_refusal_is_shown_once():
+    board, port = FakeBoard(), FakePort()
+    app = App(make_settings(), board, port, FakeFlash())
+    for _ in range(3):
+        raw = message.pack(message.REFUSAL, app.session.tag, 2, 1, 1, 30)
+        port.incoming += _framed(raw)
+        for _ in range(5):
+            board.now_ms += 50
+            app.step()
+            port.take()
+    assert len(board.said) == 3  # once for each time that it was refused
+    assert "refuses" in board.said[0]
