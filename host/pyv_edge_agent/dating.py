@@ -23,7 +23,7 @@ class TimedBatch:
     boot: int
 
 
-def span_ms(records: bytes, offset: int) -> int:
+def _span_ms(records: bytes, offset: int) -> int:
     """Return how long after the base time the record at `offset` was taken."""
     _, flags, span, _ = unpack_from(RECORD_FORMAT, records, offset)
     return int((flags >> 2) << 16 | span)
@@ -34,29 +34,41 @@ class Dating:
 
     def __init__(self) -> None:
         self._timelines: dict[int, Timeline] = {}  # by boot: the current one and the one before
+        self._disagreements = 0  # of those that are forgotten
+        self.undated_total = 0  # batches of boots whose time isn't known
 
     @property
     def disagreements_total(self) -> int:
         """Exchanges that contradicted the ones before."""
-        return sum(line.disagreements_total for line in list(self._timelines.values()))
+        known = sum(line.disagreements_total for line in list(self._timelines.values()))
+        return self._disagreements + known
 
     def learn(self, exchange: TimeExchange) -> None:
         """Take a time exchange with a board."""
         # The latest goes last, so that the one to be forgotten is never the one in use.
         timeline = self._timelines.pop(exchange.boot, None) or Timeline()
         while len(self._timelines) >= TIMELINES_MAX:
-            del self._timelines[next(iter(self._timelines))]
+            forgotten = self._timelines.pop(next(iter(self._timelines)))
+            self._disagreements += forgotten.disagreements_total
         self._timelines[exchange.boot] = timeline
         uptime_ms = exchange.uptime_s * 1000 + exchange.uptime_ms
         timeline.exchange(uptime_ms, exchange.sent_ms, exchange.received_ms)
 
-    def timed(self, batch: Batch) -> TimedBatch:
-        """Return `batch` with its time."""
+    def timed(self, batch: Batch) -> TimedBatch | None:
+        """Return `batch` with its time, None if its boot's is not known.
+
+        A session welcomes no board before it knows its uptime. But others may have greeted
+        on the same line since, and only the latest two are remembered.
+        """
+        timeline = self._timelines.get(batch.boot)
+        if timeline is None:
+            self.undated_total += 1
+            return None
         base_ms = batch.base_s * 1000 + batch.base_ms
         records = batch.records
-        first_ms, last_ms = span_ms(records, 0), span_ms(records, len(records) - RECORD_SIZE)
-        bound = self._timelines[batch.boot].bound(base_ms + first_ms, base_ms + last_ms)
-        assert bound is not None  # no WELCOME, and so no data, before the board's uptime is known
+        first_ms, last_ms = _span_ms(records, 0), _span_ms(records, len(records) - RECORD_SIZE)
+        bound = timeline.bound(base_ms + first_ms, base_ms + last_ms)
+        assert bound is not None  # a timeline begins with an exchange
         offset_ms, error_ms = bound
         return TimedBatch(
             batch.stream, batch.first_seq, base_ms + offset_ms, error_ms, records, batch.boot

@@ -108,7 +108,9 @@ class Dialogue:
             elif isinstance(event, Batch):
                 count = len(event.records) // RECORD_SIZE
                 self._received[event.stream] = event.first_seq + count
-                found.append(self.dating.timed(event))
+                timed = self.dating.timed(event)
+                if timed is not None:  # else the agent finds what follows misplaced
+                    found.append(timed)
             elif not isinstance(event, TimeExchange):
                 self._note(event)
                 found.append(event)
@@ -176,6 +178,7 @@ class Dialogue:
             **self.counters(),
             **self.seal_counters(),
             "time_disagreements_total": self.dating.disagreements_total,
+            "undated_total": self.dating.undated_total,
             "console_lines_total": self.console.lines_total,
             "vitals": self.vitals,
         }
