@@ -20,9 +20,11 @@ from .board import open_board
 from .pipeline import Pipeline
 from .port import StreamPort
 from .sampler import Sampler
+from .sensors import open_sensor
 from .uptime import Uptime
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 _FRAMES_PER_STEP_MAX = const(8)  # so that a long backlog can't delay the next sample
@@ -41,8 +43,14 @@ _COUNT_MASK = const(0xFFFFFFFF)
 class App:
     """A node: reads its sensors and delivers, until power goes."""
 
-    def __init__(self, config: settings.Settings, board: "Any", port: "Any") -> None:
-        """Build the node. Raises SettingsError; touches no sensor yet."""
+    def __init__(
+        self,
+        config: settings.Settings,
+        board: "Any",
+        port: "Any",
+        open_sensor: "Callable[[str, settings.Section], Any]" = open_sensor,
+    ) -> None:
+        """Build the node; touches no sensor yet. Raises SettingsError."""
         gc.collect()
         self.telemetry = RecordRing(config.telemetry_capacity)  # first, while the heap is whole
         self.events = RecordRing(config.events_capacity)
@@ -50,7 +58,7 @@ class App:
         self.board = board
         self.port = port
         self.uptime = Uptime(now_ms)
-        self.sampler = Sampler(config.sensors, now_ms)
+        self.sampler = Sampler(config.sensors, now_ms, open_sensor)
         device = config.device_id or board.unique_id()
         try:
             check_name("device_id", device)
