@@ -15,11 +15,13 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from struct import unpack_from
 from typing import Any
 
 from pyv_edge_core import message, session
 from pyv_edge_core.host_session import Batch, HostSession, Report, TimeExchange
 from pyv_edge_core.pacing import Pacing
+from pyv_edge_core.record_ring import RECORD_FORMAT, RECORD_SIZE
 
 from . import __version__
 from .clock import Clock
@@ -54,6 +56,12 @@ class TimedBatch:
 
 Inbox = Callable[["SerialLink", Any], bool]
 """Takes (link, Greeting | TimedBatch | Loss | Report); False if it is full."""
+
+
+def _last_span_ms(records: bytes) -> int:
+    """Return how long after the base time the last of `records` was taken."""
+    _, flags, span, _ = unpack_from(RECORD_FORMAT, records, len(records) - RECORD_SIZE)
+    return int((flags >> 2) << 16 | span)
 
 
 class SerialLink:
@@ -281,11 +289,15 @@ class SerialLink:
         error_ms = None  # no answer has come yet: the best guess is that it was just now
         timeline = self._timelines.get(batch.boot)
         moment = None
+        base_uptime_ms = batch.base_s * 1000 + batch.base_ms
         if timeline is not None:
-            moment = timeline.at(batch.base_s * 1000 + batch.base_ms)
-        if moment is not None:
+            moment = timeline.at(base_uptime_ms)
+        if timeline is not None and moment is not None:
             base_utc_ms += moment[0] - now_ms
-            error_ms = moment[1]
+            # The last record may be further from the exchange than the base time is.
+            last = timeline.at(base_uptime_ms + _last_span_ms(batch.records))
+            assert last is not None
+            error_ms = max(moment[1], last[1])
         return TimedBatch(
             batch.stream, batch.first_seq, base_utc_ms, error_ms, batch.records, batch.boot
         )

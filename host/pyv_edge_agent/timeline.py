@@ -46,7 +46,8 @@ class Timeline:
         drift = self._drift_ms(uptime_ms)
         middle = (self._low_ms + self._high_ms) / 2
         half = (self._high_ms - self._low_ms) / 2 + drift
-        return uptime_ms + round(middle), math.ceil(half + 0.5)  # rounding costs up to a half
+        # Rounding costs up to a half, and an uptime of whole milliseconds is up to one too early.
+        return uptime_ms + round(middle), math.ceil(half + 1.5)
 
     def _drift_ms(self, uptime_ms: int) -> float:
         return abs(uptime_ms - self._at_ms) * DRIFT_PPM / 1_000_000

@@ -8,9 +8,11 @@ from host.fakes import FakeBoard, FakeClock, FakePort, FixedRandom
 from host.waiting import wait_for
 from pyv_edge_agent import link as link_module
 from pyv_edge_agent.link import CLOSED, HANDSHAKING, SILENT, UP, SerialLink, TimedBatch
+from pyv_edge_agent.timeline import DRIFT_PPM
 from pyv_edge_core import message, session
 from pyv_edge_core.frame import encode
 from pyv_edge_core.host_session import Greeting, Loss, Report
+from pyv_edge_core.record_ring import RECORD_SIZE
 
 
 class Rig:
@@ -164,6 +166,24 @@ def test_time_of_a_batch_is_right_within_its_bound(latency_ms):
     assert batch.error_ms is not None
     assert batch.error_ms <= latency_ms + 60  # 30 s of drift, and the way there and back
     assert abs(batch.base_utc_ms - sampled_utc_ms) <= batch.error_ms
+
+
+def test_bound_holds_for_the_last_reading_of_a_batch_too():
+    error_ms = {}
+    for count in (1, 16):
+        rig = Rig(uptime_ms=123_456).up()
+        rig.pump(400)
+        for _ in range(count):
+            rig.board.sample(2150)
+            rig.clock.advance(600)  # nobody asks for the time meanwhile, and the crystal drifts
+        rig.board.exchange(rig.port)
+        rig.clock.advance(200)  # an open block waits that long for a fuller frame
+        rig.board.exchange(rig.port)
+        rig.link.step()
+        (batch,) = rig.of(TimedBatch)
+        assert len(batch.records) == count * RECORD_SIZE
+        error_ms[count] = batch.error_ms
+    assert error_ms[16] >= error_ms[1] + 15 * 600 * DRIFT_PPM // 1_000_000
 
 
 def test_board_is_not_welcomed_before_its_uptime_is_known(log):

@@ -12,7 +12,7 @@ def test_nothing_is_known_before_the_first_exchange():
 def test_one_exchange_bounds_by_its_latency():
     timeline = Timeline()
     timeline.exchange(1000, 5000, 5010)
-    assert timeline.at(1000) == (5005, 7)
+    assert timeline.at(1000) == (5005, 8)
 
 
 def test_bound_grows_with_drift_in_both_directions():
@@ -27,7 +27,7 @@ def test_better_exchange_narrows_the_bound():
     timeline = Timeline()
     timeline.exchange(1000, 5000, 5500)
     timeline.exchange(1100, 5100, 5104)
-    assert timeline.at(1100)[1] <= 4
+    assert timeline.at(1100)[1] <= 5
     timeline.exchange(1200, 5000, 5700)  # a slow one takes nothing away
     assert timeline.at(1200)[1] <= 5
 
@@ -59,6 +59,7 @@ def test_agreement_is_not_counted_as_disagreement():
             st.integers(1, 60_000),  # of uptime to the next exchange
             st.floats(0, 500),  # the way to the board
             st.floats(0, 500),  # and back
+            st.floats(0, 0.999),  # cut off the uptime, which is of whole milliseconds
         ),
         min_size=1,
         max_size=20,
@@ -69,9 +70,16 @@ def test_agreement_is_not_counted_as_disagreement():
 @example(  # the middle of the interval is rounded, and the bound has to allow for that
     ppm=-479,
     start_ms=0,
-    steps=[(1, 0.0, 0.0), (1, 0.0, 0.0), (1, 0.0, 0.0), (519, 0.0, 0.0)],
+    steps=[(1, 0.0, 0.0, 0.0)] * 3 + [(519, 0.0, 0.0, 0.0)],
     asked=-1,
     phase=0.25,
+)
+@example(  # an uptime of whole milliseconds is up to one too early
+    ppm=500,
+    start_ms=0,
+    steps=[(1, 0.5, 0.0, 0.0), (1, 0.5, 0.5, 0.5), (1000, 0.5, 0.5, 0.999), (1, 0.0, 0.5, 0.999)],
+    asked=0,
+    phase=0.6,
 )
 def test_bound_contains_the_truth(ppm, start_ms, steps, asked, phase):
     """The host's clock may run up to 500 ppm slower or faster than the board's."""
@@ -81,13 +89,14 @@ def test_bound_contains_the_truth(ppm, start_ms, steps, asked, phase):
 
     timeline = Timeline()
     uptime = 0
-    for step, there, back in steps:
+    for step, there, back, cut in steps:
         uptime += step
-        moment = truth(uptime)
+        moment = truth(uptime + cut)
         timeline.exchange(uptime, int(moment - there), int(moment + back))
         found, error = timeline.at(uptime)
-        assert abs(found - truth(uptime)) <= error
+        assert abs(found - moment) <= error
     assert timeline.disagreements_total == 0
     uptime = max(0, uptime + asked)
     found, error = timeline.at(uptime)
-    assert abs(found - truth(uptime)) <= error
+    for within in (0, 0.999):  # of the millisecond, when it was that the board read its uptime
+        assert abs(found - truth(uptime + within)) <= error
