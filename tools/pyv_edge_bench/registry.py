@@ -6,7 +6,7 @@ which have no goal and whose names begin with the figure's group.
 
 from collections.abc import Callable
 
-from . import core_path, core_size
+from . import core_path, core_size, simulation
 from .figure import Measured
 
 FIGURES: dict[str, Callable[[], list[Measured]]] = {
@@ -17,6 +17,7 @@ FIGURES: dict[str, Callable[[], list[Measured]]] = {
     "core.mpy_bytes_board_plain": core_size.mpy_bytes_board_plain,
     "core.mpy_module_bytes": core_size.mpy_module_bytes,
     "core.heap_free_bytes": core_size.heap_free_bytes,
+    "sim.readings_per_minute": simulation.readings_per_minute,
 }
 
 
