@@ -78,7 +78,8 @@ class SerialLink:
         self.failures_total = 0  # times the port could not be opened or went away
         self.refused_total = 0  # times the inbox was full
         self.console_lines_total = 0
-        self.session = HostSession(host=__version__)
+        # Not from 0: answers to requests of an agent before this one may still be on their way.
+        self.session = HostSession(host=__version__, pacing=Pacing(rng.getrandbits(16)))
         self.vitals: dict[str, int] = {}  # what the board last said of itself
         self._before: dict[str, int] = {}  # counters of the sessions before this one
         self._port = port
