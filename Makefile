@@ -4,7 +4,7 @@ BIN = .venv/bin
 READY = .venv/.ready
 WASM = build/wasm/.ready
 
-.PHONY: demo test coverage bench check check-long docs format clean
+.PHONY: demo test coverage simulate bench check check-long docs format clean
 
 demo: $(READY)
 	$(BIN)/pyv-edge-host demo --seconds 10 --boards 2 --rate 100
@@ -15,6 +15,12 @@ test: $(READY) $(WASM)
 # Each branch of the core is to be tried by its own tests, without any luck of Hypothesis.
 coverage: $(READY)
 	$(BIN)/python -m pytest -q --cov --cov-report=term tests/core tests/firmware
+
+# Hours of boards, lines and an agent with faults, from each of SEEDS seeds. SEED=n plays one and
+# shows what happened.
+simulate: $(READY)
+	PYTHONPATH=tests $(BIN)/python -m simulation --minutes $(or $(MINUTES),60) \
+	  $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),100))
 
 # NAMES chooses figures: all, core, core.mpy_bytes; the table is in build/bench.json too.
 bench: $(READY)

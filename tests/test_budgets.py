@@ -9,7 +9,15 @@ import sys
 
 import pytest
 from interpreter import ROOT, find_program
-from pyv_edge_bench import budgets, bytecode, core_path, core_size, registry, workload
+from pyv_edge_bench import (
+    budgets,
+    bytecode,
+    core_path,
+    core_size,
+    registry,
+    simulation,
+    workload,
+)
 from pyv_edge_bench.__main__ import main
 from pyv_edge_bench.figure import Figure, Measured, table
 
@@ -192,6 +200,14 @@ def test_the_path_is_timed_part_by_part_in_turn(run, tmp_path):
     assert parts[:2] == ["path", "json"]
     assert {"sampler", "push", "frame", "loop"} < set(parts)
     assert all(line["count"] >= 16 and line["us"] >= 0 for line in lines)
+
+
+def test_the_simulation_is_measured_in_readings_and_time():
+    (line,) = simulation.play(1)
+    assert line["readings"] > 50_000 and line["s"] > 0 and line["faults"] > 0
+    rate, faults = simulation.measured([{"readings": 1000, "s": 0.5, "faults": 7}])
+    assert (rate.name, rate.values) == ("sim.readings_per_minute", [120_000])
+    assert faults.values == [7]
 
 
 def test_a_workload_that_fails_is_an_error(tmp_path):

@@ -19,9 +19,11 @@ from pyv_edge_core.session import elapsed_ms
 from . import __version__, settings
 from .pipeline import Pipeline
 from .sampler import Sampler
+from .sensors import open_sensor
 from .uptime import Uptime
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from pyv_edge_core.seal import Seal
@@ -73,6 +75,7 @@ class App:
         port: "Any",
         flash: "Flash",
         trial: "Trial | None" = None,
+        open_sensor: "Callable[[str, settings.Section], Any]" = open_sensor,
     ) -> None:
         """Build the node. Raises SettingsError; touches no sensor yet.
 
@@ -86,7 +89,7 @@ class App:
         self.board = board
         self.port = port
         self.uptime = Uptime(now_ms)
-        self.sampler = Sampler(config.sensors, now_ms)
+        self.sampler = Sampler(config.sensors, now_ms, open_sensor)
         identity = _identity(config, board)
         self.pipeline = Pipeline(
             config, identity.device, self.sampler.channels, self.telemetry, self.events, now_ms

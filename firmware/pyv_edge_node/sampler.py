@@ -15,6 +15,7 @@ from pyv_edge_core.session import elapsed_ms
 from .sensors import open_sensor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from .pipeline import Pipeline
@@ -43,8 +44,13 @@ class _Turn:
 class Sampler:
     """All sensors of a board."""
 
-    def __init__(self, sections: "list[Section]", now_ms: int) -> None:
-        """Open the sensors of the settings. Raises SettingsError."""
+    def __init__(
+        self,
+        sections: "list[Section]",
+        now_ms: int,
+        open_sensor: "Callable[[str, Section], Any]" = open_sensor,
+    ) -> None:
+        """Open the sensors of the settings with `open_sensor`. Raises SettingsError."""
         self.channels: list[reading.Channel] = []
         self.sampled_total = 0  # readings taken, bad ones included
         self.sensor_errors_total = 0  # measurements that failed

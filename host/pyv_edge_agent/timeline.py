@@ -61,7 +61,8 @@ class Timeline:
             drift = self._drift_ms(last_uptime_ms - first_uptime_ms)
             low, high = (low + last_low - drift) / 2, (high + last_high + drift) / 2
         offset = round((low + high) / 2)
-        return offset, math.ceil((high - low) / 2 + 0.5)  # rounding costs up to a half
+        # Rounding costs up to a half, and an uptime of whole milliseconds is up to one too early.
+        return offset, math.ceil((high - low) / 2 + 1.5)
 
     def _interval(self, uptime_ms: int) -> tuple[float, float]:
         """Return what all exchanges together leave for the offset at one time."""

@@ -3,8 +3,18 @@
 from array import array
 
 from check import raises
-from fake_board import WRAP, Bench, simulated
+from fake_board import (
+    WRAP,
+    Bench,
+    FakeBoard,
+    FakeFlash,
+    FakePort,
+    make_settings,
+    read_ring,
+    simulated,
+)
 from pyv_edge_core.reading import QUALITY_BAD, QUALITY_GOOD, Channel
+from pyv_edge_node.app import App
 
 HEAP_KB_MIN = 192  # the pipeline behind the sampler brings rules and privacy: half a board's heap
 
@@ -26,6 +36,20 @@ def test_first_measurement_is_due_at_once():
     bench = Bench(simulated(interval_ms=1000), start_ms=777)
     assert bench.run_at(777) == 1000
     assert [entry[3] for entry in bench.readings()] == [0]
+
+
+def test_sensors_are_made_by_whoever_is_given_to_the_node():
+    asked = []
+
+    def open_sensor(kind, section):
+        asked.append((kind, section.integer("pin", 0, 40)))
+        return _Sensor(None)
+
+    config = make_settings({"type": "own", "interval_ms": 100, "pin": 7})
+    app = App(config, FakeBoard(), FakePort(), FakeFlash(), None, open_sensor)
+    app.step()
+    assert asked == [("own", 7)]
+    assert [entry[:3] for entry in read_ring(app.telemetry)] == [(0, 0, 11), (1, 0, 22)]
 
 
 def test_rate_is_fixed_over_the_wrap_of_the_ticks():

@@ -1,6 +1,7 @@
 """SerialLink over a fake port, with the core's own board at the far end and a fake clock."""
 
 import threading
+from random import Random
 from struct import unpack_from
 
 import pytest
@@ -127,6 +128,31 @@ def test_time_of_a_batch_is_right_within_its_bound(latency_ms):
     (batch,) = rig.of(TimedBatch)
     assert batch.error_ms <= latency_ms + 10  # it was dated before it lay there too
     assert abs(taken_ms(batch) - sampled_ms) <= batch.error_ms
+
+
+def test_answer_to_an_agent_before_this_one_dates_nothing():
+    rig = Rig(uptime_ms=123_456)
+    old = []
+    for _ in range(20):
+        rig.link.step()
+        rig.board.exchange(rig.port)
+        old += [chunk for chunk in rig.port.incoming if chunk[2] == message.TIME_RESPONSE]
+        rig.clock.advance(5)
+    assert old
+    rig.clock.advance(20_000)
+    rig.port.close()
+    rig.link = SerialLink("porch", rig.port, rig.clock, Random(7), rig.inbox)
+    for _ in range(20):
+        rig.link.step()
+        rig.port.incoming.extend(old)  # before the board has had a chance to answer
+        rig.link.step()
+        rig.board.exchange(rig.port)
+        rig.clock.advance(5)
+    rig.board.sample(1)
+    rig.pump(100)
+    batch = rig.of(TimedBatch)[-1]
+    assert abs(rig.clock.monotonic_ms() - batch.base_ms) < 1000
+    assert rig.link.session.stale_total >= len(old)
 
 
 def test_board_is_not_welcomed_before_its_uptime_is_known(log):

@@ -6,7 +6,7 @@ which have no goal and whose names begin with the figure's group.
 
 from collections.abc import Callable
 
-from . import core_path, core_size, link_decode, link_latency, link_wire
+from . import core_path, core_size, link_decode, link_latency, link_wire, simulation
 from .figure import Measured
 
 FIGURES: dict[str, Callable[[], list[Measured]]] = {
@@ -20,6 +20,7 @@ FIGURES: dict[str, Callable[[], list[Measured]]] = {
     "link.decode_ratio": link_decode.measure,
     "link.wire_bytes_per_reading": link_wire.measure,
     "link.durable_ack_p99_ms": link_latency.measure,
+    "sim.readings_per_minute": simulation.readings_per_minute,
 }
 
 

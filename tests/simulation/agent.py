@@ -1,0 +1,208 @@
+"""The agent of the simulation: its real parts, connected as `EdgeAgent` connects them.
+
+One actor is its main thread, one more per link. What it has in memory lasts
+until it is killed; what it has committed is on the disk.
+"""
+
+from random import Random
+
+from pyv_edge_agent.alerting import Alerting
+from pyv_edge_agent.errors import StoreError
+from pyv_edge_agent.ingest import Ingest
+from pyv_edge_agent.link import SerialLink
+from pyv_edge_agent.pipeline import Pipeline
+from pyv_edge_core.host_event import Greeting, Loss
+from pyv_edge_core.privacy import PrivacyPolicy
+from pyv_edge_core.ring import RingBuffer
+from pyv_edge_core.rule import read_rules
+
+from .clock import Actor
+from .disk import Killed
+from .wire import HostPort
+
+COMMIT_MAX = 500  # readings, as in the settings
+WINDOW = 64  # values kept in memory per device
+_OPEN_AGAIN_US = 5_000_000  # as a service that failed to start is started again
+
+
+class LinkThread(Actor):
+    """The thread of one `SerialLink`."""
+
+    def __init__(self, world, alias, cable, put):
+        super().__init__(world.queue)
+        self._wait_us = world.plan.link_wait_ms * 1000
+        self.port = HostPort(world.queue, cable, self._wake)
+        rng = Random(world.rng.getrandbits(32))
+        self.link = SerialLink(alias, self.port, world.clock, rng, put)
+        self._is_over = False
+        self.wake_by(self.queue.now_us)
+
+    def _wake(self):
+        self.wake_by(self.queue.now_us)
+
+    def step(self):
+        if self._is_over:
+            return
+        wait_s = self.link.step()
+        # Without a wait it has read, or is to try again at once: the next bytes wake it.
+        wait_us = int(wait_s * 1_000_000) or self._wait_us
+        self.wake_by(self.queue.now_us + wait_us)
+
+    def end(self):
+        self._is_over = True
+        self.port.close()
+
+
+class Agent(Actor):
+    """The agent's process, through all its runs."""
+
+    def __init__(self, world):
+        super().__init__(world.queue)
+        self.is_alive = False
+        self.links = []  # LinkThread, one per board
+        self.duplicates_total = 0
+        self.late_total = 0  # readings that came too late for the rules
+        self.commit_failures_total = 0
+        self.runs = 0
+        self._world = world
+        self._ingest = None
+        self._is_busy = False  # its main thread waits for the disk
+        self._is_woken = False
+        self._policy = PrivacyPolicy(world.plan.host_policy())
+        self._rules = read_rules(world.plan.host_rules())
+
+    # -- life ----------------------------------------------------------------------
+
+    def start(self, _=None):
+        """Begin a run, unless there is one. Tries again later if the store can't be opened."""
+        if self.is_alive or self._is_busy:
+            return
+        world = self._world
+        # It lives while it opens the store: that writes, and may be killed in the middle.
+        self.is_alive = True
+        self.runs += 1
+        try:
+            self._work(self._build)
+        except Killed:
+            return
+        except StoreError as error:
+            self.is_alive = False
+            world.trace("agent", "can't start: " + str(error).replace(str(world.folder), "STORE"))
+            world.disk.close()
+            self.queue.at(self.queue.now_us + _OPEN_AGAIN_US, self.start)
+            return
+        self.wake_by(self.queue.now_us)
+        world.trace("agent", "starts")
+
+    def _build(self):
+        world = self._world
+        store = world.disk.open_store()
+        boards = world.boards
+        buffers = {board.plan.alias: RingBuffer(WINDOW) for board in boards}
+        alerting = Alerting(self._rules, store.rule_state)
+        self._ingest = Ingest(
+            store,
+            Pipeline(self._policy, buffers, alerting),
+            world.clock,
+            Random(world.rng.getrandbits(32)),
+            self,  # it is woken as an Event is set
+            commit_max=COMMIT_MAX,
+        )
+        self._ingest.resume(buffers)
+        wrap = world.sabotage.wrap_put
+        put = self._put if wrap is None else wrap(self._put)
+        self.links = [LinkThread(world, board.plan.alias, board.cable, put) for board in boards]
+
+    def die(self):
+        """End the process: all that is not on the disk is gone."""
+        if not self.is_alive:
+            return
+        self._count()
+        self.is_alive = False
+        for thread in self.links:
+            thread.end()
+        self.links = []
+        self._ingest = None
+        self.rest()
+        self._world.disk.kill()
+        self._world.trace("agent", "is killed")
+
+    def stop(self):
+        """End the process in order, as `EdgeAgent.stop` does."""
+        if not self.is_alive or self._is_busy:
+            return
+        try:
+            self._work(self._ingest.end)
+        except Killed:
+            return
+        self._count()
+        self.is_alive = False
+        for thread in self.links:
+            thread.end()
+        self.links = []
+        self._ingest = None
+        self.rest()
+        self._world.disk.close()
+        self._world.trace("agent", "stops")
+
+    def _count(self):
+        if self._ingest is None:  # it had not got so far
+            return
+        for thread in self.links:
+            self.duplicates_total += thread.link.status()["duplicates_total"]
+        self.late_total += self._ingest.pipeline.alerting.late_total
+        self.commit_failures_total += self._ingest.commit_failures_total
+
+    def settle(self):
+        """Count the run that is still going on, at the end of the world."""
+        if self.is_alive:
+            self._count()
+
+    # -- the main thread -----------------------------------------------------------
+
+    def set(self):
+        """Be woken, as an Event would be set."""
+        if self._is_busy:
+            self._is_woken = True
+        else:
+            self.wake_by(self.queue.now_us)
+
+    def step(self):
+        if not self.is_alive or self._is_busy:
+            return
+        try:
+            self._work(self._ingest.run)
+        except Killed:
+            return
+        wait_us = 0 if self._is_woken else self._world.plan.commit_ms * 1000
+        self._is_woken = False
+        self.wake_by(self.queue.now_us + wait_us)
+
+    def _work(self, call):
+        self._is_busy = True
+        try:
+            call()
+        finally:
+            self._is_busy = False
+
+    def wait(self, duration_us):
+        """Wait for the disk while everybody else goes on. Raises Killed if that was the end."""
+        run = self.runs
+        self.queue.run_until(self.queue.now_us + duration_us, lambda: self.runs_out(run))
+        if self.runs_out(run):
+            self._world.struck("killed_while_slow")
+            raise Killed
+
+    def runs_out(self, run):
+        """Return whether that run is over."""
+        return not self.is_alive or self.runs != run
+
+    def _put(self, link, event):
+        trace = self._world.trace
+        if trace.is_on:
+            if isinstance(event, Greeting):
+                trace(link.name, "greeting of boot %08x" % event.hello.boot)
+            elif isinstance(event, Loss):
+                text = "gap %d..%d of stream %d" % (event.first_seq, event.last_seq, event.stream)
+                trace(link.name, text)
+        return self._ingest.put(link, event)

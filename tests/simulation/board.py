@@ -1,0 +1,212 @@
+"""A board of the simulation: the real node on ticks, sensors and a port that are made up."""
+
+from fake_board import FakeFlash
+from pyv_edge_node.app import App
+from pyv_edge_node.settings import Section, Settings
+
+from .broken import Broken
+from .clock import Actor, Ticks
+from .plan import WRAP
+from .truth import BootTruth, Sensor, make_values
+from .wire import BoardPort, Cable
+
+LOOP_US = 1000  # what a pass of the loop takes at least
+_BUSY_US = 20_000  # how long it waits at most for a port that is full
+_IDLE_MS = 50  # App's longest wait: then nothing is due but timers
+_UART_FIFO = 128  # bytes
+
+
+class Board(Actor):
+    """One device through all its boots. Has the members that `App` uses of a board, too."""
+
+    name = "simulated"
+
+    def __init__(self, world, rng, plan):
+        super().__init__(world.queue)
+        self.world = world
+        self.plan = plan
+        self.cable = Cable(world, rng, plan, self)
+        self.boots = []  # BootTruth, the current one last
+        self.app = None  # None: it has no power
+        self.truth = None
+        self.failing = 0  # faults that keep its sensors from measuring
+        self.overflow_total = 0
+        self.resends_total = 0
+        self._settings = plan.settings()
+        shortest_ms = min(channel.interval_ms for channel in plan.channels)
+        self._blocked_us = min(plan.lull_ms, shortest_ms) * 1000
+        self._rng = rng
+        self._table = make_values(rng)
+        self._flash = FakeFlash()
+        self._ticks = None
+        self._port = None
+        self._stalled_until_us = 0
+        self._spent_us = 0  # by the pass of the loop that is under way
+
+    # -- power ---------------------------------------------------------------------
+
+    def boot(self, _=None):
+        """Begin a boot: new number, ticks from anywhere, often shortly before they wrap."""
+        rng, plan = self._rng, self.plan
+        start_ms = rng.choice((rng.randrange(WRAP), WRAP - rng.randrange(1, 300_000)))
+        ppm = max(-500, min(500, plan.ppm + rng.randrange(-20, 21)))
+        self._ticks = Ticks(self.queue.now_us, start_ms, ppm)
+        self.truth = BootTruth(plan, rng.getrandbits(32))
+        self.boots.append(self.truth)
+        fifo_us = _UART_FIFO * 1_000_000 // plan.byte_rate
+        self._port = BoardPort(self.cable, fifo_us)
+        self._spent_us = 0
+        settings = Settings(Section(self._settings, "board.json"))
+        self.app = App(settings, self, self._port, self._flash, None, self._open_sensor)
+        self.world.trace(plan.name, "boots as %08x" % self.truth.boot)
+        self.wake_by(self.queue.now_us)
+
+    def cut_power(self):
+        """End the boot: what is in its memory is gone."""
+        self._audit()
+        self._settle()
+        self.truth.is_over = True
+        self.app = self._port = None
+        self.rest()
+        self.world.trace(
+            self.plan.name,
+            "loses its power at number %d" % self.truth.telemetry.count,
+        )
+
+    def _open_sensor(self, kind, section):
+        assert kind == "simulation"
+        return Sensor(self, section.integer("index", 0, 255), self._table, self._rng)
+
+    def end_sampling(self):
+        """Sample no more. Events that time itself makes from now on are nobody's business."""
+        self._audit()
+        self.app.is_finished = True
+
+    def _audit(self):
+        """See that the board has numbered what was measured and what rules made of it."""
+        truth, app = self.truth, self.app
+        known = truth.telemetry.count, truth.event_stream.count, truth.sampled, truth.denied
+        numbered = (
+            *(app.telemetry.next_seq, app.events.next_seq),
+            *(app.sampler.sampled_total, app.pipeline.denied_total),
+        )
+        if numbered != known:
+            raise Broken(
+                "a board numbers what it measures: %s, boot %08x: readings, events, sampled and"
+                " denied are %s, should be %s" % (self.plan.name, truth.boot, numbered, known)
+            )
+
+    def _settle(self):
+        """Add the counters of a boot that ends to those of the device."""
+        self.resends_total += self.app.session.resends_total
+        self.overflow_total += self._port.overflow_total
+
+    def settle(self):
+        """Count the boot that is still running, at the end of the world."""
+        if self.app is not None:
+            self._settle()
+
+    # -- the loop ------------------------------------------------------------------
+
+    def stall(self, until_us):
+        """Let the program hang until then."""
+        self.rest()
+        self._stalled_until_us = until_us
+        self.wake_by(until_us)
+
+    def take(self, data):
+        """Have bytes come in from the cable."""
+        if self._port is not None:
+            self._port.take(data)
+            self.wake_by(max(self.queue.now_us, self._stalled_until_us))
+
+    def unblocked(self):
+        """Let it see that the host has opened its port."""
+        if self.app is not None:
+            self.wake_by(max(self.queue.now_us, self._stalled_until_us))
+
+    def step(self):
+        if self.app is None:
+            return
+        app, port, now_us = self.app, self._port, self.queue.now_us
+        self._spent_us = 0
+        port.now_us = now_us
+        rings = app.telemetry, app.events
+        before = [(ring.first_seq, ring.dropped_total) for ring in rings]
+        resends = app.session.resends_total
+        idle_ms = app.step()
+        if app.session.resends_total != resends:
+            self.world.trace(self.plan.name, "sends again")
+        for stream, (first_seq, dropped) in enumerate(before):
+            ring = rings[stream]
+            if ring.first_seq != first_seq:
+                self._account(stream, ring, first_seq, ring.dropped_total - dropped)
+        done_us = now_us + self._spent_us + LOOP_US
+        self._stalled_until_us = done_us
+        if not idle_ms:
+            self.wake_by(done_us)
+        elif self.cable.is_blocked:
+            # The node looks every 2 ms; nothing comes of it until `unblocked`, or a measurement.
+            self.wake_by(max(done_us, now_us + self._blocked_us))
+        elif not port.is_idle:
+            self.wake_by(min(max(done_us, port.idle_at_us), done_us + _BUSY_US))
+        else:
+            wait_ms = idle_ms if idle_ms < _IDLE_MS else self.plan.lull_ms
+            self.wake_by(max(done_us, now_us + self._ticks.true_us(wait_ms)))
+
+    def _account(self, stream, ring, first_seq, dropped):
+        """Note what a pass has dropped from the front of a ring, and what it has released.
+
+        Sampling comes before receiving in a pass, and dropping before releasing.
+        """
+        truth = self.truth.event_stream if stream else self.truth.telemetry
+        if dropped:
+            truth.overwrite(first_seq, dropped)
+            self.world.struck("full_ring")
+            self.world.trace(
+                self.plan.name,
+                "ring %d overwrites %d..%d" % (stream, first_seq, first_seq + dropped - 1),
+            )
+        if ring.first_seq > first_seq + dropped:
+            self.world.acknowledged(self, stream, ring.first_seq)
+
+    @property
+    def held(self):
+        """How many readings and events wait in its rings."""
+        return len(self.app.telemetry) + len(self.app.events)
+
+    # -- what App wants of a board -------------------------------------------------
+
+    def spend(self, duration_us):
+        """Let the program take that long; return the true time at which that begins."""
+        now_us = self.queue.now_us + self._spent_us
+        self._spent_us += duration_us
+        self._port.now_us = now_us + duration_us
+        return now_us
+
+    def unique_id(self):
+        return self.plan.name
+
+    def boot_id(self):
+        return self.truth.boot
+
+    def reset_cause(self):
+        return 1
+
+    def ticks_ms(self):
+        return self._ticks.at(self.queue.now_us + self._spent_us)
+
+    def heap_free(self):
+        return 100_000
+
+    def sleep_ms(self, duration_ms):
+        raise AssertionError("a step never sleeps")
+
+    def say(self, text):
+        self.world.trace(self.plan.name, "says: " + text)
+
+    def show(self, error):
+        raise AssertionError("a step never fails")
+
+    def reset(self):
+        raise AssertionError("no boot lasts until its numbers end")

@@ -1,0 +1,218 @@
+"""One boot, number by number: what the store has of it against what was measured."""
+
+from pyv_edge_core.reading import QUALITY_BAD
+
+from .broken import Broken
+from .wire import DELAY_MS_MAX, REPEAT_MS_MAX
+
+# The worst that an exchange can take, halved: a request that comes again after 20 s, when its
+# first copy was lost, and delays. A second on top is more drift than an hour without any.
+ERROR_MS_MAX = (REPEAT_MS_MAX + 2 * DELAY_MS_MAX) // 2 + 1000
+
+
+def compare_events(what, where, expected, found):
+    if expected != found:
+        place = next(
+            (
+                index
+                for index, pair in enumerate(zip(expected, found, strict=False))
+                if pair[0] != pair[1]
+            ),
+            min(len(expected), len(found)),
+        )
+        raise Broken(
+            "%s: %s: %d expected, %d found; the first that differs is number %d:"
+            " expected %s, found %s"
+            % (
+                what,
+                where,
+                len(expected),
+                len(found),
+                place,
+                expected[place : place + 2],
+                found[place : place + 2],
+            )
+        )
+
+
+class BootCheck:
+    """One boot: its truth, and what the store has of it."""
+
+    def __init__(self, world, board, truth):
+        self.boot_id = None
+        self.next_seq = [0, 0]
+        self.gaps = ([], [])
+        self.stored = 0
+        self._truth = truth
+        self._plan = board.plan
+        self._offsets = world.true_clock.offsets_us
+        self._offset = 0  # index of the offset in force when the last row was dated
+        self._expected_seq = 0  # next number that a row may have
+        self._gap = 0  # index of the next gap
+        self._events = []  # (seq, rule, state, value) as stored
+        self._denied = self._aggregated = 0
+        self._error_ms_max = 0
+        self._channels = [
+            (channel.at_host, channel.host_value, (board.plan.name, channel.name))
+            for channel in board.plan.channels
+        ]
+
+    def _fail(self, name, text):
+        truth = self._truth
+        raise Broken("%s: %s, boot %08x: %s" % (name, self._plan.name, truth.boot, text))
+
+    # -- readings ------------------------------------------------------------------
+
+    def row(self, row, names):
+        """Take the next row of the store, in the order in which they were written."""
+        _, seq, channel_id, utc_ms, error_ms, quality, value = row
+        truth = self._truth
+        if seq < self._expected_seq:
+            self._fail("each number once and in order", "%d comes again" % seq)
+        if seq >= truth.telemetry.count:
+            self._fail("stored is sampled", "number %d was never given out" % seq)
+        if seq > self._expected_seq:
+            self._skip_to(seq)
+        self._expected_seq = seq + 1
+        self.stored += 1
+        at_host, host_value, name = self._channels[truth.channels[seq]]
+        expected = truth.qualities[seq], host_value(truth.values[seq]), name
+        if truth.qualities[seq] == QUALITY_BAD:
+            expected = QUALITY_BAD, 0, name
+        if (quality, value, names[channel_id]) != expected or at_host not in ("allow", "clamp"):
+            self._fail(
+                "stored is what was sampled",
+                "number %d is %s, was %s" % (seq, (quality, value, names[channel_id]), expected),
+            )
+        self._check_time(seq, utc_ms, error_ms)
+
+    def _check_time(self, seq, utc_ms, error_ms):
+        """See that the true time lies within the bound, by the host's clock of that moment.
+
+        That moment is when the reading came in: an offset that was in force at
+        some time since it was sampled, and no earlier one than for the row before.
+        """
+        if error_ms is None:
+            self._fail("every reading is dated", "number %d is not" % seq)
+        if error_ms > self._error_ms_max:
+            self._error_ms_max = error_ms
+        true_us = self._truth.times_us[seq]
+        distance_us = utc_ms * 1000 - true_us
+        bound_us = error_ms * 1000
+        offsets = self._offsets
+        index = self._offset
+        while abs(distance_us - offsets[index][1]) > bound_us or (
+            index + 1 < len(offsets) and offsets[index + 1][0] <= true_us
+        ):
+            index += 1
+            if index == len(offsets):
+                off_us = [distance_us - offset for _, offset in offsets[self._offset :]]
+                self._fail(
+                    "the true time lies within its bound",
+                    "number %d, sampled at %d us: off by %s us, bound %d ms"
+                    % (seq, true_us, off_us[:4], error_ms),
+                )
+        self._offset = index
+
+    def _skip_to(self, seq):
+        """Account for the numbers without a row below `seq`."""
+        truth, gaps = self._truth, self.gaps[0]
+        at = self._expected_seq
+        while at < seq:
+            if self._gap < len(gaps) and gaps[self._gap][0] == at:
+                at = gaps[self._gap][1]
+                self._gap += 1
+                continue
+            at_host, _, _ = self._channels[truth.channels[at]]
+            if at_host == "drop":
+                self._denied += 1
+            elif at_host == "aggregate_only":
+                self._aggregated += 1
+            else:
+                self._fail(
+                    "each number is accounted for",
+                    "number %d of %s has neither row nor gap, stored up to %d"
+                    % (at, self._channels[truth.channels[at]][2], self.next_seq[0]),
+                )
+            at += 1
+        if at != seq:
+            self._fail("each number once and in order", "%d is in a gap and stored" % seq)
+
+    # -- events --------------------------------------------------------------------
+
+    def event(self, row, names):
+        _, seq, channel_id, rule, state, value = row
+        self._events.append((seq, names[channel_id][1], rule, state, value))
+
+    def _check_events(self):
+        truth, plan = self._truth, self._plan
+        next_seq = self.next_seq[1]
+        if next_seq > len(truth.events) and truth.is_over:
+            self._fail("stored is sampled", "event %d never was" % next_seq)
+        missing = set()
+        for first, end, _ in self.gaps[1]:
+            missing.update(range(first, end))
+        expected = []
+        for seq, (index, state, value) in enumerate(truth.events[:next_seq]):
+            rule = plan.rules[index]
+            channel = plan.channels[rule.channel]
+            if seq in missing or channel.at_host == "drop":
+                continue
+            if value is not None:
+                value = channel.host_value(value) / 100
+            if channel.at_host == "aggregate_only":
+                value = None
+            expected.append((seq, channel.name, rule.name, state, value))
+        where = "%s, boot %08x" % (plan.name, truth.boot)
+        # Behind them, of the last boot: what silence alone has made after the end of sampling.
+        found = [event for event in self._events if event[0] < len(truth.events)]
+        compare_events("events of the board's rules", where, expected, found)
+
+    # -- the end -------------------------------------------------------------------
+
+    def end(self, checked):
+        """Check the boot as a whole, and add its figures."""
+        truth = self._truth
+        streams = (truth.telemetry, truth.event_stream)
+        for stream in (0, 1):
+            self._check_gaps(stream, streams[stream])
+        if self.next_seq[0] > truth.telemetry.count:
+            self._fail("stored is sampled", "stored up to %d" % self.next_seq[0])
+        self._skip_to(self.next_seq[0])
+        self._check_events()
+        lost = sum(end - first for first, end, _ in self.gaps[0])
+        in_flight = truth.telemetry.count - self.next_seq[0]
+        if not truth.is_over and (in_flight or truth.event_stream.count > self.next_seq[1]):
+            self._fail("all is delivered in the end", "%d are in flight" % in_flight)
+        denied = truth.denied + self._denied
+        total = self.stored + denied + self._aggregated + lost + in_flight
+        if total != truth.sampled:
+            self._fail(
+                "sampled = stored + denied + aggregated + lost + in flight",
+                "%d is not %d + %d + %d + %d + %d"
+                % (truth.sampled, self.stored, denied, self._aggregated, lost, in_flight),
+            )
+        if self._error_ms_max > ERROR_MS_MAX:
+            self._fail("times are known well", "one only to %d ms" % self._error_ms_max)
+        checked.sampled += truth.sampled
+        checked.stored += self.stored
+        checked.denied += denied
+        checked.aggregated += self._aggregated
+        checked.lost += lost
+        checked.in_flight += in_flight
+        checked.gaps += len(self.gaps[0]) + len(self.gaps[1])
+        checked.events_of_boards += len(self._events)
+        checked.error_ms_max = max(checked.error_ms_max, self._error_ms_max)
+
+    def _check_gaps(self, stream, truth):
+        """See that each gap is of numbers that the ring really has overwritten."""
+        ranges = truth.overwritten
+        for first, end, cause in self.gaps[stream]:
+            if cause != "overwritten":
+                self._fail("gaps say why", "%d..%d: %s" % (first, end - 1, cause))
+            if not any(low <= first and end <= high for low, high in ranges):
+                self._fail(
+                    "a gap is what the ring overwrote",
+                    "stream %d, %d..%d; overwritten were %s"
+                    % (stream, first, end - 1, ranges[:9]),
+                )

@@ -1,0 +1,91 @@
+"""The simulation can fail: what is broken on purpose is found by the invariant that it breaks."""
+
+import pytest
+from simulation import sabotage
+from simulation.plan import make_plan
+from simulation.run import run
+from simulation.world import Sabotage
+
+CASES = {
+    "losing store": (
+        lambda: Sabotage(wrap_store=sabotage.LosingStore),
+        "each number is accounted for",
+    ),
+    "repeating store": (
+        lambda: Sabotage(wrap_store=sabotage.RepeatingStore),
+        "each number once and in order",
+    ),
+    "shuffling store": (
+        lambda: Sabotage(wrap_store=sabotage.ShufflingStore),
+        "each number",
+    ),
+    "gapless store": (
+        lambda: Sabotage(wrap_store=sabotage.GaplessStore),
+        "each number is accounted for",
+    ),
+    "store without the host's events": (
+        lambda: Sabotage(wrap_store=sabotage.DeafStore),
+        "events of the host's rules",
+    ),
+    "store without the boards' events": (
+        lambda: Sabotage(wrap_store=sabotage.MuteStore),
+        "events of the board's rules",
+    ),
+    "miscounting store": (
+        lambda: Sabotage(wrap_store=sabotage.MiscountingStore),
+        "the ledger balances",
+    ),
+    "store that acknowledges before it commits": (
+        lambda: Sabotage(wrap_store=sabotage.HastyStore),
+        "acknowledged is stored",
+    ),
+    "wire that alters values and mends the FCS": (
+        lambda: Sabotage(tamper=sabotage.alter_frames()),
+        "stored is what was sampled",
+    ),
+    "link that doubles": (
+        lambda: Sabotage(wrap_put=sabotage.doubling_inbox()),
+        "stored is",
+    ),
+    "link that never comes back": (
+        lambda: Sabotage(wrap_put=sabotage.closing_inbox()),
+        "the link comes back",
+    ),
+    "clock that creeps": (
+        lambda: Sabotage(clock=sabotage.CreepingClock),
+        "the true time lies within its bound",
+    ),
+}
+
+
+def _plan(kinds=(), fault_every_s=10**9):
+    """Return a world of ten minutes with one board that has rules of both kinds."""
+    plan = make_plan(40, 600)
+    plan.kinds = list(kinds)
+    plan.has_clock_steps = False
+    plan.fault_every_s = fault_every_s
+    return plan
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_sabotage_is_found(case):
+    make, invariant = CASES[case]
+    plan = _plan()
+    if case == "gapless store":
+        plan = _plan(["away"], 60)
+        plan.boards[0].capacity = 48
+    assert run(plan).problem == ""
+    outcome = run(plan, None, make())
+    assert outcome.problem.startswith(invariant), outcome.problem
+
+
+def test_what_raises_is_a_finding():
+    def wrap(put):
+        def fail(link, event):
+            raise ZeroDivisionError("by sabotage")
+
+        return fail
+
+    outcome = run(_plan(), None, Sabotage(wrap_put=wrap))
+    assert outcome.problem.startswith("nothing raises: at ")
+    assert "by sabotage" in outcome.problem
