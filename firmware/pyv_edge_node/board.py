@@ -40,7 +40,7 @@ class UnixBoard:
         return int.from_bytes(os.urandom(4), "little")
 
     def reset_cause(self) -> int:
-        """Return an index into `message.RESET_CAUSES`."""
+        """Return an index into `message_to_host.RESET_CAUSES`."""
         return 1
 
     def ticks_ms(self) -> int:

@@ -19,6 +19,7 @@ from typing import Any
 
 from pyv_edge_core import message
 from pyv_edge_core.host_event import Greeting, Loss, Report
+from pyv_edge_core.message_to_host import RESET_CAUSES
 from pyv_edge_core.reading import STREAM_NAMES, Channel
 from pyv_edge_core.record_ring import RECORD_SIZE
 
@@ -294,7 +295,7 @@ class Ingest:
     def _welcome(self, link: SerialLink, greeting: Greeting) -> bool:
         """Open the board's boot and tell it where to resume: at what is durable."""
         hello = greeting.hello
-        causes = message.RESET_CAUSES
+        causes = RESET_CAUSES
         channels, rows = split_table(greeting.channels)
         plans = [self.pipeline.plan(link.name, channel) for channel in channels]
         info = BootInfo(

@@ -13,7 +13,7 @@ from struct import iter_unpack
 
 from pyv_edge_core.errors import FieldError
 from pyv_edge_core.host_event import Loss
-from pyv_edge_core.message import GAP_CAUSES
+from pyv_edge_core.message_to_host import GAP_CAUSES
 from pyv_edge_core.privacy import PrivacyPolicy
 from pyv_edge_core.reading import QUALITY_BAD, STREAM_EVENTS, Channel
 from pyv_edge_core.record_ring import RECORD_FORMAT, RECORD_SIZE

@@ -7,7 +7,7 @@ Greeting = namedtuple("Greeting", ("hello", "channels"))
 Batch = namedtuple("Batch", ("stream", "first_seq", "base_s", "base_ms", "records", "boot"))
 """Readings in order, never handed on before: `records` is whole slots, see `ring`."""
 Loss = namedtuple("Loss", ("stream", "cause", "first_seq", "last_seq", "boot"))
-"""Numbers that the board can no longer send, and why (message.GAP_CAUSES)."""
+"""Numbers that the board can no longer send, and why (message_to_host.GAP_CAUSES)."""
 TimeExchange = namedtuple(
     "TimeExchange", ("sent_ms", "received_ms", "uptime_s", "uptime_ms", "boot")
 )

@@ -19,7 +19,7 @@ class Identity:
         self.board = board
         self.firmware = firmware
         self.core = core
-        self.reset_cause = 0  # index into message.RESET_CAUSES
+        self.reset_cause = 0  # index into message_to_host.RESET_CAUSES
         self.config_hash = 0
         self.policy_hash = 0
 

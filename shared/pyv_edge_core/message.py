@@ -46,15 +46,13 @@ RESULT = const(15)
 
 GAP_OVERWRITTEN = const(1)  # the board's ring was full
 GAP_RELEASED = const(2)  # acknowledged to a store that this host doesn't have
-GAP_CAUSES = ("unknown", "overwritten", "released")
 
 ACK_RESEND = const(1)  # flag: send again from `wanted`
 
 VITALS_FINISHED = const(1)  # flag: the sampler has reached `sample_for_ms`
 VITALS_SAFE = const(2)  # flag: safe mode, nothing is sampled
 
-LOG_WARNING = const(30)  # levels as in Python
-LOG_ERROR = const(40)
+LOG_ERROR = const(40)  # levels as in Python
 
 RESULT_DONE = const(0)
 RESULT_FAILED = const(1)  # not done, for the reason that the text gives
@@ -62,33 +60,32 @@ RESULT_UNKNOWN = const(2)  # a command that this board doesn't know
 RESULT_LATE = const(3)  # it came after `until_s`: not done, and it never will be
 RESULT_MORE = const(4)  # of CONFIG: go on at offset `value`
 
-RESET_CAUSES = ("unknown", "power", "pin", "watchdog", "soft", "deep sleep")
-
 TEXT_SIZE_MAX = const(96)  # bytes of one text
 
 _HEADER_SIZE = const(4)
 _DATA_HEADER = "<BBHBIIH"
 _DATA_HEADER_SIZE = const(15)
 
-_REST = const(-1)
-# type: (codes of its fields behind the tag, number of texts behind them, or _REST: any bytes)
-_LAYOUTS = {
-    HELLO: ("IIHBBBBIIIIIIIIIIII", 4),
-    CHANNELS: ("B", _REST),  # see channel_table
-    WELCOME: ("IHII", 1),
-    DATA: ("BIIH", _REST),
-    GAP: ("BBII", 0),
-    ACK: ("BBII", 0),
-    TIME_REQUEST: ("H", 0),
-    TIME_RESPONSE: ("HIH", 0),
-    HELLO_REQUEST: ("II", 0),
-    VITALS: ("IHBIIIIIIIIIIIH", 0),
-    LOG: ("B", 1),
-    REFUSAL: ("BBBB", 0),
-    COMMAND: ("IIIBBI", 0),
-    CONFIG: ("IIIII", _REST),
-    RESULT: ("IBI", 1),
-}
+# By type: the codes of its fields behind the tag; T is a text, * the rest, any bytes. One tuple
+# and no dictionary of them, for a board's heap.
+_LAYOUTS = (
+    "",
+    "IIHBBBBIIIIIIIIIIIITTTT",  # HELLO
+    "B*",  # CHANNELS, see channel_table
+    "IHIIT",  # WELCOME
+    "BIIH*",  # DATA
+    "BBII",  # GAP
+    "BBII",  # ACK
+    "H",  # TIME_REQUEST
+    "HIH",  # TIME_RESPONSE
+    "II",  # HELLO_REQUEST
+    "IHBIIIIIIIIIIIH",  # VITALS
+    "BT",  # LOG
+    "BBBB",  # REFUSAL
+    "IIIBBI",  # COMMAND
+    "IIIII*",  # CONFIG
+    "IBIT",  # RESULT
+)
 TO_BOARD = bytes((WELCOME, ACK, TIME_REQUEST, HELLO_REQUEST, REFUSAL, COMMAND, CONFIG))
 _classes: "dict[int, Any]" = {}
 _LARGEST = {"B": 0xFF, "H": 0xFFFF, "I": 0xFFFFFFFF}
@@ -130,10 +127,10 @@ def pack(kind: int, tag: int, *values: "int | str | bytes") -> bytes:
 
     Raises FieldError, naming the field, for a value that doesn't fit.
     """
-    codes, text_count = _LAYOUTS[kind]
+    codes = _LAYOUTS[kind].rstrip("T*")
     if not 0 <= tag <= 0xFFFF:
         raise FieldError("message %d, tag: %r does not fit H" % (kind, tag))
-    count = len(codes) + abs(text_count)
+    count = len(_LAYOUTS[kind])
     if len(values) != count:
         raise FieldError("message %d: %d values, not %d" % (kind, len(values), count))
     numbers = values[: len(codes)]
@@ -201,19 +198,19 @@ def parse(message: bytes) -> "tuple[int, Any] | None":
     tag = message[2] | message[3] << 8
     if kind == DATA:
         return kind, shape(DATA)(*unpack_data(message))
-    if kind not in _LAYOUTS:
+    if not 0 < kind < len(_LAYOUTS):
         return None
-    codes, text_count = _LAYOUTS[kind]
+    codes = _LAYOUTS[kind].rstrip("T*")
     layout = "<%s" % codes
     offset = _HEADER_SIZE + struct.calcsize(layout)
     if len(message) < offset:
         raise MessageError("message %d of %d bytes, at least %d" % (kind, len(message), offset))
     values = (tag,) + struct.unpack(layout, message[_HEADER_SIZE:offset])
-    if text_count == _REST:
+    if _LAYOUTS[kind][-1] == "*":
         values += (message[offset:],)
         offset = len(message)
     else:
-        for _ in range(text_count):
+        for _ in range(len(_LAYOUTS[kind]) - len(codes)):
             text, offset = take_text(message, offset)
             values += (text,)
     if offset != len(message) and kind != HELLO and kind != REFUSAL:

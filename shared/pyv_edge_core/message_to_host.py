@@ -28,3 +28,6 @@ FIELDS = {
     message.LOG: ("Log", "level text"),
     message.RESULT: ("Result", "request code value text"),
 }
+
+GAP_CAUSES = ("unknown", "overwritten", "released")
+RESET_CAUSES = ("unknown", "power", "pin", "watchdog", "soft", "deep sleep")

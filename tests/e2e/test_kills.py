@@ -12,7 +12,6 @@ how much that was.
 
 import os
 import random
-import signal
 import sqlite3
 import time
 from collections import Counter
@@ -83,8 +82,10 @@ class Plant:
 
     def strike(self, what, name):
         """Send SIGKILL and no more: for the cables' thread, which sees what happens first."""
-        pid = self.agent.process.pid if what == "agent" else self.boards[name].pid
-        os.kill(pid, signal.SIGKILL)
+        if what == "agent":
+            self.agent.process.kill()
+        else:
+            self.boards[name].crash()
 
     def acks(self, name):
         return self.live[name].acks

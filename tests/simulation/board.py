@@ -1,11 +1,11 @@
 """A board of the simulation: the real node on ticks, sensors and a port that are made up."""
 
-from fake_board import FakeFlash
 from pyv_edge_node.app import App
 from pyv_edge_node.settings import Section, Settings
 
 from .broken import Broken
 from .clock import Actor, Ticks
+from .flash import Flash
 from .plan import WRAP
 from .truth import BootTruth, Sensor, make_values
 from .wire import BoardPort, Cable
@@ -37,7 +37,7 @@ class Board(Actor):
         self._blocked_us = min(plan.lull_ms, shortest_ms) * 1000
         self._rng = rng
         self._table = make_values(rng)
-        self._flash = FakeFlash()
+        self._flash = Flash()
         self._ticks = None
         self._port = None
         self._stalled_until_us = 0

@@ -103,11 +103,16 @@ class VirtualBoard:
         """Whether the process lives."""
         return self._process is not None and self._process.poll() is None
 
+    def crash(self) -> None:
+        """End the process with SIGKILL, without waiting for that; the plug stays in."""
+        assert self._process is not None
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
     def kill(self) -> None:
         """Pull the plug: the process is gone at once, and the terminal with it."""
         if self._process is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            self.crash()
             self._process.wait()
             self._process = None
         if self._slave is not None:
