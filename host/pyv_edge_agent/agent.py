@@ -292,24 +292,33 @@ class EdgeAgent:
         commit_ms = self._config.get("storage", "commit_interval_ms", default=1000)
         poll_at_ms = float(self.clock.monotonic_ms())
         shutdown, wake = self._shutdown_event, self._wake
+        stored_ms = self.clock.monotonic_ms()
         while self._running and not shutdown.is_set():
             wake.clear()
             try:
-                if self.clock.monotonic_ms() >= poll_at_ms:
-                    poll_at_ms = max(poll_at_ms, self.clock.monotonic_ms() - interval_ms)
-                    poll_at_ms += interval_ms
+                now_ms = self.clock.monotonic_ms()
+                if now_ms >= poll_at_ms:
+                    poll_at_ms = max(poll_at_ms, now_ms - interval_ms) + interval_ms
+                    stored_ms = now_ms
                     self.run_once()
-                else:
+                elif now_ms >= self._commit_due_ms(stored_ms, commit_ms):
+                    stored_ms = now_ms
                     self._store_received()
             except Exception:  # top of a thread
                 logger.exception("Error in run_loop iteration")
-            wait_ms = min(poll_at_ms - self.clock.monotonic_ms(), commit_ms)
+            due_ms = min(poll_at_ms, self._commit_due_ms(stored_ms, commit_ms))
+            wait_ms = due_ms - self.clock.monotonic_ms()
             if not shutdown.is_set():
                 wake.wait(timeout=max(wait_ms, 0) / 1000)
         try:
             self._store_received(is_last=True)
         except Exception:  # top of a thread
             logger.exception("Error in the last commit")
+
+    def _commit_due_ms(self, stored_ms: int, commit_ms: int) -> int:
+        if self._ingest is None:
+            return stored_ms + commit_ms
+        return self._ingest.due_ms(stored_ms, commit_ms)
 
     def run_once(self) -> None:
         """Do one cycle: collect, wrap, filter, buffer, detect events, store, flush."""

@@ -39,6 +39,7 @@ logger = logging.getLogger(__name__)
 
 INBOX_MAX = 20_000  # batches; each link's window keeps its share far below
 LOSS_LOG_MS = 10_000
+SOONER_MS_MAX = 200  # a commit is moved up for a waiting reading by no more
 UNCOMMITTED_MAX = 20_000  # readings in memory while commits fail; then nothing more is taken
 
 
@@ -74,6 +75,8 @@ class Ingest:
         self._lost_logged_ms: int | None = None
         self._failures = 0  # commits failed in a row
         self._waiting = 0  # readings in the inbox, about
+        self._oldest_ms: int | None = None  # when the oldest of them was taken, monotonic
+        self._is_urgent = False  # whether the inbox should be looked at now
         self._batch = self._new_batch()
         self._admission = Admission(store, clock, pins or {})
         self._sources: dict[SerialLink, Source] = {}
@@ -91,7 +94,11 @@ class Ingest:
         self._inbox.append((link, event))
         if isinstance(event, TimedBatch):
             self._waiting += len(event.records) // RECORD_SIZE
+            if self._oldest_ms is None:
+                self._oldest_ms = event.base_ms
+                self._wake.set()  # what `due_ms` says is another time now
         if isinstance(event, Greeting) or self._waiting >= self._commit_max:
+            self._is_urgent = True
             self._wake.set()
         return True
 
@@ -127,6 +134,20 @@ class Ingest:
 
     # -- the agent's thread --------------------------------------------------------
 
+    def due_ms(self, last_ms: int, interval_ms: int) -> int:
+        """Return when `run` is due on the monotonic clock, after a last time at `last_ms`.
+
+        Every `interval_ms`, and a little sooner if a reading would else wait longer than that
+        from when its board took it: on its way it waits for a fuller frame.
+        """
+        if self._is_urgent:
+            return last_ms
+        latest_ms = last_ms + interval_ms
+        if self._oldest_ms is None:
+            return latest_ms
+        earliest_ms = latest_ms - min(SOONER_MS_MAX, interval_ms // 2)
+        return max(earliest_ms, min(latest_ms, self._oldest_ms + interval_ms))
+
     @property
     def has_room(self) -> bool:
         """Whether more readings may be taken before a commit succeeds."""
@@ -146,6 +167,8 @@ class Ingest:
 
     def run(self) -> None:
         """Take everything that has come in, commit it and acknowledge it."""
+        self._oldest_ms = None  # first: what comes from now on begins anew
+        self._is_urgent = False
         self._follow_clock()
         while self._inbox and self.has_room:
             link, event = self._inbox.popleft()

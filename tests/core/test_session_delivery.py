@@ -2,7 +2,7 @@
 
 from pair import CORRUPT, DROP, DUPLICATE, Pair, pair_that_is_up
 from pyv_edge_core import message, session
-from pyv_edge_core.frame import FrameDecoder, encode_for_board
+from pyv_edge_core.frame import FrameDecoder, encode, encode_for_board
 
 HEAP_KB_MIN = 256  # a board, its host and the wires between them: more than a board holds
 
@@ -262,3 +262,20 @@ def test_report_without_a_host_or_without_room_is_counted():
     assert pair.device.outgoing_dropped_total == 2
     pair.run(100)
     assert len(pair.reports) == accepted == 40
+
+
+def test_frame_that_is_partly_known_brings_the_rest():
+    pair = pair_that_is_up()
+    pair.is_committing = False
+    records = bytes([place // 8 for place in range(32)])
+    for first, last, new in ((0, 2, (0, 16)), (0, 4, (16, 32)), (1, 3, None)):
+        raw = encode(
+            message.pack_data(pair.device.tag, 0, first, 0, 0, records[first * 8 : last * 8])
+        )
+        events = pair.host.receive(raw, pair.now_ms)
+        if new is None:
+            assert events == []
+        else:
+            (batch,) = events
+            assert (batch.first_seq, batch.records) == (new[0] // 8, records[new[0] : new[1]])
+    assert pair.host.duplicates_total == 4

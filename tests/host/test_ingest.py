@@ -120,14 +120,29 @@ def test_greeting_wakes_the_agent(rig):
     assert rig.wake.is_set()
 
 
-def test_readings_wake_the_agent_once_a_commit_is_due(tmp_path):
+def test_commit_is_due_an_interval_after_the_last_or_after_the_oldest_reading(tmp_path):
     rig = Rig(tmp_path / "edge.db", commit_max=4)
     rig.greet()
-    rig.wake.clear()
-    rig.put(batch(0, [1, 2, 3]))
-    assert not rig.wake.is_set()
-    rig.put(batch(3, [4]))
+    now_ms = rig.clock.monotonic_ms()
+    utc_ms = rig.clock.utc_ms()
+    count = 0
+    assert rig.ingest.due_ms(now_ms, 1000) == now_ms + 1000  # nothing waits
+    for age_ms, due_ms in ((-700, 1000), (0, 1000), (50, 950), (150, 850), (5000, 800)):
+        rig.ingest.run()
+        rig.wake.clear()
+        rig.put(batch(count, [1], base_utc_ms=utc_ms - age_ms))
+        assert rig.wake.is_set(), age_ms  # it may be due sooner than it was
+        assert rig.ingest.due_ms(now_ms, 1000) == now_ms + due_ms, age_ms
+        rig.wake.clear()
+        rig.put(batch(count + 1, [1]))
+        assert not rig.wake.is_set(), age_ms
+        count += 2
+    assert rig.ingest.due_ms(now_ms, 100) == now_ms + 50  # of a short interval, half
+    rig.put(batch(count, [1, 2, 3]))
     assert rig.wake.is_set()
+    assert rig.ingest.due_ms(now_ms, 1000) == now_ms  # commit_max readings wait
+    rig.ingest.run()
+    assert rig.ingest.due_ms(now_ms, 1000) == now_ms + 1000
     rig.store.close()
 
 

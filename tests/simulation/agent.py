@@ -67,7 +67,7 @@ class Agent(Actor):
         self._world = world
         self._ingest = None
         self._is_busy = False  # its main thread waits for the disk
-        self._is_woken = False
+        self._stored_ms = 0  # when it last looked into its inbox
         self._policy = PrivacyPolicy(world.plan.host_policy())
         self._rules = read_rules(world.plan.host_rules())
 
@@ -91,6 +91,7 @@ class Agent(Actor):
             world.disk.close()
             self.queue.at(self.queue.now_us + _OPEN_AGAIN_US, self.start)
             return
+        self._stored_ms = world.clock.monotonic_ms()
         self.wake_by(self.queue.now_us)
         world.trace("agent", "starts")
 
@@ -162,21 +163,21 @@ class Agent(Actor):
 
     def set(self):
         """Be woken, as an Event would be set."""
-        if self._is_busy:
-            self._is_woken = True
-        else:
+        if not self._is_busy:  # else it looks anyway when it is done
             self.wake_by(self.queue.now_us)
 
     def step(self):
         if not self.is_alive or self._is_busy:
             return
-        try:
-            self._work(self._ingest.run)
-        except Killed:
-            return
-        wait_us = 0 if self._is_woken else self._world.plan.commit_ms * 1000
-        self._is_woken = False
-        self.wake_by(self.queue.now_us + wait_us)
+        clock, commit_ms = self._world.clock, self._world.plan.commit_ms
+        if clock.monotonic_ms() >= self._ingest.due_ms(self._stored_ms, commit_ms):
+            self._stored_ms = clock.monotonic_ms()
+            try:
+                self._work(self._ingest.run)
+            except Killed:
+                return
+        due_ms = self._ingest.due_ms(self._stored_ms, commit_ms)
+        self.wake_by(self.queue.now_us + max(1, due_ms - clock.monotonic_ms()) * 1000)
 
     def _work(self, call):
         self._is_busy = True
