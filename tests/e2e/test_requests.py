@@ -89,7 +89,7 @@ def test_commands_are_carried_out_by_real_firmware(tmp_path):
         assert site.ask("reset") == ("done", 0, "")
         second = site.wait_up(first.boot)
         assert second.config_hash == first.config_hash
-        assert site.link.status()["requests"]["done_total"] == 7
+        assert site.link.status()["requests"]["done_total"] == 6
     site.check()
 
 
