@@ -75,6 +75,15 @@ def test_configuration_in_the_readme_is_valid(tmp_path, monkeypatch):
     assert Config.from_file(path).get("cloud", "api_key") == "k"
 
 
+def test_readme_has_every_key_of_a_boards_settings():
+    text = (ROOT / "README.md").read_text()
+    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", text.split("## A board")[1], re.MULTILINE)
+    documented = set(re.findall(r"\w+", " ".join(rows)))
+    source = (ROOT / "firmware/pyv_edge_node/settings.py").read_text().split("class Settings:")[1]
+    known = set(re.findall(r'section\.(?:text|integer|sections|raw)\("(\w+)"', source))
+    assert documented == known
+
+
 def test_python_in_the_readme_runs(tmp_path):
     (code,) = blocks(ROOT / "README.md", "python")
     (tmp_path / "edge.toml").write_text(
