@@ -8,7 +8,7 @@ from host.fakes import UTC_MS
 from host.test_store import event_row, info, telemetry
 from pyv_edge_agent.cli import main
 from pyv_edge_agent.errors import StoreError
-from pyv_edge_agent.store import SQLiteStore, WriteBatch, read_ledger
+from pyv_edge_agent.store import BootInfo, SQLiteStore, WriteBatch, read_ledger
 
 
 @pytest.fixture
@@ -65,13 +65,16 @@ def test_ledger_accounts_for_every_number(path):
         "denied": 3,
         "aggregated": 3,
         "lost": 2,
+        "reset": 0,
         "in_flight": 1,
         "duplicates": 0,
         "is_finished": True,
         "is_balanced": True,
     }
     assert vars(events) == {
-        **dict.fromkeys(("denied", "aggregated", "lost", "in_flight", "duplicates", "late"), 0),
+        **dict.fromkeys(
+            ("denied", "aggregated", "lost", "reset", "in_flight", "duplicates", "late"), 0
+        ),
         "device": "board-1",
         "boot": "abcd1234",
         "stream": "events",
@@ -91,11 +94,24 @@ def test_ledger_accounts_for_every_number(path):
     assert (ledger.events, ledger.gaps, ledger.items) == (2, 1, 1)
 
 
+def test_what_a_board_had_not_sent_when_it_booted_anew_is_gone(path):
+    store = SQLiteStore(path)
+    info = BootInfo("board-1", "porch", 0x11112222, "fake", "1.0", "watchdog", ())
+    store.open_boot(info, UTC_MS)
+    store.open_boot(BootInfo("board-2", "shed", 0x33334444, "fake", "1.0", "power", ()), UTC_MS)
+    store.close()
+    ledger = read_ledger(path)
+    assert ledger.is_balanced
+    before, after = [one for one in ledger.boots if one.device == "board-1"][::2]
+    assert (before.boot, before.reset, before.in_flight) == ("abcd1234", 1, 0)
+    assert (after.boot, after.reset, after.in_flight) == ("11112222", 0, 0)
+
+
 def test_ledger_as_json_types(path):
     told = json.loads(json.dumps(read_ledger(path).to_dict()))
     assert told["balanced"] is True
     assert told["sampled"] == sum(
-        told[name] for name in ("stored", "denied", "aggregated", "lost", "in_flight")
+        told[name] for name in ("stored", "denied", "aggregated", "lost", "reset", "in_flight")
     )
     for sink in told["sinks"]:
         assert told["stored"] == sum(
@@ -197,17 +213,18 @@ def test_ledger_leaves_the_store_as_it_was(path):
 def test_command_says_whether_it_balances(path, capsys):
     assert main(["ledger", "--db", str(path)]) == 0
     head, readings, events, sink, counts = capsys.readouterr().out.splitlines()
-    columns = dict(zip(head.split()[2:], readings.split()[2:8], strict=True))
+    columns = dict(zip(head.split()[2:], readings.split()[2:9], strict=True))
     assert columns == {
         "sampled": "14",
         "stored": "5",
         "denied": "3",
         "aggregated": "3",
         "lost": "2",
+        "reset": "0",
         "in_flight": "1",
     }
     assert readings.endswith("balances, 3 measurements missed")
-    assert events.split()[2:] == ["1", "1", "0", "0", "0", "0", "balances", "(events)"]
+    assert events.split()[2:] == ["1", "1", "0", "0", "0", "0", "0", "balances", "(events)"]
     assert sink == "sink http: 2 acknowledged, 1 withheld, 2 pending  balances"
     assert counts == "2 events, 1 gaps, 1 queued items"
     tamper(path, "DELETE FROM reading WHERE seq = 2")

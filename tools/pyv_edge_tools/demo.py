@@ -310,6 +310,7 @@ def _run(
             ledger["balanced"]
             and _finished(ledger) == boards
             and not ledger["in_flight"]
+            and not ledger["reset"]
             and ledger["stored"] == uploaded + ledger["withheld"]
             and uploaded == received["unique"]
         ),

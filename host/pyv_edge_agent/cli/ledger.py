@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
 
 def print_ledger(ledger: "Ledger") -> None:
     """Print the accounts as a table for people."""
-    columns = ("sampled", "stored", "denied", "aggregated", "lost", "in_flight")
+    columns = ("sampled", "stored", "denied", "aggregated", "lost", "reset", "in_flight")
     print(f"{'device':<24} {'boot':<8}" + "".join(f" {name:>10}" for name in columns))
     for boot in ledger.boots:
         figures = "".join(f" {getattr(boot, name):>10}" for name in columns)

@@ -1,7 +1,7 @@
 """The ledger: what became of every reading, and whether it adds up.
 
 Per boot of a device
-    sampled = stored + denied + aggregated + lost + in flight
+    sampled = stored + denied + aggregated + lost + reset + in flight
 and per sink
     stored = acknowledged + withheld + pending.
 
@@ -34,6 +34,7 @@ class BootAccount:
     denied: int  # dropped by the privacy policy, of the device or here
     aggregated: int  # known in summaries only
     lost: int  # numbers inside gap records
+    reset: int  # sampled, not arrived here, and gone with the memory of a board that has booted
     in_flight: int  # sampled, and not arrived here
     duplicates: int  # rows that share a number
     late: int  # measurements the device says it missed: never sampled, so in no other figure
@@ -76,7 +77,7 @@ class Ledger:
     def to_dict(self) -> dict[str, Any]:
         """Return the totals and the accounts as JSON types."""
         names = (
-            *("sampled", "stored", "denied", "aggregated", "lost", "in_flight"),
+            *("sampled", "stored", "denied", "aggregated", "lost", "reset", "in_flight"),
             *("duplicates", "late"),
         )
         return {
@@ -129,6 +130,12 @@ def _read(connection: sqlite3.Connection) -> Ledger:
         )
     }
     boots = []
+    latest = dict(
+        connection.execute(
+            "SELECT name, max(boot.id) FROM device JOIN boot"
+            " ON device.id = device_id GROUP BY device.id"
+        ).fetchall()
+    )
     for row in connection.execute(_BOOTS):
         name, boot, boot_id, stream, said, denied_there, late, is_finished = row[:8]
         next_seq, stored, denied, aggregated, lost, gaps = row[8:]
@@ -137,6 +144,7 @@ def _read(connection: sqlite3.Connection) -> Ledger:
             denied_there = 0
         # A device counts what it samples; what it says of events is how far they are numbered.
         sampled = max(said, next_seq + denied_there) if stream == STREAM_TELEMETRY else next_seq
+        missing = sampled - next_seq - denied_there
         boots.append(
             BootAccount(
                 device=name,
@@ -147,7 +155,8 @@ def _read(connection: sqlite3.Connection) -> Ledger:
                 denied=denied + denied_there,
                 aggregated=aggregated,
                 lost=gaps,
-                in_flight=sampled - next_seq - denied_there,
+                reset=0 if boot_id == latest[name] else missing,
+                in_flight=missing if boot_id == latest[name] else 0,
                 duplicates=rows - distinct,
                 late=late if stream == STREAM_TELEMETRY else 0,
                 is_finished=bool(is_finished),
