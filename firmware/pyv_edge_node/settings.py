@@ -60,7 +60,8 @@ class Section:
         """Return the text under `key`."""
         value = self._take(key, default)
         if not isinstance(value, str):
-            raise SettingsError("%s.%s: %r is not a text" % (self.path, key, value))
+            # Not what it is instead: it may be a key that lacks its quotes.
+            raise SettingsError("%s.%s: must be a text, in quotes" % (self.path, key))
         return value
 
     def sections(self, key: str) -> "list[Section]":

@@ -79,8 +79,9 @@ def test_files_that_are_no_settings():
 def test_values_of_the_wrong_kind_or_size():
     sensors = [{"type": "x"}]
     cases = (
-        ("device_id", 7, ("7", "text")),
-        ("device_id", None, ("None", "text")),
+        ("device_id", 7, ("text", "quotes")),
+        ("device_id", None, ("text", "quotes")),
+        ("link_key", "15 bytes of key", ("shorter than 16 bytes",)),
         ("telemetry_capacity", 15, ("15", "16..65536")),
         ("telemetry_capacity", 65537, ("65537", "16..65536")),
         ("telemetry_capacity", "64", ("'64'", "16..65536")),
@@ -102,9 +103,17 @@ def test_values_of_the_wrong_kind_or_size():
         _check_line(text, (_PATH, key) + words, (key, value))
 
 
+def test_a_key_is_never_repeated():
+    for key in (1234567890123456, "a short key", ["a key in a list"]):
+        values = {"sensors": [{"type": "x"}], "link_key": key}
+        text = str(raises(SettingsError, _load, json.dumps(values).encode()))
+        for part in ("1234567890", "a short", "in a list"):
+            assert part not in text, text
+
+
 def test_mistakes_in_a_sensor():
     cases = (
-        ({"type": None}, ("type", "None")),
+        ({"type": None}, ("type", "text")),
         ({"type": "bme280"}, ("type", "'bme280'", "simulated", "procfs")),
         ({"interval_ms": 0}, ("interval_ms", "0", "1..3600000")),
         ({"interval_ms": 3600001}, ("interval_ms", "3600001")),
