@@ -169,8 +169,9 @@ class Ingest:
         """Take everything that has come in, commit it and acknowledge it."""
         self._oldest_ms = None  # first: what comes from now on begins anew
         self._is_urgent = False
-        self._follow_clock()
-        while self._inbox and self.has_room:
+        count = self._follow_clock()
+        while count and self.has_room:
+            count -= 1
             link, event = self._inbox.popleft()
             if not self._take(link, event):
                 self._inbox.appendleft((link, event))
@@ -192,17 +193,26 @@ class Ingest:
     def _new_batch(self) -> WriteBatch:
         return WriteBatch(self.time.segment, self.time.error_ms)
 
-    def _follow_clock(self) -> None:
-        """Adopt another time segment if one is due and all that the last one dated is stored."""
-        if self.time.look() and self.commit():
+    def _follow_clock(self) -> int:
+        """Adopt another time segment if one is due and all that the last one dated is stored.
+
+        Returns how many events may be dated by the segment in force: those that had come
+        before the clock was looked at; none while the one that is due can't be stored.
+        """
+        count = len(self._inbox)
+        if self.time.look():
+            if not self.commit():
+                return 0
+            count = len(self._inbox)
             try:
                 self.time.adopt()
             except StoreError as error:
                 self._commit_failed(error)
-            else:
-                self._commit_succeeded()
-                self._batch = self._new_batch()
+                return 0
+            self._commit_succeeded()
+            self._batch = self._new_batch()
         self._batch.clock_error_ms = self.time.error_ms
+        return count
 
     def _retime(self) -> None:
         """Correct a piece of what was dated by a clock that was not set."""

@@ -106,6 +106,7 @@ class TimeBase:
 
     def adopt(self) -> None:
         """Begin the segment that is due; nothing may be left uncommitted. Raises StoreError."""
+        self._is_synchronised = self._ask()  # anew: the commit before may have taken long
         offset_ms, spread_ms = self._measure()
         before, begun = self.segment, self._begin(offset_ms)
         # As far as known; and before the uploader can see that the clock is set.

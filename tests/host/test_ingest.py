@@ -201,6 +201,45 @@ def test_commit_that_fails_acknowledges_nothing_and_keeps_everything(rig, log):
     assert read_ledger(rig.path).is_balanced
 
 
+def test_nothing_is_dated_by_a_clock_that_was_set_while_that_cannot_be_stored(rig):
+    rig.greet()
+    rig.fill_up()
+    rig.put(batch(0, list(range(2000))))
+    rig.ingest.run()
+    rig.clock.step(3_600_000)
+    rig.put(batch(2000, [7]))
+    rig.ingest.run()
+    assert rig.ingest.problem
+    rig.make_room()
+    rig.ingest.run()
+    assert rig.rows("SELECT utc_ms - %d FROM reading WHERE seq >= 1999 ORDER BY id" % UTC_MS) == [
+        (1999,),
+        (3_600_000,),
+    ]
+
+
+def test_what_comes_during_a_commit_is_dated_by_the_clock_as_it_is_then(tmp_path):
+    rig = Rig(tmp_path / "edge.db", commit_max=2)
+
+    class Late(RecordingLink):
+        """Hears of another reading, taken after the clock was set, while a commit is made."""
+
+        def committed(self, boot, stream, next_seq):
+            super().committed(boot, stream, next_seq)
+            if next_seq == 2:
+                rig.clock.step(3_600_000)
+                rig.put(batch(2, [7]))
+
+    rig.link = Late()
+    rig.greet()
+    rig.put(batch(0, [5, 6]))
+    rig.ingest.run()
+    rig.ingest.run()
+    dates = [(0,), (1,), (3_600_000,)]
+    assert rig.rows("SELECT utc_ms - %d FROM reading ORDER BY id" % UTC_MS) == dates
+    rig.store.close()
+
+
 def test_polled_readings_survive_a_failed_commit(rig):
     for _ in range(3):
         rig.ingest.add_polled(DEVICE, SensorReading("t1", UTC_MS / 1000, 5.0), 0)

@@ -179,6 +179,15 @@ def test_segment_that_cannot_be_stored_is_not_in_force(rig):
     assert base.steps_total == 1
 
 
+def test_clock_that_is_lost_before_its_segment_begins_is_not_known_to_be_right(rig):
+    base = rig.start()
+    rig.clock.step(HOUR_MS)
+    assert base.look()
+    rig.clock.is_set = False
+    base.adopt()
+    assert not base.is_synchronised
+
+
 # -- whether it is right -----------------------------------------------------------
 
 
