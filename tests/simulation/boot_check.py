@@ -6,7 +6,8 @@ from .broken import Broken
 from .wire import DELAY_MS_MAX, REPEAT_MS_MAX
 
 # The worst that an exchange can take, halved: a request that comes again after 20 s, when its
-# first copy was lost, and delays. A second on top is more drift than an hour without any.
+# first copy was lost, and delays. A second on top is more drift than an hour without any. Events
+# carry no bound; they are the first that a boot sends, when one exchange is all that is known.
 ERROR_MS_MAX = (REPEAT_MS_MAX + 2 * DELAY_MS_MAX) // 2 + 1000
 
 
@@ -45,11 +46,10 @@ class BootCheck:
         self.stored = 0
         self._truth = truth
         self._plan = board.plan
-        self._offsets = world.true_clock.offsets_us
-        self._offset = 0  # index of the offset in force when the last row was dated
         self._expected_seq = 0  # next number that a row may have
         self._gap = 0  # index of the next gap
         self._events = []  # (seq, rule, state, value) as stored
+        self._event_off_us_max = 0
         self._denied = self._aggregated = 0
         self._error_ms_max = 0
         self._channels = [
@@ -63,9 +63,9 @@ class BootCheck:
 
     # -- readings ------------------------------------------------------------------
 
-    def row(self, row, names):
+    def row(self, row, names, segment):
         """Take the next row of the store, in the order in which they were written."""
-        _, seq, channel_id, utc_ms, error_ms, quality, value = row
+        _, _, seq, channel_id, utc_ms, error_ms, quality, value = row
         truth = self._truth
         if seq < self._expected_seq:
             self._fail("each number once and in order", "%d comes again" % seq)
@@ -84,35 +84,31 @@ class BootCheck:
                 "stored is what was sampled",
                 "number %d is %s, was %s" % (seq, (quality, value, names[channel_id]), expected),
             )
-        self._check_time(seq, utc_ms, error_ms)
+        self._check_time(seq, utc_ms, error_ms, segment)
 
-    def _check_time(self, seq, utc_ms, error_ms):
-        """See that the true time lies within the bound, by the host's clock of that moment.
-
-        That moment is when the reading came in: an offset that was in force at
-        some time since it was sampled, and no earlier one than for the row before.
-        """
+    def _check_time(self, seq, utc_ms, error_ms, segment):
+        """See that the true time lies within the bound, by the segment that the row is of."""
         if error_ms is None:
             self._fail("every reading is dated", "number %d is not" % seq)
         if error_ms > self._error_ms_max:
             self._error_ms_max = error_ms
         true_us = self._truth.times_us[seq]
-        distance_us = utc_ms * 1000 - true_us
-        bound_us = error_ms * 1000
-        offsets = self._offsets
-        index = self._offset
-        while abs(distance_us - offsets[index][1]) > bound_us or (
-            index + 1 < len(offsets) and offsets[index + 1][0] <= true_us
-        ):
-            index += 1
-            if index == len(offsets):
-                off_us = [distance_us - offset for _, offset in offsets[self._offset :]]
-                self._fail(
-                    "the true time lies within its bound",
-                    "number %d, sampled at %d us: off by %s us, bound %d ms"
-                    % (seq, true_us, off_us[:4], error_ms),
-                )
-        self._offset = index
+        distance_us = utc_ms * 1000 - true_us - segment.shift_us
+        if abs(distance_us) > error_ms * 1000:
+            self._fail(
+                "the true time lies within its bound",
+                "number %d, sampled at %d us: off by %d us, bound %d ms"
+                % (seq, true_us, distance_us, error_ms),
+            )
+        self._check_fresh("number %d" % seq, true_us, segment)
+
+    def _check_fresh(self, what, true_us, segment):
+        if true_us > segment.until_us:
+            self._fail(
+                "nothing is dated by a clock that has been set since",
+                "%s, sampled at %d us, by segment %d, which ended at %d us"
+                % (what, true_us, segment.id, segment.until_us),
+            )
 
     def _skip_to(self, seq):
         """Account for the numbers without a row below `seq`."""
@@ -140,9 +136,14 @@ class BootCheck:
 
     # -- events --------------------------------------------------------------------
 
-    def event(self, row, names):
-        _, seq, channel_id, rule, state, value = row
+    def event(self, row, names, segment):
+        _, _, seq, channel_id, rule, state, value, utc_ms, _ = row
         self._events.append((seq, names[channel_id][1], rule, state, value))
+        times_us = self._truth.event_times_us
+        if seq < len(times_us):  # else silence has made it, after the end of sampling
+            distance_us = utc_ms * 1000 - times_us[seq] - segment.shift_us
+            self._event_off_us_max = max(self._event_off_us_max, abs(distance_us))
+            self._check_fresh("event %d" % seq, times_us[seq], segment)
 
     def _check_events(self):
         truth, plan = self._truth, self._plan
@@ -191,6 +192,11 @@ class BootCheck:
                 "sampled = stored + denied + aggregated + lost + in flight",
                 "%d is not %d + %d + %d + %d + %d"
                 % (truth.sampled, self.stored, denied, self._aggregated, lost, in_flight),
+            )
+        if self._event_off_us_max > ERROR_MS_MAX * 1000:
+            self._fail(
+                "events of boards are dated as readings are",
+                "one is off by %d us" % self._event_off_us_max,
             )
         if self._error_ms_max > ERROR_MS_MAX:
             self._fail("times are known well", "one only to %d ms" % self._error_ms_max)

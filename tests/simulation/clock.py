@@ -71,8 +71,16 @@ class HostClock:
     def __init__(self, queue, monotonic_ms, utc_ms):
         self._queue = queue
         self._monotonic_us = monotonic_ms * 1000
+        self._is_set = True
         self.offset_us = utc_ms * 1000
-        self.offsets_us = [(0, self.offset_us)]  # (true time, offset in force from then on)
+        # (true time, offset to it, whether synchronised) from then on
+        self.states = [(0, self.offset_us, True)]
+        self.boots_us = {self.boot_id(): self._monotonic_us}  # monotonic less true time
+
+    @property
+    def now_us(self):
+        """True time."""
+        return self._queue.now_us
 
     def monotonic_ms(self):
         return (self._queue.now_us + self._monotonic_us) // 1000
@@ -81,7 +89,7 @@ class HostClock:
         return (self._queue.now_us + self.offset_us) // 1000
 
     def is_synchronised(self):
-        return True
+        return self._is_set
 
     def boot_id(self):
         return "the computer's only boot"
@@ -89,7 +97,10 @@ class HostClock:
     def step(self, by_ms):
         """Set UTC forward, or back."""
         self.offset_us += by_ms * 1000
-        self.offsets_us.append((self._queue.now_us, self.offset_us))
+        self._note()
+
+    def _note(self):
+        self.states.append((self._queue.now_us, self.offset_us, self._is_set))
 
 
 class Ticks:

@@ -191,10 +191,9 @@ STRIKES = (
 def schedule(world, rng):
     """Put the faults of a whole run into the world's queue; all end before its `heal_us`."""
     kinds = world.plan.kinds or list(KINDS)
-    table = dict(KINDS)
+    table = KINDS | CLOCK_KINDS
     if world.plan.has_clock_steps:
         kinds = [*kinds, *CLOCK_KINDS]
-        table.update(CLOCK_KINDS)
     at_us = 0
     while True:
         at_us += int(rng.expovariate(1 / world.plan.fault_every_s) * 1_000_000)

@@ -10,11 +10,11 @@ for every boot, number by number, and the same for events.
 import sqlite3
 
 from pyv_edge_agent.store import read_ledger
-from pyv_edge_core.reading import QUALITY_BAD
 
-from .boot_check import BootCheck, compare_events
+from .boot_check import BootCheck
 from .broken import Broken
-from .oracle import LateFilter, RuleOracle
+from .host_rule_check import check_host_rules
+from .time_check import TimeCheck
 
 
 class Checked:
@@ -39,14 +39,16 @@ def check(world):
                 boots[truth.boot] = BootCheck(world, board, truth)
         _read_streams(connection, boots)
         names = _channel_names(connection)
-        _check_rows(connection, boots, names)
-        _check_events(connection, boots, names)
+        times = TimeCheck(connection, world.true_clock)
+        _check_rows(connection, boots, names, times)
+        _check_events(connection, boots, names, times)
+        times.check_gaps(connection)
+        times.end()
         for one in boots.values():
             one.end(checked)
-        if not world.plan.has_clock_steps:
-            checked.late_for_rules, checked.events_of_host = _check_host_rules(
-                connection, world, names
-            )
+        checked.late_for_rules, checked.events_of_host = check_host_rules(
+            connection, world, names, times
+        )
         _check_summaries(connection, checked)
     finally:
         connection.close()
@@ -80,63 +82,31 @@ def _channel_names(connection):
     }
 
 
-def _check_rows(connection, boots, names):
+def _check_rows(connection, boots, names, times):
     by_id = {one.boot_id: one for one in boots.values()}
-    for row in connection.execute(
-        "SELECT boot_id, seq, channel_id, utc_ms, error_ms, quality & 3, value"
+    find = times.of(0)
+    for *row, time_quality in connection.execute(
+        "SELECT id, boot_id, seq, channel_id, utc_ms, error_ms, quality & 3, value, quality >> 2"
         " FROM reading WHERE stream = 0 ORDER BY id"
     ):
-        by_id[row[0]].row(row, names)
+        segment = find(row[0])
+        segment.readings += 1
+        if time_quality != segment.time_quality:
+            times.check_quality(segment, time_quality, "reading %d" % row[0])
+        by_id[row[1]].row(row, names, segment)
 
 
-def _check_events(connection, boots, names):
+def _check_events(connection, boots, names, times):
     by_id = {one.boot_id: one for one in boots.values()}
+    find = times.of(1)
     for row in connection.execute(
-        "SELECT boot_id, seq, channel_id, rule, state, value FROM event"
-        " WHERE seq IS NOT NULL ORDER BY id"
+        "SELECT id, boot_id, seq, channel_id, rule, state, value, utc_ms, time_quality FROM event"
+        " ORDER BY id"
     ):
-        by_id[row[0]].event(row, names)
-
-
-def _check_host_rules(connection, world, names):
-    """Compare the events of the host's rules with what oracles make of what has arrived.
-
-    A rule heeds no reading that is dated before one that it has seen, and what
-    a reading is dated, is not exact: here the stored dates are taken.
-    Returns how many readings were not heeded, and how many events there are.
-    """
-    ids = {name: channel_id for channel_id, name in names.items()}
-    late_total = count = 0
-    for board in world.boards:
-        plan = board.plan
-        for index in {rule.channel for rule in plan.host_rules}:
-            channel = plan.channels[index]
-            channel_id = ids.get((plan.name, channel.name))
-            if channel_id is None:
-                continue  # the board never got through
-            oracles = [RuleOracle(rule) for rule in plan.host_rules if rule.channel == index]
-            dates = LateFilter()
-            expected = []
-            for utc_ms, quality, value in connection.execute(
-                "SELECT utc_ms, quality & 3, value FROM reading WHERE channel_id = ? ORDER BY id",
-                (channel_id,),
-            ):
-                is_bad = quality == QUALITY_BAD
-                if dates.is_late(utc_ms, is_bad):
-                    continue
-                for oracle in oracles:
-                    state = oracle.update(utc_ms, value, is_bad)
-                    if state:
-                        expected.append((oracle.plan.name, state, None if is_bad else value / 100))
-            late_total += dates.late_total
-            found = connection.execute(
-                "SELECT rule, state, value FROM event WHERE channel_id = ? AND seq IS NULL"
-                " ORDER BY id",
-                (channel_id,),
-            ).fetchall()
-            compare_events("events of the host's rules", channel.name, expected, found)
-            count += len(found)
-    return late_total, count
+        segment = find(row[0])
+        times.check_quality(segment, row[-1], "event %d" % row[0])
+        if row[2] is not None:  # else it is of the host's own rules
+            by_id[row[1]].event(row, names, segment)
 
 
 def _check_summaries(connection, checked):

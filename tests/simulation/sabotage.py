@@ -9,7 +9,7 @@ from pyv_edge_core.frame import FrameDecoder, encode
 _SPARED = 20  # commits, batches, frames: first all is well for a while
 
 
-class _Store:
+class SpoilingStore:
     """A store that does what it should, but for what a subclass says."""
 
     spared = _SPARED  # commits of each run of the agent
@@ -31,28 +31,28 @@ class _Store:
         raise NotImplementedError
 
 
-class LosingStore(_Store):
+class LosingStore(SpoilingStore):
     """Forgets the last reading of a commit."""
 
     def spoil(self, batch):
         return replace(batch, readings=batch.readings[:-1])
 
 
-class RepeatingStore(_Store):
+class RepeatingStore(SpoilingStore):
     """Writes the last reading of a commit twice."""
 
     def spoil(self, batch):
         return replace(batch, readings=[*batch.readings, *batch.readings[-1:]])
 
 
-class ShufflingStore(_Store):
+class ShufflingStore(SpoilingStore):
     """Writes the readings of a commit backwards."""
 
     def spoil(self, batch):
         return replace(batch, readings=batch.readings[::-1])
 
 
-class GaplessStore(_Store):
+class GaplessStore(SpoilingStore):
     """Forgets gap records."""
 
     spared = 0  # a gap is the first thing that a new run hears of
@@ -61,21 +61,21 @@ class GaplessStore(_Store):
         return replace(batch, gaps=[])
 
 
-class DeafStore(_Store):
+class DeafStore(SpoilingStore):
     """Forgets events of the host's rules."""
 
     def spoil(self, batch):
         return replace(batch, events=[event for event in batch.events if event[2] is not None])
 
 
-class MuteStore(_Store):
+class MuteStore(SpoilingStore):
     """Forgets events of the boards' rules."""
 
     def spoil(self, batch):
         return replace(batch, events=[event for event in batch.events if event[2] is None])
 
 
-class MiscountingStore(_Store):
+class MiscountingStore(SpoilingStore):
     """Counts a reading as denied that it has stored."""
 
     def spoil(self, batch):
@@ -88,7 +88,7 @@ class MiscountingStore(_Store):
         return replace(batch, progress=progress)
 
 
-class HastyStore(_Store):
+class HastyStore(SpoilingStore):
     """Says that a batch is committed when only the one before it is."""
 
     def __init__(self, store):

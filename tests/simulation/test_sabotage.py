@@ -1,7 +1,7 @@
 """The simulation can fail: what is broken on purpose is found by the invariant that it breaks."""
 
 import pytest
-from simulation import sabotage
+from simulation import sabotage, sabotage_of_times
 from simulation.plan import make_plan
 from simulation.run import run
 from simulation.world import Sabotage
@@ -53,7 +53,23 @@ CASES = {
     ),
     "clock that creeps": (
         lambda: Sabotage(clock=sabotage.CreepingClock),
+        "a time segment is what the clock was",
+    ),
+    "store that dates a reading wrong": (
+        lambda: Sabotage(wrap_store=sabotage_of_times.MisdatingStore),
         "the true time lies within its bound",
+    ),
+    "store that dates events of the host's rules wrong": (
+        lambda: Sabotage(wrap_store=sabotage_of_times.LateStore),
+        "events of the host's rules",
+    ),
+    "store that dates events of boards wrong": (
+        lambda: Sabotage(wrap_store=sabotage_of_times.LateBoardStore),
+        "events of boards are dated as readings are",
+    ),
+    "clock whose steps are seen late": (
+        lambda: Sabotage(clock=sabotage_of_times.LaggingClock),
+        "nothing is dated by a clock that has been set since",
     ),
 }
 
@@ -74,6 +90,9 @@ def test_sabotage_is_found(case):
     if case == "gapless store":
         plan = _plan(["away"], 60)
         plan.boards[0].capacity = 48
+    if case == "clock whose steps are seen late":
+        plan = _plan(["clock_forward"], 60)
+        plan.has_clock_steps = True
     assert run(plan).problem == ""
     outcome = run(plan, None, make())
     assert outcome.problem.startswith(invariant), outcome.problem

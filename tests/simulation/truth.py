@@ -48,6 +48,7 @@ class BootTruth:
         self.values = array("i")
         self.qualities = array("B")
         self.events = []  # (index of the rule on the board, state, value or None), by number
+        self.event_times_us = array("q")  # true time of the measurement that made it
         self.telemetry = StreamTruth()
         self.event_stream = StreamTruth()
         self.is_over = False
@@ -78,6 +79,7 @@ class BootTruth:
             state = oracle.update(uptime_ms, value, values is None)
             if state:
                 self.events.append((rule, state, None if values is None else value))
+                self.event_times_us.append(time_us)
                 self.event_stream.count += 1
 
 
