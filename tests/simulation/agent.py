@@ -71,6 +71,11 @@ class Agent(Actor):
         self._policy = PrivacyPolicy(world.plan.host_policy())
         self._rules = read_rules(world.plan.host_rules())
 
+    @property
+    def is_retiming(self):
+        """Whether it corrects what was dated by a clock that wasn't set."""
+        return self._ingest is not None and self._ingest.time.is_retiming
+
     # -- life ----------------------------------------------------------------------
 
     def start(self, _=None):
@@ -119,6 +124,8 @@ class Agent(Actor):
         if not self.is_alive:
             return
         self._count()
+        if self.is_retiming:
+            self._world.struck("killed_while_retiming")
         self.is_alive = False
         for thread in self.links:
             thread.end()

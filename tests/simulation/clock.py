@@ -7,6 +7,7 @@ made, so that a seed always gives the same run.
 
 from heapq import heappop, heappush
 
+UTC_MS = 1_780_000_000_000  # some day in 2026, when a world begins
 _TICK_MASK = 0x3FFFFFFF
 
 
@@ -68,14 +69,14 @@ class Actor:
 class HostClock:
     """The agent's `Clock`: a monotonic one that is true, and a UTC that faults set."""
 
-    def __init__(self, queue, monotonic_ms, utc_ms):
+    def __init__(self, queue, monotonic_ms, utc_ms, off_ms=0):
         self._queue = queue
-        self._monotonic_us = monotonic_ms * 1000
-        self._is_set = True
-        self.offset_us = utc_ms * 1000
-        # (true time, offset to it, whether synchronised) from then on
-        self.states = [(0, self.offset_us, True)]
-        self.boots_us = {self.boot_id(): self._monotonic_us}  # monotonic less true time
+        self._is_set = not off_ms
+        self._right_us = utc_ms * 1000  # offset to true time that makes it right
+        self.offset_us = self._right_us + off_ms * 1000
+        self.states = []  # (true time, offset to it, whether synchronised) from then on
+        self.boots_us = {}  # monotonic less true time, by boot
+        self.reboot(monotonic_ms)
 
     @property
     def now_us(self):
@@ -92,11 +93,32 @@ class HostClock:
         return self._is_set
 
     def boot_id(self):
-        return "the computer's only boot"
+        return self._boot
+
+    def reboot(self, monotonic_ms):
+        """Begin another boot of the computer, with `monotonic_ms` on its clock."""
+        self._boot = "boot %d" % (len(self.boots_us) + 1)
+        self._monotonic_us = monotonic_ms * 1000 - self._queue.now_us
+        self.boots_us[self._boot] = self._monotonic_us
+        self._note()
 
     def step(self, by_ms):
-        """Set UTC forward, or back."""
+        """Set UTC forward, or back. If it was known to be right, it is so still."""
         self.offset_us += by_ms * 1000
+        if self._is_set:
+            self._right_us = self.offset_us
+        self._note()
+
+    def set_off(self, off_ms):
+        """Let it be wrong by so much, and not known to be right."""
+        self.offset_us = self._right_us + off_ms * 1000
+        self._is_set = False
+        self._note()
+
+    def synchronise(self):
+        """Set it right, and let that be known."""
+        self.offset_us = self._right_us
+        self._is_set = True
         self._note()
 
     def _note(self):

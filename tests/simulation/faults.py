@@ -8,6 +8,7 @@ To add a kind: write the function, put it into KINDS, and see that something
 counts its strikes under one of STRIKES.
 """
 
+from . import clock_faults
 from .wire import DELAY, REPEAT
 
 
@@ -185,15 +186,17 @@ STRIKES = (
     *("board_reset", "board_stall", "sensor_fails", "full_ring"),
     *("agent_kill", "agent_stop", "killed_in_commit", "killed_before_ack", "commit_lies"),
     *("slow_disk", "killed_while_slow", "full_disk", "clock_forward", "clock_back"),
+    *clock_faults.STRIKES,
 )
 
 
 def schedule(world, rng):
     """Put the faults of a whole run into the world's queue; all end before its `heal_us`."""
     kinds = world.plan.kinds or list(KINDS)
-    table = KINDS | CLOCK_KINDS
+    table = KINDS | CLOCK_KINDS | clock_faults.KINDS
     if world.plan.has_clock_steps:
         kinds = [*kinds, *CLOCK_KINDS]
+    kinds = [*kinds, *world.plan.clock.kinds]
     at_us = 0
     while True:
         at_us += int(rng.expovariate(1 / world.plan.fault_every_s) * 1_000_000)

@@ -7,6 +7,8 @@ whoever checks, and decimals in the tables that the code under test reads.
 from dataclasses import dataclass, field
 from random import Random
 
+from .clock_faults import ClockPlan, make_clock_plan
+
 EXPONENT = -2
 VALUE_LOW, VALUE_HIGH = 1000, 3000  # what sensors show, scaled
 WRAP = 2**30
@@ -145,6 +147,7 @@ class Plan:
     commit_ms: int
     link_wait_ms: int  # how long a link's thread waits for bytes
     has_clock_steps: bool = False
+    clock: ClockPlan = field(default_factory=ClockPlan)
     boards: list[BoardPlan] = field(default_factory=list)
 
     def host_policy(self):
@@ -181,6 +184,7 @@ def make_plan(seed, duration_s=HOUR_S):
         commit_ms=rng.choice((500, 1000, 2000, 2000)),
         link_wait_ms=rng.choice((250, 500, 1000)),
         has_clock_steps=rng.random() < 0.35,
+        clock=make_clock_plan(seed, duration_s // board_count),
     )
     for index in range(board_count):
         board = _make_board(rng, index)

@@ -54,3 +54,52 @@ class LaggingClock:
         then_us = clock.now_us - _LAG_US
         offset_us = [state[1] for state in clock.states if state[0] <= max(0, then_us)][-1]
         return (clock.now_us + offset_us) // 1000
+
+
+class UnmarkedStore(SpoilingStore):
+    """Says that all times are good."""
+
+    spared = 0
+
+    def spoil(self, batch):
+        rows = [(*row[:6], row[6] & 3, row[7]) for row in batch.readings]
+        return replace(batch, readings=rows)
+
+
+class TwiceStore(SpoilingStore):
+    """Moves a corrected reading once more, by what was the clock's error."""
+
+    def commit(self, batch):
+        super().commit(batch)
+        with self._store.transaction() as tx:
+            tx.execute(
+                "UPDATE reading SET utc_ms = utc_ms + ? WHERE id ="
+                " (SELECT min(id) FROM reading WHERE quality >> 2 = 2)",
+                (_LATE_MS,),
+            )
+
+    def spoil(self, batch):
+        return batch
+
+
+class ForgetfulStore(SpoilingStore):
+    """Finds nothing to correct."""
+
+    def has_row(self, query, parameters):
+        return False
+
+    def spoil(self, batch):
+        return batch
+
+
+class ConfidentClock:
+    """A clock that always says it is right."""
+
+    def __init__(self, clock):
+        self._clock = clock
+
+    def __getattr__(self, name):
+        return getattr(self._clock, name)
+
+    def is_synchronised(self):
+        return True

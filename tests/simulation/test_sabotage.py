@@ -2,6 +2,7 @@
 
 import pytest
 from simulation import sabotage, sabotage_of_times
+from simulation.clock_faults import ClockPlan
 from simulation.plan import make_plan
 from simulation.run import run
 from simulation.world import Sabotage
@@ -72,6 +73,24 @@ CASES = {
         "nothing is dated by a clock that has been set since",
     ),
 }
+UNSET_CASES = {
+    "store that marks no time": (
+        lambda: Sabotage(wrap_store=sabotage_of_times.UnmarkedStore),
+        "a time says what it is worth",
+    ),
+    "store that corrects twice": (
+        lambda: Sabotage(wrap_store=sabotage_of_times.TwiceStore),
+        "the true time lies within its bound",
+    ),
+    "store that corrects nothing": (
+        lambda: Sabotage(wrap_store=sabotage_of_times.ForgetfulStore),
+        "what was unset is corrected",
+    ),
+    "clock that says it is right": (
+        lambda: Sabotage(clock=sabotage_of_times.ConfidentClock),
+        "a time segment is what the clock was",
+    ),
+}
 
 
 def _plan(kinds=(), fault_every_s=10**9):
@@ -79,6 +98,7 @@ def _plan(kinds=(), fault_every_s=10**9):
     plan = make_plan(40, 600)
     plan.kinds = list(kinds)
     plan.has_clock_steps = False
+    plan.clock = ClockPlan()
     plan.fault_every_s = fault_every_s
     return plan
 
@@ -93,6 +113,16 @@ def test_sabotage_is_found(case):
     if case == "clock whose steps are seen late":
         plan = _plan(["clock_forward"], 60)
         plan.has_clock_steps = True
+    assert run(plan).problem == ""
+    outcome = run(plan, None, make())
+    assert outcome.problem.startswith(invariant), outcome.problem
+
+
+@pytest.mark.parametrize("case", UNSET_CASES)
+def test_sabotage_of_a_clock_that_is_not_set_is_found(case):
+    make, invariant = UNSET_CASES[case]
+    plan = _plan()
+    plan.clock = ClockPlan(off_ms=-86_400_000, set_s=200)
     assert run(plan).problem == ""
     outcome = run(plan, None, make())
     assert outcome.problem.startswith(invariant), outcome.problem

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from simulation import clock_faults
 from simulation.__main__ import told
 from simulation.faults import CLOCK_KINDS, KINDS, STRIKES
 from simulation.plan import make_plan
@@ -50,11 +51,12 @@ def test_a_seed_gives_the_same_trace_in_any_process():
     assert _trace(10, 1) != first
 
 
-@pytest.mark.parametrize("kind", [*KINDS, *CLOCK_KINDS])
+@pytest.mark.parametrize("kind", [*KINDS, *CLOCK_KINDS, *clock_faults.KINDS])
 def test_fault_of_each_kind_strikes_and_loses_nothing(kind):
     plan = make_plan(5, 1800)
     plan.kinds = [kind]
     plan.has_clock_steps = kind in CLOCK_KINDS
+    plan.clock = clock_faults.ClockPlan()
     plan.fault_every_s = 10
     if kind == "away":
         plan.duration_s = 3600
@@ -70,6 +72,7 @@ def test_fault_of_each_kind_strikes_and_loses_nothing(kind):
 def test_without_faults_nothing_is_lost_or_repeated_and_times_are_exact():
     plan = make_plan(3, 1200)
     plan.fault_every_s = 10**9
+    plan.clock = clock_faults.ClockPlan()
     for board in plan.boards:
         board.latency_us = 1000
         board.byte_rate = 92160

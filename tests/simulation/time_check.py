@@ -14,6 +14,7 @@ ADOPTED_US = 20_000_000
 # What TimeBase tolerates before it calls it a step, and reading both clocks.
 OFFSET_US = 12_000
 
+_ID_MAX = 1 << 62
 GOOD, UNSET, RETIMED = 0, 1, 2
 _NAMES = ("good", "unset", "retimed")
 
@@ -98,6 +99,12 @@ class TimeCheck:
         if segment.is_synchronised or not (used.is_synchronised and is_later):
             self._fail("only what is unset is corrected", segment, "by segment %d" % used.id)
         return used
+
+    def second_boot(self, place):
+        """Return the first id of a row since the computer booted again; `place` as for `of`."""
+        first = self.segments[0].host_boot
+        later = (one.first_ids[place] for one in self.segments if one.host_boot != first)
+        return next(later, _ID_MAX)
 
     # -- rows, in the order of their ids ---------------------------------------------
 

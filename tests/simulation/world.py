@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from . import faults
+from . import clock_faults, faults
 from .agent import Agent
 from .board import Board
 from .broken import Broken
-from .clock import HostClock, Queue
+from .clock import UTC_MS, HostClock, Queue
 from .disk import Disk
 from .trace import LogLines, Trace
 
-UTC_MS = 1_780_000_000_000  # some day in 2026
 CALM_S = 20  # of ordinary life without faults before sampling ends
 DRAIN_S = 240  # then all is delivered after at most that long, and what slow lines need
 _AGENT_LOGGER = "pyv_edge_agent"
@@ -46,7 +45,7 @@ class World:
         self.trace = Trace(self.queue, write_trace)
         self.rng = Random(f"world {plan.seed}")
         monotonic_ms = self.rng.randrange(1, 2**31)
-        self.true_clock = HostClock(self.queue, monotonic_ms, UTC_MS)
+        self.true_clock = HostClock(self.queue, monotonic_ms, UTC_MS, plan.clock.off_ms)
         lie = self.sabotage.clock
         self.clock = self.true_clock if lie is None else lie(self.true_clock)
         self.heal_us = plan.duration_s * 1_000_000
@@ -96,6 +95,7 @@ class World:
             queue.at(self.rng.randrange(2_000_000), board.boot)
         queue.at(self.rng.randrange(5_000_000), self.agent.start)
         faults.schedule(self, self.rng)
+        clock_faults.schedule(self)
         queue.run_until(self.heal_us)
         self.trace("world", "all faults have ended")
         queue.run_until(self.heal_us + CALM_S * 1_000_000)
@@ -108,7 +108,7 @@ class World:
         slowest = min(board.plan.byte_rate for board in self.boards)
         most = max(board.plan.capacity + board.plan.events_capacity for board in self.boards)
         limit_us = self.queue.now_us + (DRAIN_S + most * 30 // slowest) * 1_000_000
-        while not all(self._is_drained(board) for board in self.boards):
+        while self.agent.is_retiming or not all(self._is_drained(board) for board in self.boards):
             if self.queue.now_us >= limit_us:
                 held = ", ".join(
                     "%s holds %d" % (board.plan.name, board.held) for board in self.boards
