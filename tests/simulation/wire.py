@@ -5,7 +5,7 @@ byte is through. `damages` says which share of the chunks each kind of damage
 strikes; more than one fault may want the same kind, hence counts and not flags.
 """
 
-from pyv_edge_agent.errors import PortError
+from pyv_edge_agent.errors import PortAbsentError, PortError
 
 INPUT_SIZE_MAX = 260  # of a board: what comes while it is full is gone, without a word
 READ_SIZE_MAX = 256  # as `pyv_edge_node.port` reads
@@ -190,7 +190,7 @@ class HostPort:
 
     def open(self):
         if self._cable.cuts and self._cable.is_usb:
-            raise PortError(f"serial port {self.name} does not exist")
+            raise PortAbsentError(f"serial port {self.name} does not exist")
         self._is_dead = False
         self._cable.open(self)
 
