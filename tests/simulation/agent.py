@@ -4,6 +4,7 @@ One actor is its main thread, one more per link. What it has in memory lasts
 until it is killed; what it has committed is on the disk.
 """
 
+from collections import Counter
 from random import Random
 
 from pyv_edge_agent.alerting import Alerting
@@ -16,6 +17,7 @@ from pyv_edge_core.privacy import PrivacyPolicy
 from pyv_edge_core.ring import RingBuffer
 from pyv_edge_core.rule import read_rules
 
+from . import seals
 from .clock import Actor
 from .disk import Killed
 from .wire import HostPort
@@ -28,12 +30,17 @@ _OPEN_AGAIN_US = 5_000_000  # as a service that failed to start is started again
 class LinkThread(Actor):
     """The thread of one `SerialLink`."""
 
-    def __init__(self, world, alias, cable, put):
+    def __init__(self, world, board, put):
         super().__init__(world.queue)
         self._wait_us = world.plan.link_wait_ms * 1000
-        self.port = HostPort(world.queue, cable, self._wake)
+        self.port = HostPort(world.queue, board.cable, self._wake)
         rng = Random(world.rng.getrandbits(32))
-        self.link = SerialLink(alias, self.port, world.clock, rng, put)
+        alias, key = board.plan.alias, board.plan.link_key.encode()
+        self.link = SerialLink(
+            *(alias, self.port, world.clock, rng, put), key=key, random_bits=rng.getrandbits
+        )
+        if world.sabotage.unlock is not None:
+            world.sabotage.unlock(self.link)
         self._is_over = False
         self.wake_by(self.queue.now_us)
 
@@ -61,6 +68,7 @@ class Agent(Actor):
         self.is_alive = False
         self.links = []  # LinkThread, one per board
         self.duplicates_total = 0
+        self.seals = {board.alias: Counter() for board in world.plan.boards}
         self.late_total = 0  # readings that came too late for the rules
         self.commit_failures_total = 0
         self.runs = 0
@@ -117,7 +125,7 @@ class Agent(Actor):
         self._ingest.resume(buffers)
         wrap = world.sabotage.wrap_put
         put = self._put if wrap is None else wrap(self._put)
-        self.links = [LinkThread(world, board.plan.alias, board.cable, put) for board in boards]
+        self.links = [LinkThread(world, board, put) for board in boards]
 
     def die(self):
         """End the process: all that is not on the disk is gone."""
@@ -157,7 +165,12 @@ class Agent(Actor):
         if self._ingest is None:  # it had not got so far
             return
         for thread in self.links:
-            self.duplicates_total += thread.link.status()["duplicates_total"]
+            status = thread.link.status()
+            self.duplicates_total += status["duplicates_total"]
+            self.seals[thread.link.name].update({name: status[name] for name in seals.COUNTERS})
+            dialogue = thread.link.dialogue
+            if dialogue.challenge is not None and dialogue.challenge.seal.session is not None:
+                self._world.struck("sealed_session")
         self.late_total += self._ingest.pipeline.alerting.late_total
         self.commit_failures_total += self._ingest.commit_failures_total
 

@@ -8,7 +8,7 @@ To add a kind: write the function, put it into KINDS, and see that something
 counts its strikes under one of STRIKES.
 """
 
-from . import clock_faults
+from . import clock_faults, seals
 from .wire import DELAY, REPEAT
 
 
@@ -187,16 +187,19 @@ STRIKES = (
     *("agent_kill", "agent_stop", "killed_in_commit", "killed_before_ack", "commit_lies"),
     *("slow_disk", "killed_while_slow", "full_disk", "clock_forward", "clock_back"),
     *clock_faults.STRIKES,
+    *seals.STRIKES,
 )
 
 
 def schedule(world, rng):
     """Put the faults of a whole run into the world's queue; all end before its `heal_us`."""
     kinds = world.plan.kinds or list(KINDS)
-    table = KINDS | CLOCK_KINDS | clock_faults.KINDS
+    table = KINDS | CLOCK_KINDS | clock_faults.KINDS | seals.KINDS
     if world.plan.has_clock_steps:
         kinds = [*kinds, *CLOCK_KINDS]
     kinds = [*kinds, *world.plan.clock.kinds]
+    if world.plan.has_attacks:
+        kinds = [*kinds, *seals.KINDS]
     at_us = 0
     while True:
         at_us += int(rng.expovariate(1 / world.plan.fault_every_s) * 1_000_000)

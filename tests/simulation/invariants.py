@@ -11,6 +11,7 @@ import sqlite3
 
 from pyv_edge_agent.store import read_ledger
 
+from . import seals
 from .boot_check import BootCheck
 from .broken import Broken
 from .host_rule_check import check_host_rules
@@ -52,6 +53,7 @@ def check(world):
         _check_summaries(connection, checked)
     finally:
         connection.close()
+    seals.check(world)
     _check_ledger(world, checked)
     return checked
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from .clock_faults import ClockPlan, make_clock_plan
+from .seals import share_keys
 
 EXPONENT = -2
 VALUE_LOW, VALUE_HIGH = 1000, 3000  # what sensors show, scaled
@@ -98,6 +99,7 @@ class BoardPlan:
     vitals_ms: int
     lull_ms: int  # how often it looks after its timers while nothing happens
     measure_us: int  # what one measurement takes
+    link_key: str = ""  # that it shares with the host
     sensors: list[list[ChannelPlan]] = field(default_factory=list)
     rules: list[RulePlan] = field(default_factory=list)  # evaluated on the board
     host_rules: list[RulePlan] = field(default_factory=list)
@@ -120,6 +122,8 @@ class BoardPlan:
                 for index, sensor in enumerate(self.sensors)
             ],
         }
+        if self.link_key:
+            values["link_key"] = self.link_key
         if self.rules:
             names = [channel.name for channel in self.channels]
             values["rules"] = [
@@ -147,6 +151,7 @@ class Plan:
     commit_ms: int
     link_wait_ms: int  # how long a link's thread waits for bytes
     has_clock_steps: bool = False
+    has_attacks: bool = False  # on boards that have a key
     clock: ClockPlan = field(default_factory=ClockPlan)
     boards: list[BoardPlan] = field(default_factory=list)
 
@@ -193,6 +198,7 @@ def make_plan(seed, duration_s=HOUR_S):
             _add_sensor(rng, board, rng.randrange(1, 4), rng.choice(intervals))
         _finish(rng, board)
         plan.boards.append(board)
+    share_keys(plan)
     return plan
 
 

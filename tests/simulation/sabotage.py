@@ -5,6 +5,7 @@ from dataclasses import replace
 from pyv_edge_agent.dating import TimedBatch
 from pyv_edge_core import message
 from pyv_edge_core.frame import FrameDecoder, encode
+from pyv_edge_core.seal import content
 
 _SPARED = 20  # commits, batches, frames: first all is well for a while
 
@@ -117,6 +118,28 @@ def alter_frames():
         return encode(bytes(payload))
 
     return tamper
+
+
+def double_frames():
+    """Return a wire on which everything comes twice after a while."""
+    chunks = [0]
+
+    def tamper(data):
+        chunks[0] += 1
+        return data if chunks[0] <= _SPARED else data * 2
+
+    return tamper
+
+
+def trust_all(link):
+    """Let a link believe what is unsealed, or wrongly sealed."""
+    challenge = link.dialogue.challenge
+    check = challenge.open
+
+    def open_all(sealed):
+        return check(sealed) or content(sealed) or bytes(sealed)
+
+    challenge.open = open_all
 
 
 def doubling_inbox():

@@ -99,6 +99,9 @@ def _plan(kinds=(), fault_every_s=10**9):
     plan.kinds = list(kinds)
     plan.has_clock_steps = False
     plan.clock = ClockPlan()
+    plan.has_attacks = False
+    for board in plan.boards:
+        board.link_key = ""
     plan.fault_every_s = fault_every_s
     return plan
 
@@ -123,6 +126,31 @@ def test_sabotage_of_a_clock_that_is_not_set_is_found(case):
     make, invariant = UNSET_CASES[case]
     plan = _plan()
     plan.clock = ClockPlan(off_ms=-86_400_000, set_s=200)
+    assert run(plan).problem == ""
+    outcome = run(plan, None, make())
+    assert outcome.problem.startswith(invariant), outcome.problem
+
+
+SEAL_CASES = {
+    "wire on which all comes twice": (
+        lambda: Sabotage(tamper=sabotage.double_frames()),
+        [],
+        "a link turns away what is not its board's, and no more",
+    ),
+    "link that trusts whoever speaks": (
+        lambda: Sabotage(unlock=sabotage.trust_all),
+        ["forge"],
+        "stored is what was sampled",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SEAL_CASES)
+def test_sabotage_of_seals_is_found(case):
+    make, kinds, invariant = SEAL_CASES[case]
+    plan = _plan(kinds, 5 if kinds else 10**9)
+    for board in plan.boards:
+        board.link_key = "of 16 bytes or more"
     assert run(plan).problem == ""
     outcome = run(plan, None, make())
     assert outcome.problem.startswith(invariant), outcome.problem

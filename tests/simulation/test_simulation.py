@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from simulation import clock_faults
+from simulation import clock_faults, seals
 from simulation.__main__ import told
 from simulation.faults import CLOCK_KINDS, KINDS, STRIKES
 from simulation.plan import make_plan
@@ -26,6 +26,8 @@ STRIKE_OF = {
     "kill_in_commit": "killed_in_commit",
     "kill_before_ack": "killed_before_ack",
     "away": "full_ring",
+    "replay": "replay_earlier",
+    "forge": "forge_unsealed",
 }
 
 
@@ -51,13 +53,15 @@ def test_a_seed_gives_the_same_trace_in_any_process():
     assert _trace(10, 1) != first
 
 
-@pytest.mark.parametrize("kind", [*KINDS, *CLOCK_KINDS, *clock_faults.KINDS])
+@pytest.mark.parametrize("kind", [*KINDS, *CLOCK_KINDS, *clock_faults.KINDS, *seals.KINDS])
 def test_fault_of_each_kind_strikes_and_loses_nothing(kind):
     plan = make_plan(5, 1800)
     plan.kinds = [kind]
     plan.has_clock_steps = kind in CLOCK_KINDS
     plan.clock = clock_faults.ClockPlan()
     plan.fault_every_s = 10
+    if kind in seals.KINDS:
+        plan.boards[0].link_key = "of 16 bytes or more"
     if kind == "away":
         plan.duration_s = 3600
         for board in plan.boards:

@@ -7,6 +7,8 @@ strikes; more than one fault may want the same kind, hence counts and not flags.
 
 from pyv_edge_agent.errors import PortAbsentError, PortError
 
+from .seals import Tape
+
 INPUT_SIZE_MAX = 260  # of a board: what comes while it is full is gone, without a word
 READ_SIZE_MAX = 256  # as `pyv_edge_node.port` reads
 SPLIT_SHARE = 1 / 16  # of the chunks arrive in two pieces
@@ -63,6 +65,7 @@ DELAY = "delayed"
 DELAY_MS_MAX = 3000
 REPEAT = "repeated"  # seconds later, as by a buffer that was forgotten somewhere
 REPEAT_MS_MAX = 20_000
+_REPEATING = (REPEAT, "doubled", "reordered")
 
 
 class Line:
@@ -79,6 +82,9 @@ class Line:
         self._byte_ns = 1_000_000_000 // plan.byte_rate
         self._latency_us = plan.latency_us
         self._arrive = arrive
+        self.hear = None  # what listens on the line
+        self.is_disturbed = False  # whether anything has ever happened to it
+        self.is_repeated = False  # whether anything has ever come twice or out of order
         self._last_us = 0  # when what was sent before arrives
         self._epoch = 0
 
@@ -86,8 +92,11 @@ class Line:
         """Take `data` at `at_us`, behind what is still on its way."""
         self.free_us = max(self.free_us, at_us) + len(data) * self._byte_ns // 1000
         if self.silences:
+            self.is_disturbed = True
             self._world.struck("silence_" + self._name)
             return
+        if self.hear is not None:
+            self.hear(data)
         due_us = self.free_us + self._latency_us
         tamper = self._world.sabotage.tamper
         if tamper is not None:
@@ -103,8 +112,14 @@ class Line:
         if data:
             self._queue.at(due_us, self._deliver, (self._epoch, data))
 
+    def inject(self, data, delay_us):
+        """Have an attacker put something on it."""
+        self.is_disturbed = self.is_repeated = True
+        self._queue.at(self._queue.now_us + delay_us, self._deliver, (self._epoch, data))
+
     def cut(self):
         """Lose what is on its way."""
+        self.is_disturbed = True
         self._epoch += 1
 
     def _deliver(self, parcel):
@@ -130,6 +145,8 @@ class Line:
                 data = b""
             else:
                 data = DAMAGES[kind](data, rng)
+            self.is_disturbed = True
+            self.is_repeated = self.is_repeated or kind in _REPEATING
             world.struck(kind)
         return data, due_us
 
@@ -145,6 +162,11 @@ class Cable:
         self._board = board
         self.up = Line(world, rng, plan, "from_board", self._arrive_up)
         self.down = Line(world, rng, plan, "to_board", self._arrive_down)
+        self.tape = None  # of what has gone over it, where an attacker may repeat it
+        self.plain_injected = 0  # messages without a seal that one has put on it
+        if plan.link_key:
+            self.tape = Tape()
+            self.up.hear, self.down.hear = self.tape.hear_up, self.tape.hear_down
 
     @property
     def is_blocked(self):

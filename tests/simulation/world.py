@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from . import clock_faults, faults
+from . import clock_faults, faults, seals
 from .agent import Agent
 from .board import Board
 from .broken import Broken
@@ -32,6 +32,7 @@ class Sabotage:
     tamper: Any = None  # bytes on a wire -> bytes
     wrap_put: Any = None  # inbox of the links -> inbox
     clock: Any = None  # HostClock -> what the agent sees
+    unlock: Any = None  # SerialLink -> None, as it begins
 
 
 class World:
@@ -107,7 +108,10 @@ class World:
     def _drain(self):
         slowest = min(board.plan.byte_rate for board in self.boards)
         most = max(board.plan.capacity + board.plan.events_capacity for board in self.boards)
-        limit_us = self.queue.now_us + (DRAIN_S + most * 30 // slowest) * 1_000_000
+        limit_s = DRAIN_S + most * 30 // slowest
+        if any(board.plan.link_key for board in self.boards):
+            limit_s += seals.RECOVERY_S
+        limit_us = self.queue.now_us + limit_s * 1_000_000
         while self.agent.is_retiming or not all(self._is_drained(board) for board in self.boards):
             if self.queue.now_us >= limit_us:
                 held = ", ".join(
