@@ -75,7 +75,7 @@ class Remote:
         app = self._app
         if app.is_paused:
             raise FieldError("read_now: the board is in safe mode, or about to reset")
-        return app.sampler.take_now(asked.target, now_ms, app.uptime, app.pipeline)
+        return app.sampler.take_now(asked.target, app.board.ticks_ms, app.uptime, app.pipeline)
 
     def _reset(self, asked: "Any", now_ms: int) -> int:
         self._end(now_ms, bool(asked.value))

@@ -120,7 +120,9 @@ class Sampler:
         turn.interval_ms = reading.check("interval_ms", interval_ms)
         turn.due_ms = now_ms
 
-    def take_now(self, channel: int, now_ms: int, uptime: "Uptime", pipeline: "Pipeline") -> int:
+    def take_now(
+        self, channel: int, ticks_ms: "Callable[[], int]", uptime: "Uptime", pipeline: "Pipeline"
+    ) -> int:
         """Take a measurement of the sensor of `channel`, or of all, beside those that are due.
 
         Returns how many readings that gave. Raises FieldError for a channel that can't be.
@@ -128,6 +130,8 @@ class Sampler:
         turns = self._turns if channel == _ALL_CHANNELS else [self._turn_of(channel)]
         before = self.sampled_total
         for turn in turns:
+            now_ms = ticks_ms()  # each has a time of its own: the one before may have been slow
+            uptime.update(now_ms)
             self._take(turn, now_ms, uptime, pipeline)
         return self.sampled_total - before
 

@@ -52,6 +52,26 @@ def test_sensors_are_made_by_whoever_is_given_to_the_node():
     assert [entry[:3] for entry in read_ring(app.telemetry)] == [(0, 0, 11), (1, 0, 22)]
 
 
+def test_measurements_that_are_asked_for_have_a_time_each():
+    board = FakeBoard()
+
+    class Slow(_Sensor):
+        def __init__(self, name):
+            self.channels = [Channel(name, "", 0)]
+            self.values = array("i", [1])
+
+        def measure(self, uptime_s, uptime_ms):
+            board.now_ms += 750
+
+    config = make_settings(
+        {"type": "x", "interval_ms": 3600000}, {"type": "y", "interval_ms": 3600000}
+    )
+    app = App(config, board, FakePort(), FakeFlash(), None, lambda kind, section: Slow(kind))
+    board.now_ms = 400
+    assert app.sampler.take_now(255, board.ticks_ms, app.uptime, app.pipeline) == 2
+    assert [entry[3] for entry in read_ring(app.telemetry)] == [400, 1150]
+
+
 def test_rate_is_fixed_over_the_wrap_of_the_ticks():
     for start_ms in (0, WRAP - 2500, WRAP - 1):
         bench = Bench(simulated(interval_ms=300), start_ms=start_ms)
