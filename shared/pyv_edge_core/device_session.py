@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _OUTGOING_MAX = const(40)  # messages waiting to leave, beside the rings
 _RECEIVE_SIZE_MAX = const(256)
+_SERIES_MAX = const(4)  # hosts, one after the other, whose requests are told from each other
+_SERIES_SIZE = const(0xFFFF)  # a number is of a host's if it is no further from its latest
 
 
 class DeviceSession:
@@ -57,6 +59,7 @@ class DeviceSession:
         self._window = 0
         self._outgoing: list[bytes] = []
         self._results: list[tuple[int, bytes]] = []  # the latest requests and what we answered
+        self._series: list[int] = []  # of each host that has asked, its latest request's number
         self._time_token = -1
         self._said_ms = -1  # when HELLO and its CHANNELS were last said; -1: not yet
         self._heard_ms = 0
@@ -201,9 +204,25 @@ class DeviceSession:
         for number, result in self._results:
             if number == request.request:
                 return self.report(result)
+        if self._is_old(request.request):
+            return self._skip(request, now_ms)
         if self.request is None:
             self.request = request
         return True
+
+    def _is_old(self, number: int) -> bool:
+        """Return whether its host has had a later answer: a copy that was long on its way."""
+        for last in self._series:
+            if (last - number) & 0xFFFFFFFF <= _SERIES_SIZE:
+                return True
+        return False
+
+    def _note_number(self, number: int) -> None:
+        for index in range(len(self._series)):
+            if (number - self._series[index]) & 0xFFFFFFFF <= _SERIES_SIZE:
+                self._series[index] = number
+                return
+        self._series = self._series[1 - _SERIES_MAX :] + [number]
 
     # -- from the board ----------------------------------------------------------------
 
@@ -214,6 +233,7 @@ class DeviceSession:
         result = message.pack(message.RESULT, self.tag, number, code, value, text)
         if code != message.RESULT_MORE:
             self._results = self._results[-3:] + [(number, result)]
+            self._note_number(number)
         self.report(result)
 
     def report(self, payload: bytes) -> bool:

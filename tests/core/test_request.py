@@ -170,19 +170,37 @@ def test_command_to_a_board_that_is_away_is_known_not_to_be_done():
         assert CODES[code]
 
 
-def test_board_repeats_the_results_of_the_latest_requests_only():
+def _copy(rig, number):
+    """Let a COMMAND of that number arrive; return how often any was done so far."""
+    raw = message.pack(message.COMMAND, rig.pair.device.tag, rig.pair.boot, number, 1000, 1, 0, 0)
+    rig.pair.device.receive(encode_for_board(raw), rig.pair.now_ms)
+    rig.run(100)
+    return len(rig.board.done)
+
+
+def test_board_repeats_the_results_of_the_latest_requests_and_does_no_older_one():
     rig = _Rig()
     for _ in range(6):
         rig.command()
     rig.run(3000)
     assert len(rig.board.done) == 6
-    boot, tag = rig.pair.boot, rig.pair.device.tag
-    for number, count in ((0, 6), (2, 6), (3, 6), (0xFFFFFFFE, 7)):
-        # The oldest is forgotten: only a host that repeats what it has an answer to would see it.
-        raw = message.pack(message.COMMAND, tag, boot, number, 1000, 1, 0, 0)
-        rig.pair.device.receive(encode_for_board(raw), rig.pair.now_ms)
-        rig.run(100)
-        assert len(rig.board.done) == count, number
+    for number, stale in ((0, 0), (2, 0), (3, 0), (0xFFFFFFFE, 1), (0xFFFFFFFF, 1)):
+        before = rig.pair.device.stale_total
+        assert _copy(rig, number) == 6, number
+        assert rig.pair.device.stale_total == before + stale, number
+
+
+def test_copy_of_a_former_hosts_request_is_not_done_again():
+    rig = _Rig()
+    rig.command()
+    rig.run(500)
+    for host in range(1, 4):
+        for number in range(host << 20, (host << 20) + 5):
+            rig.board.done.clear()
+            assert _copy(rig, number) == 1
+        rig.board.done.clear()
+        assert _copy(rig, 0xFFFFFFFE) == 0
+        assert _copy(rig, host << 20) == 0
 
 
 def test_request_for_another_boot_with_the_same_tag_is_stale():
