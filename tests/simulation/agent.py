@@ -42,6 +42,8 @@ class LinkThread(Actor):
         if world.sabotage.unlock is not None:
             world.sabotage.unlock(self.link)
         self._is_over = False
+        if world.sabotage.spoil_link is not None:
+            world.sabotage.spoil_link(self.link)
         self.wake_by(self.queue.now_us)
 
     def _wake(self):
@@ -154,6 +156,7 @@ class Agent(Actor):
         self._count()
         self.is_alive = False
         for thread in self.links:
+            thread.link.stop()
             thread.end()
         self.links = []
         self._ingest = None

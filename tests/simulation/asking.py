@@ -213,6 +213,7 @@ class Obedience:
 
     def __init__(self, board, app):
         self.is_forced = None  # whether the latest reset that was asked for is; None: none was
+        self._is_safe = False  # whether it was told to be, and has said that it is
         self._board = board
         self._app = app
         self._effects = []
@@ -223,6 +224,11 @@ class Obedience:
 
     def identify(self):
         self._effects.append(("identify",))
+
+    def measures(self):
+        """See that it may."""
+        if self._is_safe:
+            raise Broken("safe mode measures nothing: %s does" % self._board.plan.name)
 
     def _note_interval(self, channel, interval_ms, now_ms):
         self._set_interval(channel, interval_ms, now_ms)  # raises what is wrong
@@ -241,6 +247,7 @@ class Obedience:
         asked, app, board = self._app.session.request, self._app, self._board
         if isinstance(asked, message.shape(message.COMMAND)):
             if code == message.RESULT_DONE and asked.op == request.SAFE_MODE:
+                self._is_safe = bool(asked.value)
                 self._effects.append(("is_safe", app.is_safe))
             if code == message.RESULT_DONE and asked.op == request.RESET:
                 self._effects.append(("is_ending", app.is_ending))

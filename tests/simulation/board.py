@@ -3,6 +3,7 @@
 from pyv_edge_node.app import App
 from pyv_edge_node.settings import Section, Settings
 
+from .asking import Obedience
 from .broken import Broken
 from .clock import Actor, Ticks
 from .flash import Flash
@@ -14,6 +15,11 @@ LOOP_US = 1000  # what a pass of the loop takes at least
 _BUSY_US = 20_000  # how long it waits at most for a port that is full
 _IDLE_MS = 50  # App's longest wait: then nothing is due but timers
 _UART_FIFO = 128  # bytes
+_RESTART_MS_MAX = 3000  # what a board takes from a reset to its next boot
+
+
+class ResetDone(BaseException):
+    """The program has ended: the board was reset."""
 
 
 class Board(Actor):
@@ -42,6 +48,9 @@ class Board(Actor):
         self._port = None
         self._stalled_until_us = 0
         self._spent_us = 0  # by the pass of the loop that is under way
+        self._marks = []  # per ring: first number and dropped_total when last accounted for
+        self._obedience = None
+        self._is_sampling_over = False
 
     # -- power ---------------------------------------------------------------------
 
@@ -58,6 +67,11 @@ class Board(Actor):
         self._spent_us = 0
         settings = Settings(Section(self._settings, "board.json"))
         self.app = App(settings, self, self._port, self._flash, None, self._open_sensor)
+        self.app.is_finished = self._is_sampling_over
+        if self.world.sabotage.spoil_app is not None:
+            self.world.sabotage.spoil_app(self.app)
+        self._obedience = Obedience(self, self.app)
+        self._marks = self._rings_now()
         self.world.trace(plan.name, "boots as %08x" % self.truth.boot)
         self.wake_by(self.queue.now_us)
 
@@ -79,8 +93,10 @@ class Board(Actor):
 
     def end_sampling(self):
         """Sample no more. Events that time itself makes from now on are nobody's business."""
-        self._audit()
-        self.app.is_finished = True
+        self._is_sampling_over = True
+        if self.app is not None:
+            self._audit()
+            self.app.is_finished = True
 
     def _audit(self):
         """See that the board has numbered what was measured and what rules made of it."""
@@ -131,16 +147,15 @@ class Board(Actor):
         app, port, now_us = self.app, self._port, self.queue.now_us
         self._spent_us = 0
         port.now_us = now_us
-        rings = app.telemetry, app.events
-        before = [(ring.first_seq, ring.dropped_total) for ring in rings]
         resends = app.session.resends_total
-        idle_ms = app.step()
+        try:
+            idle_ms = app.step()
+        except ResetDone:
+            self._restart()
+            return
         if app.session.resends_total != resends:
             self.world.trace(self.plan.name, "sends again")
-        for stream, (first_seq, dropped) in enumerate(before):
-            ring = rings[stream]
-            if ring.first_seq != first_seq:
-                self._account(stream, ring, first_seq, ring.dropped_total - dropped)
+        self.account()
         done_us = now_us + self._spent_us + LOOP_US
         self._stalled_until_us = done_us
         if not idle_ms:
@@ -153,6 +168,32 @@ class Board(Actor):
         else:
             wait_ms = idle_ms if idle_ms < _IDLE_MS else self.plan.lull_ms
             self.wake_by(max(done_us, now_us + self._ticks.true_us(wait_ms)))
+
+    def _restart(self):
+        """Be without a program for a while, and boot."""
+        cable = self.cable if self.plan.is_usb else None
+        self.cut_power()
+        if cable is not None:
+            cable.cut()  # its USB goes with it
+
+        def come_back(_):
+            if cable is not None:
+                cable.mend()
+            self.boot()
+
+        delay_us = self._rng.randrange(300, _RESTART_MS_MAX) * 1000
+        self.queue.at(self.queue.now_us + delay_us, come_back)
+
+    def _rings_now(self):
+        rings = self.app.telemetry, self.app.events
+        return [(ring, ring.first_seq, ring.dropped_total) for ring in rings]
+
+    def account(self):
+        """Note what has left the rings since this was last called."""
+        for stream, (ring, first_seq, dropped) in enumerate(self._marks):
+            if ring.first_seq != first_seq:
+                self._account(stream, ring, first_seq, ring.dropped_total - dropped)
+                self._marks[stream] = ring, ring.first_seq, ring.dropped_total
 
     def _account(self, stream, ring, first_seq, dropped):
         """Note what a pass has dropped from the front of a ring, and what it has released.
@@ -173,12 +214,18 @@ class Board(Actor):
     @property
     def held(self):
         """How many readings and events wait in its rings."""
-        return len(self.app.telemetry) + len(self.app.events)
+        return 0 if self.app is None else len(self.app.telemetry) + len(self.app.events)
+
+    @property
+    def program_us(self):
+        """The true time at this point of the program."""
+        return self.queue.now_us + self._spent_us
 
     # -- what App wants of a board -------------------------------------------------
 
     def spend(self, duration_us):
-        """Let the program take that long; return the true time at which that begins."""
+        """Let a measurement take that long; return the true time at which it begins."""
+        self._obedience.measures()
         now_us = self.queue.now_us + self._spent_us
         self._spent_us += duration_us
         self._port.now_us = now_us + duration_us
@@ -208,5 +255,12 @@ class Board(Actor):
     def show(self, error):
         raise AssertionError("a step never fails")
 
+    def identify(self):
+        self._obedience.identify()
+
     def reset(self):
-        raise AssertionError("no boot lasts until its numbers end")
+        """End the program, for good. Raises ResetDone."""
+        self.account()
+        self._obedience.reset()
+        self.world.trace(self.plan.name, "resets")
+        raise ResetDone

@@ -8,7 +8,7 @@ To add a kind: write the function, put it into KINDS, and see that something
 counts its strikes under one of STRIKES.
 """
 
-from . import clock_faults, seals
+from . import asking, clock_faults, seals
 from .wire import DELAY, REPEAT
 
 
@@ -188,6 +188,7 @@ STRIKES = (
     *("slow_disk", "killed_while_slow", "full_disk", "clock_forward", "clock_back"),
     *clock_faults.STRIKES,
     *seals.STRIKES,
+    *asking.STRIKES,
 )
 
 

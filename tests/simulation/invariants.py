@@ -55,6 +55,7 @@ def check(world):
         connection.close()
     seals.check(world)
     _check_ledger(world, checked)
+    world.asking.check()
     return checked
 
 

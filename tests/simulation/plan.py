@@ -153,6 +153,7 @@ class Plan:
     has_clock_steps: bool = False
     has_attacks: bool = False  # on boards that have a key
     clock: ClockPlan = field(default_factory=ClockPlan)
+    ask_every_s: int = 0  # mean time between two requests to boards; 0: there are none
     boards: list[BoardPlan] = field(default_factory=list)
 
     def host_policy(self):
@@ -199,7 +200,22 @@ def make_plan(seed, duration_s=HOUR_S):
         _finish(rng, board)
         plan.boards.append(board)
     share_keys(plan)
+    _plan_requests(Random(f"requests {seed}"), plan)
     return plan
+
+
+def _plan_requests(rng, plan):
+    """See whether anybody asks the boards for anything.
+
+    A board that is told to be quiet may be so for longer than the silence after
+    which time itself decides.
+    """
+    if rng.random() < 0.5:
+        return
+    plan.ask_every_s = rng.choice((5, 15, 30))
+    for board in plan.boards:
+        for rule in board.rules:
+            rule.for_ms = rule.keep_for_ms = rule.cooldown_ms = 0
 
 
 def make_busy_plan(seed, duration_s):

@@ -1,7 +1,8 @@
 """The simulation can fail: what is broken on purpose is found by the invariant that it breaks."""
 
 import pytest
-from simulation import sabotage, sabotage_of_times
+from pyv_edge_core import message, requester
+from simulation import disobedience, sabotage, sabotage_of_times
 from simulation.clock_faults import ClockPlan
 from simulation.plan import make_plan
 from simulation.run import run
@@ -93,6 +94,62 @@ UNSET_CASES = {
 }
 
 
+# What is broken, which faults it takes, and the invariant that finds it.
+REQUEST_CASES = {
+    "wire that alters what is asked": (
+        lambda: Sabotage(tamper=disobedience.alter_commands(value=1)),
+        [],
+        "done is what was asked",
+    ),
+    "wire that gives more time": (
+        lambda: Sabotage(tamper=disobedience.alter_commands(until_s=30)),
+        ["delay", "repeat", "board_stall"],
+        "nothing is done too late",
+    ),
+    "board that does not do it": (
+        lambda: Sabotage(spoil_app=disobedience.do_not),
+        [],
+        "safe mode measures nothing",
+    ),
+    "board that does it twice": (
+        lambda: Sabotage(spoil_app=disobedience.do_twice),
+        [],
+        "done at most once",
+    ),
+    "board that resets at once": (
+        lambda: Sabotage(spoil_app=disobedience.reset_at_once),
+        [],
+        "a reset loses nothing",
+    ),
+    "link that never answers": (
+        lambda: Sabotage(spoil_link=disobedience.never_answer),
+        [],
+        "every request is answered",
+    ),
+    "link that says done of what it gives up": (
+        lambda: Sabotage(spoil_link=disobedience.expire_as(message.RESULT_DONE)),
+        ["silence_to_board"],
+        "done means once",
+    ),
+    "link that says not sent of what it gives up": (
+        lambda: Sabotage(spoil_link=disobedience.expire_as(requester.NOT_SENT)),
+        ["silence_from_board"],
+        "not sent means never",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REQUEST_CASES)
+def test_disobedience_is_found(case):
+    make, kinds, invariant = REQUEST_CASES[case]
+    plan = _plan(kinds, 20) if kinds else _plan()
+    plan.ask_every_s = 4
+    outcome = run(plan)
+    assert outcome.problem == "" and outcome.strikes["identify"] > 0
+    outcome = run(plan, None, make())
+    assert outcome.problem.startswith(invariant), outcome.problem
+
+
 def _plan(kinds=(), fault_every_s=10**9):
     """Return a world of ten minutes with one board that has rules of both kinds."""
     plan = make_plan(40, 600)
@@ -102,6 +159,7 @@ def _plan(kinds=(), fault_every_s=10**9):
     plan.has_attacks = False
     for board in plan.boards:
         board.link_key = ""
+    plan.ask_every_s = 0
     plan.fault_every_s = fault_every_s
     return plan
 

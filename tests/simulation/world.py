@@ -13,6 +13,7 @@ from typing import Any
 
 from . import clock_faults, faults, seals
 from .agent import Agent
+from .asking import Asking
 from .board import Board
 from .broken import Broken
 from .clock import UTC_MS, HostClock, Queue
@@ -33,6 +34,8 @@ class Sabotage:
     wrap_put: Any = None  # inbox of the links -> inbox
     clock: Any = None  # HostClock -> what the agent sees
     unlock: Any = None  # SerialLink -> None, as it begins
+    spoil_app: Any = None  # is given each App
+    spoil_link: Any = None  # is given each SerialLink
 
 
 class World:
@@ -57,6 +60,7 @@ class World:
         ]
         self.agent = Agent(self)
         self.acks_total = 0
+        self.asking = Asking(self)
 
     def struck(self, kind, count=1):
         """Count that a fault has hit something."""
@@ -97,6 +101,7 @@ class World:
         queue.at(self.rng.randrange(5_000_000), self.agent.start)
         faults.schedule(self, self.rng)
         clock_faults.schedule(self)
+        self.asking.schedule()
         queue.run_until(self.heal_us)
         self.trace("world", "all faults have ended")
         queue.run_until(self.heal_us + CALM_S * 1_000_000)
@@ -130,7 +135,8 @@ class World:
         """Return whether all of a board's last boot is stored, its VITALS too."""
         truth = board.truth
         return (
-            not board.held
+            board.app is not None
+            and not board.held
             and self.disk.next_seq(truth.boot, 0) == truth.telemetry.count
             and self.disk.next_seq(truth.boot, 1) == board.app.events.next_seq
             and self.disk.sampled_total(truth.boot) == truth.sampled
