@@ -13,8 +13,10 @@ from .app import App
 from .board import open_board
 from .flash import Flash
 from .port import StreamPort
+from .sensors import open_sensor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from .trial import Trial
@@ -25,14 +27,20 @@ _REMEDY = "lower telemetry_capacity, or use fewer sensors, rules or windows"
 _COMPLAINT_MS = const(3000)
 
 
-def boot(path: str, board: "Any", port: "Any", flash: "Flash") -> App:
+def boot(
+    path: str,
+    board: "Any",
+    port: "Any",
+    flash: "Flash",
+    open_sensor: "Callable[[str, settings.Section], Any]" = open_sensor,
+) -> App:
     """Return the node with the settings at `path`. Raises SettingsError if it can't run.
 
     Settings on trial that can't run are taken back; then the board is reset.
     """
     trial = _open_trial(path, flash)
     try:
-        return _build(path, board, port, flash, trial)
+        return _build(path, board, port, flash, trial, open_sensor)
     except settings.SettingsError as error:
         if trial is None or not trial.is_running:
             raise
@@ -55,9 +63,16 @@ def _open_trial(path: str, flash: "Flash") -> "Trial | None":
     return trial
 
 
-def _build(path: str, board: "Any", port: "Any", flash: "Flash", trial: "Trial | None") -> App:
+def _build(
+    path: str,
+    board: "Any",
+    port: "Any",
+    flash: "Flash",
+    trial: "Trial | None",
+    open_sensor: "Callable[[str, settings.Section], Any]",
+) -> App:
     try:
-        app = App(settings.load(flash, path), board, port, flash, trial)
+        app = App(settings.load(flash, path), board, port, flash, trial, open_sensor)
     except MemoryError as error:
         raise settings.SettingsError("%s: %s; %s" % (path, error, _REMEDY))
     gc.collect()

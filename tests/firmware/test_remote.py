@@ -10,6 +10,7 @@ from pyv_edge_core.host_session import HostSession
 from pyv_edge_core.requester import Answer, Requester
 from pyv_edge_node.app import App
 from pyv_edge_node.remote import ENDING_MS
+from pyv_edge_node.sensors import open_sensor
 from pyv_edge_node.start import boot
 
 HEAP_KB_MIN = 256  # a node, its host and all that can be asked of it in one heap
@@ -110,6 +111,21 @@ def test_identify():
     rig.run(500)
     assert rig.host.answers == [(message.RESULT_DONE, 0, "")]
     assert rig.board.identified_total == 1
+
+
+def test_sensors_of_a_boot_are_made_by_whoever_is_given():
+    flash = FakeFlash()
+    flash.files[PATH] = json.dumps(
+        {"device_id": "device-1", "sensors": [{**simulated(), "type": "own"}]}
+    ).encode()
+    kinds = []
+
+    def open_own(kind, section):
+        kinds.append(kind)
+        return open_sensor("simulated", section)
+
+    app = boot(PATH, FakeBoard(), FakePort(), flash, open_own)
+    assert kinds == ["own"] and len(app.sampler) == 1
 
 
 def test_set_rate():

@@ -1,12 +1,13 @@
 """A board of the simulation: the real node on ticks, sensors and a port that are made up."""
 
-from pyv_edge_node.app import App
-from pyv_edge_node.settings import Section, Settings
+import json
+
+from pyv_edge_node import start
 
 from .asking import Obedience
 from .broken import Broken
 from .clock import Actor, Ticks
-from .flash import Flash
+from .flash import Flash, PowerCut
 from .plan import WRAP
 from .truth import BootTruth, Sensor, make_values
 from .wire import BoardPort, Cable
@@ -16,6 +17,9 @@ _BUSY_US = 20_000  # how long it waits at most for a port that is full
 _IDLE_MS = 50  # App's longest wait: then nothing is due but timers
 _UART_FIFO = 128  # bytes
 _RESTART_MS_MAX = 3000  # what a board takes from a reset to its next boot
+
+
+PATH = "device.json"  # of the settings
 
 
 class ResetDone(BaseException):
@@ -38,12 +42,12 @@ class Board(Actor):
         self.failing = 0  # faults that keep its sensors from measuring
         self.overflow_total = 0
         self.resends_total = 0
-        self._settings = plan.settings()
         shortest_ms = min(channel.interval_ms for channel in plan.channels)
         self._blocked_us = min(plan.lull_ms, shortest_ms) * 1000
         self._rng = rng
         self._table = make_values(rng)
-        self._flash = Flash()
+        self.flash = Flash()
+        self.flash.write(PATH, json.dumps(plan.settings()).encode())
         self._ticks = None
         self._port = None
         self._stalled_until_us = 0
@@ -61,12 +65,16 @@ class Board(Actor):
         ppm = max(-500, min(500, plan.ppm + rng.randrange(-20, 21)))
         self._ticks = Ticks(self.queue.now_us, start_ms, ppm)
         self.truth = BootTruth(plan, rng.getrandbits(32))
-        self.boots.append(self.truth)
         fifo_us = _UART_FIFO * 1_000_000 // plan.byte_rate
         self._port = BoardPort(self.cable, fifo_us)
         self._spent_us = 0
-        settings = Settings(Section(self._settings, "board.json"))
-        self.app = App(settings, self, self._port, self._flash, None, self._open_sensor)
+        try:
+            self.app = start.boot(PATH, self, self._port, self.flash, self._open_sensor)
+        except (ResetDone, PowerCut):
+            self._port = None
+            self._come_back_later(None)
+            return
+        self.boots.append(self.truth)
         self.app.is_finished = self._is_sampling_over
         if self.world.sabotage.spoil_app is not None:
             self.world.sabotage.spoil_app(self.app)
@@ -150,7 +158,8 @@ class Board(Actor):
         resends = app.session.resends_total
         try:
             idle_ms = app.step()
-        except ResetDone:
+        except (ResetDone, PowerCut):
+            self.account()
             self._restart()
             return
         if app.session.resends_total != resends:
@@ -175,6 +184,10 @@ class Board(Actor):
         self.cut_power()
         if cable is not None:
             cable.cut()  # its USB goes with it
+        self._come_back_later(cable)
+
+    def _come_back_later(self, cable):
+        """Boot in a while, and be heard again on `cable` if it is not None."""
 
         def come_back(_):
             if cable is not None:
@@ -260,7 +273,8 @@ class Board(Actor):
 
     def reset(self):
         """End the program, for good. Raises ResetDone."""
-        self.account()
-        self._obedience.reset()
+        if self.app is not None:  # else it has not got so far
+            self.account()
+            self._obedience.reset()
         self.world.trace(self.plan.name, "resets")
         raise ResetDone

@@ -1,11 +1,23 @@
-"""A board's files, which outlive its boots."""
+"""A board's files, which outlive its boots; the power may go before any change to them."""
+
+
+class PowerCut(BaseException):
+    """The power went in the middle of something."""
 
 
 class Flash:
     """Has the members that the node uses of its file system."""
 
-    def __init__(self):
-        self._files = {}
+    def __init__(self, **files):
+        self.changes_left = -1  # changes until the power goes; -1: it doesn't
+        self._files = dict(files)
+
+    def _change(self):
+        if self.changes_left == 0:
+            self.changes_left = -1
+            raise PowerCut
+        if self.changes_left > 0:
+            self.changes_left -= 1
 
     def read(self, name):
         return self._files.get(name)
@@ -14,16 +26,26 @@ class Flash:
         return name in self._files
 
     def write(self, name, content):
+        self._change()
+        self._files[name] = bytes(content[: len(content) // 2])
+        self._change()
         self._files[name] = bytes(content)
 
     def replace(self, name, content):
-        self._files[name] = bytes(content)
+        self.write(name + "~", content)
+        self.rename(name + "~", name)
 
     def append(self, name, content):
-        self._files[name] += bytes(content)
+        self._change()
+        self._files[name] += bytes(content[: len(content) // 2])
+        self._change()
+        self._files[name] += bytes(content[len(content) // 2 :])
 
     def rename(self, name, target):
+        self._change()
         self._files[target] = self._files.pop(name)
 
     def remove(self, name):
-        self._files.pop(name, None)
+        if name in self._files:
+            self._change()
+            self._files.pop(name)
