@@ -164,7 +164,9 @@ class BoardRequests:
         now_ms = self._clock.monotonic_ms()
         with self._lock:
             waiting, self._waiting = self._waiting, []
-        kept = [asked for asked in waiting if not self._take_over(asked, channels, now_ms)]
+        if boot < 0:
+            channels = None  # the next boot may have others
+        kept = [asked for asked in waiting if not self._take_over(asked, boot, channels, now_ms)]
         with self._lock:
             self._waiting[:0] = [] if self._is_stopped else kept
         if self._is_stopped:
@@ -173,9 +175,12 @@ class BoardRequests:
         for answer in self.requester.expire(boot, now_ms):
             self.answered(answer)
 
-    def _take_over(self, asked: _Request, channels: Mapping[str, int] | None, now_ms: int) -> bool:
+    def _take_over(
+        self, asked: _Request, boot: int, channels: Mapping[str, int] | None, now_ms: int
+    ) -> bool:
         """Hand a request to the requester; return False if it has to wait for the channels."""
         target = asked.target
+        only_boot = -1
         try:
             if isinstance(target, str):
                 if channels is None:
@@ -187,10 +192,13 @@ class BoardRequests:
                     known = ", ".join(channels)
                     raise RequestError(f"no channel {target!r}; there are {known}")
                 target = channels[target]
+                only_boot = boot  # whose channels they are
             if asked.content:
                 number = self.requester.config(asked.content, crc32(asked.content), now_ms)
             else:
-                number = self.requester.command(asked.op, target or 0, asked.value, asked.until_ms)
+                number = self.requester.command(
+                    asked.op, target or 0, asked.value, asked.until_ms, only_boot
+                )
         except (FieldError, RequestError) as error:
             self._refuse(asked, str(error))
             return True

@@ -52,7 +52,8 @@ class _Request:
         self.hash = 0
         self.offset = 0  # what of the document comes next
         self.until_ms = 0
-        self.boot = -1  # that it was first sent to
+        self.boot = -1  # the only one that it may be sent to; -1: any
+        self.is_sent = False  # whether it ever was
         self.sent_ms = -1  # -1: to be sent at once
 
 
@@ -66,13 +67,16 @@ class Requester:
         self._waiting: list[_Request] = []
         self._chunk_size = _CHUNK_SIZE
 
-    def command(self, op: int, target: int, value: int, until_ms: int) -> int:
+    def command(self, op: int, target: int, value: int, until_ms: int, boot: int = -1) -> int:
         """Ask for a command, to be carried out before `until_ms`; return its number.
 
-        Raises FieldError for what doesn't fit, and if WAITING_MAX wait already.
+        With a `boot` it is for that one only: another may have other channels. Raises
+        FieldError for what doesn't fit, and if WAITING_MAX wait already.
         """
         message.pack(message.COMMAND, 0, 0, 0, 0, op, target, value)  # raises what is wrong
-        return self._add(_Request(self._number, (op, target, value), b""), until_ms)
+        request = _Request(self._number, (op, target, value), b"")
+        request.boot = boot
+        return self._add(request, until_ms)
 
     def config(self, content: bytes, hash_crc: int, now_ms: int) -> int:
         """Ask for settings to be taken over, whose CRC-32 is `hash_crc`; return the number.
@@ -115,6 +119,7 @@ class Requester:
         """Note that the message has left for `boot`."""
         request = self._waiting[0]
         request.boot = boot
+        request.is_sent = True
         request.sent_ms = now_ms
 
     def shrink(self) -> None:
@@ -140,9 +145,9 @@ class Requester:
         """Give up what is too late, or was sent to another boot; `boot` is -1 if none is up."""
         answers = []
         for request in self._waiting[:]:
-            is_sent = request.boot >= 0
-            if is_sent and boot >= 0 and request.boot != boot:
-                code = REBOOTED
+            is_sent = request.is_sent
+            if boot >= 0 and request.boot not in (-1, boot):
+                code = REBOOTED if is_sent else NOT_SENT
             elif now_ms >= request.until_ms + is_sent * _GRACE_MS:
                 code = TIMED_OUT if is_sent else NOT_SENT
                 self.timeouts_total += 1

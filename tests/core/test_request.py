@@ -134,6 +134,17 @@ def test_command_says_until_which_uptime_it_may_be_done():
     assert (asked.boot, asked.until_s) == (rig.pair.boot, 10)
 
 
+def test_command_for_one_boot_is_never_sent_to_another():
+    requester = Requester(7)
+    number = requester.command(request.SET_RATE, 0, 100, 5000, 21)
+    assert requester.next_message(1, 22, 0, 0) == b""
+    assert requester.expire(-1, 0) == []
+    assert requester.expire(22, 0) == [Answer(number, NOT_SENT, 0, "")]
+    requester.command(request.SET_RATE, 0, 100, 5000, 22)
+    assert requester.next_message(1, 22, 0, 0) != b""
+    assert requester.expire(22, 0) == []
+
+
 def test_command_is_never_repeated_to_another_boot():
     rig = _Rig()
     rig.board.is_dead = True

@@ -66,6 +66,17 @@ def test_channel_goes_by_name_or_number(op, target, wanted):
     assert [(asked.target, asked.value) for asked in rig.board.requests] == [(wanted, 500)]
 
 
+def test_channel_by_its_name_is_a_place_in_the_table_of_the_boot_that_is_asked():
+    requests = BoardRequests("porch", 7, FakeClock(), lambda: None)
+    future = requests.command("set_rate", "temp", 100, 5000)
+    requests.run(-1, {"temp": 0})  # of the boot that is gone
+    requests.run(22, {"rh": 0, "temp": 1})
+    (command,) = [message.parse(requests.requester.next_message(1, 22, 0, 0))[1]]
+    assert (command.boot, command.target) == (22, 1)
+    requests.run(23, {"temp": 0})
+    assert future.result(0).code == requester.NOT_SENT
+
+
 def test_alert_of_the_table_is_no_channel():
     rig = answering(alerts=[AlertRow("hot", 0, 2, "{sensor} is hot")])
     known = rig.link.command("set_rate", "rh", 500)
