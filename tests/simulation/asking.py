@@ -5,6 +5,7 @@ is in a field that its command has no use for, or in the interval that it sets.
 So the truth needs nothing of what is under test to know which one a board does.
 """
 
+from binascii import crc32
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -58,6 +59,7 @@ class Ask:
     value: int
     until_us: int
     run: int  # of the agent
+    name: str = ""  # of the channel that is asked for by its name
     outcome: str = ""  # "": none yet
     seen: list = field(default_factory=list)  # (boot, number on the wire, code) of each answer
     done: int = 0  # how often it was carried out
@@ -126,10 +128,10 @@ class Asking:
         until_us = world.queue.now_us + timeout_ms * 1000
         ask = Ask(number, board, op, target, value, until_us, world.agent.runs)
         self.asks.append(ask)
-        self._by_key[board.plan.name, _OPS[op], target, value] = ask
         asked = target
         if op in ("set_rate", "read_now") and is_named:
-            asked = board.plan.channels[channel].name
+            asked = ask.name = board.plan.channels[channel].name
+        self._by_key[_key(board, _OPS[op], target, value)] = ask
         world.trace("asking", "%s, for %d ms" % (ask, timeout_ms))
         link = world.agent.links[world.boards.index(board)].link
         link.command(op, asked, value, timeout_ms).add_done_callback(
@@ -163,9 +165,8 @@ class Asking:
 
     def answers(self, board, asked, code, effects, at_us):
         """Take what a board says of a COMMAND at `at_us`, and what it has done for it."""
-        key = board.plan.name, asked.op, asked.target, asked.value
-        ask = self._by_key.get(key)
-        if ask is None:
+        ask = self._by_key.get(_key(board, asked.op, asked.target, asked.value))
+        if ask is None or (asked.target != ask.target and not ask.name):
             raise Broken("done is what was asked: %s was never asked for" % (asked,))
         ask.seen.append((board.truth.boot, asked.request, code))
         if code != message.RESULT_DONE:
@@ -174,7 +175,12 @@ class Asking:
             return
         ask.done += 1
         self._world.struck("forced_reset" if ask.op == "reset" and ask.value else ask.op)
-        if effects != _expected(ask):
+        if ask.name and board.truth.plan.channels[asked.target].name != ask.name:
+            raise Broken(
+                "done is what was asked: %s, by its name %s: the board has that at another place"
+                " than %d" % (ask, ask.name, asked.target)
+            )
+        if effects != _expected(ask, asked.target):
             raise Broken("done is what was asked: %s: %s" % (ask, effects))
         if ask.done > 1:
             raise Broken("done at most once: %s was done by %s" % (ask, ask.seen))
@@ -195,12 +201,17 @@ class Asking:
                 raise Broken("not sent means never: %s was seen: %s" % (ask, ask.seen))
 
 
-def _expected(ask):
+def _key(board, op, target, value):
+    """Return what no two requests have in common; a name's target depends on the boot."""
+    return board.plan.name, op, value, 0 if value else target
+
+
+def _expected(ask, target):
     """Return what a board does for a request: names of calls and arguments."""
     if ask.op == "set_rate":
-        return [("set_interval", ask.target, ask.value)]
+        return [("set_interval", target, ask.value)]
     if ask.op == "read_now":
-        return [("take_now", ask.target)]
+        return [("take_now", target)]
     if ask.op == "safe_mode":
         return [("is_safe", bool(ask.value))]
     if ask.op == "reset":
@@ -254,11 +265,17 @@ class Obedience:
                 self.is_forced = bool(asked.value)
             board.world.asking.answers(board, asked, code, self._effects, board.program_us)
             self._effects = []
+        elif code == message.RESULT_DONE and app.is_ending:
+            self.is_forced = False
+            board.history.takes(asked.hash, crc32)
+            board.world.pushing.arm(board)
         self._answer(code, value, text)
 
     def reset(self):
         """See that a reset was asked for, and loses nothing unless it was forced."""
         board = self._board
+        if self.is_forced is None and board.has_taken_back:
+            return  # settings that have failed, and readings that came with them
         if self.is_forced is None:
             raise Broken("a board resets when it is told: %s was not" % board.plan.name)
         board.world.struck("commanded_reset")

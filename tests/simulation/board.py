@@ -2,6 +2,7 @@
 
 import json
 
+from pyv_edge_core import message
 from pyv_edge_node import start
 
 from .asking import Obedience
@@ -9,7 +10,8 @@ from .broken import Broken
 from .clock import Actor, Ticks
 from .flash import Flash, PowerCut
 from .plan import WRAP
-from .truth import BootTruth, Sensor, make_values
+from .pushing import History
+from .truth import BootTruth, Sensor, SensorCodeError, make_values
 from .wire import BoardPort, Cable
 
 LOOP_US = 1000  # what a pass of the loop takes at least
@@ -19,6 +21,7 @@ _UART_FIFO = 128  # bytes
 _RESTART_MS_MAX = 3000  # what a board takes from a reset to its next boot
 
 
+_COMPLAINT_US = 3_000_000
 PATH = "device.json"  # of the settings
 
 
@@ -47,7 +50,12 @@ class Board(Actor):
         self._rng = rng
         self._table = make_values(rng)
         self.flash = Flash()
-        self.flash.write(PATH, json.dumps(plan.settings()).encode())
+        content = json.dumps(plan.settings()).encode()
+        self.flash.write(PATH, content)
+        self.history = History(world, plan, content)
+        self._boot_id = 0
+        self._booted_us = 0
+        self._is_opening = False  # settings that no boot has had its truth made of
         self._ticks = None
         self._port = None
         self._stalled_until_us = 0
@@ -64,13 +72,16 @@ class Board(Actor):
         start_ms = rng.choice((rng.randrange(WRAP), WRAP - rng.randrange(1, 300_000)))
         ppm = max(-500, min(500, plan.ppm + rng.randrange(-20, 21)))
         self._ticks = Ticks(self.queue.now_us, start_ms, ppm)
-        self.truth = BootTruth(plan, rng.getrandbits(32))
+        self._boot_id = rng.getrandbits(32)
+        self._booted_us = self.queue.now_us
+        self._is_opening = True
         fifo_us = _UART_FIFO * 1_000_000 // plan.byte_rate
         self._port = BoardPort(self.cable, fifo_us)
         self._spent_us = 0
         try:
             self.app = start.boot(PATH, self, self._port, self.flash, self._open_sensor)
-        except (ResetDone, PowerCut):
+        except (ResetDone, PowerCut) as error:
+            self._note_cut(error)
             self._port = None
             self._come_back_later(None)
             return
@@ -96,8 +107,15 @@ class Board(Actor):
         )
 
     def _open_sensor(self, kind, section):
-        assert kind == "simulation"
-        return Sensor(self, section.integer("index", 0, 255), self._table, self._rng)
+        if self._is_opening:
+            self._is_opening = False
+            plan = self.history.boots(self.flash.read(PATH))
+            self.truth = BootTruth(plan, self._boot_id)
+        if kind != "simulation":
+            raise section.fail("type", "%r is no sensor" % kind)
+        index = section.integer("index", 0, 255)
+        raises = section.integer("raises", 0, 1, 0)
+        return Sensor(self, index, self._table, self._rng, raises)
 
     def end_sampling(self):
         """Sample no more. Events that time itself makes from now on are nobody's business."""
@@ -158,7 +176,11 @@ class Board(Actor):
         resends = app.session.resends_total
         try:
             idle_ms = app.step()
-        except (ResetDone, PowerCut):
+        except SensorCodeError as error:
+            self._complain(error)
+            return
+        except (ResetDone, PowerCut) as error:
+            self._note_cut(error)
             self.account()
             self._restart()
             return
@@ -177,6 +199,19 @@ class Board(Actor):
         else:
             wait_ms = idle_ms if idle_ms < _IDLE_MS else self.plan.lull_ms
             self.wake_by(max(done_us, now_us + self._ticks.true_us(wait_ms)))
+
+    def _complain(self, error):
+        """Do what `App.run` does with what a step raises."""
+        self.history.lasts(self.queue.now_us - self._booted_us)
+        self.app.errors_total += 1
+        self.app.log(message.LOG_ERROR, "a step failed: %s" % type(error).__name__)
+        self.account()
+        self.stall(self.queue.now_us + _COMPLAINT_US)
+
+    def _note_cut(self, error):
+        if isinstance(error, PowerCut):
+            self.world.struck("flash_cut")
+            self.world.trace(self.plan.name, "loses its power as it writes")
 
     def _restart(self):
         """Be without a program for a while, and boot."""
@@ -230,6 +265,11 @@ class Board(Actor):
         return 0 if self.app is None else len(self.app.telemetry) + len(self.app.events)
 
     @property
+    def has_taken_back(self):
+        """Whether settings on trial have just been taken back."""
+        return self.flash.has(PATH + ".reason")
+
+    @property
     def program_us(self):
         """The true time at this point of the program."""
         return self.queue.now_us + self._spent_us
@@ -248,7 +288,7 @@ class Board(Actor):
         return self.plan.name
 
     def boot_id(self):
-        return self.truth.boot
+        return self._boot_id
 
     def reset_cause(self):
         return 1

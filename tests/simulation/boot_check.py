@@ -46,7 +46,7 @@ class BootCheck:
         self.gaps = ([], [])
         self.stored = 0
         self._truth = truth
-        self._plan = board.plan
+        self._plan = truth.plan
         self._expected_seq = 0  # next number that a row may have
         self._gap = 0  # index of the next gap
         self._events = []  # (seq, rule, state, value) as stored
@@ -55,7 +55,7 @@ class BootCheck:
         self._error_ms_max = 0
         self._channels = [
             (channel.at_host, channel.host_value, (board.plan.name, channel.name))
-            for channel in board.plan.channels
+            for channel in truth.plan.channels
         ]
 
     def _fail(self, name, text):

@@ -8,7 +8,7 @@ To add a kind: write the function, put it into KINDS, and see that something
 counts its strikes under one of STRIKES.
 """
 
-from . import asking, clock_faults, seals
+from . import asking, clock_faults, pushing, seals
 from .wire import DELAY, REPEAT
 
 
@@ -189,6 +189,7 @@ STRIKES = (
     *clock_faults.STRIKES,
     *seals.STRIKES,
     *asking.STRIKES,
+    *pushing.STRIKES,
 )
 
 

@@ -154,6 +154,7 @@ class Plan:
     has_attacks: bool = False  # on boards that have a key
     clock: ClockPlan = field(default_factory=ClockPlan)
     ask_every_s: int = 0  # mean time between two requests to boards; 0: there are none
+    push_every_s: int = 0  # mean time between two pushes of settings; 0: there are none
     boards: list[BoardPlan] = field(default_factory=list)
 
     def host_policy(self):
@@ -213,6 +214,8 @@ def _plan_requests(rng, plan):
     if rng.random() < 0.5:
         return
     plan.ask_every_s = rng.choice((5, 15, 30))
+    if rng.random() < 0.5:
+        plan.push_every_s = rng.choice((60, 200))
     for board in plan.boards:
         for rule in board.rules:
             rule.for_ms = rule.keep_for_ms = rule.cooldown_ms = 0

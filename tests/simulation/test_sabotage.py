@@ -139,27 +139,58 @@ REQUEST_CASES = {
 }
 
 
-@pytest.mark.parametrize("case", REQUEST_CASES)
-def test_disobedience_is_found(case):
-    make, kinds, invariant = REQUEST_CASES[case]
-    plan = _plan(kinds, 20) if kinds else _plan()
-    plan.ask_every_s = 4
+SETTINGS_CASES = {
+    "board that goes on with settings that fail": (
+        lambda: Sabotage(spoil_app=disobedience.keep_bad_settings),
+        "bad settings are taken back",
+    ),
+    "flash that alters what it renames": (
+        lambda: Sabotage(spoil_app=disobedience.spoil_renames),
+        "old settings or new ones, whole",
+    ),
+    "board that does not wait for its host": (
+        lambda: Sabotage(spoil_app=disobedience.reset_at_once),
+        "a reset loses nothing",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SETTINGS_CASES)
+def test_damage_to_settings_is_found(case):
+    make, invariant = SETTINGS_CASES[case]
+    plan = _plan()
+    plan.duration_s = 1200
+    plan.push_every_s = 40
     outcome = run(plan)
-    assert outcome.problem == "" and outcome.strikes["identify"] > 0
+    assert outcome.problem == "" and outcome.strikes["settings_fail"] > 0
     outcome = run(plan, None, make())
     assert outcome.problem.startswith(invariant), outcome.problem
 
 
-def _plan(kinds=(), fault_every_s=10**9):
-    """Return a world of ten minutes with one board that has rules of both kinds."""
-    plan = make_plan(40, 600)
+@pytest.mark.parametrize("case", REQUEST_CASES)
+def test_disobedience_is_found(case):
+    make, kinds, invariant = REQUEST_CASES[case]
+    for seed in range(40, 48):  # some take a coincidence of a request and a fault
+        plan = _plan(kinds, 20, seed) if kinds else _plan(seed=seed)
+        plan.ask_every_s = 4
+        outcome = run(plan)
+        assert outcome.problem == "" and outcome.strikes["identify"] > 0
+        outcome = run(plan, None, make())
+        if outcome.problem:
+            break
+    assert outcome.problem.startswith(invariant), outcome.problem
+
+
+def _plan(kinds=(), fault_every_s=10**9, seed=40):
+    """Return a world of ten minutes; that of seed 40 has one board with rules of both kinds."""
+    plan = make_plan(seed, 600)
     plan.kinds = list(kinds)
     plan.has_clock_steps = False
     plan.clock = ClockPlan()
     plan.has_attacks = False
     for board in plan.boards:
         board.link_key = ""
-    plan.ask_every_s = 0
+    plan.ask_every_s = plan.push_every_s = 0
     plan.fault_every_s = fault_every_s
     return plan
 

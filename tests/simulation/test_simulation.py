@@ -77,7 +77,7 @@ def test_without_faults_nothing_is_lost_or_repeated_and_times_are_exact():
     plan = make_plan(3, 1200)
     plan.fault_every_s = 10**9
     plan.clock = clock_faults.ClockPlan()
-    plan.ask_every_s = 0
+    plan.ask_every_s = plan.push_every_s = 0
     for board in plan.boards:
         board.latency_us = 1000
         board.byte_rate = 92160

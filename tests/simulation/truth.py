@@ -115,11 +115,15 @@ class _SensorTruth:
         return shown
 
 
+class SensorCodeError(Exception):
+    """A fault in the code of a sensor, which no part of the node expects."""
+
+
 class Sensor:
     """Shows values of a table, and writes down what it has shown."""
 
-    def __init__(self, board, index, table, rng):
-        plan = board.plan.sensors[index]
+    def __init__(self, board, index, table, rng, raises=0):
+        plan = board.truth.plan.sensors[index]
         self.channels = [Channel(channel.name, "Cel", EXPONENT) for channel in plan]
         self.values = array("i", [0] * len(plan))
         self._board = board
@@ -128,10 +132,13 @@ class Sensor:
         self._place = rng.randrange(_SIZE)
         self._stride = rng.randrange(1, 7)
         self._rng = rng
+        self._raises = raises
 
     def measure(self, uptime_s, uptime_ms):
         """Take a measurement. Raises OSError while a fault says so."""
         board = self._board
+        if self._raises:
+            raise SensorCodeError
         time_us = board.spend(board.plan.measure_us)
         uptime_ms += uptime_s * 1000
         if board.failing or self._rng.random() < FAIL_SHARE:

@@ -18,6 +18,7 @@ from .board import Board
 from .broken import Broken
 from .clock import UTC_MS, HostClock, Queue
 from .disk import Disk
+from .pushing import Pushing
 from .trace import LogLines, Trace
 
 CALM_S = 20  # of ordinary life without faults before sampling ends
@@ -61,6 +62,7 @@ class World:
         self.agent = Agent(self)
         self.acks_total = 0
         self.asking = Asking(self)
+        self.pushing = Pushing(self)
 
     def struck(self, kind, count=1):
         """Count that a fault has hit something."""
@@ -102,6 +104,7 @@ class World:
         faults.schedule(self, self.rng)
         clock_faults.schedule(self)
         self.asking.schedule()
+        self.pushing.schedule()
         queue.run_until(self.heal_us)
         self.trace("world", "all faults have ended")
         queue.run_until(self.heal_us + CALM_S * 1_000_000)
