@@ -11,6 +11,7 @@ import json
 import logging
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pyv_edge_core.alert import FIRED, FIRING, STATES, Watch
 from pyv_edge_core.channel_table import EVENT_FIRED, EVENT_WITHOUT_VALUE
@@ -153,13 +154,14 @@ class Alerting:
     def _save_changed(self, series: Series, time_ms: int, out: WriteBatch) -> None:
         """Save the alerts of a channel if that can change what they will do after a restart.
 
-        What a `stuck` rule has seen changes with any reading: once a minute is enough.
+        What a `stuck` rule has seen changes with any reading: once a minute is enough. But not
+        for the first value that a condition compares others with.
         """
         assert series.watch is not None
         alerts = [alert.save() for alert in series.watch.alerts]
         if alerts == series.saved:
             return
-        is_due = [alert[:-1] for alert in alerts] != [alert[:-1] for alert in series.saved]
+        is_due = [_decisive(alert) for alert in alerts] != [_decisive(one) for one in series.saved]
         if is_due or abs(time_ms - series.saved_ms) >= SAVE_MS:
             series.saved, series.saved_ms = alerts, time_ms
             self._save(series, out)
@@ -210,6 +212,14 @@ class Alerting:
         self.events_total += is_fired
         event = _Event(alert.rule, alert.severity, alert.template, is_fired, utc_ms, known)
         _add(event, boot_id, series, seq, out)
+
+
+def _decisive(saved: list[Any]) -> list[Any]:
+    """Return of an alert's state all but the values that its condition has seen.
+
+    The first of a condition's numbers is whether it has seen any, or whether it is true.
+    """
+    return [*saved[:-1], saved[-1][:1]]
 
 
 @dataclass(frozen=True)

@@ -603,6 +603,11 @@ def _after_a_kill(run, rule, before, after):
             lambda agent: agent.read(2000, 2200),
             lambda agent: agent.read(2200, 2400),
         ),
+        (  # the first reference, which came after bad readings
+            {"deadband": 1, "on_bad": "resolve"},
+            lambda agent: (agent.read(0, quality=2), agent.read(2000)),
+            lambda agent: agent.read(2050, 2120),
+        ),
         (  # since when it is over
             {"above": 30, "keep_for": "60s"},
             lambda agent: agent.read(3100, 2900),
