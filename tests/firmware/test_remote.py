@@ -114,10 +114,10 @@ def test_identify():
 
 
 def test_sensors_of_a_boot_are_made_by_whoever_is_given():
+    sensor = simulated()
+    sensor["type"] = "own"
     flash = FakeFlash()
-    flash.files[PATH] = json.dumps(
-        {"device_id": "device-1", "sensors": [{**simulated(), "type": "own"}]}
-    ).encode()
+    flash.files[PATH] = json.dumps({"device_id": "device-1", "sensors": [sensor]}).encode()
     kinds = []
 
     def open_own(kind, section):
