@@ -161,6 +161,8 @@ class BoardRequests:
         `boot` is the one that is up, -1 if none is; `channels` are the places of
         names in the table of the board that was last welcomed.
         """
+        if self.is_idle:  # as nearly always, and this runs with every read of the port
+            return
         now_ms = self._clock.monotonic_ms()
         with self._lock:
             waiting, self._waiting = self._waiting, []

@@ -145,10 +145,8 @@ class DeviceSession:
 
     def _take_challenge(self, request: "Any", now_ms: int) -> bool:
         """Say HELLO anew if it has another challenge."""
-        challenge = (request.challenge_a, request.challenge_b)
-        if challenge == self._challenge:
+        if (request.challenge_a, request.challenge_b) == self._challenge:
             return True
-        self._challenge = challenge
         return self._greet(request, now_ms)
 
     def _greet(self, request: "Any", now_ms: int) -> bool:

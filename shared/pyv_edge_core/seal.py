@@ -62,6 +62,7 @@ class Seal:
         self.unsealed_total = 0  # messages without a seal
         self.forged_total = 0  # with a wrong one
         self.replayed_total = 0  # with a right one that was used before
+        self.unasked_total = 0  # of a session that doesn't count: see `challenge`
         self._key = key
         self._out = direction
         self._in = TO_BOARD if direction == TO_HOST else TO_HOST
@@ -90,18 +91,29 @@ class Seal:
 
     def open(self, sealed: bytes) -> bytes:
         """Return the message that the other end has sealed; b"", and count it, if it has not."""
-        return self._open(sealed, self._session_key, self._received)
+        message = self._open(sealed, self._session_key, self._received)
+        self.forged_total += message is None
+        return message or b""
+
+    def open_unasked(self, sealed: bytes) -> bytes:
+        """Do as `open`, for what may well be of a session that never began: not forged, then."""
+        message = self._open(sealed, self._session_key, self._received)
+        self.unasked_total += message is None
+        return message or b""
 
     def open_first(self, sealed: bytes, session: "Session") -> bytes:
         """Open the message that begins `session`, which begins only if it is genuine."""
-        message = self._open(sealed, self._derive(session), 0)
+        key = self._derive(session)
+        message = self._open(sealed, key, 0)
+        self.forged_total += message is None
         if message:
-            received = self._received
-            self.begin(session)
-            self._received = received
-        return message
+            self.session = session
+            self._session_key = key
+            self._sent = 0
+        return message or b""
 
-    def _open(self, sealed: bytes, key: bytes, last: int) -> bytes:
+    def _open(self, sealed: bytes, key: bytes, last: int) -> "bytes | None":
+        """Return the message, b"" if it is refused and counted; None: its seal is wrong."""
         message = content(sealed)
         if not message:
             self.unsealed_total += 1
@@ -109,8 +121,7 @@ class Seal:
         body = sealed[:-_MAC_SIZE]
         mac = hmac_sha256(key, self._in + body)[:_MAC_SIZE]
         if not key or not is_same(mac, sealed[-_MAC_SIZE:]):
-            self.forged_total += 1
-            return b""
+            return None
         (counter,) = struct.unpack("<I", body[-4:])
         if counter <= last:
             self.replayed_total += 1

@@ -133,15 +133,9 @@ class Agent(Actor):
         """End the process: all that is not on the disk is gone."""
         if not self.is_alive:
             return
-        self._count()
         if self.is_retiming:
             self._world.struck("killed_while_retiming")
-        self.is_alive = False
-        for thread in self.links:
-            thread.end()
-        self.links = []
-        self._ingest = None
-        self.rest()
+        self._end()
         self._world.disk.kill()
         self._world.trace("agent", "is killed")
 
@@ -153,16 +147,21 @@ class Agent(Actor):
             self._work(self._ingest.end)
         except Killed:
             return
+        for thread in self.links:
+            thread.link.stop()
+        self._end()
+        self._world.disk.close()
+        self._world.trace("agent", "stops")
+
+    def _end(self):
+        """Count the run, and let all that it has in memory go."""
         self._count()
         self.is_alive = False
         for thread in self.links:
-            thread.link.stop()
             thread.end()
         self.links = []
         self._ingest = None
         self.rest()
-        self._world.disk.close()
-        self._world.trace("agent", "stops")
 
     def _count(self):
         if self._ingest is None:  # it had not got so far
