@@ -328,7 +328,6 @@ class Ingest:
     def _welcome(self, link: SerialLink, greeting: Greeting) -> bool:
         """Open the board's boot and tell it where to resume: at what is durable."""
         hello = greeting.hello
-        causes = RESET_CAUSES
         channels, rows = split_table(greeting.channels)
         plans = [self.pipeline.plan(link.name, channel) for channel in channels]
         info = BootInfo(
@@ -337,8 +336,8 @@ class Ingest:
             boot=hello.boot,
             board=hello.board,
             firmware=hello.firmware,
-            reset_cause=causes[hello.reset_cause]
-            if hello.reset_cause < len(causes)
+            reset_cause=RESET_CAUSES[hello.reset_cause]
+            if hello.reset_cause < len(RESET_CAUSES)
             else "unknown",
             channels=tuple(plan.info for plan in plans),
         )
@@ -357,7 +356,10 @@ class Ingest:
             return False
         self._admission.taken(link, hello)
         self.pipeline.alerting.forget(link.name, opened.channel_ids, self._batch)
-        source = Source(link.name, hello.boot, opened.boot_id, series, list(opened.next_seq))
+        source = Source(
+            *(link.name, hello.boot, opened.boot_id, series, list(opened.next_seq)),
+            newest_ms=opened.newest_ms,
+        )
         for index, row in rows.items():
             alert = board_alert(row, series)
             if alert is not None:

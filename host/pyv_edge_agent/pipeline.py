@@ -5,6 +5,10 @@ is accounted for as stored, denied, aggregated or lost. Nothing is built per
 reading but its row, because this is the agent's hot path. What comes on the
 monotonic clock is dated by the time segment of the WriteBatch; `now_ms` is the
 time of rules, see TimeBase.
+
+A board's readings come in the order in which they were taken, but what they are
+dated is an estimate, which can go back when more is known. Rules see no time go
+back: a reading dated before the newest of its board has that one's time for them.
 """
 
 import dataclasses
@@ -25,6 +29,8 @@ from .series import AGENT_CHANNEL, Plan, Source, make_plan
 from .store import TIME_QUALITY_SHIFT, WriteBatch
 from .types import SensorReading
 
+# By more than this a board's readings don't go back: what was so far ahead is forgotten.
+AHEAD_MS = 60_000
 UNKNOWN_CHANNEL = "unknown channel"
 
 
@@ -66,6 +72,7 @@ class Pipeline:
             stored, denied, aggregated = self._add_events(source, batch, out)
         else:
             stored, denied, aggregated = self._add_readings(source, batch, now_ms, out)
+            progress.newest_ms = source.newest_ms
         lost = count - stored - denied - aggregated
         progress.move(stored=stored, denied=denied, lost=lost, aggregated=aggregated)
         source.next_seq[batch.stream] = progress.next_seq
@@ -87,6 +94,9 @@ class Pipeline:
         error_ms = batch.error_ms + out.clock_error_ms + segment.drift_ms(batch.base_ms)
         time_flags = segment.time_quality << TIME_QUALITY_SHIFT
         rule_shift_ms = segment.rule_shift_ms
+        newest_ms = base_utc_ms  # UTC
+        if source.newest_ms is not None and source.newest_ms - batch.base_ms < AHEAD_MS:
+            newest_ms = source.newest_ms + segment.offset_ms
         seq = batch.first_seq
         stored = denied = aggregated = 0
         for index, flags, span, value in iter_unpack(RECORD_FORMAT, batch.records):
@@ -115,15 +125,19 @@ class Pipeline:
                     (series.channel_id, boot_id, stream, seq, utc_ms, error_ms, marked, value)
                 )
                 stored += 1
+                if utc_ms > newest_ms:
+                    newest_ms = utc_ms
                 if buffer is not None and quality != QUALITY_BAD:
                     self._remember(buffer, series.number(value), utc_ms)
             else:
                 out.summarise(series.channel_id, utc_ms, value, quality == QUALITY_BAD)
                 aggregated += 1
             if series.watch is not None:
-                time_ms = utc_ms - rule_shift_ms
+                time_ms = (utc_ms if utc_ms > newest_ms else newest_ms) - rule_shift_ms
                 self.alerting.update(boot_id, series, now_ms, time_ms, value, quality, out)
             seq += 1
+        if stored:
+            source.newest_ms = newest_ms - segment.offset_ms
         return stored, denied, aggregated
 
     def _add_events(

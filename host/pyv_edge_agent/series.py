@@ -67,6 +67,7 @@ class Source:
     boot_id: int
     series: list[Series]
     next_seq: list[int]  # per stream: next number to take, ahead of what is committed
+    newest_ms: int | None = None  # monotonic: of the newest of the board's readings
     alerts: dict[int, BoardAlert] = field(default_factory=dict)  # by place in the table
 
 

@@ -338,15 +338,69 @@ def test_board_that_greets_and_says_nothing_is_missed_all_the_same(run):
     assert second.rows() == [("gone", "firing")]
 
 
-def test_reading_older_than_the_newest_changes_no_state(run):
-    agent = run()
+DATED = "SELECT state, utc_ms FROM event ORDER BY id"
+
+
+@pytest.mark.parametrize("boot", [BOOT, 2])
+@pytest.mark.parametrize("end", [None, Agent.stop, Agent.kill])
+def test_reading_dated_before_the_newest_of_its_board_has_that_ones_time(run, end, boot):
+    agent = run([HIGH])
+    agent.greet(channels=CHANNELS)
+    agent.read(2000)
+    newest_ms = agent.clock.utc_ms()
+    if end is not None:
+        end(agent)
+        agent = run([HIGH])
+        agent.greet(channels=CHANNELS, boot=boot)
+    agent.read(4500, age_ms=10_000)
+    agent.read(100, age_ms=10_000)
+    assert agent.rows(DATED) == [("firing", newest_ms), ("resolved", newest_ms)]
+    agent.read(4500)
+    assert agent.rows(DATED)[2:] == [("firing", agent.clock.utc_ms())]
+    assert agent.alerting.late_total == 0
+    dates = agent.rows("SELECT utc_ms - lag(utc_ms) OVER (ORDER BY id) FROM reading")
+    assert dates == [(None,), (-9000,), (1000,), (11_000,)]  # what is stored is as estimated
+
+
+def test_newest_reading_of_a_board_is_that_of_any_channel(run):
+    agent = run([HIGH])
+    agent.greet(channels=CHANNELS)
+    agent.read(200, channel=1)
+    newest_ms = agent.clock.utc_ms()
+    agent.read(4500, age_ms=10_000)
+    assert agent.rows(DATED) == [("firing", newest_ms)]
+
+
+def test_estimate_that_was_ahead_by_more_than_a_minute_is_forgotten(run):
+    agent = run([HOT])
+    agent.greet()
+    agent.read(2000, age_ms=-3_600_000)
+    agent.read(*[3500] * 62)
+    assert agent.rows() == [("hot", "firing")]
+
+
+def test_after_a_boot_of_the_computer_times_of_before_it_do_not_count(run):
+    agent = run([HIGH])
     agent.greet()
     agent.read(2000)
-    agent.read(4500, age_ms=10_000)
-    assert agent.rows() == []
+    agent.kill()
+    agent.clock.host_boot = "another"
+    agent.clock.now_ms -= 30_000
+    agent = run([HIGH])
+    agent.greet()
     agent.read(4500)
-    agent.read(100, age_ms=10_000)
-    assert agent.rows() == [("high", "firing")]
+    assert agent.rows(DATED) == [("firing", agent.clock.utc_ms())]
+
+
+def test_polled_reading_older_than_the_newest_changes_no_state(run):
+    agent = run([HIGH])
+    agent.ingest.run()
+    now_ms = agent.ingest.time.utc_ms()
+    for value, at_ms in ((20.0, now_ms), (45.0, now_ms - 10_000), (46.0, now_ms + 1)):
+        agent.ingest.add_polled(DEVICE, SensorReading("t1", at_ms / 1000, value, "Cel"), 0)
+    agent.ingest.run()
+    assert agent.rows(DATED) == [("firing", now_ms + 1)]
+    assert agent.alerting.late_total == 1
 
 
 # -- what a board decides itself ---------------------------------------------------

@@ -3,56 +3,63 @@
 from pyv_edge_core.reading import QUALITY_BAD
 
 from .boot_check import compare_events
-from .oracle import LateFilter, RuleOracle
+from .oracle import RuleOracle
 
 
 def check_host_rules(connection, world, names, times):
-    """Compare all events of the host's rules; return the readings not heeded, and the events.
+    """Compare all events of the host's rules; return the readings that went back, and the events.
 
-    A rule heeds no reading that is dated before one that it has seen, and what
-    a reading is dated, is not exact: here the stored dates are taken, on the time
-    of rules, which no step of the clock moves. An event has its reading's date.
-    That time begins anew with the computer: compared is its first boot.
+    Of a board, rules see no time go back. What a reading is dated, is not exact:
+    here the stored dates are taken, on the time of rules, which no step of the
+    clock moves. That time begins anew with the computer: compared is its first boot.
     """
     ids = {name: channel_id for channel_id, name in names.items()}
-    late_total = count = 0
+    back_total = count = 0
     for board in world.boards:
-        plan = board.plan
-        for index in {rule.channel for rule in plan.host_rules}:
-            channel = plan.channels[index]
-            channel_id = ids.get((plan.name, channel.name))
-            if channel_id is None:
-                continue  # the board never got through
-            oracles = [RuleOracle(rule) for rule in plan.host_rules if rule.channel == index]
-            expected, late = _expected(connection, channel_id, oracles, times)
-            late_total += late
+        oracles = _oracles(board.plan, ids)
+        expected, back = _expected(connection, board.plan.name, oracles, times)
+        back_total += back
+        for channel_id in oracles:
             found = connection.execute(
                 "SELECT rule, state, value, utc_ms FROM event"
                 " WHERE channel_id = ? AND seq IS NULL AND id < ? ORDER BY id",
                 (channel_id, times.second_boot(1)),
             ).fetchall()
-            compare_events("events of the host's rules", channel.name, expected, found)
+            compare_events(
+                "events of the host's rules", names[channel_id][1], expected[channel_id], found
+            )
             count += len(found)
-    return late_total, count
+    return back_total, count
 
 
-def _expected(connection, channel_id, oracles, times):
-    """Return the events of one channel, and how many readings came too late for its rules."""
-    dates = LateFilter()
+def _oracles(plan, ids):
+    """Return the oracles of a board's rules, by channel_id; not of what never got through."""
+    oracles = {}
+    for rule in plan.host_rules:
+        channel_id = ids.get((plan.name, plan.channels[rule.channel].name))
+        if channel_id is not None:
+            oracles.setdefault(channel_id, []).append(RuleOracle(rule))
+    return oracles
+
+
+def _expected(connection, device, oracles, times):
+    """Return the events of one board by channel, and how many of its readings went back."""
     find = times.of(0)
-    expected = []
-    for row_id, utc_ms, quality, value in connection.execute(
-        "SELECT id, utc_ms, quality & 3, value FROM reading"
-        " WHERE channel_id = ? AND id < ? ORDER BY id",
-        (channel_id, times.second_boot(0)),
+    expected = {channel_id: [] for channel_id in oracles}
+    newest_ms = back_total = 0
+    for row_id, channel_id, utc_ms, quality, value in connection.execute(
+        "SELECT reading.id, channel_id, utc_ms, quality & 3, value FROM reading"
+        " JOIN channel ON channel.id = channel_id JOIN device ON device.id = device_id"
+        " WHERE device.name = ? AND reading.id < ? ORDER BY reading.id",
+        (device, times.second_boot(0)),
     ):
+        shift_ms = find(row_id).rule_shift_ms
+        back_total += utc_ms - shift_ms < newest_ms
+        newest_ms = max(newest_ms, utc_ms - shift_ms)
         is_bad = quality == QUALITY_BAD
-        time_ms = utc_ms - find(row_id).rule_shift_ms
-        if dates.is_late(time_ms, is_bad):
-            continue
-        for oracle in oracles:
-            state = oracle.update(time_ms, value, is_bad)
+        for oracle in oracles.get(channel_id, ()):
+            state = oracle.update(newest_ms, value, is_bad)
             if state:
                 shown = None if is_bad else value / 100
-                expected.append((oracle.plan.name, state, shown, utc_ms))
-    return expected, dates.late_total
+                expected[channel_id].append((oracle.plan.name, state, shown, newest_ms + shift_ms))
+    return expected, back_total

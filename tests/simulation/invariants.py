@@ -26,7 +26,7 @@ class Checked:
         self.lost = self.in_flight = self.gaps = 0
         self.events_of_boards = self.events_of_host = 0
         self.error_ms_max = 0
-        self.late_for_rules = 0
+        self.dated_back = 0
 
 
 def check(world):
@@ -47,7 +47,7 @@ def check(world):
         times.end()
         for one in boots.values():
             one.end(checked)
-        checked.late_for_rules, checked.events_of_host = check_host_rules(
+        checked.dated_back, checked.events_of_host = check_host_rules(
             connection, world, names, times
         )
         _check_summaries(connection, checked)

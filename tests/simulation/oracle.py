@@ -124,19 +124,3 @@ class RuleOracle:
         else:
             self._state = "firing"
         return "firing"
-
-
-class LateFilter:
-    """Which readings a host's rules heed: not those dated before one that has come."""
-
-    def __init__(self):
-        self.late_total = 0
-        self._newest_ms = None
-
-    def is_late(self, utc_ms, is_bad):
-        if self._newest_ms is not None and utc_ms < self._newest_ms:
-            self.late_total += 1
-            return True
-        if not is_bad:
-            self._newest_ms = utc_ms
-        return False

@@ -72,7 +72,7 @@ def _add_totals(outcome, world, checked):
             "events of the host": checked.events_of_host,
             "resends": sum(board.resends_total for board in world.boards),
             "duplicates seen": world.agent.duplicates_total,
-            "late for rules": checked.late_for_rules,
+            "dated back": checked.dated_back,
             "input overflows": sum(board.overflow_total for board in world.boards),
         }
     )

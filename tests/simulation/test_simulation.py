@@ -84,7 +84,7 @@ def test_without_faults_nothing_is_lost_or_repeated_and_times_are_exact():
     outcome = run(plan)
     assert outcome.problem == ""
     assert not set(outcome.strikes) - {"sensor_fails"}
-    for name in ("lost", "in flight", "gaps", "resends", "duplicates seen", "late for rules"):
+    for name in ("lost", "in flight", "gaps", "resends", "duplicates seen", "dated back"):
         assert outcome.totals[name] == 0, name
     assert outcome.maxima["largest error_ms"] < 100  # live, over a good line
 

@@ -46,6 +46,7 @@ class OpenedBoot:
     boot_id: int
     channel_ids: tuple[int, ...]
     next_seq: tuple[int, int]  # telemetry, events
+    newest_ms: int | None  # monotonic: of what the device's boots have in the store
 
 
 _WATCHED_CHANNELS = """
@@ -83,7 +84,11 @@ def open_boot(tx: sqlite3.Connection, info: BootInfo, utc_ms: int, unset_id: int
         ).fetchone()
         next_seq.append(seq)
     channel_ids = tuple(_channel_id(tx, device_id, channel) for channel in info.channels)
-    return OpenedBoot(boot_id, channel_ids, (next_seq[0], next_seq[1]))
+    (newest_ms,) = tx.execute(
+        "SELECT max(newest_ms) FROM stream JOIN boot ON boot.id = boot_id WHERE device_id = ?",
+        (device_id,),
+    ).fetchone()
+    return OpenedBoot(boot_id, channel_ids, (next_seq[0], next_seq[1]), newest_ms)
 
 
 def _channel_id(tx: sqlite3.Connection, device_id: int, info: ChannelInfo) -> int:

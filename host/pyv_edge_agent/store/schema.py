@@ -13,7 +13,7 @@ from pathlib import Path
 from ..errors import StoreError
 
 APPLICATION_ID = 0x50595645  # "PYVE": tells `file` and us what the file is
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 BUSY_TIMEOUT_MS = 5000
 
 _TABLES = """
@@ -66,6 +66,8 @@ CREATE TABLE stream (
   denied_total INTEGER NOT NULL DEFAULT 0,   -- dropped by the privacy policy
   lost_total INTEGER NOT NULL DEFAULT 0,     -- inside a gap
   aggregated_total INTEGER NOT NULL DEFAULT 0, -- in summaries only
+  newest_ms INTEGER,                  -- monotonic: when the newest of its readings was taken;
+                                      -- NULL: none has come since the host has booted
   PRIMARY KEY (boot_id, stream)
 ) WITHOUT ROWID;
 

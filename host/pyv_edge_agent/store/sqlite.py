@@ -211,7 +211,8 @@ class SQLiteStore:
                 cursor = tx.execute(
                     "UPDATE stream SET next_seq = ?, stored_total = stored_total + ?,"
                     " denied_total = denied_total + ?, lost_total = lost_total + ?,"
-                    " aggregated_total = aggregated_total + ?"
+                    " aggregated_total = aggregated_total + ?,"
+                    " newest_ms = coalesce(?, newest_ms)"
                     " WHERE boot_id = ? AND stream = ? AND next_seq = ?",
                     (
                         progress.next_seq,
@@ -219,6 +220,7 @@ class SQLiteStore:
                         progress.denied,
                         progress.lost,
                         progress.aggregated,
+                        progress.newest_ms,
                         boot_id,
                         stream,
                         progress.first_seq,

@@ -120,6 +120,8 @@ class TimeSegments:
                 _BEGIN,
                 (host_boot, now_ms, offset_ms, is_synchronised, step_ms, first_sync_ms),
             )
+            if before is None:  # the monotonic clock has begun anew
+                tx.execute("UPDATE stream SET newest_ms = NULL WHERE newest_ms IS NOT NULL")
             if step_ms:
                 # It was planned by the clock as it was.
                 tx.execute(

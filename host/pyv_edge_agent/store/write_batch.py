@@ -37,6 +37,7 @@ class Progress:
     denied: int = 0
     lost: int = 0
     aggregated: int = 0  # known in summaries only
+    newest_ms: int | None = None  # monotonic: of the newest reading; None: as before
 
     def move(
         self, *, stored: int = 0, denied: int = 0, lost: int = 0, aggregated: int = 0
