@@ -24,6 +24,8 @@ from .console import Console
 from .dating import Dating
 
 DEAF_COUNT = 5  # messages that answer no challenge: fewer come before it can have arrived
+# A board with a sealed session hears no other host before it has missed that one for 15 s.
+DEAF_MS = 20_000
 
 
 class Dialogue:
@@ -218,15 +220,18 @@ class Dialogue:
 
     # -- what may be wrong -----------------------------------------------------------
 
-    def diagnosis(self, where: str) -> tuple[str, str]:
+    def diagnosis(self, where: str, waited_ms: int) -> tuple[str, str]:
         """Return why there is no session on the port `where`, and what shows it, for the log.
 
-        ("", "") if that isn't known.
+        ("", "") if that isn't known, after `waited_ms`.
         """
         current = self.session
         decoder = current.decoder
         if current.hello is None:
-            return f"no HELLO on {where}; {self._why_no_hello()}", (
+            reason = self._why_no_hello(waited_ms)
+            if not reason:
+                return "", ""
+            return f"no HELLO on {where}; {reason}", (
                 f" ({decoder.frames_total} frames, {decoder.console_bytes_total} bytes of text,"
                 f" {decoder.noise_bytes_total} of noise so far)"
             )
@@ -237,7 +242,7 @@ class Dialogue:
             ), ""
         return "", ""
 
-    def _why_no_hello(self) -> str:
+    def _why_no_hello(self, waited_ms: int) -> str:
         if self.challenge is None:
             if self.session.sealed_total:
                 return "the board seals its messages: set link_key_file"
@@ -246,6 +251,8 @@ class Dialogue:
         if now["forged_total"] > before["forged_total"]:
             return "the board has another key than link_key_file"
         if now["unasked_total"] - before["unasked_total"] >= DEAF_COUNT:
+            if waited_ms < DEAF_MS:
+                return ""
             return "the board does not hear the challenge; is the line towards it connected?"
         if now["unsealed_total"] > before["unsealed_total"]:
             return "the board does not seal its messages: set its link_key or drop link_key_file"

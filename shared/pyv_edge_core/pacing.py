@@ -79,6 +79,8 @@ class Pacing:
                 return b""
         elif not self._is_due and self.in_flight < _MARK_AT:
             return b""
+        if self._seal is not None and self._seal.session is None:
+            return b""  # the board could not open it
         token = (self.token + 1) & 0xFFFF
         request = message.pack(message.TIME_REQUEST, tag, token)
         framed = self._frame(request, now_ms, session.IN_FLIGHT_MAX, self._seal)

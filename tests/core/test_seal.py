@@ -272,6 +272,17 @@ def test_link_comes_up_over_a_bad_wire():
         assert pair.is_up(), kind
 
 
+def test_host_without_a_session_sends_nothing_that_the_board_could_not_open():
+    pair = _Sealed()
+    pair.run(100)
+    pair.start_host()  # and the board, which is up, hears nobody else for HOST_SILENCE_MS
+    pair.sample(20)
+    said = len(pair.to_board.kinds())
+    pair.run(session.HOST_SILENCE_MS - 1000, 50)
+    assert set(pair.to_board.kinds()[said:]) == {message.HELLO_REQUEST}
+    assert pair.device_seal.forged_total == 0
+
+
 def test_a_host_says_once_more_who_may_answer():
     # A HELLO of an earlier greeting: the challenge in it is used up, so another one is sent.
     pair = _Sealed()
