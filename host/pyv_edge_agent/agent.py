@@ -23,7 +23,7 @@ from . import health
 from .adapters import create_adapter, read_value
 from .admission import pins
 from .alerting import Alerting
-from .board_request import Outcome
+from .board_request import CHANNEL_OPS, OPS, Outcome
 from .clock import Clock, SystemClock
 from .config import Config
 from .egress import Egress
@@ -407,6 +407,8 @@ class EdgeAgent:
         always ends: with an Outcome, or RequestError if the board wasn't asked.
         Raises RequestError for what no board could do.
         """
+        if target is not None and op in OPS and op not in CHANNEL_OPS:
+            raise RequestError(f"{op} is about no channel; if {target!r} is its value, say value=")
         for link in self.links:
             if link.name == device:
                 return link.command(op, target, value, timeout_ms)

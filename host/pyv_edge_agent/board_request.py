@@ -27,6 +27,7 @@ OPS = {
     "reset": request.RESET,
     "safe_mode": request.SAFE_MODE,
 }
+CHANNEL_OPS = ("set_rate", "read_now")  # those that are about a channel
 OPEN_MAX = requester.WAITING_MAX
 TIMEOUT_MS_MAX = 3_600_000
 # Under what the outcomes are counted.
@@ -106,7 +107,8 @@ class BoardRequests:
                 raise RequestError("set_rate: name the channel whose rate it is")
             target = request.ALL_CHANNELS if op == "read_now" else 0
         until_ms = self._clock.monotonic_ms() + timeout_ms
-        what = f"{op} of {target}" if op in ("set_rate", "read_now") else op
+        channel = "all channels" if target == request.ALL_CHANNELS else target
+        what = f"{op} of {channel}" if op in CHANNEL_OPS else op
         return self._add(_Request(f"{what}, value {value}", OPS[op], target, value, b"", until_ms))
 
     def push_settings(self, content: bytes) -> "Future[Outcome]":

@@ -41,6 +41,10 @@ def test_command_to_what_is_no_board(start, device):
         agent.command(device, "identify")
     with pytest.raises(RequestError, match="'explode' is no command"):
         agent.command("porch", "explode")
+    with pytest.raises(
+        RequestError, match="safe_mode is about no channel; if 1 is its value, say"
+    ):
+        agent.command("porch", "safe_mode", 1)
 
 
 def test_agent_does_not_start_without_the_key_of_a_link(start):

@@ -66,6 +66,13 @@ def test_channel_goes_by_name_or_number(op, target, wanted):
     assert [(asked.target, asked.value) for asked in rig.board.requests] == [(wanted, 500)]
 
 
+def test_all_channels_are_called_so(log):
+    rig = answering()
+    rig.link.command("read_now")
+    rig.pump(30)
+    assert log.having("all channels")[0].endswith("asked for read_now of all channels, value 0")
+
+
 def test_channel_by_its_name_is_a_place_in_the_table_of_the_boot_that_is_asked():
     requests = BoardRequests("porch", 7, FakeClock(), lambda: None)
     future = requests.command("set_rate", "temp", 100, 5000)
