@@ -1,6 +1,7 @@
-"""Writes tables of states and test vectors into PROTOCOL.md: `make docs`."""
+"""Writes units, tables of states and test vectors into PROTOCOL.md: `make docs`."""
 
 import sys
+import textwrap
 from pathlib import Path
 
 from generated import put_in
@@ -9,7 +10,7 @@ TESTS = Path(__file__).resolve().parent
 DOCUMENT = TESTS.parent / "PROTOCOL.md"
 sys.path[:0] = [str(TESTS / "core")]
 
-from pyv_edge_core import device_states, host_states, message, seal, session  # noqa: E402
+from pyv_edge_core import device_states, host_states, message, reading, seal, session  # noqa: E402
 from pyv_edge_core.device_session import DeviceSession  # noqa: E402
 from pyv_edge_core.frame import FrameDecoder, encode, encode_for_board  # noqa: E402
 from pyv_edge_core.host_event import Batch, Greeting  # noqa: E402
@@ -162,9 +163,15 @@ def vectors():
     return "\n" + "\n\n".join(f"{what}\n\n```text\n{text}\n```" for what, text in parts) + "\n\n"
 
 
+def units():
+    return "\n```text\n" + textwrap.fill(reading.UNITS_TEXT.strip(), 100) + "\n```\n\n"
+
+
 def generate(document):
-    """Return the text of `document` with tables and vectors as the code has them."""
-    return put_in(put_in(document, "STATES", states()), "VECTORS", vectors())
+    """Return the text of `document` with units, tables and vectors as the code has them."""
+    for name, made in (("UNITS", units()), ("STATES", states()), ("VECTORS", vectors())):
+        document = put_in(document, name, made)
+    return document
 
 
 if __name__ == "__main__":

@@ -172,7 +172,7 @@ class App:
             self._refusal = refusal
             if refusal is not None:
                 self.board.say(
-                    "the host refuses this board for reason %d; it speaks versions %d to %d"
+                    "the host refuses this board, its log says why: reason %d, versions %d to %d"
                     % (refusal.reason, refusal.version_min, refusal.version_max)
                 )
 

@@ -66,6 +66,7 @@ class SerialLink:
         self.opens_total = 0
         self.refused_total = 0  # times the inbox was full
         self.versions_refused_total = 0  # greetings of boards that speak another version
+        self.greetings_refused_total = 0  # greetings that can't be used
         self.quarantined_total = 0  # greetings of boards that are not to speak here
         self.twice_total = 0  # greetings with a device id that is in use
         self.states = LinkState(name, clock, rng)
@@ -272,8 +273,9 @@ class SerialLink:
             if self.state == UP:
                 self.states.on(link_state.GREETED)
                 self._await_hello()
-            if not self._is_explained and now_ms - self._greeting_ms > NO_HELLO_MS:
-                problem, detail = self.dialogue.diagnosis(self._port.name)
+            waited_ms = now_ms - self._greeting_ms
+            if not self._is_explained and waited_ms > NO_HELLO_MS:
+                problem, detail = self.dialogue.diagnosis(self._port.name, waited_ms)
                 if problem:
                     self._is_explained = True
                     self.states.trouble(problem, detail)
@@ -296,12 +298,16 @@ class SerialLink:
     def _note_refusal(self, refusal: Refusal) -> None:
         hello = refusal.hello
         self._is_explained = True
-        self.versions_refused_total += 1
-        self.states.trouble(
-            f"board {hello.device!r} speaks link versions {hello.version_min} to"
-            f" {hello.version_max}, this agent {message.VERSION_MIN} to {message.VERSION};"
-            " update the older of the two"
-        )
+        if refusal.reason == session.REFUSED_VERSION:
+            self.versions_refused_total += 1
+            problem = (
+                f"speaks link versions {hello.version_min} to {hello.version_max},"
+                f" this agent {message.VERSION_MIN} to {message.VERSION};"
+            )
+        else:
+            self.greetings_refused_total += 1
+            problem = f"can't be taken: {refusal.problem}; correct that, or"
+        self.states.trouble(f"board {hello.device!r} {problem} update the older of the two")
 
     def _transmit(self) -> None:
         while self._replies and not self._unsent:
@@ -321,6 +327,7 @@ class SerialLink:
             "opens_total": self.opens_total,
             "refused_total": self.refused_total,
             "versions_refused_total": self.versions_refused_total,
+            "greetings_refused_total": self.greetings_refused_total,
             "quarantined_total": self.quarantined_total,
             "twice_total": self.twice_total,
             "requests": dict(self.requests.counters),

@@ -71,8 +71,8 @@ def pack(tag: int, rows: "Sequence[Channel | AlertRow]") -> "list[bytes]":
     return messages
 
 
-def parse(entries: bytes) -> "list[Channel | AlertRow]":
-    """Return the rows of one CHANNELS message. Raises MessageError."""
+def parse(entries: bytes, first: int = 0) -> "list[Channel | AlertRow]":
+    """Return the rows of one CHANNELS message, from row `first` on. Raises MessageError."""
     rows: list[Channel | AlertRow] = []
     offset = 0
     while offset < len(entries):
@@ -88,7 +88,7 @@ def parse(entries: bytes) -> "list[Channel | AlertRow]":
         try:
             rows.append(Channel(name, unit, number if number < 128 else number - 256, flags))
         except FieldError as error:
-            raise MessageError("CHANNELS: %s" % error)
+            raise MessageError("channel table, entry %d: %s" % (first + len(rows), error))
     return rows
 
 

@@ -35,6 +35,7 @@ class Downlink:
         if len(host.encode()) > _HOST_SIZE_MAX:
             raise FieldError("host: %r is longer than %d bytes" % (host, _HOST_SIZE_MAX))
         self.reply = b""  # WELCOME or REFUSAL that is to leave
+        self.is_welcome = False  # which of them it is, or was
         self._pacing = pacing
         self._challenge = challenge
         self._requester = requester
@@ -46,6 +47,7 @@ class Downlink:
 
     def welcome(self, tag: int, boot: int, telemetry: int, events: int) -> None:
         """Answer a greeting: go on at these numbers of the two streams."""
+        self.is_welcome = True
         self.reply = message.pack(
             message.WELCOME, tag, boot, self._window, telemetry, events, self._host
         )
@@ -53,6 +55,7 @@ class Downlink:
     def refuse(self, tag: int, reason: int, retry_s: int) -> None:
         """Answer a greeting with a REFUSAL."""
         versions = (message.VERSION_MIN, message.VERSION)
+        self.is_welcome = False
         self.reply = message.pack(message.REFUSAL, tag, reason, *versions, retry_s)
 
     def send_reply(self, now_ms: int) -> bytes:

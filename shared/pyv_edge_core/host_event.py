@@ -14,5 +14,5 @@ TimeExchange = namedtuple(
 """The board's uptime was read after `sent_ms` and before `received_ms`."""
 Report = namedtuple("Report", ("kind", "message", "boot"))
 """VITALS or LOG, as parsed."""
-Refusal = namedtuple("Refusal", ("hello", "reason"))
-"""A board that was refused before anybody was asked: session.REFUSED_VERSION."""
+Refusal = namedtuple("Refusal", ("hello", "reason", "problem"))
+"""A board that was refused before anybody was asked: session.REFUSED_VERSION, REFUSED_GREETING."""

@@ -160,7 +160,7 @@ class HostSession:
         return True
 
     def _take_hello(self, hello: "Any", now_ms: int, events: "list[Any]") -> bool:
-        """Note who it is and ask for its time; hand on the greeting when its table is whole."""
+        """Note who it is, ask for its time; hand on or refuse the greeting when all is there."""
         if self.state == GREETED:
             # It repeats itself while we look up where to resume, or until it hears us.
             patience_ms = session.HELLO_INTERVAL_MS // 2
@@ -170,25 +170,29 @@ class HostSession:
                 patience_ms = session.GREETING_LOST_MS
             if elapsed_ms(now_ms, self._greeted_ms) < patience_ms:
                 return False
-        if hello.version_min > message.VERSION or hello.version_max < message.VERSION_MIN:
-            self._downlink.refuse(hello.tag, session.REFUSED_VERSION, session.REFUSED_S)
-            events.append(Refusal(hello, session.REFUSED_VERSION))
-            return False
-        self.pacing.ask()
-        return self._end_greeting(self._arrival.begin(hello), now_ms, events)
+        found = self._arrival.begin(hello)
+        if not isinstance(found, Refusal):
+            self.pacing.ask()
+        return self._end_greeting(found, now_ms, events)
 
     def _take_channels(self, received: "Any", now_ms: int, events: "list[Any]") -> bool:
-        """Hand on the greeting when its table is whole."""
+        """Hand on or refuse the greeting when all is there."""
         return self._end_greeting(self._arrival.add(received), now_ms, events)
 
-    def _end_greeting(self, greeting: "Greeting | None", now_ms: int, events: "list[Any]") -> bool:
-        if greeting is None:
+    def _end_greeting(
+        self, found: "Greeting | Refusal | None", now_ms: int, events: "list[Any]"
+    ) -> bool:
+        if found is None:
             return False
-        self.hello = greeting.hello
+        events.append(found)
+        if isinstance(found, Refusal):
+            self.bad_messages_total += found.reason == session.REFUSED_GREETING
+            self._downlink.refuse(found.hello.tag, found.reason, session.REFUSED_S)
+            return False
+        self.hello = found.hello
         self._greeted_ms = now_ms
         self._tag = self.hello.tag
         self._downlink.reply = b""
-        events.append(greeting)
         return True
 
     def _take_time(self, response: "Any", now_ms: int, events: "list[Any]") -> bool:
@@ -295,9 +299,9 @@ class HostSession:
             self.pacing.run(now_ms)
         out = b""
         # No WELCOME before we know its uptime: readings that come after it must be dated.
-        if self.state != GREETED or self._timed_boot == self.hello.boot:
+        if not downlink.is_welcome or self._timed_boot == self.hello.boot:
             out = downlink.send_reply(now_ms)
-            if out and self.state == GREETED:
+            if out and downlink.is_welcome:
                 self.state = UP
         if self.state == UP:
             out += downlink.acknowledge(self._streams, self._tag, now_ms)

@@ -76,7 +76,7 @@ def check_unit(unit: str) -> str:
     """Return `unit` if it is "" or a word of `UNITS_TEXT`. Raises FieldError otherwise."""
     is_one = isinstance(unit, str) and " " not in unit
     if not is_one or (unit and " %s " % unit not in UNITS_TEXT):
-        raise FieldError("unit: %r is not a SenML unit of UNITS_TEXT; use '' for none" % (unit,))
+        raise FieldError("unit: %r is not one of those in PROTOCOL.md; use '' for none" % (unit,))
     return unit
 
 

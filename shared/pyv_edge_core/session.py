@@ -45,6 +45,7 @@ IN_FLIGHT_MAX = const(200)  # bytes towards a board that it may not have read ye
 REFUSED_VERSION = const(1)  # they have no version of the protocol in common
 REFUSED_DEVICE = const(2)  # the host doesn't know this device
 REFUSED_TWICE = const(3)  # its device id is in use on another port
+REFUSED_GREETING = const(4)  # its HELLO or its channel table can't be used
 REFUSED_S = const(30)
 REFUSED_TWICE_S = const(5)  # the other may be the same board, before somebody moved it
 

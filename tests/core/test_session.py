@@ -158,9 +158,13 @@ def test_channel_table_that_is_not_the_announced_one_is_refused():
     hello = pair.device.transmit(0, 0, 0)
     pair.channels[1].exponent = -3  # as if the settings had changed between two messages
     other = encode(channel_table.pack(pair.device.tag, pair.channels)[0])
-    assert pair.host.receive(hello + other, 0) == []
+    (refusal,) = pair.host.receive(hello + other, 0)
+    assert (refusal.hello.device, refusal.reason) == ("device-1", session.REFUSED_GREETING)
+    assert refusal.problem == "CHANNELS don't make the table that HELLO announced"
     assert pair.host.bad_messages_total == 1
-    pair.run(1500)
+    pair.run(session.REFUSED_S * 1000 - 1000)
+    assert (pair.greetings, pair.device.refusal.reason) == ([], session.REFUSED_GREETING)
+    pair.run(3000)
     assert [len(greeting.channels) for greeting in pair.greetings] == [2]
 
 

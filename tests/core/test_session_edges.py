@@ -1,5 +1,7 @@
 """Either end of the link by itself: what it is told at the wrong moment, and its limits."""
 
+from binascii import crc32
+
 from check import raises
 from pyv_edge_core import channel_table, device_states, host_states, message, session
 from pyv_edge_core.device_session import DeviceSession
@@ -7,7 +9,7 @@ from pyv_edge_core.errors import FieldError
 from pyv_edge_core.frame import FrameDecoder, encode, encode_for_board
 from pyv_edge_core.host_session import HostSession
 from pyv_edge_core.identity import Identity
-from pyv_edge_core.reading import Channel
+from pyv_edge_core.reading import Channel, check_name
 from pyv_edge_core.record_ring import RecordRing
 
 HEAP_KB_MIN = 80  # the code of both ends takes most of 64 kB with 64-bit objects
@@ -27,10 +29,13 @@ def _tell(board, kind, tag, *values):
 
 
 def _hello(boot=_BOOT, channels=_CHANNELS):
-    crc = channel_table.crc(channels)
-    numbers = (boot, 0, 0, 1, 1, 0, len(channels), crc, 0, 0, 0, 0, 32, 0, 0, 0, 0, 0, 0)
+    return _announce(boot, len(channels), channel_table.crc(channels))
+
+
+def _announce(boot, channel_count, crc, device="d"):
+    numbers = (boot, 0, 0, 1, 1, 0, channel_count, crc, 0, 0, 0, 0, 32, 0, 0, 0, 0, 0, 0)
     return encode(
-        message.pack(message.HELLO, boot & 0xFFFF, *(numbers + ("d", "fake", "0.1", "0.1")))
+        message.pack(message.HELLO, boot & 0xFFFF, *(numbers + (device, "fake", "0.1", "0.1")))
     )
 
 
@@ -94,15 +99,69 @@ def test_another_boot_greets_while_the_first_has_no_answer():
     assert host.hello.boot == _BOOT + 1
 
 
-def test_channel_table_that_breaks_the_rules_is_counted():
+# What a table may not be: its entries, how many, and why not.
+_UNUSABLE = (
+    (b"\x0a\x00\x01a\x00", 1, "entry 0: exponent: 10 is outside -9..9"),
+    (b"\x00\x00\x01A\x00", 1, "entry 0: channel: 'A' has a character other than a-z 0-9 _ . -"),
+    (
+        b"\x00\x00\x01a\x00\x00\x00\x01b\x03foo",
+        2,
+        "entry 1: unit: 'foo' is not one of those in PROTOCOL.md; use '' for none",
+    ),
+    (b"\x00\x00\x01a\x00\x00\x00\x01a\x00", 2, "entry 1: 'a' comes twice"),
+    (
+        b"\x00\x00\x01a\x00\x01\x80\x03hot\x01m",
+        2,
+        "entry 1: alert 'hot' is about channel 1, there are 1",
+    ),
+    (
+        b"\x00\x00\x01a\x00\x00\x80\x03hot\x01m\x00\x00\x01b\x00",
+        3,
+        "entry 2: channel 'b' comes behind alerts",
+    ),
+)
+
+
+def _check_refusal(host, events, problem):
+    (refusal,) = events
+    assert (refusal.hello.boot, refusal.reason) == (_BOOT, session.REFUSED_GREETING), problem
+    assert refusal.problem == problem, refusal.problem
+    assert (host.state, host.bad_messages_total) == (host_states.WAITING, 1), problem
+    _, said = message.parse(FrameDecoder().feed(host.transmit(0))[0])
+    assert (said.tag, said.reason) == (_TAG, session.REFUSED_GREETING), problem
+
+
+def test_channel_table_that_breaks_the_rules_is_refused_with_the_reason():
+    for entries, count, problem in _UNUSABLE:
+        host = HostSession()
+        assert host.receive(_announce(_BOOT, count, crc32(entries)), 0) == []
+        lead = bytes((message.VERSION, message.CHANNELS, _TAG & 0xFF, _TAG >> 8, 0))
+        _check_refusal(host, host.receive(encode(lead + entries), 0), "channel table, " + problem)
+        # What is left of its table changes nothing; the next HELLO begins anew.
+        assert host.receive(encode(channel_table.pack(_TAG, _CHANNELS)[0]), 0) == []
+        assert _greet(host)[0].channels == [], problem
+
+
+def test_device_without_a_name_is_refused_with_the_reason():
+    for device in ("", "A", "b" * 33, "a b"):
+        host = HostSession()
+        events = host.receive(_announce(_BOOT, 0, 0, device), 0)
+        _check_refusal(host, events, str(raises(FieldError, check_name, "device", device)))
+        assert _greet(host)[0].hello.device == "d"
+
+
+def test_refusal_of_one_board_does_not_let_in_the_other():
     host = HostSession()
-    assert host.receive(_hello(), 0) == []
-    broken = message.pack(message.HELLO_REQUEST, _TAG, 0, 0)[:1] + bytes((message.CHANNELS,))
-    broken += bytes((_TAG & 0xFF, _TAG >> 8, 0)) + b"\x0a\x00\x01a\x00"  # an exponent of 10
-    assert host.receive(encode(broken), 0) == []
-    assert (host.state, host.bad_messages_total) == (host_states.WAITING, 1)
-    events = host.receive(encode(channel_table.pack(_TAG, _CHANNELS)[0]), 0)
-    assert [channel.name for channel in events[0].channels] == ["a"]
+    _greet(host)
+    host.pacing.ask()
+    token = FrameDecoder().feed(host.transmit(0))[0][4:]
+    host.receive(encode(message.pack(message.TIME_RESPONSE, _TAG, token[0], 0, 0)), 0)
+    host.receive(_announce(_BOOT + 1, 0, 0, "B"), 20_000)
+    assert _kinds(host.transmit(20_000))[0] == message.REFUSAL
+    assert host.state == host_states.GREETED
+    assert host.welcome(_BOOT, 0, 0)
+    assert _kinds(host.transmit(20_000))[0] == message.WELCOME
+    assert host.state == host_states.UP
 
 
 def test_uptime_of_a_board_that_is_not_there_is_no_time_exchange():

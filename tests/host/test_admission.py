@@ -2,6 +2,7 @@
 
 import random
 import threading
+from binascii import crc32
 
 import pytest
 from host.fakes import FakeBoard, FakeClock, FakePort, FixedRandom, hello, serial_device
@@ -306,7 +307,7 @@ def test_boot_that_is_moved_is_taken_at_once_and_stored_once(site):
 
 def test_board_of_another_version_is_told_apart_by_a_clear_line(site, log):
     for _ in range(15):
-        site.porch.port.incoming.append(encode(hello_of_versions(2, 3)))
+        site.porch.port.incoming.append(hello_of_versions(2, 3))
         site.run(1000, step_ms=100)
     problem = "board 'pico-1' speaks link versions 2 to 3, this agent 1 to 1; update the older"
     assert site.porch.link.problem.startswith(problem)
@@ -318,8 +319,31 @@ def test_board_of_another_version_is_told_apart_by_a_clear_line(site, log):
     assert status(site.porch, "state", "problem") == (UP, "")
 
 
+def test_board_whose_channels_make_no_sense_is_told_apart_by_a_clear_line(site, log):
+    said = hello(boot=0x77, device="pico-1")._replace(channels_crc=crc32(FOO))
+    channels = bytes((message.VERSION, message.CHANNELS, 0x77, 0, 0)) + FOO
+    for _ in range(15):
+        site.porch.port.incoming.append(message_frame(said) + encode(channels))
+        site.run(1000, step_ms=100)
+    problem = "board 'pico-1' can't be taken: channel table, entry 0: unit: 'foo' is not one"
+    assert site.porch.link.problem.startswith(problem)
+    assert len(log.having("channel table")) == 1
+    assert log.having("no HELLO on /dev/porch") == []
+    assert status(site.porch, "state", "greetings_refused_total") == (HANDSHAKING, 15)
+    assert status(site.porch, "versions_refused_total", "messages_bad_total") == (0, 15)
+    site.porch.plug(site.board("pico-1"))
+    site.run(10_000)
+    assert status(site.porch, "state", "problem") == (UP, "")
+
+
+FOO = b"\x00\x00\x01a\x03foo"  # a channel in a unit that there is not
+
+
+def message_frame(said):
+    return encode(message.pack(message.HELLO, said.tag, *said[1:]))
+
+
 def hello_of_versions(version_min, version_max):
     """Return the HELLO of a board that speaks only these versions."""
     said = hello(boot=0x77, device="pico-1")
-    said = said._replace(version_min=version_min, version_max=version_max)
-    return message.pack(message.HELLO, said.tag, *said[1:])
+    return message_frame(said._replace(version_min=version_min, version_max=version_max))
