@@ -33,7 +33,7 @@ class LinkThread(Actor):
     def __init__(self, world, board, put):
         super().__init__(world.queue)
         self._wait_us = world.plan.link_wait_ms * 1000
-        self.port = HostPort(world.queue, board.cable, self._wake)
+        self.port = HostPort(world.queue, board.place, self._wake)
         rng = Random(world.rng.getrandbits(32))
         alias, key = board.plan.alias, board.plan.link_key.encode()
         self.link = SerialLink(
@@ -123,6 +123,7 @@ class Agent(Actor):
             Random(world.rng.getrandbits(32)),
             self,  # it is woken as an Event is set
             commit_max=COMMIT_MAX,
+            pins=world.sabotage.pins,
         )
         self._ingest.resume(buffers)
         wrap = world.sabotage.wrap_put
@@ -170,6 +171,8 @@ class Agent(Actor):
             status = thread.link.status()
             self.duplicates_total += status["duplicates_total"]
             self.seals[thread.link.name].update({name: status[name] for name in seals.COUNTERS})
+            if status["quarantined_total"]:
+                self._world.struck("quarantined", status["quarantined_total"])
             dialogue = thread.link.dialogue
             if dialogue.challenge is not None and dialogue.challenge.seal.session is not None:
                 self._world.struck("sealed_session")

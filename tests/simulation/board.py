@@ -38,10 +38,12 @@ class Board(Actor):
         super().__init__(world.queue)
         self.world = world
         self.plan = plan
-        self.cable = Cable(world, rng, plan, self)
+        self.place = Cable(world, rng, plan, self)  # where it belongs
+        self.cable = self.place  # where it is plugged in
         self.boots = []  # BootTruth, the current one last
         self.app = None  # None: it has no power
         self.truth = None
+        self.is_known = False  # whether the store has had anything of it
         self.failing = 0  # faults that keep its sensors from measuring
         self.overflow_total = 0
         self.resends_total = 0
@@ -147,6 +149,31 @@ class Board(Actor):
         """Count the boot that is still running, at the end of the world."""
         if self.app is not None:
             self._settle()
+
+    # -- cables --------------------------------------------------------------------
+
+    @property
+    def is_astray(self):
+        """Whether it is on another board's cable."""
+        return self.cable is not self.place
+
+    def is_like(self, other):
+        """Return whether the two could be on each other's cables, as far as a cable can tell."""
+        plan = other.plan
+        has_key = self.plan.link_key or plan.link_key
+        return self.plan.is_usb == plan.is_usb and not has_key
+
+    def swap(self, other):
+        """Change cables with another board; what is on its way is lost."""
+        for board, cable in ((self, other.cable), (other, self.cable)):
+            cable.cut()
+            cable.mend()
+            board.cable = cable
+            cable.board = board
+            if board.app is not None:
+                board.app.port.plug_into(cable)
+                board.unblocked()
+        self.world.trace("world", "%s and %s are swapped" % (self.plan.name, other.plan.name))
 
     # -- the loop ------------------------------------------------------------------
 
@@ -258,6 +285,7 @@ class Board(Actor):
             )
         if ring.first_seq > first_seq + dropped:
             self.world.acknowledged(self, stream, ring.first_seq)
+            self.is_known = True
 
     @property
     def held(self):

@@ -55,10 +55,32 @@ def _reset_board(world, board, rng):
     if board.plan.is_usb:
         board.cable.cut()  # its USB goes with it
 
+    cable = board.cable
+
     def end():
         if board.plan.is_usb:
-            board.cable.mend()
+            cable.mend()
         board.boot()
+
+    return end
+
+
+def _swap_boards(world, board, rng):
+    """Plug two boards into each other's cables, and back.
+
+    Only boards that the agent knows: it takes the first one on each cable, whichever it is.
+    """
+    others = [one for one in world.boards if one is not board and one.is_like(board)]
+    if not board.is_known or not others:
+        return None
+    other = rng.choice(others)
+    if not other.is_known or board.is_astray or other.is_astray:
+        return None
+    world.struck("boards_swapped")
+    board.swap(other)
+
+    def end():
+        board.swap(other)
 
     return end
 
@@ -163,6 +185,7 @@ KINDS = {
     "cut": (_cut_cable, 30),
     "board_reset": (_reset_board, 4),
     "board_stall": (_stall_board, 1),
+    "swap": (_swap_boards, 60),
     "sensor_fails": (_fail_sensor, 20),
     "agent_kill": (_kill_agent, 20),
     "agent_stop": (_stop_agent, 10),
@@ -183,7 +206,7 @@ _RARE = {"away": 0.3}
 STRIKES = (
     *("flipped", "lost", "doubled", "reordered", "delayed", "repeated", "traceback"),
     *("silence_from_board", "silence_to_board", "cable_cut"),
-    *("board_reset", "board_stall", "sensor_fails", "full_ring"),
+    *("board_reset", "board_stall", "sensor_fails", "full_ring", "boards_swapped", "quarantined"),
     *("agent_kill", "agent_stop", "killed_in_commit", "killed_before_ack", "commit_lies"),
     *("slow_disk", "killed_while_slow", "full_disk", "clock_forward", "clock_back"),
     *clock_faults.STRIKES,

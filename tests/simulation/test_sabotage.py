@@ -1,6 +1,7 @@
 """The simulation can fail: what is broken on purpose is found by the invariant that it breaks."""
 
 import pytest
+from pyv_edge_agent.admission import Pin
 from pyv_edge_core import message, requester
 from simulation import disobedience, sabotage, sabotage_of_times
 from simulation.clock_faults import ClockPlan
@@ -210,6 +211,14 @@ def test_sabotage_is_found(case):
     assert run(plan).problem == ""
     outcome = run(plan, None, make())
     assert outcome.problem.startswith(invariant), outcome.problem
+
+
+def test_agent_that_takes_any_board_on_any_line_is_found():
+    plan = _plan(["swap"], 60, seed=13)
+    assert run(plan).problem == ""
+    pins = {board.alias: Pin(accept_new=True) for board in plan.boards}
+    outcome = run(plan, None, Sabotage(pins=pins))
+    assert outcome.problem.startswith("events of the host's rules"), outcome.problem
 
 
 @pytest.mark.parametrize("case", UNSET_CASES)

@@ -26,6 +26,7 @@ STRIKE_OF = {
     "kill_in_commit": "killed_in_commit",
     "kill_before_ack": "killed_before_ack",
     "away": "full_ring",
+    "swap": "quarantined",
     "replay": "replay_earlier",
     "forge": "forge_unsealed",
 }
@@ -60,6 +61,9 @@ def test_fault_of_each_kind_strikes_and_loses_nothing(kind):
     plan.has_clock_steps = kind in CLOCK_KINDS
     plan.clock = clock_faults.ClockPlan()
     plan.fault_every_s = 10
+    if kind == "swap":
+        plan = make_plan(13, 3600)
+        plan.kinds = [kind]
     if kind in seals.KINDS:
         plan.boards[0].link_key = "of 16 bytes or more"
     if kind == "away":

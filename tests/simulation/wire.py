@@ -159,7 +159,7 @@ class Cable:
         self.cuts = 0  # faults that keep it unplugged
         self.is_usb = plan.is_usb
         self.host_port = None
-        self._board = board
+        self.board = board  # that is plugged in
         self.up = Line(world, rng, plan, "from_board", self._arrive_up)
         self.down = Line(world, rng, plan, "to_board", self._arrive_down)
         self.tape = None  # of what has gone over it, where an attacker may repeat it
@@ -177,7 +177,7 @@ class Cable:
         """Have a program of the host open it."""
         assert self.host_port is None, "opened twice"
         self.host_port = host_port
-        self._board.unblocked()
+        self.board.unblocked()
 
     def cut(self):
         """Unplug it: what is on its way is gone, and so is a port over USB."""
@@ -196,7 +196,7 @@ class Cable:
 
     def _arrive_down(self, data):
         if not self.cuts:
-            self._board.take(data)
+            self.board.take(data)
 
 
 class HostPort:
@@ -259,6 +259,10 @@ class BoardPort:
         self._received = b""
         self.overflow_total = 0  # bytes for which there was no room
         self.now_us = 0  # true time at this point of the board's program
+
+    def plug_into(self, cable):
+        """Go on with another cable."""
+        self._cable = cable
 
     @property
     def is_idle(self):

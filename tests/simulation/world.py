@@ -37,6 +37,7 @@ class Sabotage:
     unlock: Any = None  # SerialLink -> None, as it begins
     spoil_app: Any = None  # is given each App
     spoil_link: Any = None  # is given each SerialLink
+    pins: Any = None  # which boards may be on which link, for the agent
 
 
 class World:
