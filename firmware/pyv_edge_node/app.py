@@ -94,9 +94,11 @@ class App:
         self.pipeline = Pipeline(
             config, identity.device, self.sampler.channels, self.telemetry, self.events, now_ms
         )
+        self._seal = _seal(config)
         self.session = DeviceSession(
-            identity, self.pipeline.rows, self.telemetry, self.events, _seal(config)
+            identity, self.pipeline.rows, self.telemetry, self.events, self._seal
         )
+        self.link_key = config.link_key
         self.is_safe = False  # told to sample nothing
         self.is_ending = False  # about to reset
         self.trial = trial
@@ -168,7 +170,7 @@ class App:
         if self._remote is not None:
             self._remote.run(now_ms)
         refusal = session.refusal
-        if refusal is not self._refusal and self.port.is_idle:
+        if refusal != self._refusal and self.port.is_idle:
             self._refusal = refusal
             if refusal is not None:
                 self.board.say(
@@ -202,6 +204,9 @@ class App:
             session.resends_total,
             session.decoder.bad_fcs_total + session.bad_messages_total,
             self.errors_total,
+            0 if self._seal is None else self._seal.refused_total,
+            session.stale_total + session.unknown_messages_total,
+            session.outgoing_dropped_total,
             self.telemetry.next_seq,
             session.in_flight,
             self.board.heap_free(),

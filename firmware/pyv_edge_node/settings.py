@@ -8,7 +8,7 @@ whose setting would silently not be in force.
 import json
 from binascii import crc32
 
-from pyv_edge_core._compat import TYPE_CHECKING, const
+from pyv_edge_core._compat import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typing import Any
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from .flash import Flash
 
 _REQUIRED = object()
-_LINK_KEY_SIZE_MIN = const(16)  # seal.KEY_SIZE_MIN; a board without a key doesn't load that
 
 
 class SettingsError(ValueError):
@@ -89,7 +88,7 @@ class Section:
 class Settings:
     """What the node's parts are to be."""
 
-    def __init__(self, section: Section) -> None:
+    def __init__(self, section: Section, flash: "Flash") -> None:
         self.path = section.path
         self.config_hash = 0  # CRC-32 of the file: lets the host see drift
         self.device_id = section.text("device_id", "")
@@ -99,9 +98,12 @@ class Settings:
         # After this time the board stops sampling and only delivers; 0: never.
         self.sample_for_ms = section.integer("sample_for_ms", 0, 1_000_000_000, 0)
         # With a key, only a host that has it too is heard: see pyv_edge_core.seal.
-        self.link_key = section.text("link_key", "").encode()
-        if 0 < len(self.link_key) < _LINK_KEY_SIZE_MIN:
-            raise section.fail("link_key", "is shorter than %d bytes" % _LINK_KEY_SIZE_MIN)
+        self.link_key = b""
+        path = section.text("link_key_file", "")
+        if path:
+            from .link_key import read_link_key
+
+            self.link_key = read_link_key(section, flash, path)
         self.sensors = section.sections("sensors")
         rules = section.raw("rules", None)
         privacy = section.raw("privacy", None)
@@ -123,15 +125,18 @@ def load(flash: "Flash", path: str) -> Settings:
         raise SettingsError("%s: can't be read (%s)" % (path, error))
     if content is None:
         raise SettingsError("%s: is not there; copy device.example.json there" % path)
-    return parse(path, content)
+    return parse(path, content, flash)
 
 
-def parse(path: str, content: bytes) -> Settings:
-    """Return the settings that JSON stands for, of the file at `path`. Raises SettingsError."""
+def parse(path: str, content: bytes, flash: "Flash") -> Settings:
+    """Return the settings that JSON stands for, of the file at `path`. Raises SettingsError.
+
+    `flash` has the file that they may name.
+    """
     try:
         values = json.loads(content.decode())
     except (ValueError, RuntimeError) as error:  # RuntimeError: nested too deep
         raise SettingsError("%s: is not JSON: %s" % (path, error))
-    settings = Settings(Section(values, path))
+    settings = Settings(Section(values, path), flash)
     settings.config_hash = crc32(content)
     return settings

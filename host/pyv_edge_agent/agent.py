@@ -157,8 +157,9 @@ class EdgeAgent:
             link.stop()
         if self._worker is not None:
             self._worker.stop()
-        for _, thread in self._links:
+        for link, thread in self._links:
             self._join(thread, LINK_JOIN_S)
+            link.requests.stop()  # a thread that hangs, or never ran, answers nobody
         self._join(self._worker_thread, LINK_JOIN_S)
         self._close_components()
         logger.info("EdgeAgent stopped")

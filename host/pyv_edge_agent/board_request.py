@@ -16,6 +16,7 @@ from pyv_edge_core import message, request, requester
 from pyv_edge_core.errors import FieldError
 
 from .clock import Clock
+from .console import visible
 from .errors import RequestError
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ _COUNTERS = {
     requester.TIMED_OUT: "timed_out_total",
     requester.REBOOTED: "rebooted_total",
     requester.NOT_SENT: "not_sent_total",
+    requester.ABANDONED: "abandoned_total",
 }
 _REFUSED = "refused_total"  # they never reached the requester
 
@@ -69,6 +71,12 @@ class _Request:
     future: "Future[Outcome]" = field(default_factory=Future)
 
 
+def _check_whole(name: str, value: object, low: int, high: int) -> None:
+    """Raise RequestError unless `value` is a whole number from `low` to `high`."""
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise RequestError(f"{name}: {value!r} is not a whole number in {low}..{high}")
+
+
 class BoardRequests:
     """What is asked of the board at the end of one link."""
 
@@ -96,12 +104,10 @@ class BoardRequests:
         """
         if op not in OPS:
             raise RequestError(f"{op!r} is no command; there are {', '.join(OPS)}")
-        if isinstance(value, bool) or not 0 <= value <= 0xFFFFFFFF:
-            raise RequestError(f"value: {value!r} is not in 0..{0xFFFFFFFF}")
-        if isinstance(target, int) and not 0 <= target <= request.ALL_CHANNELS:
-            raise RequestError(f"target: {target} is not in 0..{request.ALL_CHANNELS}")
-        if not 1 <= timeout_ms <= TIMEOUT_MS_MAX:
-            raise RequestError(f"timeout_ms: {timeout_ms} is not in 1..{TIMEOUT_MS_MAX}")
+        _check_whole("value", value, 0, 0xFFFFFFFF)
+        _check_whole("timeout_ms", timeout_ms, 1, TIMEOUT_MS_MAX)
+        if target is not None and not isinstance(target, str):
+            _check_whole("target", target, 0, request.ALL_CHANNELS)
         if target is None:
             if op == "set_rate":
                 raise RequestError("set_rate: name the channel whose rate it is")
@@ -141,12 +147,19 @@ class BoardRequests:
         return asked.future
 
     def stop(self) -> None:
-        """Answer all that are open with RequestError; so is what comes later."""
+        """Answer all that is open, with RequestError what was not sent; so is what comes later.
+
+        Only the link's thread may call it while that runs.
+        """
         with self._lock:
             self._is_stopped = True
-            ended = [*self._waiting, *self._asked.values()]
-            self._waiting.clear()
-            self._asked.clear()
+            ended, self._waiting = self._waiting, []
+        for answer in self.requester.abandon():
+            if answer.code == requester.NOT_SENT:
+                with self._lock:
+                    ended.append(self._asked.pop(answer.request))
+            else:
+                self.answered(answer)
         for asked in ended:
             self._refuse(asked, "the link has stopped")
 
@@ -217,15 +230,15 @@ class BoardRequests:
         """Take what came of a request."""
         with self._lock:
             asked = self._asked.pop(answer.request, None)
-        if asked is not None:  # else `stop` has answered it
-            self._end(asked, answer)
+        assert asked is not None  # the requester answers once what it was given
+        self._end(asked, answer)
 
     def _end(self, asked: _Request, answer: requester.Answer) -> None:
         name = requester.CODES.get(answer.code, f"code {answer.code}")
         counter = _COUNTERS.get(answer.code, _COUNTERS[message.RESULT_FAILED])
         with self._lock:
             self.counters[counter] += 1
-        outcome = Outcome(answer.code, name, answer.value, " ".join(answer.text.split()))
+        outcome = Outcome(answer.code, name, answer.value, visible(" ".join(answer.text.split())))
         text = f" ({outcome.text})" if outcome.text else ""
         logger.info("link %s: %s: %s%s", self._name, asked.what, name, text)
         asked.future.set_result(outcome)

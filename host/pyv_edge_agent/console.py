@@ -6,8 +6,14 @@ from .clock import Clock
 
 logger = logging.getLogger(__name__)
 
+LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)
 LINES_MAX = 20  # logged per minute; the rest is counted
 LINE_SIZE_MAX = 200
+
+
+def visible(text: str) -> str:
+    """Return a board's words with all that could forge a line of a log, or a terminal, escaped."""
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
 
 
 class Console:
@@ -31,8 +37,11 @@ class Console:
             if shown:
                 self.log("prints", shown)
 
-    def log(self, verb: str, text: str) -> None:
-        """Log a line of the board's; beyond LINES_MAX a minute only count it."""
+    def log(self, verb: str, text: str, level: int = logging.INFO) -> None:
+        """Log a line of the board's; beyond LINES_MAX a minute only count it.
+
+        A `level` that is none of LEVELS is INFO.
+        """
         minute = self._clock.monotonic_ms() // 60_000
         if minute != self._minute:
             self._minute = minute
@@ -40,4 +49,5 @@ class Console:
         self.lines_total += 1
         self._count += 1
         if self._count <= LINES_MAX:
-            logger.info("link %s: board %s: %s", self._name, verb, text)
+            known = level if level in LEVELS else logging.INFO
+            logger.log(known, "link %s: board %s: %s", self._name, verb, visible(text))

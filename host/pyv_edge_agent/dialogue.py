@@ -131,7 +131,7 @@ class Dialogue:
 
     def _take_report(self, report: Report) -> None:
         if report.kind == message.LOG:
-            self.console.log("says", report.message.text)
+            self.console.log("says", report.message.text, report.message.level)
         elif report.kind == message.VITALS:
             self.vitals = {
                 name: value

@@ -39,6 +39,10 @@ logger = logging.getLogger(__name__)
 
 INBOX_MAX = 20_000  # batches; each link's window keeps its share far below
 LOSS_LOG_MS = 10_000
+LOSS_CAUSES = {
+    message.GAP_OVERWRITTEN: "its memory was full",
+    message.GAP_RELEASED: "it gave them to another store; this one is new, or an old copy",
+}
 SOONER_MS_MAX = 200  # a commit is moved up for a waiting reading by no more
 UNCOMMITTED_MAX = 20_000  # readings in memory while commits fail; then nothing more is taken
 
@@ -296,16 +300,17 @@ class Ingest:
         return True
 
     def _log_loss(self, source: Source, loss: Loss) -> None:
-        """Log what a board lost, at most every LOSS_LOG_MS; each gap is in the store."""
+        """Log what is missing and why, at most every LOSS_LOG_MS; each gap is in the store."""
         self._lost += loss.last_seq - loss.first_seq + 1
         now_ms = self._clock.monotonic_ms()
         if self._lost_logged_ms is None or now_ms - self._lost_logged_ms >= LOSS_LOG_MS:
             logger.warning(
-                "board %s lost %d readings of its %s, up to number %d",
+                "board %s: %d readings of its %s are missing, up to number %d: %s",
                 source.alias,
                 self._lost,
                 STREAM_NAMES[loss.stream],
                 loss.last_seq,
+                LOSS_CAUSES.get(loss.cause, "it doesn't say why"),
             )
             self._lost = 0
             self._lost_logged_ms = now_ms

@@ -81,6 +81,7 @@ class SerialLink:
         self._unsent = b""
         self._greeting_ms = 0  # since when a HELLO is awaited
         self._is_explained = False  # whether it was said why there is no session
+        self._is_running = False  # whether a thread is in `run`, or was
         self._is_stopping = threading.Event()
         self._is_woken = threading.Event()
         if self._settings is not None:
@@ -140,8 +141,9 @@ class SerialLink:
     def stop(self) -> None:
         """Make `run` send what is due and return; answer what is asked of the board."""
         self._is_stopping.set()
-        self.requests.stop()
         self._wake()
+        if not self._is_running:
+            self.requests.stop()  # else the thread does so, which knows what was sent
 
     def _reply(self, call: Callable[[], bool]) -> None:
         self._replies.append(call)
@@ -167,6 +169,7 @@ class SerialLink:
     def _refuse(self, boot: int, reason: int, retry_s: int, problem: str) -> bool:
         if not self.session.refuse(boot, reason, retry_s):
             return False
+        self._is_explained = True
         self.quarantined_total += reason == session.REFUSED_DEVICE
         self.twice_total += reason == session.REFUSED_TWICE
         self.states.trouble(problem)
@@ -190,6 +193,7 @@ class SerialLink:
 
     def run(self) -> None:
         """Keep the line up until `stop()`."""
+        self._is_running = True
         while not self._is_stopping.is_set():
             self._is_woken.clear()
             try:
@@ -200,6 +204,7 @@ class SerialLink:
                 wait_s = BACK_OFF_MAX_S
             if wait_s > 0 and not self._is_stopping.is_set():
                 self._is_woken.wait(wait_s)
+        self.requests.stop()
         try:
             if self.states.is_open:
                 self._transmit()  # the acknowledgements of the last commit
@@ -269,6 +274,8 @@ class SerialLink:
             elif now_ms - current.heard_ms > SILENCE_MS:
                 problem = f"nothing heard for {SILENCE_MS // 1000} s on {self._port.name}"
                 self._close(link_state.SILENCE, problem)
+            elif self._settings is not None:
+                self._settings.run(now_ms, self.requests, self._warn_of_settings)
         else:
             if self.state == UP:
                 self.states.on(link_state.GREETED)

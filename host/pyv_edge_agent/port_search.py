@@ -19,7 +19,8 @@ from .errors import PortAbsentError
 
 SHOWN_MAX = 8  # candidates that a message names
 
-_USB = re.compile(r"usb:([0-9a-f]{1,4}):([0-9a-f]{1,4})(?::([^:\s]+))?", re.IGNORECASE)
+# A serial number may hold anything: an ESP32-S3's own USB has its MAC there, with colons.
+_USB = re.compile(r"usb:([0-9a-f]{1,4}):([0-9a-f]{1,4})(?::(\S.*))?", re.IGNORECASE)
 
 
 class PortInfo(Protocol):

@@ -145,5 +145,5 @@ def board_alert(row: AlertRow, series: Sequence[Series]) -> BoardAlert | None:
     """Return what a row of a board's table stands for, None if it names no channel."""
     if row.channel >= len(series):
         return None
-    severity = SEVERITIES[min(row.severity, len(SEVERITIES) - 1)]
+    severity = SEVERITIES[row.severity]
     return BoardAlert(series[row.channel], row.rule, severity, row.message)

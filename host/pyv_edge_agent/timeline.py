@@ -21,6 +21,7 @@ DRIFT_PPM = 500
 EXCHANGES_MAX = 16  # remembered
 KEPT_MS = 86_400_000  # an older exchange is the first to be forgotten
 STEADY_MS = 3_600_000  # without a contradiction, before DRIFT_PPM is believed again
+ERROR_MS_MAX = 2**43  # 279 years: beyond all uptimes and all that a store can hold
 _EXCHANGE_SLACK_MS = 1  # both sides read clocks of whole milliseconds
 
 
@@ -30,7 +31,9 @@ class Timeline:
     def __init__(self) -> None:
         self.disagreements_total = 0  # exchanges that contradicted the ones before
         self.drift_ppm = float(DRIFT_PPM)
-        self._exchanges: list[tuple[int, int, int]] = []  # (uptime, lowest, highest offset)
+        self._exchanges: list[
+            tuple[int, int, int]
+        ] = []  # (uptime, lowest, highest offset), sorted
         self._raised_ms = 0  # uptime, when the drift was last found to be more than thought
         self._contradicted_ms = 0  # uptime, when an exchange last contradicted DRIFT_PPM
 
@@ -44,6 +47,7 @@ class Timeline:
         new = (uptime_ms, low, high)
         self._exchanges = [one for one in self._exchanges if not self._says_more(new, one)]
         self._exchanges.append(new)
+        self._exchanges.sort()  # a board whose uptime goes back is broken, and must break no more
         if len(self._exchanges) > EXCHANGES_MAX:
             del self._exchanges[self._least_needed()]
 
@@ -62,7 +66,7 @@ class Timeline:
             low, high = (low + last_low - drift) / 2, (high + last_high + drift) / 2
         offset = round((low + high) / 2)
         # Rounding costs up to a half, and an uptime of whole milliseconds is up to one too early.
-        return offset, math.ceil((high - low) / 2 + 1.5)
+        return offset, min(math.ceil((high - low) / 2 + 1.5), ERROR_MS_MAX)
 
     def _interval(self, uptime_ms: int) -> tuple[float, float]:
         """Return what all exchanges together leave for the offset at one time."""

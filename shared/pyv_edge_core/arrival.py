@@ -39,7 +39,7 @@ class Arrival:
             check_name("device", hello.device)
         except FieldError as error:
             return self._refuse(REFUSED_GREETING, str(error))
-        return None if hello.channel_count else self._end()
+        return None if hello.channel_count else self._end_table()
 
     def add(self, received: "Any") -> "Greeting | Refusal | None":
         """Take a CHANNELS message; return the greeting if the table is whole and makes sense.
@@ -52,16 +52,18 @@ class Arrival:
             return None
         try:
             self._rows.extend(channel_table.parse(received.entries, len(self._rows)))
-            if len(self._rows) < hello.channel_count:
-                return None
-            if channel_table.crc(self._rows) != hello.channels_crc:
-                raise MessageError("CHANNELS don't make the table that HELLO announced")
-            _check(self._rows)
         except MessageError as error:
             return self._refuse(REFUSED_GREETING, str(error))
-        return self._end()
+        return None if len(self._rows) < hello.channel_count else self._end_table()
 
-    def _end(self) -> "Greeting":
+    def _end_table(self) -> "Greeting | Refusal":
+        hello, rows = self.hello, self._rows
+        try:
+            if len(rows) != hello.channel_count or channel_table.crc(rows) != hello.channels_crc:
+                raise MessageError("CHANNELS don't make the table that HELLO announced")
+            _check(rows)
+        except MessageError as error:
+            return self._refuse(REFUSED_GREETING, str(error))
         greeting = Greeting(self.hello, self._rows)
         self.hello = None
         self._rows = []
@@ -78,6 +80,10 @@ def _check(rows: "list[Channel | channel_table.AlertRow]") -> None:
     names: set[str] = set()
     for place, row in enumerate(rows):
         if isinstance(row, channel_table.AlertRow):
+            if row.severity > channel_table.SEVERITY_MAX:
+                raise MessageError(
+                    "channel table, entry %d: %d is no severity" % (place, row.severity)
+                )
             if row.channel >= len(names):
                 raise MessageError(
                     "channel table, entry %d: alert %r is about channel %d, there are %d"

@@ -26,6 +26,7 @@ ENTRIES_SIZE_MAX = const(200)  # bytes of one message's entries
 FLAG_LOCAL_ONLY = const(1)  # a channel's: its readings must not leave the host
 FLAG_AGGREGATE_ONLY = const(2)  # nor be stored, but for their summaries
 FLAG_ALERT = const(0x80)  # it is an alert; the lowest bits are its severity
+SEVERITY_MAX = const(2)  # the last index into rule.SEVERITIES
 
 # What an event's record has in place of a quality.
 EVENT_FIRED = const(1)  # else it resolved

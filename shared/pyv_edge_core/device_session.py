@@ -51,7 +51,7 @@ class DeviceSession:
         self.request: Any = None  # COMMAND or CONFIG to carry out now: then call `answer`
         self.tag = identity.boot & 0xFFFF  # what this boot's messages carry
         self._channels = channels
-        self._streams = (Outbound(0, telemetry), Outbound(1, events))
+        self.streams = (Outbound(0, telemetry), Outbound(1, events))
         # (an index is a stream's number: reading.STREAM_TELEMETRY, STREAM_EVENTS)
         self._seal = seal
         self._greeting = 0  # how often we have begun to greet
@@ -70,12 +70,12 @@ class DeviceSession:
     @property
     def resends_total(self) -> int:
         """Rewinds after silence or on request."""
-        return self._streams[0].resends_total + self._streams[1].resends_total
+        return self.streams[0].resends_total + self.streams[1].resends_total
 
     @property
     def in_flight(self) -> int:
         """Readings of both streams that no ACK covers yet."""
-        return sum([len(outbound.ring) for outbound in self._streams])
+        return sum([len(outbound.ring) for outbound in self.streams])
 
     @property
     def is_idle(self) -> bool:
@@ -168,21 +168,21 @@ class DeviceSession:
         resume = (welcome.telemetry_resume, welcome.events_resume)
         if welcome.boot != self.identity.boot:
             return not self._skip(welcome, now_ms)
-        for outbound in self._streams:
+        for outbound in self.streams:
             if resume[outbound.stream] > outbound.ring.next_seq:
                 self.bad_messages_total += 1  # it claims readings that we never took
                 return False
         self._window = min(welcome.window, session.WINDOW_MAX)
         self._outgoing = []
         self.refusal = None
-        for outbound in self._streams:
+        for outbound in self.streams:
             outbound.resume(resume[outbound.stream], now_ms)
         return True
 
     def _acknowledge(self, ack: "Any", now_ms: int) -> bool:
         """Free what is committed; send again from `wanted` if that is asked for."""
         is_resend = bool(ack.flags & message.ACK_RESEND)
-        outbound = self._streams[ack.stream]
+        outbound = self.streams[ack.stream]
         is_sound = outbound.acknowledge(ack.committed, ack.wanted, is_resend, now_ms)
         self.bad_messages_total += not is_sound
         return is_sound
@@ -267,13 +267,13 @@ class DeviceSession:
                 uptime_s,
                 uptime_ms,
                 self._channels,
-                self._streams[0].ring,
-                self._streams[1].ring,
+                self.streams[0].ring,
+                self.streams[1].ring,
                 self._greeting,
                 self._challenge,
             )
         if self.state == UP:
-            telemetry, events = self._streams
+            telemetry, events = self.streams
             payload = events.next_message(self.tag, self._window, now_ms)
             if not payload and not self._outgoing:
                 payload = telemetry.next_message(self.tag, self._window, now_ms)

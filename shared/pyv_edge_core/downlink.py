@@ -1,7 +1,7 @@
 """What a host has to say to a board, each thing when there is room for it.
 
-In this order: the answer to its greeting, acknowledgements, requests, the
-question who it is. `pacing` decides whether there is room; what finds none
+In this order: the answer to its greeting, acknowledgements, the question who
+it is, requests. `pacing` decides whether there is room; what finds none
 waits, and nothing is said twice for having waited.
 """
 

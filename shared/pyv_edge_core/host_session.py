@@ -305,6 +305,8 @@ class HostSession:
                 self.state = UP
         if self.state == UP:
             out += downlink.acknowledge(self._streams, self._tag, now_ms)
-            out += downlink.request(self._tag, self.hello.boot, now_ms, now_ms - self._offset_ms)
+        # Before requests: those of a session that is over would take up all the room.
         out += downlink.send_hello_request(now_ms)
+        if self.state == UP:
+            out += downlink.request(self._tag, self.hello.boot, now_ms, now_ms - self._offset_ms)
         return out + self.pacing.marker(self._tag, now_ms)

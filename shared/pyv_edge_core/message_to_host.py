@@ -21,8 +21,8 @@ FIELDS = {
         "Vitals",
         (
             "uptime_s uptime_ms flags sampled_total denied_total dropped_total late_total"
-            " sensor_errors_total resends_total frames_bad_total errors_total telemetry_next held"
-            " heap_free loop_lag_ms_max"
+            " sensor_errors_total resends_total frames_bad_total errors_total refused_total"
+            " skipped_total unsent_total telemetry_next held heap_free loop_lag_ms_max"
         ),
     ),
     message.LOG: ("Log", "level text"),

@@ -2,9 +2,9 @@
 
 A request is a COMMAND or a document sent in CONFIG messages. It has a number
 that no other request to the device has, so that the board can tell a repetition
-from a new one: `requester` sends it again until there is a RESULT, `responder`
-has it done once and repeats its RESULT. A COMMAND names the boot that it is for
-and the uptime until which it may be done.
+from a new one: `requester` sends it again until there is a RESULT, and
+`device_session` has it done once and repeats its RESULT. A COMMAND names the
+boot that it is for and the uptime until which it may be done.
 """
 
 from ._compat import const

@@ -22,6 +22,7 @@ WAITING_MAX = const(16)  # requests, the one under way included
 TIMED_OUT = const(256)  # beyond what a RESULT can hold
 REBOOTED = const(257)
 NOT_SENT = const(258)
+ABANDONED = const(259)
 CODES = {
     message.RESULT_DONE: "done",
     message.RESULT_FAILED: "failed",
@@ -30,6 +31,7 @@ CODES = {
     TIMED_OUT: "no answer in time",
     REBOOTED: "the board restarted before it answered",
     NOT_SENT: "not sent, the board was not there in time",
+    ABANDONED: "the host stopped before the board answered",
 }
 
 _AGAIN_MS = const(1000)
@@ -62,7 +64,6 @@ class Requester:
 
     def __init__(self, number: int) -> None:
         """Number requests from `number` on, a random one, lest an earlier host used it."""
-        self.timeouts_total = 0
         self._number = number
         self._waiting: list[_Request] = []
         self._chunk_size = _CHUNK_SIZE
@@ -112,7 +113,7 @@ class Requester:
             size = len(request.content)
             values = (boot, request.number, size, request.hash, request.offset, content)
             return message.pack(message.CONFIG, tag, *values)
-        until_s = max(0, uptime_ms + request.until_ms - now_ms) // 1000
+        until_s = min(0xFFFFFFFF, max(0, uptime_ms + request.until_ms - now_ms) // 1000)
         return message.pack(message.COMMAND, tag, boot, request.number, until_s, *request.values)
 
     def sent(self, boot: int, now_ms: int) -> None:
@@ -141,6 +142,14 @@ class Requester:
             request.sent_ms = -1
         return None
 
+    def abandon(self) -> "list[Answer]":
+        """Give up all that is not answered: NOT_SENT, or ABANDONED if it may have been done."""
+        waiting, self._waiting = self._waiting, []
+        return [
+            Answer(request.number, ABANDONED if request.is_sent else NOT_SENT, 0, "")
+            for request in waiting
+        ]
+
     def expire(self, boot: int, now_ms: int) -> "list[Answer]":
         """Give up what is too late, or was sent to another boot; `boot` is -1 if none is up."""
         answers = []
@@ -150,7 +159,6 @@ class Requester:
                 code = REBOOTED if is_sent else NOT_SENT
             elif now_ms >= request.until_ms + is_sent * _GRACE_MS:
                 code = TIMED_OUT if is_sent else NOT_SENT
-                self.timeouts_total += 1
             else:
                 continue
             self._waiting.remove(request)

@@ -70,6 +70,11 @@ class Seal:
         self._sent = 0  # counter of the last message sealed
         self._received = 0  # and of the last one opened
 
+    @property
+    def refused_total(self) -> int:
+        """Messages that were not sealed as they must be."""
+        return self.unsealed_total + self.forged_total + self.replayed_total
+
     def begin(self, session: "Session") -> None:
         """Begin a session, unless it is the present one: counters must not begin anew."""
         if session != self.session:

@@ -28,7 +28,7 @@ _HELLO_NUMBERS = (
     0x21222324,  # challenge_a
     0x31323334,  # challenge_b
 )
-_VITALS = (100000, 999, 1, 1, 2, 3, 4, 5, 6, 7, 10, 8, 9, 0xFFFFFFFF, 513)
+_VITALS = (100000, 999, 1, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12, 13, 8, 9, 0xFFFFFFFF, 513)
 
 # (type, values of the body, number of texts at its end, the message on the wire). The hex is
 # the format: if it changes, boards in the field can no longer be understood.
@@ -70,10 +70,11 @@ PACKED = (
         _VITALS,
         0,
         "010aefbe" + "a0860100" + "e703" + "01" + "01000000" + "02000000" + "03000000"
-        "04000000" + "05000000" + "06000000" + "07000000" + "0a000000" + "08000000"
+        "04000000" + "05000000" + "06000000" + "07000000" + "0a000000" + "0b000000"
+        "0c000000" + "0d000000" + "08000000"
         "09000000" + "ffffffff" + "0102",
     ),
-    (message.LOG, (2, "hi"), 1, "010befbe" + "02" + "026869"),
+    (message.LOG, (20, "hi"), 1, "010befbe" + "14" + "026869"),
     (message.REFUSAL, (2, 1, 3, 30), 0, "010cefbe" + "02" + "01" + "03" + "1e"),
     (
         message.COMMAND,

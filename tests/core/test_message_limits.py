@@ -6,7 +6,7 @@ from pyv_edge_core.errors import FieldError, MessageError
 
 TAG = 0xBEEF
 _HELLO = (0,) * 16 + ("d", "b", "f", "c")  # what follows the uptime
-_VITALS = (0,) * 13
+_VITALS = (0,) * 16
 
 
 def _data(stream=0, first_seq=0, base_s=0, base_ms=0, records=bytes(16)):

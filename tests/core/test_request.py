@@ -6,9 +6,10 @@ from check import raises
 from pair import CORRUPT, DROP, DUPLICATE, Pair
 from pyv_edge_core import device_states, message, request
 from pyv_edge_core.errors import FieldError
-from pyv_edge_core.frame import encode_for_board
+from pyv_edge_core.frame import FrameDecoder, encode, encode_for_board
 from pyv_edge_core.host_session import HostSession
 from pyv_edge_core.requester import (
+    ABANDONED,
     CODES,
     NOT_SENT,
     REBOOTED,
@@ -118,7 +119,6 @@ def test_command_that_is_not_answered_times_out():
     assert rig.answers == []  # the answer of what was done at the last moment may still come
     rig.run(200)
     assert rig.answers == [Answer(number, TIMED_OUT, 0, "")]
-    assert rig.requester.timeouts_total == 1
     rig.board.is_dead = False
     later = rig.command()
     rig.run(2000)
@@ -243,6 +243,21 @@ def test_document_arrives_whole_whatever_the_wire_does():
             assert rig.pair.unread_max <= 200, case
 
 
+def test_question_who_it_is_comes_before_what_is_asked_of_it():
+    # Else a document would take up all the room, for a session that the board has given up.
+    rig = _Rig()
+    rig.requester.config(_SETTINGS, crc32(_SETTINGS), rig.pair.now_ms)
+    host = rig.pair.host
+    host.pacing.run(rig.pair.now_ms)
+    stray = message.pack(message.LOG, rig.pair.device.tag ^ 1, 20, "of another boot")
+    rig.pair.now_ms += 5000
+    host.receive(encode(stray), rig.pair.now_ms)
+    said = FrameDecoder().feed(host.transmit(rig.pair.now_ms))
+    kinds = [payload[1] for payload in said]
+    assert message.CONFIG in kinds
+    assert kinds.index(message.HELLO_REQUEST) < kinds.index(message.CONFIG), kinds
+
+
 def test_document_of_which_nothing_more_is_taken_is_given_up():
     rig = _Rig()
     number = rig.requester.config(_SETTINGS, crc32(_SETTINGS), rig.pair.now_ms)
@@ -259,6 +274,19 @@ def test_document_in_pieces_that_fit_whatever_is_in_them():
     rig.run(8000)
     assert rig.board.document == stuffed
     assert rig.pair.unread_max <= 200
+
+
+def test_host_that_gives_up_knows_what_may_have_been_done():
+    rig = _Rig()
+    rig.board.is_dead = True
+    sent, waiting = rig.command(timeout_ms=60000), rig.command(timeout_ms=60000)
+    rig.run(500)
+    assert rig.requester.abandon() == [
+        Answer(sent, ABANDONED, 0, ""),
+        Answer(waiting, NOT_SENT, 0, ""),
+    ]
+    assert rig.requester.abandon() == []
+    assert CODES[ABANDONED]
 
 
 def test_what_does_not_fit_is_refused_at_once():

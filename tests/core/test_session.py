@@ -314,7 +314,7 @@ def test_board_that_has_released_what_is_asked_for_is_asked_to_greet():
     pair = pair_that_is_up()
     pair.sample(16)
     pair.run(500)
-    outbound = pair.device._streams[0]
+    outbound = pair.device.streams[0]
     pair.telemetry.push(0, 0, 1, 0, 0)
     outbound.ring.release(17)
     outbound.acked_seq = outbound._sent_seq = outbound._released_seq = 17

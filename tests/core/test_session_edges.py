@@ -114,6 +114,7 @@ _UNUSABLE = (
         2,
         "entry 1: alert 'hot' is about channel 1, there are 1",
     ),
+    (b"\x00\x00\x01a\x00\x00\x83\x03hot\x01m", 2, "entry 1: 3 is no severity"),
     (
         b"\x00\x00\x01a\x00\x00\x80\x03hot\x01m\x00\x00\x01b\x00",
         3,
@@ -140,6 +141,16 @@ def test_channel_table_that_breaks_the_rules_is_refused_with_the_reason():
         # What is left of its table changes nothing; the next HELLO begins anew.
         assert host.receive(encode(channel_table.pack(_TAG, _CHANNELS)[0]), 0) == []
         assert _greet(host)[0].channels == [], problem
+
+
+def test_table_of_another_size_or_hash_is_not_the_one_announced():
+    problem = "CHANNELS don't make the table that HELLO announced"
+    host = HostSession()
+    assert host.receive(_announce(_BOOT, 1, channel_table.crc(_CHANNELS * 2)), 0) == []
+    entries = encode(channel_table.pack(_TAG, _CHANNELS * 2)[0])
+    _check_refusal(host, host.receive(entries, 0), problem)
+    host = HostSession()
+    _check_refusal(host, host.receive(_announce(_BOOT, 0, 0xDEAD), 0), problem)
 
 
 def test_device_without_a_name_is_refused_with_the_reason():
@@ -179,7 +190,7 @@ def test_uptime_of_a_board_that_is_not_there_is_no_time_exchange():
 
 def test_hello_is_asked_for_once_there_is_room():
     host = HostSession()
-    stray = encode(message.pack(message.VITALS, _TAG, *([0] * 15)))
+    stray = encode(message.pack(message.VITALS, _TAG, *([0] * 18)))
     assert host.receive(stray, 0) == []
     while host.pacing.frame(message.pack(message.HELLO_REQUEST, 0, 0, 0), 0):
         pass  # until no more is allowed on its way

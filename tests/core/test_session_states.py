@@ -17,7 +17,7 @@ _BODIES = {
     message.TIME_REQUEST: (7,),
     message.TIME_RESPONSE: (7, 0, 0),
     message.HELLO_REQUEST: (0, 0),
-    message.VITALS: (0,) * 15,
+    message.VITALS: (0,) * 18,
     message.LOG: (20, "x"),
     message.REFUSAL: (session.REFUSED_DEVICE, 1, 1, 30),
     message.RESULT: (5, 0, 0, ""),

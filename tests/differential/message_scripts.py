@@ -14,7 +14,7 @@ _BODIES = {
     message.TIME_REQUEST: "H",
     message.TIME_RESPONSE: "HIH",
     message.HELLO_REQUEST: "II",
-    message.VITALS: "IHBIIIIIIIIIIIH",
+    message.VITALS: "IHBIIIIIIIIIIIIIIH",
     message.LOG: "BT",
     message.REFUSAL: "BBBB",
     message.COMMAND: "IIIBBI",

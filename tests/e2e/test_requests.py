@@ -118,21 +118,24 @@ def test_settings_that_do_not_come_up_are_taken_back(tmp_path):
     with Site(tmp_path, device={"settings_file": str(tmp_path / "b1.json")}) as site:
         before = (site.flash / "device.json").read_bytes()
         first = site.wait_up()
-        wait_for(lambda: site.link.status()["settings"]["not_up_total"] == 1, "its coming back")
+        wait_for(lambda: site.link.status()["settings"]["not_up_total"] == 2, "its coming back")
         second = site.wait_up(first.boot)
         assert second.config_hash == first.config_hash
         assert (site.flash / "device.json").read_bytes() == before
         assert "did not come up" in site.link.problem
         stored = site.stored()
         wait_for(lambda: site.stored() > stored + 20, "readings as before")
-        assert site.link.status()["settings"]["pushes_total"] == 1
+        assert site.link.status()["settings"]["pushes_total"] == 2
     site.check()
 
 
 @pytest.mark.parametrize("board_key", [KEY, KEY + "!", None])
 def test_link_with_a_key(tmp_path, board_key):
     (tmp_path / "key").write_text(KEY + "\n")
-    settings = {} if board_key is None else {"link_key": board_key}
+    settings = {}
+    if board_key is not None:
+        (tmp_path / "board.key").write_text(board_key)
+        settings["link_key_file"] = str(tmp_path / "board.key")
     with Site(tmp_path, device={"link_key_file": str(tmp_path / "key")}, **settings) as site:
         if board_key == KEY:
             site.wait_up()

@@ -142,7 +142,7 @@ def make_settings(*sensors, **others):
     values["telemetry_capacity"] = 256  # board and host share 192 kB in these tests
     values["events_capacity"] = 16
     values.update(others)
-    return Settings(Section(values, "board.json"))
+    return Settings(Section(values, "board.json"), FakeFlash())
 
 
 def read_ring(ring):

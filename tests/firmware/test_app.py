@@ -3,6 +3,7 @@
 from check import raises
 from fake_board import FakeBoard, FakeFlash, FakePort, make_settings, simulated
 from pyv_edge_core import message
+from pyv_edge_core.frame import FrameDecoder, encode_for_board
 from pyv_edge_core.host_event import Batch, Greeting, Loss, Report
 from pyv_edge_core.host_session import HostSession
 from pyv_edge_node.app import SEQ_MAX, App
@@ -160,6 +161,51 @@ def test_end_of_sampling_is_said_again_with_the_next_vitals():
     rig.is_host_reading = True
     rig.run(2000)
     assert [vitals.flags for vitals in rig.reports][:1] == [message.VITALS_FINISHED]
+
+
+def test_time_is_told_as_it_is_after_the_request_was_read():
+    # An uptime from before would be a bound that doesn't hold: the request may have come since.
+    rig = _Rig(make_settings())
+    rig.run(500)
+    read = rig.port.read
+
+    def slow_read():
+        rig.board.now_ms += 40
+        return read()
+
+    rig.port.take()
+    rig.port.read = slow_read
+    request = message.pack(message.TIME_REQUEST, rig.app.session.tag, 77)
+    rig.port.incoming += encode_for_board(request)
+    rig.app.step()
+    parsed = [message.parse(payload) for payload in FrameDecoder().feed(rig.port.take())]
+    (told,) = [one for kind, one in parsed if kind == message.TIME_RESPONSE and one.token == 77]
+    assert told.uptime_s * 1000 + told.uptime_ms == rig.board.now_ms
+
+
+def test_messages_that_a_board_could_not_use_are_in_its_vitals():
+    rig = _Rig(make_settings(vitals_interval_ms=1000))
+    rig.run(500)
+    other = message.pack(message.ACK, rig.app.session.tag ^ 1, 0, 0, 0, 0)
+    for raw in (other, other, bytes((1, 99, 0, 0))):
+        rig.port.incoming += encode_for_board(raw)
+    rig.run(1000)
+    assert (rig.reports[-1].skipped_total, rig.reports[-1].refused_total) == (3, 0)
+
+
+def test_messages_without_the_seal_that_they_must_have_are_in_the_vitals():
+    config = make_settings()
+    config.link_key = b"a key of 16 bytes or more"
+    app = App(config, FakeBoard(), FakePort(), FakeFlash())
+    for _ in range(2):
+        plain = message.pack(message.ACK, app.session.tag, 0, 0, 0, 0)
+        app.port.incoming += encode_for_board(plain)
+        app.step()
+    said = []
+    app.session.report = said.append
+    app.board.now_ms += 60_000
+    app.step()
+    assert message.parse(said[0])[1].refused_total == 2
 
 
 def test_vitals_come_at_their_interval():

@@ -52,9 +52,10 @@ class Host:
                 self.hellos.append(event.hello)
                 boot_id = event.hello.boot
                 self.session.welcome(boot_id, self.counts.setdefault(boot_id, 0), 0)
-            elif isinstance(event, Batch) and self.is_committing:
+            elif isinstance(event, Batch):
                 self.counts[event.boot] += len(event.records) // 8
-                self.session.committed(event.boot, event.stream, self.counts[event.boot])
+                if self.is_committing:
+                    self.session.committed(event.boot, event.stream, self.counts[event.boot])
             elif isinstance(event, Report):
                 self.reports.append(event.message)
             elif isinstance(event, Answer):
@@ -310,11 +311,80 @@ def test_settings_are_not_put_in_force_while_readings_wait():
     rig = _up()
     rig.host.is_committing = False
     rig.run(1000)
-    rig.host.push(json.dumps(SETTINGS).encode() + b" ")
-    rig.run(ENDING_MS + 2000)
+    content = json.dumps(SETTINGS).encode() + b" "
+    rig.host.push(content)
+    for _ in range(ENDING_MS // 500 + 4):
+        sampled = rig.app.sampler.sampled_total
+        rig.run(500)
+        assert rig.app.sampler.sampled_total > sampled  # it would be a loss to wait without
     assert rig.board.resets_total == 0
-    assert not rig.app.is_paused
-    assert "does not acknowledge" in rig.host.logs()[-1]
+    rig.host.is_committing = True
+    rig.run(40_000)
+    assert (rig.board.resets_total, rig.flash.read(PATH)) == (1, content)
+
+
+def test_settings_wait_again_if_the_host_stops_acknowledging_at_the_last_moment():
+    rig = _up()
+    while rig.app.session.in_flight:
+        rig.run(10)
+    content = json.dumps(SETTINGS).encode() + b" "
+    room = rig.port.room
+    for raw in _pieces(rig, content):
+        rig.port.take()
+        rig.port.room = 0 if raw[-1:] == b" " else room  # no answer to the last one leaves
+        rig.app.session.receive(_framed(raw), rig.board.now_ms)
+        rig.app.step()
+    assert rig.app.is_paused
+    rig.run(ENDING_MS + 1000)
+    assert rig.board.resets_total == 0 and not rig.app.is_paused
+    rig.port.room = room
+    rig.run(40_000)
+    assert (rig.board.resets_total, rig.flash.read(PATH)) == (1, content)
+
+
+def test_piece_of_settings_out_of_its_place_is_asked_for_again():
+    rig = _up()
+    content = json.dumps(SETTINGS).encode() + b" "
+    rig.host.is_committing = False
+    rig.run(1000)  # so that it waits once it has them
+    pieces = _pieces(rig, content)
+    answers = []
+    for raw in [pieces[1], pieces[0], pieces[2], pieces[0]] + pieces[1:]:
+        rig.app.session.receive(_framed(raw), rig.board.now_ms)
+        rig.app.session.answer, answer = answers_of(answers), rig.app.session.answer
+        rig.app.step()
+        rig.app.session.answer = answer
+        rig.app.session.request = None
+    more = message.RESULT_MORE
+    assert answers[:4] == [(more, 0), (more, 40), (more, 40), (more, 40)]
+    assert answers[-1] == (message.RESULT_DONE, 0)
+    assert rig.flash.read(PATH + ".new") == content
+
+
+def _pieces(rig, content):
+    """Return the messages that bring settings, 40 bytes each."""
+    head = (rig.app.session.tag, rig.board.boot, 9, len(content), crc32(content))
+    return [
+        message.pack(message.CONFIG, *(head + (at, content[at : at + 40])))
+        for at in range(0, len(content), 40)
+    ]
+
+
+def answers_of(found):
+    """Return a stand-in for DeviceSession.answer that only notes what is said."""
+    return lambda code, value=0, text="": found.append((code, value))
+
+
+def test_link_key_is_not_changed_over_the_wire():
+    rig = _up()
+    rig.flash.files["new.key"] = b"a key of 16 bytes or more"
+    settings = dict(SETTINGS)
+    settings["link_key_file"] = "new.key"
+    rig.host.push(json.dumps(settings).encode())
+    rig.run(3000)
+    code, _, text = rig.host.answers.pop()
+    assert code == message.RESULT_FAILED and "link_key" in text
+    assert rig.board.resets_total == 0
 
 
 def test_flash_that_is_full_is_said():
@@ -366,19 +436,35 @@ def test_another_document_takes_the_place_of_one_that_was_never_whole():
     assert rig.flash.read(PATH) == content
 
 
-def test_while_settings_are_tried_no_others_are_taken():
+def test_other_settings_take_the_place_of_those_that_wait():
     rig = _up()
     first, second = [json.dumps(SETTINGS).encode() + b" " * count for count in (1, 2)]
     rig.host.is_committing = False
     rig.run(600)
+    for content in (first, first, second):
+        rig.host.push(content)
+        rig.run(3000)
+    assert [answer[0] for answer in rig.host.answers] == [message.RESULT_DONE] * 3
+    rig.host.is_committing = True
+    rig.run(40_000)
+    assert (rig.board.resets_total, rig.flash.read(PATH)) == (1, second)
+
+
+def test_while_settings_are_tried_no_others_are_taken():
+    rig = _up()
+    first, second = [json.dumps(SETTINGS).encode() + b" " * count for count in (1, 2)]
     rig.host.push(first)
-    rig.host.push(second)
-    rig.run(5000)
-    assert [answer[0] for answer in rig.host.answers] == [
-        message.RESULT_DONE,
-        message.RESULT_FAILED,
-    ]
-    assert "later" in rig.host.answers[-1][2]
+    while not rig.board.resets_total:
+        rig.run(10)
+    assert rig.app.trial is not None
+    rig.app.session.request = message.shape(message.CONFIG)(
+        rig.app.session.tag, rig.board.boot, 9, len(second), crc32(second), 0, second
+    )
+    answers = []
+    rig.app.session.answer = lambda code, value=0, text="": answers.append((code, text))
+    rig.app.trial.watch = lambda app: None
+    rig.app.step()
+    assert answers[0][0] == message.RESULT_FAILED and "later" in answers[0][1]
 
 
 def test_refusal_is_shown_once():
@@ -391,5 +477,5 @@ def test_refusal_is_shown_once():
             board.now_ms += 50
             app.step()
             port.take()
-    assert len(board.said) == 3  # once for each time that it was refused
+    assert len(board.said) == 1  # however often the host repeats it
     assert "refuses" in board.said[0]

@@ -81,7 +81,9 @@ def test_values_of_the_wrong_kind_or_size():
     cases = (
         ("device_id", 7, ("text", "quotes")),
         ("device_id", None, ("text", "quotes")),
-        ("link_key", "15 bytes of key", ("shorter than 16 bytes",)),
+        ("link_key", "it is in a file of its own", ("not a setting",)),
+        ("link_key_file", 7, ("text", "quotes")),
+        ("link_key_file", "nowhere.key", ("'nowhere.key'", "there is no")),
         ("telemetry_capacity", 15, ("15", "16..65536")),
         ("telemetry_capacity", 65537, ("65537", "16..65536")),
         ("telemetry_capacity", "64", ("'64'", "16..65536")),
@@ -104,11 +106,36 @@ def test_values_of_the_wrong_kind_or_size():
 
 
 def test_a_key_is_never_repeated():
-    for key in (1234567890123456, "a short key", ["a key in a list"]):
-        values = {"sensors": [{"type": "x"}], "link_key": key}
-        text = str(raises(SettingsError, _load, json.dumps(values).encode()))
-        for part in ("1234567890", "a short", "in a list"):
-            assert part not in text, text
+    for name in ("link_key", "link_key_file"):
+        for key in (1234567890123456, ["a key in a list"]):
+            values = {"sensors": [{"type": "x"}]}
+            values[name] = key
+            text = str(raises(SettingsError, _load, json.dumps(values).encode()))
+            for part in ("1234567890", "in a list"):
+                assert part not in text, text
+
+
+class _Disk:
+    """A flash with one file, or one that can't be read."""
+
+    def __init__(self, content):
+        self._content = content
+
+    def read(self, name):
+        if self._content is None:
+            raise OSError(5)
+        return self._content
+
+
+def test_link_key_is_the_first_line_of_its_file():
+    content = json.dumps({"sensors": [{"type": "x"}], "link_key_file": "link.key"}).encode()
+    for stored in (b"of 16 bytes, yes", b" of 16 bytes, yes \r\nand a second line\n"):
+        loaded = settings.parse(_PATH, content, _Disk(stored))
+        assert loaded.link_key == b"of 16 bytes, yes", stored
+    for stored, word in ((b"15 bytes of key\n", "less than 16"), (b"", "less"), (None, "read")):
+        text = str(raises(SettingsError, settings.parse, _PATH, content, _Disk(stored)))
+        _check_line(text, (_PATH, "link_key_file", "'link.key'", word), stored)
+        assert "15 bytes of" not in text
 
 
 def test_mistakes_in_a_sensor():

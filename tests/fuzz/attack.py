@@ -57,7 +57,7 @@ def held_bytes(thing, seen=None):
 def counters(thing):
     """Return the counters of a session, those of its streams added up, or of another part."""
     found = {name: count for name, count in vars(thing).items() if name.endswith("_total")}
-    for stream in getattr(thing, "_streams", ()):
+    for stream in getattr(thing, "streams", getattr(thing, "_streams", ())):
         for name, count in counters(stream).items():
             found[name] = found.get(name, 0) + count
     return found

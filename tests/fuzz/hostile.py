@@ -26,7 +26,7 @@ LAYOUTS = {
     message.TIME_REQUEST: ("H", 0),
     message.TIME_RESPONSE: ("HIH", 0),
     message.HELLO_REQUEST: ("II", 0),
-    message.VITALS: ("IHBIIIIIIIIIIIH", 0),
+    message.VITALS: ("IHBIIIIIIIIIIIIIIH", 0),
     message.LOG: ("B", 1),
     message.REFUSAL: ("BBBB", 0),
     message.COMMAND: ("IIIBBI", 0),

@@ -336,7 +336,11 @@ def test_loss_is_stored_acknowledged_and_logged(rig, log):
     assert rig.rows("SELECT stream, first_seq, last_seq, count, cause FROM gaps") == [
         ("telemetry", 1, 10, 10, "overwritten")
     ]
-    assert log.warnings() == ["board porch lost 10 readings of its telemetry, up to number 10"]
+    (line,) = log.warnings()
+    assert line == (
+        "board porch: 10 readings of its telemetry are missing, up to number 10:"
+        " its memory was full"
+    )
     assert read_ledger(rig.path).is_balanced
 
 

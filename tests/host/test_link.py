@@ -1,5 +1,6 @@
 """SerialLink over a fake port, with the core's own board at the far end and a fake clock."""
 
+import logging
 import threading
 from random import Random
 from struct import unpack_from
@@ -525,6 +526,21 @@ def test_console_text_is_logged_in_moderation(log):
     rig.port.incoming.append(b"a minute later\n")
     rig.pump(3)
     assert log.having("a minute later")
+
+
+def test_board_logs_at_its_level_and_forges_no_line(log):
+    rig = Rig().up()
+    for level, text in (
+        (10, "d"),
+        (40, "e"),
+        (7, "odd"),
+        (30, "w\n2026 ERROR \x1b[2Jforged\u2028x"),
+    ):
+        rig.board.session.report(message.pack(message.LOG, rig.board.session.tag, level, text))
+        rig.pump(3)
+    assert log.lines(logging.ERROR) == ["link porch: board says: e"]
+    assert log.warnings()[-1] == "link porch: board says: w\\n2026 ERROR \\x1b[2Jforged\\u2028x"
+    assert log.having("board says: odd") and log.having("board says: d")
 
 
 def test_long_console_line_is_cut(log):

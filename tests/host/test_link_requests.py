@@ -109,13 +109,19 @@ def test_channel_that_the_board_does_not_have():
     [
         (("explode", None, 0, 1000), "'explode' is no command; there are identify, set_rate, "),
         (("set_rate", None, 5, 1000), "set_rate: name the channel"),
-        (("reset", None, -1, 1000), "value: -1 is not in 0.."),
-        (("reset", None, 2**32, 1000), "value: 4294967296 is not in 0.."),
-        (("reset", None, True, 1000), "value: True is not in 0.."),
-        (("read_now", 256, 0, 1000), "target: 256 is not in 0..255"),
-        (("read_now", -1, 0, 1000), "target: -1 is not in 0..255"),
-        (("reset", None, 0, 0), "timeout_ms: 0 is not in 1.."),
-        (("reset", None, 0, TIMEOUT_MS_MAX + 1), "timeout_ms: 3600001 is not in 1..3600000"),
+        (("reset", None, -1, 1000), "value: -1 is not a whole number in 0.."),
+        (("reset", None, 2**32, 1000), "value: 4294967296 is not a whole number in 0.."),
+        (("reset", None, True, 1000), "value: True is not a whole number in 0.."),
+        (("read_now", 256, 0, 1000), "target: 256 is not a whole number in 0..255"),
+        (("read_now", -1, 0, 1000), "target: -1 is not a whole number in 0..255"),
+        (("reset", None, "500", 1000), "value: '500' is not a whole number in 0.."),
+        (("reset", None, 0, 6000.0), "timeout_ms: 6000.0 is not a whole number in 1.."),
+        (("read_now", 1.0, 0, 1000), "target: 1.0 is not a whole number in 0..255"),
+        (("reset", None, 0, 0), "timeout_ms: 0 is not a whole number in 1.."),
+        (
+            ("reset", None, 0, TIMEOUT_MS_MAX + 1),
+            "timeout_ms: 3600001 is not a whole number in 1..3600000",
+        ),
     ],
 )
 def test_what_no_board_could_do_is_refused_at_once(arguments, wanted):
@@ -239,10 +245,28 @@ def test_stopped_link_answers_what_is_open_and_what_comes_later():
     waiting = rig.link.command("identify")
     rig.link.stop()
     late = rig.link.command("identify")
-    for future in (sent, waiting, late):
+    assert sent.result(0).name == "the host stopped before the board answered"
+    for future in (waiting, late):
         assert failure(future).endswith("the link has stopped")
-    rig.link.run()
-    rig.board.exchange(rig.port)
+    assert rig.link.status()["requests"]["abandoned_total"] == 1
+    rig.link.run()  # what was not sent by then never is
+    rig.board.answer = (message.RESULT_DONE, 0, "")
+    for _ in range(3):
+        rig.board.exchange(rig.port)
+    assert len(rig.board.requests) == 1
+
+
+def test_thread_that_ends_answers_what_is_open():
+    rig = Rig().up()
+    sent = rig.link.command("identify", timeout_ms=60_000)
+    rig.pump(5)
+    thread = threading.Thread(target=rig.link.run)
+    thread.start()
+    waiting = rig.link.command("identify", "no such channel", timeout_ms=60_000)
+    rig.link.stop()
+    thread.join(10)
+    assert sent.result(0).name == "the host stopped before the board answered"
+    assert isinstance(waiting.exception(0), RequestError)
 
 
 def test_future_can_not_be_cancelled():

@@ -168,10 +168,21 @@ def test_key_is_the_first_line_stripped(tmp_path, content, wanted):
     assert read_link_key(path, "link_key_file") == wanted
 
 
+@pytest.mark.parametrize(("mode", "is_open"), [(0o600, False), (0o640, True), (0o604, True)])
+def test_key_file_that_others_can_read_is_said(tmp_path, log, mode, is_open):
+    path = tmp_path / "key"
+    path.write_text("0123456789abcdef\n")
+    path.chmod(mode)
+    assert read_link_key(path, "link_key_file")
+    assert log.warnings() == (
+        [f"link_key_file: others can read the key; chmod 600 {path}"] if is_open else []
+    )
+
+
 @pytest.mark.parametrize(
     ("content", "wanted"),
     [
-        (None, "can't be read: No such file or directory; write the board's link_key into it"),
+        (None, "can't be read: No such file or directory; write the board's key into it"),
         (b"", "the first line of PATH has 0 bytes, at least 16"),
         (b"\n0123456789abcdef\n", "the first line of PATH has 0 bytes, at least 16"),
         (b"hunter2hunter22\n", "the first line of PATH has 15 bytes, at least 16"),

@@ -45,6 +45,8 @@ def test_path_is_no_usb_device(text):
         ("usb:2e8a:0005", UsbDevice(0x2E8A, 5, "")),
         ("USB:2E8A:5", UsbDevice(0x2E8A, 5, "")),
         ("usb:10C4:ea60:ABcd-1", UsbDevice(0x10C4, 0xEA60, "abcd-1")),
+        ("usb:303a:1001:F4:12:FA:C0:F1:90", UsbDevice(0x303A, 0x1001, "f4:12:fa:c0:f1:90")),
+        ("usb:1:2:a b", UsbDevice(1, 2, "a b")),
     ],
 )
 def test_usb_device_by_its_numbers(text, wanted):
@@ -53,7 +55,7 @@ def test_usb_device_by_its_numbers(text, wanted):
 
 @pytest.mark.parametrize(
     "text",
-    ["usb:", "usb:2e8a", "usb:2e8a:", "usb:2e8a:xyz", "usb:12345:1", "usb:1:2:", "usb:1:2:3:4"],
+    ["usb:", "usb:2e8a", "usb:2e8a:", "usb:2e8a:xyz", "usb:12345:1", "usb:1:2:", "usb:1:2: x"],
 )
 def test_broken_usb_device_is_refused(text):
     with pytest.raises(ValueError, match="must be a path, usb:VID:PID or usb:VID:PID:SERIAL"):

@@ -2,7 +2,13 @@
 
 from hypothesis import example, given
 from hypothesis import strategies as st
-from pyv_edge_agent.timeline import DRIFT_PPM, EXCHANGES_MAX, STEADY_MS, Timeline
+from pyv_edge_agent.timeline import (
+    DRIFT_PPM,
+    ERROR_MS_MAX,
+    EXCHANGES_MAX,
+    STEADY_MS,
+    Timeline,
+)
 
 HOUR_MS = 3_600_000
 
@@ -230,3 +236,24 @@ def test_bound_contains_the_truth(stretches, start_ms, begin, steps, asked, span
         for one in (first, first + span // 3, first + span):
             for within in (0, 0.999):  # of the millisecond that the board has read
                 assert abs(one + offset - truth(one + within)) <= error
+
+
+_UPTIMES = st.one_of(st.integers(0, 100), st.integers(0, 2**32 * 1000 - 1))
+
+
+@given(
+    exchanges=st.lists(
+        st.tuples(_UPTIMES, st.integers(0, 5000), st.integers(0, 5000)), max_size=60
+    ),
+    asked=st.lists(_UPTIMES, min_size=1, max_size=5),
+)
+def test_no_uptime_breaks_anything(exchanges, asked):
+    # A board with a broken clock must not stop the storage of all others.
+    timeline, now_ms = Timeline(), 10**6
+    for uptime_ms, wait_ms, trip_ms in exchanges:
+        now_ms += wait_ms
+        timeline.exchange(uptime_ms, now_ms, now_ms + trip_ms)
+    for uptime_ms in asked if exchanges else ():
+        offset_ms, error_ms = timeline.bound(uptime_ms, uptime_ms + 2**22)
+        assert 0 < error_ms <= ERROR_MS_MAX
+        assert abs(uptime_ms + offset_ms) < 2**62

@@ -35,7 +35,8 @@ _INTERVAL_MS_MAX = 3_600_000
 STRIKES = (
     *("identify", "set_rate", "read_now", "safe_mode", "reset", "forced_reset"),
     *("request_failed", "request_late", "request_not_sent", "request_timed_out"),
-    *("request_rebooted", "request_killed", "request_stopped", "commanded_reset"),
+    *("request_rebooted", "request_killed", "request_stopped", "request_abandoned"),
+    "commanded_reset",
 )
 _OUTCOMES = {
     "failed": "request_failed",
@@ -43,9 +44,10 @@ _OUTCOMES = {
     "no answer in time": "request_timed_out",
     "the board restarted before it answered": "request_rebooted",
     "not sent, the board was not there in time": "request_not_sent",
+    "the host stopped before the board answered": "request_abandoned",
 }
 _UNDONE = ("failed", "unknown command", "too late", "refused")
-_NEVER_SENT = ("not sent, the board was not there in time", "refused")
+_NEVER_SENT = ("not sent, the board was not there in time", "refused", "stopped")
 
 
 @dataclass
@@ -265,8 +267,9 @@ class Obedience:
                 self.is_forced = bool(asked.value)
             board.world.asking.answers(board, asked, code, self._effects, board.program_us)
             self._effects = []
-        elif code == message.RESULT_DONE and app.is_ending:
-            self.is_forced = False
+        elif code == message.RESULT_DONE and asked.hash != app.session.identity.config_hash:
+            if self.is_forced is None:
+                self.is_forced = False
             board.history.takes(asked.hash, crc32)
             board.world.pushing.arm(board)
         self._answer(code, value, text)

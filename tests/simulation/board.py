@@ -9,7 +9,7 @@ from .asking import Obedience
 from .broken import Broken
 from .clock import Actor, Ticks
 from .flash import Flash, PowerCut
-from .plan import WRAP
+from .plan import KEY_PATH, WRAP
 from .pushing import History
 from .truth import BootTruth, Sensor, SensorCodeError, make_values
 from .wire import BoardPort, Cable
@@ -51,7 +51,7 @@ class Board(Actor):
         self._blocked_us = min(plan.lull_ms, shortest_ms) * 1000
         self._rng = rng
         self._table = make_values(rng)
-        self.flash = Flash()
+        self.flash = Flash(**{KEY_PATH: plan.link_key.encode()})
         content = json.dumps(plan.settings()).encode()
         self.flash.write(PATH, content)
         self.history = History(world, plan, content)

@@ -14,6 +14,7 @@ EXPONENT = -2
 VALUE_LOW, VALUE_HIGH = 1000, 3000  # what sensors show, scaled
 WRAP = 2**30
 HOUR_S = 3600
+KEY_PATH = "link.key"
 
 
 @dataclass
@@ -123,7 +124,7 @@ class BoardPlan:
             ],
         }
         if self.link_key:
-            values["link_key"] = self.link_key
+            values["link_key_file"] = KEY_PATH
         if self.rules:
             names = [channel.name for channel in self.channels]
             values["rules"] = [

@@ -27,6 +27,7 @@ from array import array
 
 from pyv_edge_core import frame, message
 from pyv_edge_core.record_ring import BLOCK_RECORDS, RecordRing
+from pyv_edge_node.flash import Flash
 from pyv_edge_node.pipeline import Pipeline
 from pyv_edge_node.sampler import Sampler
 from pyv_edge_node.settings import Section, Settings
@@ -130,7 +131,7 @@ class Node:
         settings = board_settings()
         if rules is not None:
             settings["rules"] = rules
-        config = Settings(Section(settings, "device.json"))
+        config = Settings(Section(settings, "device.json"), Flash())
         gc.collect()
         self.ring = RecordRing(config.telemetry_capacity)
         self.uptime = Uptime(0)
