@@ -166,7 +166,7 @@ def test_what_a_small_ring_overwrites_is_a_gap_and_nothing_else_is_missing(board
     missing = [seq for first, last, _ in gaps for seq in range(first, last + 1)]
     assert sorted(found + missing) == list(range(ledger.total("sampled")))
     assert {cause for _, _, cause in gaps} == {"overwritten"}
-    assert "lost" in agent.text()  # and the log says so
+    assert "are missing" in agent.text()  # and the log says so
 
 
 def test_a_dirty_line_costs_nothing_but_time(boards, agents, tmp_path):
