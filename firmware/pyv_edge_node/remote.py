@@ -110,6 +110,8 @@ class Remote:
             self._staging = asked.request
             self._offset = 0
             self._applying = -1  # these take the place of the ones that wait
+            if not self._is_resetting:
+                self._go_on()
         if asked.offset != self._offset:
             return message.RESULT_MORE, self._offset  # the piece came before, or one is missing
         self._trial.stage(asked.offset, asked.content)
@@ -140,6 +142,11 @@ class Remote:
         """Sample no more, and wait for the host."""
         self._ending_ms = now_ms
         self._app.is_ending = True
+
+    def _go_on(self) -> None:
+        """Sample again."""
+        self._ending_ms = -1
+        self._is_forced = self._is_resetting = self._app.is_ending = False
 
     def _mark(self) -> None:
         self._marks = (self._app.telemetry.next_seq, self._app.events.next_seq)
@@ -176,8 +183,6 @@ class Remote:
             self._mark()
             if self._is_resetting:
                 problem = "no reset: the host does not acknowledge readings"
-        # Only if there was no reset:
-        self._ending_ms = -1
-        self._is_forced = self._is_resetting = app.is_ending = False
+        self._go_on()  # only if there was no reset
         if problem:
             app.log(message.LOG_ERROR, problem)

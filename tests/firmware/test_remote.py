@@ -329,11 +329,7 @@ def test_settings_wait_again_if_the_host_stops_acknowledging_at_the_last_moment(
         rig.run(10)
     content = json.dumps(SETTINGS).encode() + b" "
     room = rig.port.room
-    for raw in _pieces(rig, content):
-        rig.port.take()
-        rig.port.room = 0 if raw[-1:] == b" " else room  # no answer to the last one leaves
-        rig.app.session.receive(_framed(raw), rig.board.now_ms)
-        rig.app.step()
+    _give_without_hearing(rig, content)
     assert rig.app.is_paused
     rig.run(ENDING_MS + 1000)
     assert rig.board.resets_total == 0 and not rig.app.is_paused
@@ -361,13 +357,23 @@ def test_piece_of_settings_out_of_its_place_is_asked_for_again():
     assert rig.flash.read(PATH + ".new") == content
 
 
-def _pieces(rig, content):
+def _pieces(rig, content, number=0x50000000):
     """Return the messages that bring settings, 40 bytes each."""
-    head = (rig.app.session.tag, rig.board.boot, 9, len(content), crc32(content))
+    head = (rig.app.session.tag, rig.board.boot, number, len(content), crc32(content))
     return [
         message.pack(message.CONFIG, *(head + (at, content[at : at + 40])))
         for at in range(0, len(content), 40)
     ]
+
+
+def _give_without_hearing(rig, content):
+    """Give it settings that end with a blank; the answer to the last piece can't leave."""
+    for raw in _pieces(rig, content):
+        rig.port.take()
+        if raw[-1:] == b" ":
+            rig.port.room = 0
+        rig.app.session.receive(_framed(raw), rig.board.now_ms)
+        rig.app.step()
 
 
 def answers_of(found):
@@ -447,6 +453,24 @@ def test_other_settings_take_the_place_of_those_that_wait():
     assert [answer[0] for answer in rig.host.answers] == [message.RESULT_DONE] * 3
     rig.host.is_committing = True
     rig.run(40_000)
+    assert (rig.board.resets_total, rig.flash.read(PATH)) == (1, second)
+
+
+def test_other_settings_that_come_at_the_last_moment_end_the_pause_of_the_first():
+    rig = _up()
+    while rig.app.session.in_flight:
+        rig.run(10)
+    first, second = [json.dumps(SETTINGS).encode() + b" " * count for count in (1, 2)]
+    room = rig.port.room
+    _give_without_hearing(rig, first)
+    assert rig.app.is_paused
+    rig.port.room = room
+    raw = _pieces(rig, second, 0x50000001)[0]
+    rig.app.session.receive(_framed(raw), rig.board.now_ms)
+    rig.app.step()
+    assert not rig.app.is_paused and rig.board.resets_total == 0
+    rig.host.push(second)
+    rig.run(20_000)
     assert (rig.board.resets_total, rig.flash.read(PATH)) == (1, second)
 
 
