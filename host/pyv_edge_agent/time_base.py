@@ -44,6 +44,7 @@ class TimeBase:
         self._started_ms = clock.monotonic_ms()
         self._logged_ms: int | None = None
         self._retimed = 0  # since that was last logged
+        self._is_in_doubt = False  # whether the store may hold a later segment than ours
         self._is_synchronised = self._ask()
         offset_ms, self._error_ms = self._measure()
         before = segments.latest(self._host_boot)
@@ -99,7 +100,7 @@ class TimeBase:
         """Compare the clocks; return whether another segment is due, see `adopt`."""
         self._is_synchronised = self._ask()
         offset_ms, spread_ms = self._measure()
-        if not self._holds(self.segment, offset_ms, spread_ms):
+        if self._is_in_doubt or not self._holds(self.segment, offset_ms, spread_ms):
             return True
         self._widen(offset_ms, spread_ms)
         return False
@@ -108,7 +109,11 @@ class TimeBase:
         """Begin the segment that is due; nothing may be left uncommitted. Raises StoreError."""
         self._is_synchronised = self._ask()  # anew: the commit before may have taken long
         offset_ms, spread_ms = self._measure()
+        # A disk can fail behind the commit: then rows that follow would belong to a segment that
+        # we don't know of, even if the clock is by then as it was before.
+        self._is_in_doubt = True
         before, begun = self.segment, self._begin(offset_ms)
+        self._is_in_doubt = False
         # As far as known; and before the uploader can see that the clock is set.
         self.is_retiming = True
         self.segment, self._error_ms = begun, spread_ms

@@ -291,3 +291,26 @@ def test_uploads_wait_for_the_clock_and_not_for_ever(rig):
 
 def test_uploads_do_not_wait_while_the_clock_is_right(rig):
     assert rig.start().upload_wait(300_000) == ""
+
+
+def test_disk_that_fails_behind_the_commit_of_a_segment_leaves_nothing_to_the_wrong_one(rig):
+    base = rig.start()
+    before = base.segment
+    segments, begin = base._segments, base._segments.begin
+
+    def begin_and_fail(*args, **more):
+        begin(*args, **more)
+        raise StoreError("disk I/O error")
+
+    segments.begin = begin_and_fail
+    rig.clock.is_set = False
+    assert base.look()
+    with pytest.raises(StoreError):
+        base.adopt()
+    segments.begin = begin
+    rig.clock.is_set = True  # as it was before: the segment in force would hold, but for the store
+    assert rig.look(base)
+    assert (base.segment.id, base.segment.offset_ms) == (before.id + 2, before.offset_ms)
+    assert base.is_synchronised
+    assert rig.rows() == [(None, 1), (0, 0), (0, 1)]
+    assert not rig.look(base)
