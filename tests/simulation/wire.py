@@ -104,11 +104,12 @@ class Line:
         if self.damages:
             data, due_us = self._damage(data, due_us)
         due_us = max(due_us, self._last_us)
-        self._last_us = due_us
         if self._rng.random() < SPLIT_SHARE and len(data) > 1:
             place = self._rng.randrange(1, len(data))
-            self._queue.at(due_us - 1, self._deliver, (self._epoch, data[:place]))
+            self._queue.at(due_us, self._deliver, (self._epoch, data[:place]))
             data = data[place:]
+            due_us += 1
+        self._last_us = due_us  # what is sent next comes behind all of it
         if data:
             self._queue.at(due_us, self._deliver, (self._epoch, data))
 
