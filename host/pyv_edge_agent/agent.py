@@ -24,6 +24,7 @@ from .adapters import create_adapter, read_value
 from .admission import pins
 from .alerting import Alerting
 from .board_request import CHANNEL_OPS, OPS, Outcome
+from .channel_policy import ChannelPolicies
 from .clock import Clock, SystemClock
 from .config import Config
 from .egress import Egress
@@ -38,12 +39,13 @@ from .policy import open_policy
 from .port_search import PortClaims
 from .series import polled_names
 from .sinks.http import HTTPCloudUploader
-from .store import SQLiteStore
+from .store import Limits, SQLiteStore, Upkeep
 from .types import SensorReading
 from .uploader import UploadWorker
 
 logger = logging.getLogger(__name__)
 
+MEGABYTE = 1_048_576
 HEALTH_JOIN_S = 2.0
 AGENT_JOIN_S = 10.0
 LINK_JOIN_S = 2.0
@@ -188,7 +190,9 @@ class EdgeAgent:
 
     def _init_components(self) -> None:
         config = self._config
-        self._store = SQLiteStore(self._config.store_path)
+        self._store = SQLiteStore(self._config.store_path, self.clock)
+        self._store.apply_policies(ChannelPolicies(config.get("policies")))
+        self._store.items.size_max = round(config.get("cloud", "queue_max_mb") * MEGABYTE)
         self._privacy = open_policy(config.get("privacy"), config.hash_key_path)
         self._cloud.bind(self._store, self._wake_worker)
         windows = config.get("windows")
@@ -207,6 +211,7 @@ class EdgeAgent:
             commit_max=config.get("storage", "commit_max"),
             pins=pins(self._devices.values()),
             time_source=config.get("time", "source"),
+            upkeep=Upkeep(self._store, self._limits()),
         )
         self._ingest.resume(self._devices)
         self._adapters = {}
@@ -227,6 +232,13 @@ class EdgeAgent:
                 self._links.append((link, thread))
         self._init_uploader()
 
+    def _limits(self) -> Limits:
+        storage = self._config.get("storage")
+        max_size, min_free, keep_size = (
+            round(storage[name] * MEGABYTE) for name in ("max_mb", "min_free_mb", "keep_mb")
+        )
+        return Limits(max_size, min_free, keep_size, storage["high_water"], storage["low_water"])
+
     def _init_uploader(self) -> None:
         cloud = self._config.get("cloud")
         if not (cloud["enabled"] and cloud["endpoint"]):
@@ -242,7 +254,7 @@ class EdgeAgent:
             self._store,
             self._cloud,
             self._uploader,
-            Egress(self._privacy),
+            Egress(self._privacy, self._store.policies, self._store.channels_of),
             self.clock,
             random.Random(self._rng.random()),
             batch_size=cloud["batch_size"],

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from pyv_edge_core import privacy_rule, rule
 from pyv_edge_core.errors import TableError
 
+from . import channel_policy
 from .errors import ConfigError
 from .policy import read_policy
 from .port_search import normal, parse
@@ -43,6 +44,7 @@ def _defaults() -> dict[str, Any]:
     values["sensors"]["devices"] = []
     values["privacy"].update({name: [] for name in PRIVACY_LISTS})
     values["rules"] = []
+    values["policies"]["channels"] = []
     return values
 
 
@@ -253,6 +255,12 @@ def _checked(
                     checker.device(table, f"sensors.devices[{index}].")
                     for index, table in enumerate(devices)
                 ]
+            elif section == "policies":
+                also = ("channels",)
+                rows = checker.core_tables(
+                    plain.pop("channels", []), "policies.channels", channel_policy.KEYS
+                )
+                lists["channels"] = channel_policy.check_channels(rows, checker.fault)
             elif section == "privacy":
                 also = PRIVACY_LISTS
                 for name in privacy_rule.LISTS:
@@ -299,6 +307,13 @@ def _check_relations(checker: _Checker, values: dict[str, Any]) -> None:
         checker.fault("cloud.api_key", "must be ASCII, to go into an HTTP header")
     if not values["health"]["host"].isascii():
         checker.fault("health.host", "must be ASCII: an address, or a name in its IDNA form")
+    storage = values["storage"]
+    if storage["low_water"] >= storage["high_water"]:
+        checker.fault("storage.low_water", "must be below storage.high_water")
+    if 0 < storage["max_mb"] < 2:
+        checker.fault(
+            "storage.max_mb", "must be 0 or at least 2: an empty store takes half of that"
+        )
     _check_unique(checker, values["sensors"]["devices"], "sensors.devices", "name")
     _check_unique(checker, values["sensors"]["devices"], "sensors.devices", "port", normal)
     _check_unique(checker, values["sensors"]["devices"], "sensors.devices", "device_id")

@@ -5,13 +5,14 @@ old data too: what was stored under a weaker policy is judged by today's. The ma
 that a channel was stored with hold as well; of the two, the stricter.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pyv_edge_core.privacy import PrivacyPolicy
 from pyv_edge_core.privacy_rule import Gate
 from pyv_edge_core.reading import QUALITY_BAD, QUALITY_NAMES, STREAM_NAMES
 
+from .channel_policy import SYNC_EVENTS, SYNC_RAW, ChannelPolicies
 from .policy import MARK_HASH, MARK_LOCAL, is_still_hashed
 from .series import in_unit, polled_names
 from .store import QUALITY_MASK, TIME_GOOD, TIME_QUALITY_NAMES, TIME_QUALITY_SHIFT
@@ -25,6 +26,7 @@ _NOBODY = ("", "", "")  # names, where there is no sensor
 _VALUE_MAX = 1e300  # of a queued item: what is greater can't be calculated with
 
 Names = tuple[str, str, str]  # device, channel, sensor
+StoredChannel = tuple[str, str, str, str]  # alias, channel, sensor, marks
 
 
 def _hash_mark(marks: str) -> str:
@@ -66,8 +68,19 @@ class _Channel:
 class Egress:
     """Lets out what the policy allows. For one thread."""
 
-    def __init__(self, policy: PrivacyPolicy) -> None:
+    def __init__(
+        self,
+        policy: PrivacyPolicy,
+        policies: ChannelPolicies | None = None,
+        channels_of: Callable[[str], list[StoredChannel]] = lambda _: [],
+    ) -> None:
+        """Judge by `policy`; `policies` say whose events go.
+
+        `channels_of` tells the channels of a device that a gap is about.
+        """
         self._policy = policy
+        self._policies = policies or ChannelPolicies()
+        self._channels_of = channels_of
         self._has_key_rules = policy.is_enabled and (
             policy.default == "deny" or any(rule.is_about_key for rule in policy.rules)
         )
@@ -84,14 +97,14 @@ class Egress:
         """
         _, sensor, utc_ms, value, exponent, unit, marked, device, channel, boot = row[:10]
         quality, time_quality = marked & QUALITY_MASK, marked >> TIME_QUALITY_SHIFT
-        stream, seq, error_ms, alias, marks, channel_id = row[10:]
+        stream, seq, error_ms, alias, marks, channel_id, sync = row[10:]
         known = self._channels.get(channel_id)
         if known is None:
             if len(self._channels) >= _CACHE_MAX:
                 self._channels.clear()
             known = _Channel(self._policy, alias, device, channel, sensor, marks)
             self._channels[channel_id] = known
-        if known.is_withheld:
+        if known.is_withheld or not sync & SYNC_RAW:
             return None
         gate = known.gate
         if gate is not None and gate.is_hidden:
@@ -131,6 +144,15 @@ class Egress:
         as an event is, goes only if all of them may. Of anything else each key
         is judged as a key of metadata.
         """
+        kind = payload.get("type")
+        if kind == "gap" and "device" in payload:
+            return self._as_gap(payload)
+        if kind == "summary" and "period_s" in payload:
+            return self._as_summary(payload)
+        if kind == "audit_checkpoint" and "hash" in payload:
+            return payload  # says nothing of any reading
+        if isinstance(payload.get("sensor_readings"), list) and not self._is_synced(payload):
+            return None
         if not self._policy.is_enabled:
             return payload
         if "sensor_name" in payload and "value" in payload:
@@ -143,6 +165,47 @@ class Egress:
         """Return what may be known of the keys that readings and events don't have."""
         others = {key: value for key, value in payload.items() if key not in own}
         return self._policy.release_metadata(_NOBODY, others)
+
+    def _is_synced(self, payload: dict[str, Any]) -> bool:
+        """Return whether events of a sensor go to the sinks."""
+        metadata = payload.get("metadata")
+        sensor = metadata.get("sensor_name", "") if isinstance(metadata, dict) else ""
+        return bool(self._policies.of(str(sensor)).sync & SYNC_EVENTS)
+
+    def _as_gap(self, payload: dict[str, Any]) -> dict[str, Any] | None:
+        """Return what a sink may know of missing readings: nothing, if they would not go there."""
+        channels = [
+            _Channel(self._policy, alias, payload["device"], channel, sensor, marks)
+            for alias, channel, sensor, marks in self._channels_of(payload["device"])
+        ]
+        if channels and all(channel.is_withheld for channel in channels):
+            return None
+        kept = {key: value for key, value in payload.items() if key != "alias"}
+        if any(channel.device != payload["device"] for channel in channels):
+            kept["device"] = self._policy.pseudonym(payload["device"])
+        return kept
+
+    def _as_summary(self, payload: dict[str, Any]) -> dict[str, Any] | None:
+        metadata = payload["metadata"]
+        known = _Channel(
+            self._policy,
+            metadata["alias"],
+            metadata["device"],
+            metadata["channel"],
+            payload["sensor_name"],
+            metadata.get("privacy", ""),
+        )
+        if known.is_withheld or (known.gate is not None and known.gate.is_hidden):
+            return None
+        kept = {**payload, "sensor_name": known.sensor}
+        if known.gate is not None:
+            for name in ("min", "max", "mean", "last"):
+                if kept[name] is not None:
+                    kept[name] = known.gate.value(kept[name])
+        kept["metadata"] = {"device": known.device, "channel": known.channel}
+        if "time_quality" in metadata:
+            kept["metadata"]["time_quality"] = metadata["time_quality"]
+        return kept
 
     def _as_reading(self, payload: dict[str, Any]) -> dict[str, Any] | None:
         metadata = payload.get("metadata")

@@ -29,6 +29,14 @@ class StoreError(RuntimeError):
     """The store could not do what it was asked; nothing of it was done."""
 
 
+class StoreFullError(StoreError):
+    """The disk has no room for it, or the file may grow no further."""
+
+
+class StoreBrokenError(StoreError):
+    """The file is damaged."""
+
+
 class MisplacedError(StoreError):
     """A batch doesn't continue the streams as they stand in the store. Trying again is no use."""
 

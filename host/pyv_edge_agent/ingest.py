@@ -14,7 +14,7 @@ import logging
 import random
 import threading
 from collections import deque
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from pyv_edge_core import message
@@ -27,11 +27,11 @@ from . import __version__
 from .admission import Admission, Pin
 from .clock import Clock
 from .dating import TimedBatch
-from .errors import MisplacedError, StoreError
+from .errors import MisplacedError, StoreError, StoreFullError
 from .link import SerialLink
 from .pipeline import Pipeline
 from .series import Plan, Series, Source, board_alert, split_table
-from .store import BootInfo, OpenedBoot, SQLiteStore, TimeSegments, WriteBatch
+from .store import BootInfo, OpenedBoot, SQLiteStore, TimeSegments, Upkeep, WriteBatch
 from .time_base import TimeBase
 from .types import SensorReading
 
@@ -61,14 +61,19 @@ class Ingest:
         commit_max: int,
         pins: Mapping[str, Pin] | None = None,
         time_source: str = "ntp",
+        upkeep: Upkeep | None = None,
     ) -> None:
-        """Build the stage on an open store; see TimeBase for `time_source`. Raises StoreError."""
+        """Build the stage on an open store; see TimeBase for `time_source`. Raises StoreError.
+
+        Without `upkeep`, the store is only written to.
+        """
         self.problem = ""  # why the last commit failed; "" if it did not
         self.commit_failures_total = 0
         self.discarded_total = 0  # readings given up because the store stood elsewhere
         self.last_commit_ms: int | None = None  # monotonic
         self.pipeline = pipeline
         self._store = store
+        self._upkeep = upkeep
         self._clock = clock
         self._wake = wake
         self._commit_max = commit_max
@@ -81,6 +86,7 @@ class Ingest:
         self._waiting = 0  # readings in the inbox, about
         self._oldest_ms: int | None = None  # when the oldest of them was taken, monotonic
         self._is_urgent = False  # whether the inbox should be looked at now
+        self._is_behind = False  # whether there is more upkeep to do
         self._batch = self._new_batch()
         self._admission = Admission(store, clock, pins or {})
         self._sources: dict[SerialLink, Source] = {}
@@ -144,7 +150,7 @@ class Ingest:
         Every `interval_ms`, and a little sooner if a reading would else wait longer than that
         from when its board took it: on its way it waits for a fuller frame.
         """
-        if self._is_urgent:
+        if self._is_urgent or self._is_behind:
             return last_ms
         latest_ms = last_ms + interval_ms
         if self._oldest_ms is None:
@@ -187,12 +193,14 @@ class Ingest:
         self.pipeline.alerting.tick(self.time.rule_ms(), self._batch)
         if self.commit():
             self._retime()
+            self._keep_up()
 
     def end(self) -> None:
         """Commit what there is and how all alerts stand."""
         self.run()
         self.pipeline.alerting.save(self._batch)
-        self.commit()
+        if self.commit() and self._upkeep is not None:
+            self._do_for_store(self._upkeep.close)
 
     def _new_batch(self) -> WriteBatch:
         return WriteBatch(self.time.segment, self.time.error_ms)
@@ -227,12 +235,38 @@ class Ingest:
         except StoreError as error:
             self._commit_failed(error)
 
+    def _keep_up(self) -> None:
+        """Do a piece of what the store needs, unless there is more to store."""
+        upkeep = self._upkeep
+        if upkeep is None or self._is_urgent:
+            return
+
+        def step() -> None:
+            if upkeep.step(
+                self.time.utc_ms(),
+                is_time_right=self.time.is_synchronised and not self.time.is_retiming,
+                jumps_total=self.time.jumps_total,
+            ):
+                self._is_behind = True
+                self._wake.set()  # for the next piece, between two commits
+
+        self._is_behind = False
+        self._do_for_store(step)
+
+    def _do_for_store(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except StoreError as error:
+            self._commit_failed(error)
+
     def commit(self) -> bool:
         """Store what has been taken, then acknowledge it; return False if that failed."""
         batch = self._batch
         if batch.is_empty:
             return True
         try:
+            if self._upkeep is not None:
+                self._upkeep.refuse(batch)
             self._store.commit(batch)
         except MisplacedError as error:
             self._start_over(error)
@@ -271,6 +305,16 @@ class Ingest:
         if str(error) != self.problem:
             logger.error("can't store: %s; nothing is acknowledged, trying again", error)
         self.problem = str(error)
+        if isinstance(error, StoreFullError) and self._upkeep is not None:
+            self._make_room(self._upkeep)
+
+    def _make_room(self, upkeep: Upkeep) -> None:
+        try:
+            upkeep.disk_is_full()
+            while upkeep.capacity.step():
+                pass
+        except StoreError as error:
+            logger.error("can't make room: %s", error)
 
     def _commit_succeeded(self) -> None:
         if self.problem:

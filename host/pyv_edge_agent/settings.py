@@ -91,7 +91,31 @@ SECTIONS: dict[str, dict[str, Setting]] = {
         "default_size": Setting(int, 1000, "values kept in memory per device", 1, 1_000_000),
         "dtype": Setting(str, "d", "their array typecode: float or double", choices=("f", "d")),
     },
-    "policies": {},
+    "policies": {
+        "keep_days": Setting(
+            float, 0.0, "how long readings are kept; 0: until there is no room", 0, 36500
+        ),
+        "summary_keep_days": Setting(float, 0.0, "the same of summaries", 0, 36500),
+        "event_keep_days": Setting(float, 0.0, "the same of events and gaps", 0, 36500),
+        "on_full_bulk": Setting(
+            str,
+            "drop_oldest",
+            "what happens to readings of class bulk if there is no room",
+            choices=("drop_oldest", "reject_new", "downsample_oldest"),
+        ),
+        "on_full_telemetry": Setting(
+            str,
+            "drop_oldest",
+            "the same of class telemetry, once there is no bulk to evict",
+            choices=("drop_oldest", "reject_new", "downsample_oldest"),
+        ),
+        "on_full_event": Setting(
+            str,
+            "drop_oldest",
+            "the same of class event, once there is nothing else",
+            choices=("drop_oldest", "reject_new", "downsample_oldest"),
+        ),
+    },
     "cloud": {
         "enabled": Setting(bool, False, "whether readings are uploaded"),
         "endpoint": Setting(str, "", "URL that takes POSTed batches", is_secret=True),
@@ -100,6 +124,9 @@ SECTIONS: dict[str, dict[str, Setting]] = {
         "batch_size": Setting(int, 500, "most readings in one POST", 1, 10_000),
         "retry_base_seconds": Setting(float, 1.0, "first back-off, with full jitter", 0.01, 60),
         "retry_max_seconds": Setting(float, 300.0, "longest back-off", 0.01, 86400),
+        "queue_max_mb": Setting(
+            float, 64.0, "most bytes of queued items; then the least urgent go", 0.01, 1e5
+        ),
     },
     "privacy": {
         "enabled": Setting(bool, True, "whether the policy is in force"),
@@ -148,6 +175,17 @@ SECTIONS: dict[str, dict[str, Setting]] = {
         "path": Setting(str, "data/edge_store.db", "the store, from the config file's folder"),
         "commit_interval_ms": Setting(int, 1000, "longest wait for a commit", 10, 2000),
         "commit_max": Setting(int, 500, "readings that make one due", 1, 100_000),
+        "max_mb": Setting(
+            float, 0.0, "most disk that the store and its WAL take; 0: see min_free_mb", 0, 1e7
+        ),
+        "min_free_mb": Setting(
+            float, 200.0, "disk that is to stay free; 0: all of it may be used", 0, 1e7
+        ),
+        "keep_mb": Setting(
+            float, 64.0, "of the store, never evicted because others fill the disk", 0, 1e7
+        ),
+        "high_water": Setting(float, 0.95, "part of the room at which eviction begins", 0.1, 1.0),
+        "low_water": Setting(float, 0.90, "and at which it ends", 0.05, 1.0),
     },
 }
 

@@ -18,6 +18,7 @@ from .store import TIME_GOOD, TimeSegment, TimeSegments
 logger = logging.getLogger(__name__)
 
 STEP_MS = 10
+JUMP_MS = 3_600_000  # a clock set forward by more: what is old by it may not be
 LOG_MS = 60_000  # steps are logged so often at most; each is in the store
 _MEASURE_MAX = 5  # tries to read both clocks at one moment
 _ROUNDING_MS = 1  # both are read in whole milliseconds
@@ -37,6 +38,7 @@ class TimeBase:
         """
         self.source = source
         self.steps_total = 0
+        self.jumps_total = 0  # of them, by more than JUMP_MS into the future
         self.retimed_total = 0  # readings
         self._segments = segments
         self._clock = clock
@@ -176,6 +178,7 @@ class TimeBase:
         step_ms = self.segment.offset_ms - before.offset_ms
         if abs(step_ms) > STEP_MS:
             self.steps_total += 1
+            self.jumps_total += step_ms > JUMP_MS and before.is_synchronised
             now_ms = self._clock.monotonic_ms()
             if self._logged_ms is None or now_ms - self._logged_ms >= LOG_MS:
                 self._logged_ms = now_ms

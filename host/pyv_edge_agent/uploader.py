@@ -1,11 +1,21 @@
-"""The uploader's thread: takes batches from the store to the cloud, one at a time.
+"""A sink's thread: takes batches from the store to the sink, one at a time.
 
 Never delays ingest. A batch that fails is kept and tried again, under the same
 key, after a back-off with full jitter; there is no last attempt. A change
 between "delivers" and "does not" is logged once, with the reason.
+
+Three lanes take turns: items, the newest readings, and the backlog of readings that had
+to wait. Each has a back-off of its own, so that none can hold another up; but if nothing
+gets through, the circuit opens, and one lane after the other tries for all. The first
+success lets everything go at once.
+
+What a sink refuses for what it is, is singled out by halves. What is left in the end is
+a dead letter, provided that something else was accepted meanwhile: a sink that refuses
+everything has a problem of its own.
 """
 
 import hashlib
+import json
 import logging
 import random
 import threading
@@ -17,24 +27,26 @@ from .clock import Clock
 from .egress import Egress
 from .errors import StoreError
 from .outbox import CloudSyncQueue
-from .sinks.http import Delivery, HTTPCloudUploader
-from .store import SQLiteStore
+from .sinks.delivery import FAILED, TOO_LARGE, UNAUTHORISED, Delivery, Sink
+from .store import BACKLOG, LIVE, SQLiteStore, UploadBatch
 
 logger = logging.getLogger(__name__)
 
 SINK = "http"
 WAIT_MS = 1000  # between two looks whether readings may be sent
+FLUSH_MS = 2500  # an acknowledgement waits so long for a commit to take it along
 IDLE_S = 60.0  # nothing wakes the thread for so long: look anyway
+CIRCUIT_FAILURES = 5  # in a row, on all lanes together, that open the circuit
 
 
 class UploadWorker:
-    """Sends what is pending whenever it is woken."""
+    """Sends one sink what is pending whenever it is woken."""
 
     def __init__(
         self,
         store: SQLiteStore,
         queue: CloudSyncQueue,
-        client: HTTPCloudUploader,
+        client: Sink,
         egress: Egress,
         clock: Clock,
         rng: random.Random,
@@ -42,19 +54,24 @@ class UploadWorker:
         batch_size: int,
         retry_base_s: float,
         retry_max_s: float,
+        sink: str = SINK,
         waits_for: Callable[[], str] = lambda: "",
     ) -> None:
-        """Register the sink in `store`. Raises StoreError.
+        """Register the sink in `store`; `queue` is its own. Raises StoreError.
 
         While `waits_for` gives a reason, readings are not sent. Items are: an alarm that
         comes in time with a wrong time is worth more than a right one that comes late.
         """
+        self.sink = sink
         self.batches_total = 0  # accepted
         self.attempts_failed_total = 0  # attempts that were not
         self.readings_total = 0  # accepted
         self.items_total = 0  # accepted: events, logs, what callers enqueued
         self.withheld_total = 0  # readings and items that the policy kept back
+        self.dead_total = 0  # readings and items refused for good
+        self.circuit_opened_total = 0
         self.last_success_utc_ms: int | None = None
+        self.last_success_ms: int | None = None  # monotonic
         self.waiting = ""  # why readings are not sent although there may be some
         self.waits_total = 0  # times that they began to wait
         self._day = 0  # UTC, days since 1970
@@ -69,20 +86,32 @@ class UploadWorker:
         self._retry_base_s = retry_base_s
         self._retry_max_s = retry_max_s
         self._waits_for = waits_for
-        self._lanes = (
+        self._lanes = [
             _Lane("items", self._deliver_items),
-            _Lane("readings", self._deliver_readings),
-        )
+            _Lane("readings", lambda: self._deliver_readings(LIVE)),
+            _Lane("backlog", lambda: self._deliver_readings(BACKLOG)),
+        ]
+        self._by_name = {lane.name: lane for lane in self._lanes}
+        self._failures = 0  # in a row, whatever the lane
         self._item_limit = batch_size  # fewer while a refused item is being singled out
+        self._reading_limit = batch_size  # fewer if the sink found a batch too large
         self._items: list[dict[str, Any]] = []  # the batch of items under way
         self._wake = threading.Event()
         self._is_stopping = False
-        store.register_sink(SINK)
+        self._dirty_ms: int | None = None  # since when the disk doesn't know all that the sink has
+        queue.sink = sink
+        store.sinks.register(sink, batch_size)
 
     @property
     def problem(self) -> str:
         """Why something waits; "" if all is delivered as it comes."""
-        return self._lanes[1].problem or self._lanes[0].problem or self.waiting
+        found = [self._by_name[name].problem for name in ("readings", "backlog", "items")]
+        return next((one for one in found if one), self.waiting)
+
+    @property
+    def is_circuit_open(self) -> bool:
+        """Whether nothing gets through, so that the lanes try one after the other."""
+        return self._failures >= CIRCUIT_FAILURES
 
     # -- thread --------------------------------------------------------------------
 
@@ -92,48 +121,62 @@ class UploadWorker:
             self._wake.clear()
             wait_s = self.step()
             if not self._is_stopping:
-                self._wake.wait(wait_s)
+                self._wake.wait(min(wait_s, self.settle()))
 
     def wake(self) -> None:
         """Say that there is something to deliver."""
         self._wake.set()
 
     def stop(self) -> None:
-        """Make `run` return after the POST under way."""
+        """Make `run` return after the delivery under way."""
         self._is_stopping = True
+        self._client.wake()
         self._wake.set()
 
     def step(self) -> float:
-        """Deliver until all is delivered or has to wait; return the seconds to wait.
-
-        A batch of items and a batch of readings take turns, and each kind has a
-        back-off of its own, so that neither can hold the other up.
-        """
+        """Deliver until all is delivered or has to wait; return the seconds to wait."""
         is_moving = True
         while is_moving and not self._is_stopping:
             is_moving = False
-            for lane in self._lanes:
+            for lane in list(self._lanes):
                 if self._clock.monotonic_ms() < lane.not_before_ms:
                     continue
                 lane.not_before_ms = 0
                 try:
                     is_moving |= lane.deliver()
                 except StoreError as error:
-                    self._failed(lane, Delivery(False, f"the store: {error}"))
+                    self._failed(lane, Delivery(FAILED, f"the store: {error}"))
                 except Exception:  # top of a thread
                     logger.exception("the uploader failed; it goes on")
-                    self._failed(lane, Delivery(False, "internal error, see the log"))
+                    self._failed(lane, Delivery(FAILED, "internal error, see the log"))
         now_ms = self._clock.monotonic_ms()
         due_ms = [lane.not_before_ms for lane in self._lanes if lane.not_before_ms]
         return max(0.0, min([(due - now_ms) / 1000 for due in due_ms], default=IDLE_S))
 
-    # -- batches -------------------------------------------------------------------
+    def settle(self) -> float:
+        """Write acknowledgements that no commit has taken along; return how long that can wait."""
+        now_ms = self._clock.monotonic_ms()
+        if not self._store.sinks.is_dirty(self.sink):
+            self._dirty_ms = None
+            return IDLE_S
+        if self._dirty_ms is None:
+            self._dirty_ms = now_ms
+        if now_ms - self._dirty_ms < FLUSH_MS:
+            return (self._dirty_ms + FLUSH_MS - now_ms) / 1000
+        try:
+            self._store.sinks.flush()
+        except StoreError as error:
+            logger.warning("%s: %s; what it has is sent again after a crash", self.sink, error)
+        self._dirty_ms = None
+        return IDLE_S
+
+    # -- items ---------------------------------------------------------------------
 
     def _deliver_items(self) -> bool:
         """Send a batch of queued items; return whether there was one and it was accepted."""
-        now = self._clock.utc_ms() / 1000
-        self._queue.expire()
-        self._items = [item for item in self._items if not _is_expired(item, now)]
+        lane = self._by_name["items"]
+        if self._queue.expire() and self._items:
+            self._items = self._queue.still_there(self._items)
         if not self._items:
             self._items = self._queue.dequeue(self._item_limit)
         if not self._items:
@@ -150,9 +193,9 @@ class UploadWorker:
         # The key must stand for exactly these items, also if a restart gathers others.
         identities = [self._identity(item) for item in self._items]
         digest = hashlib.sha256(repr(identities).encode()).hexdigest()[:16]
-        key = f"pyv-{self._store.store_id}-{SINK}-items-{digest}"
+        key = f"pyv-{self._store.store_id}-{self.sink}-items-{digest}"
         delivery = self._client.deliver(key, released)
-        is_accepted = self._judged(self._lanes[0], delivery)
+        is_accepted = self._judged(lane, delivery)
         if is_accepted:
             self._queue.ack(ids)
             self._items = []
@@ -160,18 +203,29 @@ class UploadWorker:
             self.withheld_total += withheld
             self._item_limit = min(self._item_limit * 2, self._batch_size)
         elif delivery.is_refused:
-            self._single_out(ids)
+            return self._single_out(lane, ids, released, delivery)
         return is_accepted
 
-    def _single_out(self, ids: list[int]) -> None:
-        """Halve a batch that the server refuses for what it holds; put off an item that is it."""
+    def _single_out(
+        self, lane: "_Lane", ids: list[int], payloads: list[Any], delivery: Delivery
+    ) -> bool:
+        """Halve a batch that is refused for what it holds; bury an item that is it.
+
+        Returns whether to go on at once.
+        """
+        self._items = []
+        lane.attempts = 0  # the sink answers: no reason to wait ever longer
         if len(ids) > 1:
             self._item_limit = len(ids) // 2
             self._queue.release(ids)
-        else:
+            return False
+        if not lane.is_other_accepted:
             self._queue.nack(ids)
-        self._items = []
-        self._lanes[0].attempts = 0  # the server answers: no reason to wait ever longer
+            return False
+        self._queue.bury([(ids[0], json.dumps(payloads[0]), delivery.problem)])
+        self.dead_total += 1
+        lane.settle()
+        return True
 
     def _item_payload(self, item: dict[str, Any]) -> dict[str, Any] | None:
         """Return what the sink gets of an item, None if the policy keeps it back."""
@@ -188,23 +242,49 @@ class UploadWorker:
         # With its time: a store that was restored from a copy uses ids again.
         return f"{self._store.store_id}-{item['id']}-{item['created_at']:.3f}"
 
-    def _deliver_readings(self) -> bool:
-        """Send the next batch of readings; return whether there was one and it was accepted."""
-        if self._store.pending_readings() and self._is_waiting():
-            self._lanes[1].not_before_ms = self._clock.monotonic_ms() + WAIT_MS
+    # -- readings ------------------------------------------------------------------
+
+    def _deliver_readings(self, name: str) -> bool:
+        """Send the next batch of readings of a lane; return whether it made room for another."""
+        lane = self._by_name["readings" if name == LIVE else "backlog"]
+        if self._store.sinks.pending(self.sink) and self._is_waiting():
+            lane.not_before_ms = self._clock.monotonic_ms() + WAIT_MS
             return False
-        batch = self._store.next_batch(SINK, self._batch_size)
+        batch = self._store.sinks.next_batch(self.sink, self._reading_limit, name)
         if batch is None:
             return False
         payloads = self._egress.readings(batch.rows)
         withheld = len(batch.rows) - len(payloads)
         if payloads:
             delivery = self._client.deliver(batch.key, payloads)
-            if not self._judged(self._lanes[1], delivery):
-                return False
-        if self._store.acknowledge(SINK, batch, self._batch_size, withheld):
+            if not self._judged(lane, delivery):
+                return delivery.is_refused and self._split(lane, batch, payloads, delivery)
+        if self._store.sinks.acknowledge(self.sink, batch, withheld):
             self.readings_total += len(payloads)
             self.withheld_total += withheld
+        return True
+
+    def _split(
+        self, lane: "_Lane", batch: UploadBatch, payloads: list[Any], delivery: Delivery
+    ) -> bool:
+        """Halve a batch that is refused for what it holds; bury a reading that is it.
+
+        Returns whether to go on at once.
+        """
+        lane.attempts = 0
+        if delivery.outcome == TOO_LARGE:
+            self._reading_limit = max(1, min(self._reading_limit, len(batch.rows)) // 2)
+        if len(batch.rows) > 1:
+            self._store.sinks.split(self.sink, batch)
+            return False
+        if not lane.is_other_accepted:
+            return False
+        metadata = payloads[0].get("metadata", {})
+        origin = "/".join(str(metadata.get(part, "")) for part in ("device", "boot", "seq"))
+        dead = [(origin, json.dumps(payloads[0]), delivery.problem)]
+        if self._store.sinks.acknowledge(self.sink, batch, dead=dead):
+            self.dead_total += 1
+        lane.settle()
         return True
 
     def _is_waiting(self) -> bool:
@@ -215,23 +295,35 @@ class UploadWorker:
         self.waiting = reason
         return bool(reason)
 
+    # -- what became of it ---------------------------------------------------------
+
     def _judged(self, lane: "_Lane", delivery: Delivery) -> bool:
         """Note what became of a batch; return whether it was accepted."""
         if not delivery.is_accepted:
             self._failed(lane, delivery)
             return False
-        if lane.problem:
+        if lane.problem and not lane.is_refused:
             logger.warning(
                 "%s takes %s again after %d failed attempts",
-                self._client.shown_endpoint,
-                lane.name,
-                lane.attempts,
+                *(self._client.shown, lane.name, lane.attempts),
             )
-        lane.problem = ""
+            lane.settle()
+        elif lane.is_refused:
+            # One half of a refused batch holds the cause. If none is refused, it has gone.
+            lane.accepts += 1
+            if lane.accepts == 2:
+                lane.settle()
+        if self._failures >= CIRCUIT_FAILURES:
+            for other in self._lanes:  # let everything go at once
+                other.not_before_ms = 0
+        self._failures = 0
+        for other in self._lanes:
+            other.is_other_accepted |= other.is_refused
         lane.attempts = 0
         self._turn_day()
         self.batches_total += 1
         self.last_success_utc_ms = self._clock.utc_ms()
+        self.last_success_ms = self._clock.monotonic_ms()
         return True
 
     @property
@@ -255,18 +347,31 @@ class UploadWorker:
         if delivery.problem != lane.problem:
             logger.warning(
                 "%s does not take %s: %s; they are kept and sent again",
-                self._client.shown_endpoint,
-                lane.name,
-                delivery.problem,
+                *(self._client.shown, lane.name, delivery.problem),
             )
         lane.problem = delivery.problem
+        lane.is_refused = delivery.is_refused
+        lane.accepts = 0
         self.attempts_failed_total += 1
         longest_s = min(self._retry_base_s * 2 ** min(lane.attempts, 30), self._retry_max_s)
+        if delivery.outcome == UNAUTHORISED:
+            longest_s = self._retry_max_s  # somebody has to act; until then, asking is no use
         wait_s = self._rng.uniform(0, longest_s)
         if delivery.retry_after_s is not None:
             wait_s = max(wait_s, min(delivery.retry_after_s, self._retry_max_s))
         lane.attempts += 1
         lane.not_before_ms = self._clock.monotonic_ms() + int(wait_s * 1000) + 1
+        if delivery.is_refused:
+            return  # the sink answers
+        self._failures += 1
+        if self._failures == CIRCUIT_FAILURES:
+            self.circuit_opened_total += 1
+        if self.is_circuit_open:
+            # The next to try is another lane, and nobody tries before.
+            self._lanes.remove(lane)
+            self._lanes.append(lane)
+            for other in self._lanes:
+                other.not_before_ms = max(other.not_before_ms, lane.not_before_ms)
 
 
 @dataclass
@@ -278,7 +383,12 @@ class _Lane:
     attempts: int = 0  # failed in a row
     not_before_ms: int = 0  # monotonic; 0: waits for nothing
     problem: str = ""  # why the last attempt failed; "" if it did not
+    is_refused: bool = False  # that was for what the batch holds, which is being singled out
+    is_other_accepted: bool = False  # something was accepted since
+    accepts: int = 0  # on this lane, since something was refused
 
-
-def _is_expired(item: dict[str, Any], now: float) -> bool:
-    return bool(0 < item["ttl_seconds"] <= now - item["created_at"])
+    def settle(self) -> None:
+        """Have no problem any more."""
+        self.problem = ""
+        self.is_refused = self.is_other_accepted = False
+        self.accepts = 0

@@ -911,7 +911,7 @@ def test_stop_closes_all_connections_of_the_store(running):
     agent.stop()
     assert agent._store is None
     assert store._readers
-    for connection in [store._writer, *store._readers]:
+    for connection in [store._writer, *(reader for _, reader in store._readers)]:
         with pytest.raises(sqlite3.ProgrammingError, match="closed"):
             connection.execute("SELECT 1")
 
@@ -1078,9 +1078,9 @@ def test_cloud_sync_queue_is_thread_safe(running):
     hammer(work)
     done = [one for some in taken for one in some]
     assert len(done) == len(set(done))
-    left = queue._store.due_items(10_000, 1e12)
+    left = queue._store.items.due("", 10_000)
     assert len(left) + len(done) == THREADS * 20
-    assert queue._store.item_count == len(left)
+    assert queue._store.items.count == len(left)
     assert queue.pending_count() == 1 + len(left)
 
 
@@ -1103,7 +1103,7 @@ def test_sqlite_store_is_thread_safe(tmp_path):
     from pyv_edge_agent.store import BootInfo, ChannelInfo, WriteBatch, read_ledger
 
     store = SQLiteStore(tmp_path / "edge.db")
-    store.register_sink("http")
+    store.sinks.register("http")
     commits, per_commit = 15, 4
 
     def work(number):
@@ -1120,15 +1120,19 @@ def test_sqlite_store_is_thread_safe(tmp_path):
             batch.items.append(("{}", 3, 0.0, 0))
             progress.move(stored=per_commit)
             store.commit(batch)
-            store.add_item({}, 3, 0.0, 0)
-            assert store.due_items(5, 1.0)
+            store.items.add({}, 3, 0.0, 0)
+            assert store.items.due("http", 5)
 
     hammer(work)
     total = THREADS * commits * per_commit
-    assert store.pending_readings() == total
-    assert store.item_count == THREADS * commits * 2
-    batch = store.next_batch("http", 10_000)
-    assert len(batch.rows) == total
+    assert store.sinks.pending_most() == total
+    assert store.items.count == THREADS * commits * 2
+    sent = 0
+    for lane in ("live", "backlog"):
+        while batch := store.sinks.next_batch("http", 10_000, lane):
+            sent += len(batch.rows)
+            assert store.sinks.acknowledge("http", batch)
+    assert sent == total
     store.close()
     ledger = read_ledger(tmp_path / "edge.db")
     assert ledger.is_balanced

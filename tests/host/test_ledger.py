@@ -20,8 +20,8 @@ def path(tmp_path):
     """
     store = SQLiteStore(tmp_path / "edge.db")
     opened = store.open_boot(info(), UTC_MS)
-    store.register_sink("http")
     store.commit(telemetry(opened, 0, [1, 2, 3, 4, 5]))
+    store.sinks.register("http")
     batch = WriteBatch()
     batch.stream(opened.boot_id, 0, 5).move(denied=2, lost=2)
     batch.stream(opened.boot_id, 0, 5).move(aggregated=3)
@@ -32,7 +32,7 @@ def path(tmp_path):
     batch.events.append(event_row(opened, seq=0))
     batch.events.append(event_row(opened))
     store.commit(batch)
-    store.acknowledge("http", store.next_batch("http", 3), 3, withheld=1)
+    store.sinks.acknowledge("http", store.sinks.next_batch("http", 3), withheld=1)
     store.close()
     return tmp_path / "edge.db"
 
@@ -62,6 +62,9 @@ def test_ledger_accounts_for_every_number(path):
         "late": 3,
         "sampled": 14,
         "stored": 5,
+        "present": 5,
+        "expired": 0,
+        "evicted": 0,
         "denied": 3,
         "aggregated": 3,
         "lost": 2,
@@ -80,6 +83,9 @@ def test_ledger_accounts_for_every_number(path):
         "stream": "events",
         "sampled": 1,
         "stored": 1,
+        "present": 1,
+        "expired": 0,
+        "evicted": 0,
         "is_finished": True,
         "is_balanced": True,
     }
@@ -115,10 +121,11 @@ def test_ledger_as_json_types(path):
     )
     for sink in told["sinks"]:
         assert told["stored"] == sum(
-            sink[name] for name in ("acknowledged", "withheld", "pending")
+            sink[name]
+            for name in ("acknowledged", "withheld", "dead", "evicted", "missed", "pending")
         )
     assert (told["sampled"], told["stored"], told["withheld"]) == (14, 5, 1)  # events are extra
-    assert told["queued_items"] == 1
+    assert told["queued_items"] == 2  # the gap is one
     assert told["boots"][0]["device"] == "board-1"
 
 
@@ -139,6 +146,10 @@ def test_empty_store_balances(tmp_path):
         "UPDATE reading SET seq = 0 WHERE seq = 1",
         "DELETE FROM gap",
         "UPDATE gap SET last_seq = 9",
+        "UPDATE gap SET count = 3",
+        "UPDATE stream SET expired_total = 1 WHERE stream = 0",
+        "UPDATE stream SET evicted_total = 1 WHERE stream = 0",
+        "UPDATE gap SET cause = 'evicted'",
         "UPDATE stream SET next_seq = next_seq + 1 WHERE stream = 0",
         "UPDATE stream SET denied_total = 1 WHERE stream = 0",
         "UPDATE stream SET lost_total = 3 WHERE stream = 0",
@@ -162,7 +173,10 @@ def test_ledger_notices_what_is_wrong_with_a_boot(path, statement):
         "UPDATE sink SET acknowledged_total = 4",
         "UPDATE sink SET withheld_total = 0",
         "UPDATE sink SET cursor = 99, acknowledged_total = 5",
-        "DELETE FROM reading WHERE seq = 0",
+        "UPDATE sink SET dead_total = 1",
+        "UPDATE sink SET evicted_total = 1",
+        "UPDATE sink SET missed_total = 1",
+        "DELETE FROM reading WHERE seq = 4",
     ],
 )
 def test_ledger_notices_what_is_wrong_with_a_sink(path, statement):
@@ -225,8 +239,10 @@ def test_command_says_whether_it_balances(path, capsys):
     }
     assert readings.endswith("balances, 3 measurements missed")
     assert events.split()[2:] == ["1", "1", "0", "0", "0", "0", "0", "balances", "(events)"]
-    assert sink == "sink http: 2 acknowledged, 1 withheld, 2 pending  balances"
-    assert counts == "2 events, 1 gaps, 1 queued items"
+    assert sink == (
+        "sink http: 2 acknowledged, 1 withheld, 0 dead, 0 evicted, 0 missed, 2 pending  balances"
+    )
+    assert counts == "2 events, 1 gaps, 2 queued items"
     tamper(path, "DELETE FROM reading WHERE seq = 2")
     assert main(["ledger", "--db", str(path)]) == 1
     assert "DOES NOT BALANCE" in capsys.readouterr().out

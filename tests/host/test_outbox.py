@@ -217,7 +217,7 @@ def test_bound_queue_leaves_its_store_open(tmp_path, clock):
     queue = CloudSyncQueue(clock=clock)
     queue.bind(store)
     queue.close()
-    assert store.add_item({}, 1, 0.0, 0) == 1
+    assert store.items.add({}, 1, 0.0, 0) == 1
     store.close()
     with pytest.raises(StoreError, match="closed"):
         queue.enqueue({})

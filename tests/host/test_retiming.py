@@ -101,7 +101,7 @@ def test_everything_else_that_has_a_date_is_corrected_too(site):
     agent.put(Loss(0, 1, 1, 3, agent.boot))
     agent.ingest.add_polled(DEVICE, SensorReading("t1", agent.ingest.time.utc_ms() / 1000, 5.0), 0)
     agent.ingest.run()
-    queued = agent.store.add_item({"timestamp": 5.0, "mine": True}, 3, 0.0, 0)
+    queued = agent.store.items.add({"timestamp": 5.0, "mine": True}, 3, 0.0, 0)
     assert [item["metadata"]["time_quality"] for item, _ in agent.items()[:2]] == ["unset"] * 2
     site.set_clock()
     site.settle()
@@ -112,11 +112,12 @@ def test_everything_else_that_has_a_date_is_corrected_too(site):
     assert agent.rows("SELECT utc_ms, time_quality FROM gap") == [(UTC_MS + 1000, RETIMED)]
     assert agent.rows("SELECT first_seen_utc_ms FROM boot") == [(UTC_MS,), (UTC_MS + 1000,)]
     assert agent.rows("SELECT vitals_utc_ms FROM boot") == [(None,), (UTC_MS + 1000,)]
-    (found, heard, mine) = [item for item, _ in agent.items()]
+    (found, heard, gap, mine) = [item for item, _ in agent.items()]
     assert found["timestamp"] == found["sensor_readings"][0]["timestamp"] == UTC_MS / 1000 + 1
     assert (heard["timestamp"], heard["metadata"]["time_quality"]) == (UTC_MS / 1000, "retimed")
+    assert (gap["timestamp"], gap["metadata"]["time_quality"]) == (UTC_MS / 1000 + 1, "retimed")
     assert mine == {"timestamp": 5.0, "mine": True}
-    assert queued == 3
+    assert queued == 4
 
 
 def test_what_comes_later_is_not_touched(site):
@@ -130,8 +131,9 @@ def test_what_comes_later_is_not_touched(site):
     site.settle()
     assert agent.rows("SELECT time_quality FROM event") == [(GOOD,)]
     assert agent.rows("SELECT time_quality FROM gap") == [(GOOD,)]
-    (item,) = [item for item, _ in agent.items()]
-    assert "time_quality" not in item["metadata"]
+    (event, gap) = [item for item, _ in agent.items()]
+    assert "time_quality" not in event["metadata"]
+    assert "metadata" not in gap
 
 
 @pytest.mark.parametrize("item", [{}, {"metadata": 5}, {"metadata": {"time_quality": "unset"}}])

@@ -2,7 +2,6 @@
 
 import sqlite3
 import threading
-from contextlib import suppress
 
 import pytest
 from host.fakes import UTC_MS
@@ -177,8 +176,8 @@ def test_batch_that_does_not_continue_its_stream_stores_nothing(store):
     for table in ("gap", "sync_queue", "event", "rule_state", "summary"):
         assert query(store, f"SELECT count(*) FROM {table}") == [(0,)]
     assert query(store, "SELECT max(sampled_total) FROM boot") == [(0,)]
-    assert store.pending_readings() == 3
-    assert store.item_count == 0
+    assert store.sinks.pending_most() == 3
+    assert store.items.count == 0
 
 
 def test_row_that_cannot_be_written_undoes_the_rows_before_it(store):
@@ -278,69 +277,71 @@ def test_views_of_events_and_gaps(store):
 def filled(store):
     opened = store.open_boot(info(), UTC_MS)
     store.commit(telemetry(opened, 0, list(range(10))))
-    store.register_sink("http")
+    store.sinks.register("http")
     return store
 
 
 def test_next_batch_is_the_same_until_it_is_acknowledged(filled):
-    first = filled.next_batch("http", 4)
+    first = filled.sinks.next_batch("http", 4)
     assert [row[3] for row in first.rows] == [0, 1, 2, 3]
     # Neither a later reading nor another size changes what is under way.
     opened = filled.open_boot(info(), UTC_MS)
     filled.commit(telemetry(opened, 10, [10]))
-    assert filled.next_batch("http", 4) == first
-    assert filled.next_batch("http", 100) == first
+    assert filled.sinks.next_batch("http", 4) == first
+    assert filled.sinks.next_batch("http", 100) == first
 
 
 def test_next_batch_is_the_same_after_reopening(filled):
-    first = filled.next_batch("http", 4)
+    first = filled.sinks.next_batch("http", 4)
     filled.close()
     again = SQLiteStore(filled.path)
     try:
-        again.register_sink("http")
-        assert again.next_batch("http", 7) == first
-        assert again.pending_readings() == 10
+        again.sinks.register("http")
+        assert again.sinks.next_batch("http", 7) == first
+        assert again.sinks.pending_most() == 10
     finally:
         again.close()
 
 
-def test_batch_planned_by_an_acknowledgement_survives_reopening(filled):
-    filled.acknowledge("http", filled.next_batch("http", 4), 4)
-    filled.close()
+@pytest.mark.parametrize("is_closed", [True, False], ids=["closed", "crashed"])
+def test_batch_planned_after_an_acknowledgement_survives_reopening(filled, is_closed):
+    filled.sinks.acknowledge("http", filled.sinks.next_batch("http", 4))
+    planned = filled.sinks.next_batch("http", 4)
+    (filled.close if is_closed else filled.abandon)()
     again = SQLiteStore(filled.path)
     try:
-        again.register_sink("http")
-        batch = again.next_batch("http", 100)
+        again.sinks.register("http")
+        batch = again.sinks.next_batch("http", 100)
+        assert batch == planned
         assert [row[3] for row in batch.rows] == [4, 5, 6, 7]
-        assert again.pending_readings() == 6
+        assert again.sinks.pending_most() == 6
     finally:
         again.close()
 
 
 def test_acknowledge_moves_the_cursor_to_the_end(filled):
     keys, values = [], []
-    while batch := filled.next_batch("http", 4):
+    while batch := filled.sinks.next_batch("http", 4):
         keys.append(batch.key)
         values += [row[3] for row in batch.rows]
-        filled.acknowledge("http", batch, 4)
+        filled.sinks.acknowledge("http", batch)
     assert values == list(range(10))
     assert len(set(keys)) == 3
-    assert filled.pending_readings() == 0
-    assert query(filled, "SELECT cursor, acknowledged_total, batch_key FROM sink") == [
-        (10, 10, None)
-    ]
+    assert filled.sinks.pending_most() == 0
+    filled.sinks.flush()
+    assert query(filled, "SELECT cursor, acknowledged_total, plan FROM sink") == [(10, 10, "{}")]
 
 
 def test_acknowledging_twice_counts_once(filled):
-    batch = filled.next_batch("http", 4)
-    filled.acknowledge("http", batch, 4)
-    with suppress(StoreError):  # refusing would be as good
-        filled.acknowledge("http", batch, 4)
+    batch = filled.sinks.next_batch("http", 4)
+    filled.sinks.acknowledge("http", batch)
+    assert not filled.sinks.acknowledge("http", batch)
+    filled.sinks.flush()
     assert query(filled, "SELECT cursor, acknowledged_total FROM sink") == [(4, 4)]
 
 
 def test_row_of_a_batch_has_what_a_payload_needs(filled):
-    row = filled.next_batch("http", 1).rows[0]
+    row = filled.sinks.next_batch("http", 1).rows[0]
     assert row == (
         1,
         "porch.temp",
@@ -358,28 +359,29 @@ def test_row_of_a_batch_has_what_a_payload_needs(filled):
         "porch",
         "",
         1,
+        5,
     )
 
 
 def test_pending_counts_the_slowest_sink(filled):
-    filled.register_sink("mqtt")
-    filled.acknowledge("http", filled.next_batch("http", 10), 10)
-    assert filled.pending_readings() == 10
-    filled.acknowledge("mqtt", filled.next_batch("mqtt", 6), 6)
-    assert filled.pending_readings() == 4
+    filled.sinks.register("mqtt")
+    filled.sinks.acknowledge("http", filled.sinks.next_batch("http", 10))
+    assert filled.sinks.pending_most() == 10
+    filled.sinks.acknowledge("mqtt", filled.sinks.next_batch("mqtt", 6))
+    assert filled.sinks.pending_most() == 4
 
 
 def test_without_a_sink_everything_is_pending(store):
-    assert store.pending_readings() == 0
+    assert store.sinks.pending_most() == 0
     opened = store.open_boot(info(), UTC_MS)
     store.commit(telemetry(opened, 0, [1, 2]))
-    assert store.pending_readings() == 2
+    assert store.sinks.pending_most() == 2
 
 
 def test_registering_a_sink_again_keeps_its_cursor(filled):
-    filled.acknowledge("http", filled.next_batch("http", 4), 4)
-    filled.register_sink("http")
-    assert filled.pending_readings() == 6
+    filled.sinks.acknowledge("http", filled.sinks.next_batch("http", 4))
+    filled.sinks.register("http")
+    assert filled.sinks.pending_most() == 6
 
 
 # -- a full disk -------------------------------------------------------------------
@@ -404,22 +406,22 @@ def test_full_disk_stores_nothing_and_later_everything(store):
         store.commit(batch)
     assert query(store, "SELECT count(*) FROM reading") == [(1,)]
     assert query(store, "SELECT next_seq FROM stream WHERE stream = 0") == [(1,)]
-    assert store.pending_readings() == 1
+    assert store.sinks.pending_most() == 1
     make_room(store)
     store.commit(batch)
     assert query(store, "SELECT count(*) FROM reading") == [(2001,)]
-    assert store.pending_readings() == 2001
+    assert store.sinks.pending_most() == 2001
     assert query(store, "PRAGMA integrity_check") == [("ok",)]
 
 
 def test_full_disk_refuses_an_item_and_keeps_the_count(store):
     fill_up(store)
     with pytest.raises(StoreError, match="full"):
-        store.add_item({"text": "x" * 20_000}, 3, 0.0, 0)
-    assert store.item_count == 0
+        store.items.add({"text": "x" * 20_000}, 3, 0.0, 0)
+    assert store.items.count == 0
     make_room(store)
-    store.add_item({"text": "x" * 20_000}, 3, 0.0, 0)
-    assert store.item_count == 1
+    store.items.add({"text": "x" * 20_000}, 3, 0.0, 0)
+    assert store.items.count == 1
 
 
 # -- threads and ends --------------------------------------------------------------
@@ -429,10 +431,10 @@ def test_reader_does_not_wait_for_a_write(filled):
     may_read, seen = threading.Event(), []
 
     def read():
-        filled.due_items(5, 1e12)  # the first read of a thread opens its connection
+        filled.items.due("", 5)  # the first read of a thread opens its connection
         seen.append("ready")
         may_read.wait(10)
-        seen.append(len(filled.due_items(5, 1e12)))
+        seen.append(len(filled.items.due("", 5)))
 
     thread = threading.Thread(target=read, daemon=True)
     thread.start()
@@ -463,17 +465,18 @@ def test_snapshot_of_a_reader_does_not_move_while_it_reads(filled):
     [
         lambda store: store.open_boot(info(), UTC_MS),
         lambda store: store.commit(WriteBatch()),
-        lambda store: store.register_sink("http"),
-        lambda store: store.next_batch("http", 1),
-        lambda store: store.add_item({}, 1, 0.0, 0),
-        lambda store: store.due_items(1, 0.0),
-        lambda store: store.remove_items([1]),
-        lambda store: store.delay_items([1], 0.0, 1.0, 2.0),
-        lambda store: store.remove_expired_items(0.0),
+        lambda store: store.sinks.register("http"),
+        lambda store: store.sinks.next_batch("http", 1),
+        lambda store: store.items.add({}, 1, 0.0, 0),
+        lambda store: store.items.due("", 1),
+        lambda store: store.items.remove([1]),
+        lambda store: store.items.delay([1], 1.0, 2.0),
+        lambda store: store.items.expire(),
+        lambda store: store.audit.append("looked", {}),
     ],
 )
 def test_closed_store_says_that_it_is_closed(filled, use):
-    filled.due_items(1, 0.0)  # this thread has a connection already
+    filled.items.due("", 1)  # this thread has a connection already
     filled.close()
     filled.close()
     with pytest.raises(StoreError, match="the store is closed"):
@@ -483,7 +486,7 @@ def test_closed_store_says_that_it_is_closed(filled, use):
 def test_closed_store_says_so_to_a_thread_that_never_read(filled):
     filled.close()
     with pytest.raises(StoreError, match="the store is closed"):
-        filled.due_items(1, 0.0)
+        filled.items.due("", 1)
 
 
 # -- who may have it ---------------------------------------------------------------
@@ -498,7 +501,7 @@ def test_second_writer_is_refused_until_the_first_is_gone(tmp_path):
     first.commit(telemetry(opened, 0, [1]))
     first.close()
     second = SQLiteStore(path)
-    assert second.pending_readings() == 1
+    assert second.sinks.pending_most() == 1
     second.close()
 
 
@@ -522,10 +525,10 @@ def test_restored_copy_does_not_use_a_batch_key_again(tmp_path):
         (tmp_path / "edge.db-wal").unlink(missing_ok=True)
         store = SQLiteStore(path)
         store.store_id = "the same"
-        store.register_sink("http")
+        store.sinks.register("http")
         opened = store.open_boot(info(), UTC_MS)
         store.commit(telemetry(opened, 0, [1, 2]))
-        batch = store.next_batch("http", 10)
+        batch = store.sinks.next_batch("http", 10)
         assert [row[0] for row in batch.rows] == [1, 2]
         keys.add(batch.key)
         store.close()
@@ -533,7 +536,7 @@ def test_restored_copy_does_not_use_a_batch_key_again(tmp_path):
 
 
 def test_both_streams_of_a_boot_are_told_apart(store):
-    store.register_sink("http")
+    store.sinks.register("http")
     opened = store.open_boot(info(), UTC_MS)
     batch = telemetry(opened, 0, [1])
     batch.events.append(event_row(opened, seq=0))
@@ -542,7 +545,7 @@ def test_both_streams_of_a_boot_are_told_apart(store):
     store.commit(batch)
     assert query(store, "SELECT stream, seq FROM readings") == [("telemetry", 0)]
     assert query(store, "SELECT seq FROM event ORDER BY id") == [(0,), (None,)]
-    rows = store.next_batch("http", 10).rows
+    rows = store.sinks.next_batch("http", 10).rows
     assert [(row[10], row[11]) for row in rows] == [(0, 0)]
     assert store.open_boot(info(), UTC_MS).next_seq == (1, 1)
     ledger = read_ledger(store.path)

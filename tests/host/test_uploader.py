@@ -10,7 +10,8 @@ from host.test_store import info, telemetry
 from host.waiting import wait_for
 from pyv_edge_agent.egress import Egress
 from pyv_edge_agent.outbox import CloudSyncQueue
-from pyv_edge_agent.sinks.http import Delivery, HTTPCloudUploader
+from pyv_edge_agent.sinks.delivery import ACCEPTED, FAILED, REFUSED, Delivery
+from pyv_edge_agent.sinks.http import HTTPCloudUploader
 from pyv_edge_agent.store import TIME_QUALITY_SHIFT, SQLiteStore, TimeSegments, read_ledger
 from pyv_edge_agent.time_base import TimeBase
 from pyv_edge_agent.uploader import IDLE_S, WAIT_MS, UploadWorker
@@ -22,7 +23,7 @@ class Rig:
         self.policy = policy or PrivacyPolicy()
         self.clock = FakeClock()
         self.rng = FixedRandom(share)
-        self.store = SQLiteStore(path)
+        self.store = SQLiteStore(path, self.clock)
         self.queue = CloudSyncQueue(clock=self.clock)
         self.queue.bind(self.store)
         self.opened = self.store.open_boot(info(), UTC_MS)
@@ -188,11 +189,11 @@ def test_delivered_today_starts_anew_at_midnight(rig):
 REFUSALS = [
     Answer(200, b"<html>", kind="text/html"),
     Answer(302, b"", {"Location": "/login"}),
-    Answer(400),
     Answer(401),
-    Answer(413),
+    Answer(403),
     Answer(429),
     Answer(500),
+    Answer(503),
     half_answer(),
 ]
 
@@ -291,7 +292,7 @@ def test_batch_in_doubt_has_its_key_after_a_restart_too(rig):
         rig.worker(cloud.url, batch_size=3).step()
         rig.client.close()
         rig.store.close()
-        rig.store = SQLiteStore(rig.store.path)
+        rig.store = SQLiteStore(rig.store.path, rig.clock)
         rig.queue.bind(rig.store)
         rig.worker(cloud.url, batch_size=100).step()
     assert cloud.keys[0] == cloud.keys[1]
@@ -366,12 +367,16 @@ def test_failure_between_reply_and_acknowledgement_sends_the_same_again(rig):
         # From the POST on, every write fails, as on a file system gone read-only.
         cloud.on_request = lambda: writer.execute("PRAGMA query_only = ON")
         worker.step()
-        assert worker.attempts_failed_total == 1
-        assert rig.queue.pending_count() == 4
+        assert worker.attempts_failed_total == 1  # the next batch can't be planned
+        assert rig.queue.pending_count() == 2
         cloud.on_request = lambda: None
-        writer.execute("PRAGMA query_only = OFF")
-        rig.clock.advance(61_000)
-        assert worker.step() == IDLE_S
+        rig.client.close()
+        rig.store.abandon()  # the power fails: nobody has written that the first was taken
+        rig.store = SQLiteStore(rig.store.path, rig.clock)
+        rig.queue.bind(rig.store)
+        assert rig.queue.pending_count() == 4
+        assert rig.worker(cloud.url, batch_size=2).step() == IDLE_S
+    rig.store.sinks.flush()
     assert len(cloud.keys) == 3
     assert cloud.keys[0] == cloud.keys[1]
     assert rig.queue.pending_count() == 0
@@ -411,9 +416,12 @@ def test_items_that_are_never_taken_do_not_hold_readings_up(rig):
             worker.step()
             rig.clock.advance(61_000)
     assert values_of_readings(cloud) == [0.01, 0.02, 0.03]
-    assert rig.store.pending_readings() == 0
-    assert rig.queue.pending_count() == 1
-    assert worker.problem == "status 400"
+    assert rig.store.sinks.pending_most() == 0
+    assert rig.queue.pending_count() == 0
+    assert worker.problem == ""
+    (letter,) = rig.store.dead_letters.all()
+    assert (letter["payload"]["n"], letter["reason"]) == ("refused", "status 400")
+    assert worker.dead_total == 1
 
 
 def values_of_readings(cloud):
@@ -423,7 +431,7 @@ def values_of_readings(cloud):
 class Judge:
     """A client without a network: `takes` decides what becomes of a batch."""
 
-    shown_endpoint = "judge"
+    shown = "judge"
 
     def __init__(self, takes):
         self.takes = takes
@@ -460,13 +468,15 @@ def sent(judge):
 
 
 def accept():
-    return Judge(lambda *_: Delivery(True))
+    return Judge(lambda *_: Delivery(ACCEPTED))
 
 
 def refuse(mark):
     """Refuse every batch with an item that has `mark`, as a server does what it can't read."""
-    return lambda _, items: Delivery(
-        not any(mark in item for item in items), "status 400", is_refused=True
+    return lambda _, items: (
+        Delivery(REFUSED, "status 400")
+        if any(mark in item for item in items)
+        else Delivery(ACCEPTED)
     )
 
 
@@ -489,7 +499,7 @@ def test_steady_items_leave_readings_their_turn(rig):
         posts.append("items" if "-items-" in key else "readings")
         if len(posts) < 40:
             rig.queue.enqueue({"n": len(posts)})  # an event for every round trip
-        return Delivery(True)
+        return Delivery(ACCEPTED)
 
     rig.queue.enqueue({"n": 0})
     rig.add(*range(50))
@@ -508,12 +518,13 @@ def test_alarm_passes_a_refused_item(rig):
         rig.clock.advance(61_000)
         worker.step()
     assert [item["alarm"] for _, items in judge.taken for item in items] == [1]
-    assert rig.queue.pending_count() == 1
+    assert rig.queue.pending_count() == 0  # since the alarm was taken, it is the item's fault
+    assert [letter["payload"]["bad"] for letter in rig.store.dead_letters.all()] == [1]
 
 
 def test_item_under_way_expires_too(rig):
     is_up = []
-    judge = Judge(lambda *_: Delivery(bool(is_up), "down"))
+    judge = Judge(lambda *_: Delivery(ACCEPTED if is_up else FAILED, "" if is_up else "down"))
     worker = judged_worker(rig, judge)
     rig.queue.enqueue({"n": 1}, ttl_seconds=60)
     worker.step()
@@ -539,7 +550,7 @@ def test_put_off_item_leaves_the_thread_idle(rig):
 def test_items_of_one_id_and_another_time_have_another_key(rig, tmp_path):
     # As after an older copy of the store was put back: ids are given out again.
     keys = []
-    judge = Judge(lambda key, _: keys.append(key) or Delivery(True))
+    judge = Judge(lambda key, _: keys.append(key) or Delivery(ACCEPTED))
     for place in ("one", "two"):
         again = Rig(tmp_path / place / "edge.db")
         again.store.store_id = "the same"
@@ -597,7 +608,7 @@ def test_bad_reading_of_an_unset_clock_has_no_value(rig):
 
 def test_item_that_is_put_off_is_due_whatever_the_clock_is_set_to(rig):
     base = TimeBase(TimeSegments(rig.store), rig.clock, "1")
-    worker = judged_worker(rig, Judge(lambda *_: Delivery(False, "bad", is_refused=True)))
+    worker = judged_worker(rig, Judge(lambda *_: Delivery(REFUSED, "bad")))
     rig.queue.enqueue({"bad": 1})
     worker.step()
     rig.clock.advance(1000)

@@ -46,12 +46,15 @@ def print_ledger(ledger: "Ledger") -> None:
     for boot in ledger.boots:
         figures = "".join(f" {getattr(boot, name):>10}" for name in columns)
         remark = "" if boot.stream == "telemetry" else f" ({boot.stream})"
+        if boot.expired or boot.evicted:
+            remark += f", of the stored {boot.expired} expired, {boot.evicted} evicted"
         if boot.late:
             remark += f", {boot.late} measurements missed"
         print(f"{boot.device:<24} {boot.boot:<8}{figures}  {_verdict(boot.is_balanced)}{remark}")
     for sink in ledger.sinks:
         print(
             f"sink {sink.name}: {sink.acknowledged} acknowledged, {sink.withheld} withheld,"
+            f" {sink.dead} dead, {sink.evicted} evicted, {sink.missed} missed,"
             f" {sink.pending} pending"
             f"  {_verdict(sink.is_balanced)}"
         )

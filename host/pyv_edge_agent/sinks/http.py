@@ -2,32 +2,53 @@
 
     {"batch_id": ..., "timestamp": seconds, "count": n, "items": [...]}
 
-Accepted is a 2xx reply that is empty or JSON: a hotspot's login page also says
-200. Everything else leaves the batch where it is. `requests` is imported
-with the first POST, so that an agent without a cloud never loads it.
+or, for readings, a SenML pack. Accepted is a 2xx reply that is empty or JSON: a hotspot's
+login page also says 200. Everything else leaves the batch where it is. `requests` is
+imported with the first POST, so that an agent without a cloud never loads it.
 """
 
+import gzip
+import hashlib
+import hmac
 import json
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from ..clock import Clock, SystemClock
+from .delivery import ACCEPTED, FAILED, REFUSED, THROTTLED, TOO_LARGE, UNAUTHORISED, Delivery
+from .payload import CONTENT_TYPES, DOCUMENTED, SENML, envelope, is_reading, senml
 
 USER_AGENT = "Pyvorin-Edge/1.0"
-REFUSALS = (400, 409, 413, 415, 422)  # statuses that speak of the body
+SIGNATURE = "X-Pyvorin-Signature"  # header: "sha256=" and the HMAC of the body as sent, in hex
 REPLY_SIZE_MAX = 1_048_576  # bytes; a longer reply is none
+CONNECT_S = 10.0  # longest wait for a connection, if the time-out is not shorter
+
+_OUTCOMES = {
+    400: REFUSED,
+    401: UNAUTHORISED,
+    403: UNAUTHORISED,
+    409: REFUSED,
+    413: TOO_LARGE,
+    415: REFUSED,
+    422: REFUSED,
+    429: THROTTLED,
+    503: THROTTLED,
+}
 
 
 @dataclass(frozen=True)
-class Delivery:
-    """What became of a batch: accepted, or the problem in one line."""
+class HTTPOptions:
+    """How batches are sent, beside where to."""
 
-    is_accepted: bool
-    problem: str = ""
-    is_refused: bool = False  # for what it holds: the same again will be refused again
-    retry_after_s: float | None = None  # what the server asked for
+    format: str = DOCUMENTED  # of readings
+    is_compressed: bool = False  # gzip
+    hmac_key: str = ""  # signs each body
+    ca_file: Path | None = None  # whom to trust; None: whom the system does
+    cert_file: Path | None = None  # ours, as a client
+    key_file: Path | None = None
 
 
 class HTTPCloudUploader:
@@ -39,12 +60,14 @@ class HTTPCloudUploader:
         api_key: str = "",
         timeout: float = 30.0,
         clock: Clock | None = None,
+        options: HTTPOptions | None = None,
     ) -> None:
         """Prepare to post to `endpoint`; nothing is opened yet."""
         self.endpoint = endpoint
         self._api_key = api_key
         self._timeout_s = timeout
         self._clock = clock or SystemClock()
+        self._options = options or HTTPOptions()
         self._lock = threading.Lock()
         self._session: Any = None
 
@@ -57,6 +80,11 @@ class HTTPCloudUploader:
         parts = urlsplit(self.endpoint)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
+    @property
+    def shown(self) -> str:
+        """The same, as every sink has it."""
+        return self.shown_endpoint
+
     def post_batch(self, items: list[dict[str, Any]]) -> bool:
         """Send `items` as a batch of their own; return whether they were accepted.
 
@@ -67,43 +95,60 @@ class HTTPCloudUploader:
     def deliver(self, batch_key: str, items: list[dict[str, Any]]) -> Delivery:
         """Send `items` under `batch_key`, the same on each attempt: servers de-duplicate by it."""
         if not self.endpoint:
-            return Delivery(False, "cloud.endpoint is empty")
-        body = {
-            "batch_id": batch_key,
-            "timestamp": self._clock.utc_ms() / 1000,
-            "count": len(items),
-            "items": items,
-        }
+            return Delivery(FAILED, "cloud.endpoint is empty")
+        if self._options.format == SENML and all(map(is_reading, items)):
+            body, kind = senml(items), CONTENT_TYPES[SENML]
+        else:
+            body = envelope(batch_key, self._clock.utc_ms(), items)
+            kind = CONTENT_TYPES[DOCUMENTED]
+        headers = {"Idempotency-Key": batch_key, "Content-Type": kind}
+        if self._options.is_compressed:
+            body = gzip.compress(body, 6, mtime=0)
+            headers["Content-Encoding"] = "gzip"
+        if self._options.hmac_key:
+            key = self._options.hmac_key.encode()
+            headers[SIGNATURE] = "sha256=" + hmac.new(key, body, hashlib.sha256).hexdigest()
         with self._lock:
-            return self._post(json.dumps(body, allow_nan=False).encode(), batch_key)
+            return self._post(body, headers)
 
-    def _post(self, body: bytes, batch_key: str) -> Delivery:
+    def _open(self, requests: Any) -> Any:
+        session = requests.Session()
+        session.headers["User-Agent"] = USER_AGENT
+        if self._api_key:
+            # As `auth` and not as a header, which a .netrc or the URL would replace.
+            session.auth = self._authorize
+        options = self._options
+        if options.ca_file is not None:
+            session.verify = str(options.ca_file)
+        if options.cert_file is not None:
+            both = (str(options.cert_file), str(options.key_file))
+            session.cert = both if options.key_file is not None else both[0]
+        return session
+
+    def _post(self, body: bytes, headers: dict[str, str]) -> Delivery:
         import requests
         import urllib3
 
         if self._session is None:
-            self._session = requests.Session()
-            self._session.headers["User-Agent"] = USER_AGENT
-            self._session.headers["Content-Type"] = "application/json"
-            if self._api_key:
-                # As `auth` and not as a header, which a .netrc or the URL would replace.
-                self._session.auth = self._authorize
+            self._session = self._open(requests)
         try:
             with self._session.post(
                 self.endpoint,
                 data=body,
-                headers={"Idempotency-Key": batch_key},
-                timeout=self._timeout_s,
+                headers=headers,
+                timeout=(min(CONNECT_S, self._timeout_s), self._timeout_s),
                 allow_redirects=False,
                 stream=True,
             ) as reply:
                 text = self._read(reply)
                 if text is None:
-                    return Delivery(False, f"status {reply.status_code}, an endless reply")
+                    problem = f"status {reply.status_code}, an endless reply"
+                    return Delivery(FAILED, problem)
                 return _judge(reply.status_code, reply.headers, text)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             # Only its kind: its text may repeat the URL, and with it a password.
-            return Delivery(False, f"no reply from {self.shown_endpoint}: {type(error).__name__}")
+            problem = f"no reply from {self.shown_endpoint}: {type(error).__name__}"
+            return Delivery(FAILED, problem)
 
     def _read(self, reply: Any) -> bytes | None:
         """Return a reply's body; None if it is too long, or longer in coming than the time-out."""
@@ -121,6 +166,9 @@ class HTTPCloudUploader:
         request.headers["Authorization"] = f"Bearer {self._api_key}"
         return request
 
+    def wake(self) -> None:
+        """Do nothing: a POST under way ends with its time-out."""
+
     def close(self) -> None:
         """Close the connection, unless a POST is under way: that one ends with its time-out."""
         if self._lock.acquire(blocking=False):
@@ -136,11 +184,11 @@ def _judge(status: int, headers: Any, text: bytes) -> Delivery:
     retry_after = headers.get("Retry-After", "")
     wait_s = float(retry_after) if retry_after.isdecimal() else None
     if not 200 <= status < 300:
-        is_refused = status in REFUSALS
-        return Delivery(False, f"status {status}", is_refused, wait_s)
+        return Delivery(_OUTCOMES.get(status, FAILED), f"status {status}", wait_s)
     if text:
         try:
             json.loads(text.decode("utf-8-sig"))
         except (ValueError, RecursionError):
-            return Delivery(False, f"status {status} without JSON: a login page, or the wrong URL")
-    return Delivery(True)
+            problem = f"status {status} without JSON: a login page, or the wrong URL"
+            return Delivery(FAILED, problem)
+    return Delivery(ACCEPTED)

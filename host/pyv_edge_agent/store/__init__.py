@@ -1,8 +1,12 @@
 """The evidence store: one SQLite file, and the only place with SQL in the agent."""
 
 from .boot import BootInfo, ChannelInfo, OpenedBoot
+from .capacity import Limits
+from .item_queue import NO_SINK
 from .ledger import Ledger, read_ledger
-from .sqlite import SQLiteStore, UploadBatch
+from .sink_cursor import UploadBatch
+from .sink_range import BACKLOG, LIVE
+from .sqlite import SQLiteStore
 from .time_segment import (
     QUALITY_MASK,
     TIME_GOOD,
@@ -12,9 +16,13 @@ from .time_segment import (
     TimeSegment,
     TimeSegments,
 )
+from .upkeep import Upkeep
 from .write_batch import Progress, WriteBatch
 
 __all__ = [
+    "BACKLOG",
+    "LIVE",
+    "NO_SINK",
     "QUALITY_MASK",
     "TIME_GOOD",
     "TIME_QUALITY_NAMES",
@@ -23,11 +31,13 @@ __all__ = [
     "BootInfo",
     "ChannelInfo",
     "Ledger",
+    "Limits",
     "OpenedBoot",
     "Progress",
     "SQLiteStore",
     "TimeSegment",
     "TimeSegments",
+    "Upkeep",
     "UploadBatch",
     "WriteBatch",
     "read_ledger",

@@ -2,6 +2,11 @@
 
 import sqlite3
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..channel_policy import ChannelPolicies
+    from .sqlite import SQLiteStore
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,9 @@ ORDER BY channel.id
 """
 
 
-def open_boot(tx: sqlite3.Connection, info: BootInfo, utc_ms: int, unset_id: int) -> OpenedBoot:
+def open_boot(
+    store: "SQLiteStore", tx: sqlite3.Connection, info: BootInfo, utc_ms: int, unset_id: int
+) -> OpenedBoot:
     """Register a boot and its channels if they are new; return where it resumes."""
     tx.execute(
         "INSERT INTO device (name, alias) VALUES (?, ?)"
@@ -65,7 +72,7 @@ def open_boot(tx: sqlite3.Connection, info: BootInfo, utc_ms: int, unset_id: int
         (info.device, info.alias),
     )
     (device_id,) = tx.execute("SELECT id FROM device WHERE name = ?", (info.device,)).fetchone()
-    tx.execute(
+    made = tx.execute(
         "INSERT INTO boot (device_id, boot, first_seen_utc_ms, first_seen_unset_id, board,"
         " firmware, reset_cause) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (device_id, info.boot, utc_ms, unset_id, info.board, info.firmware, info.reset_cause),
@@ -73,6 +80,9 @@ def open_boot(tx: sqlite3.Connection, info: BootInfo, utc_ms: int, unset_id: int
     (boot_id,) = tx.execute(
         "SELECT id FROM boot WHERE device_id = ? AND boot = ?", (device_id, info.boot)
     ).fetchone()
+    if made.rowcount:
+        told = {"boot_id": boot_id, "device": info.device, "boot": f"{info.boot:08x}"}
+        store.audit.write(tx, "boot_added", told)
     next_seq = []
     for stream in (0, 1):
         tx.execute(
@@ -83,7 +93,7 @@ def open_boot(tx: sqlite3.Connection, info: BootInfo, utc_ms: int, unset_id: int
             "SELECT next_seq FROM stream WHERE boot_id = ? AND stream = ?", (boot_id, stream)
         ).fetchone()
         next_seq.append(seq)
-    channel_ids = tuple(_channel_id(tx, device_id, channel) for channel in info.channels)
+    channel_ids = tuple(_channel_id(store, tx, device_id, channel) for channel in info.channels)
     (newest_ms,) = tx.execute(
         "SELECT max(newest_ms) FROM stream JOIN boot ON boot.id = boot_id WHERE device_id = ?",
         (device_id,),
@@ -91,19 +101,63 @@ def open_boot(tx: sqlite3.Connection, info: BootInfo, utc_ms: int, unset_id: int
     return OpenedBoot(boot_id, channel_ids, (next_seq[0], next_seq[1]), newest_ms)
 
 
-def _channel_id(tx: sqlite3.Connection, device_id: int, info: ChannelInfo) -> int:
+def _channel_id(
+    store: "SQLiteStore", tx: sqlite3.Connection, device_id: int, info: ChannelInfo
+) -> int:
     key = (device_id, info.name, info.sensor_name, info.unit, info.exponent, info.privacy)
-    tx.execute(
-        "INSERT INTO channel (device_id, name, sensor_name, unit, exponent, privacy)"
-        " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        key,
-    )
     row = tx.execute(
         "SELECT id FROM channel WHERE device_id = ? AND name = ? AND sensor_name = ?"
         " AND unit = ? AND exponent = ? AND privacy = ?",
         key,
     ).fetchone()
-    return int(row[0])
+    if row is not None:
+        return int(row[0])
+    policy = store.policies.of(info.sensor_name)
+    channel_id = tx.execute(
+        "INSERT INTO channel (device_id, name, sensor_name, unit, exponent, privacy, class, sync,"
+        " keep_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (*key, policy.channel_class, policy.sync, policy.keep_ms),
+    ).lastrowid
+    assert channel_id is not None
+    # Readings name their channel by its number: what that stands for must not change unnoticed.
+    store.audit.write(tx, "channel_added", channel_facts(channel_id, *key))
+    return channel_id
+
+
+def channel_facts(
+    channel_id: int, device_id: int, name: str, sensor: str, unit: str, exponent: int, marks: str
+) -> dict[str, Any]:
+    """Return what the audit log says of a channel."""
+    return {
+        "channel_id": channel_id,
+        "device_id": device_id,
+        "name": name,
+        "sensor": sensor,
+        "unit": unit,
+        "exponent": exponent,
+        "privacy": marks,
+    }
+
+
+def apply_policies(store: "SQLiteStore", policies: "ChannelPolicies") -> None:
+    """Let `policies` hold for the channels there are and for those to come. Raises StoreError."""
+    store.policies = policies
+    with store.transaction() as tx:
+        changed = []
+        for channel_id, sensor, *now in tx.execute(
+            "SELECT id, sensor_name, class, sync, keep_ms FROM channel"
+        ).fetchall():
+            policy = policies.of(sensor)
+            wanted = [policy.channel_class, policy.sync, policy.keep_ms]
+            if now != wanted:
+                changed.append((*wanted, channel_id))
+        if changed:
+            tx.executemany(
+                "UPDATE channel SET class = ?, sync = ?, keep_ms = ? WHERE id = ?", changed
+            )
+            # Which of them are in which block, and until when, has to be found out again.
+            tx.execute("UPDATE block SET classes = 7, due_utc_ms = 0")
+            store.audit.write(tx, "policies_applied", {"channels": len(changed)})
 
 
 def watched_channels(reader: sqlite3.Connection) -> list[WatchedChannel]:

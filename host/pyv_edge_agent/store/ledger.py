@@ -2,15 +2,19 @@
 
 Per boot of a device
     sampled = stored + denied + aggregated + lost + reset + in flight
+    stored = present + expired + evicted
 and per sink
-    stored = acknowledged + withheld + pending.
+    stored = acknowledged + withheld + dead + evicted + missed + pending.
+
+What is lost and what is evicted is in gap records.
 
 A board's own policy denies what is sampled and never numbered; the host's, what
 arrives. Events of a board are stored in their own table.
 
-`stored` is counted in the table of readings itself, not taken from a counter.
+`present` is counted in the table of readings itself, `pending` behind each sink's cursor.
 """
 
+import json
 import sqlite3
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +23,8 @@ from typing import Any
 from pyv_edge_core.reading import STREAM_NAMES, STREAM_TELEMETRY
 
 from ..errors import StoreError
-from .schema import connect_reader
+from .connection import connect_reader
+from .removal import CAUSES_AFTER_STORING
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,10 @@ class BootAccount:
     boot: str
     stream: str
     sampled: int  # by the device's own count; at least what has arrived
-    stored: int  # rows
+    stored: int  # ever
+    present: int  # rows
+    expired: int  # of the stored, removed by age, behind every sink
+    evicted: int  # of the stored, removed for want of room, or lost with a damaged file
     denied: int  # dropped by the privacy policy, of the device or here
     aggregated: int  # known in summaries only
     lost: int  # numbers inside gap records
@@ -48,8 +56,11 @@ class SinkAccount:
 
     name: str
     acknowledged: int
-    withheld: int  # kept back by the privacy policy
-    pending: int
+    withheld: int  # kept back by the privacy policy, or not to be sent
+    dead: int  # refused for what they are
+    evicted: int  # gone for want of room before they were sent
+    missed: int  # gone before the store knew of this sink
+    pending: int  # rows
     is_balanced: bool
 
 
@@ -78,11 +89,12 @@ class Ledger:
         """Return the totals and the accounts as JSON types."""
         names = (
             *("sampled", "stored", "denied", "aggregated", "lost", "reset", "in_flight"),
-            *("duplicates", "late"),
+            *("present", "expired", "evicted", "duplicates", "late"),
         )
         return {
             **{name: self.total(name) for name in names},
             "withheld": sum(sink.withheld for sink in self.sinks),
+            "dead": sum(sink.dead for sink in self.sinks),
             "gaps": self.gaps,
             "events": self.events,
             "queued_items": self.items,
@@ -95,12 +107,28 @@ class Ledger:
 _BOOTS = """
 SELECT device.name, boot.boot, boot.id, stream.stream, sampled_total, boot.denied_total,
        late_total, is_finished, next_seq, stored_total, stream.denied_total, aggregated_total,
-       lost_total,
+       lost_total, expired_total, evicted_total,
        (SELECT coalesce(sum(last_seq - first_seq + 1), 0) FROM gap
-        WHERE gap.boot_id = boot.id AND gap.stream = stream.stream)
+        WHERE gap.boot_id = boot.id AND gap.stream = stream.stream AND cause NOT IN ({after})),
+       (SELECT coalesce(sum(count), 0) FROM gap
+        WHERE gap.boot_id = boot.id AND gap.stream = stream.stream AND cause NOT IN ({after})),
+       (SELECT coalesce(sum(count), 0) FROM gap
+        WHERE gap.boot_id = boot.id AND gap.stream = stream.stream AND cause IN ({after}))
 FROM boot JOIN device ON device.id = device_id
 JOIN stream ON stream.boot_id = boot.id AND (stream.stream = 0 OR next_seq > 0)
 ORDER BY device.name, boot.id, stream.stream
+""".format(after=", ".join(f"'{cause}'" for cause in CAUSES_AFTER_STORING))
+
+
+_LAST_ID = """
+SELECT (SELECT max(id) FROM reading), (SELECT max(last_id) FROM block),
+       (SELECT json_extract(value, '$[1]') FROM meta WHERE key = 'sealed')
+"""
+
+_SINKS = """
+SELECT name, cursor, acknowledged_total, withheld_total, dead_total, evicted_total, missed_total,
+       plan
+FROM sink ORDER BY name
 """
 
 
@@ -138,7 +166,18 @@ def _read(connection: sqlite3.Connection) -> Ledger:
     )
     for row in connection.execute(_BOOTS):
         name, boot, boot_id, stream, said, denied_there, late, is_finished = row[:8]
-        next_seq, stored, denied, aggregated, lost, gaps = row[8:]
+        (
+            next_seq,
+            stored,
+            denied,
+            aggregated,
+            lost,
+            expired,
+            evicted,
+            gaps,
+            said_lost,
+            evictions,
+        ) = row[8:]
         rows, distinct = counted.get((boot_id, stream), (0, 0))
         if stream != STREAM_TELEMETRY:
             denied_there = 0
@@ -151,7 +190,10 @@ def _read(connection: sqlite3.Connection) -> Ledger:
                 boot=f"{boot:08x}",
                 stream=STREAM_NAMES[stream],
                 sampled=sampled,
-                stored=rows,
+                stored=stored,
+                present=rows,
+                expired=expired,
+                evicted=evictions,
                 denied=denied + denied_there,
                 aggregated=aggregated,
                 lost=gaps,
@@ -161,26 +203,34 @@ def _read(connection: sqlite3.Connection) -> Ledger:
                 late=late if stream == STREAM_TELEMETRY else 0,
                 is_finished=bool(is_finished),
                 is_balanced=(
-                    rows == distinct == stored
-                    and lost == gaps
-                    and next_seq == rows + denied + aggregated + gaps
+                    rows == distinct == stored - expired - evicted
+                    and lost == gaps == said_lost
+                    and evicted == evictions
+                    and next_seq == stored + denied + aggregated + gaps
                 ),
             )
         )
-    (last_id, total) = connection.execute(
-        "SELECT coalesce(max(id), 0), count(*) FROM reading"
-    ).fetchone()
-    sinks = []
-    for name, cursor, acknowledged, withheld in connection.execute(
-        "SELECT name, cursor, acknowledged_total, withheld_total FROM sink"
-    ).fetchall():
-        (pending,) = connection.execute(
-            "SELECT count(*) FROM reading WHERE id > ?", (cursor,)
-        ).fetchone()
-        is_balanced = total == acknowledged + withheld + pending and cursor <= last_id
-        sinks.append(SinkAccount(name, acknowledged, withheld, pending, is_balanced))
+    sinks = [_sink(connection, row) for row in connection.execute(_SINKS).fetchall()]
     counts = [
         connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
         for table in ("event", "gap", "sync_queue")
     ]
     return Ledger(boots, sinks, *counts)
+
+
+def _sink(connection: sqlite3.Connection, row: tuple[Any, ...]) -> SinkAccount:
+    name, cursor, acknowledged, withheld, dead, evicted, missed, plan = row
+    (total,) = connection.execute(
+        "SELECT coalesce(sum(stored_total), 0) FROM stream WHERE stream = 0"
+    ).fetchone()
+    (pending,) = connection.execute(
+        "SELECT count(*) FROM reading WHERE id > ?", (cursor,)
+    ).fetchone()
+    for first, last in json.loads(plan).get("acked", ()):
+        pending -= connection.execute(
+            "SELECT count(*) FROM reading WHERE id >= ? AND id <= ?", (first, last)
+        ).fetchone()[0]
+    is_balanced = total == acknowledged + withheld + dead + evicted + missed + pending
+    row_of_end = connection.execute(_LAST_ID).fetchone()
+    is_balanced = is_balanced and cursor <= max(one or 0 for one in row_of_end)
+    return SinkAccount(name, acknowledged, withheld, dead, evicted, missed, pending, is_balanced)

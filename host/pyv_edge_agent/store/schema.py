@@ -1,22 +1,15 @@
-"""Tables and views of the store, and how a connection to it is set up.
+"""Tables and views of the store.
 
 Readings are append-only and carry integers: a row has no text and no second
 index, because each would be written to the card again for every reading. A
-person queries the views `readings`, `events`, `gaps`, `summaries` and `clock_steps` instead.
+person queries the views `readings`, `events`, `gaps`, `summaries`, `clock_steps` and
+`audit_log` instead.
 """
 
-import fcntl
-import os
-import sqlite3
-from pathlib import Path
-
-from ..errors import StoreError
-
 APPLICATION_ID = 0x50595645  # "PYVE": tells `file` and us what the file is
-SCHEMA_VERSION = 4
-BUSY_TIMEOUT_MS = 5000
+SCHEMA_VERSION = 5
 
-_TABLES = """
+TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
 CREATE TABLE device (
@@ -33,6 +26,9 @@ CREATE TABLE channel (
   unit TEXT NOT NULL,
   exponent INTEGER NOT NULL,          -- a reading's value is value * 10**exponent
   privacy TEXT NOT NULL,              -- marks for the sinks: hash, local (see policy)
+  class INTEGER NOT NULL DEFAULT 1,   -- 0 event, 1 telemetry, 2 bulk: the last is evicted first
+  sync INTEGER NOT NULL DEFAULT 5,    -- what sinks get: 1 readings, 2 summaries, 4 events
+  keep_ms INTEGER NOT NULL DEFAULT 0, -- how long readings are kept; 0: until there is no room
   UNIQUE (device_id, name, sensor_name, unit, exponent, privacy)
 );
 
@@ -68,6 +64,8 @@ CREATE TABLE stream (
   aggregated_total INTEGER NOT NULL DEFAULT 0, -- in summaries only
   newest_ms INTEGER,                  -- monotonic: when the newest of its readings was taken;
                                       -- NULL: none has come since the host has booted
+  expired_total INTEGER NOT NULL DEFAULT 0,  -- of the stored: gone by age, behind every sink
+  evicted_total INTEGER NOT NULL DEFAULT 0,  -- of the stored: gone for want of room, see gap
   PRIMARY KEY (boot_id, stream)
 ) WITHOUT ROWID;
 
@@ -91,8 +89,11 @@ CREATE TABLE gap (
   last_seq INTEGER NOT NULL,
   cause TEXT NOT NULL,
   utc_ms INTEGER NOT NULL,            -- when the host learned of it
-  time_quality INTEGER NOT NULL
+  time_quality INTEGER NOT NULL,
+  count INTEGER NOT NULL,             -- how many of these numbers are missing
+  is_queued INTEGER NOT NULL DEFAULT 0  -- sinks are told of it, see sync_queue
 );
+CREATE INDEX gap_due ON gap (id) WHERE NOT is_queued;
 
 -- Rules that fired or resolved, here or on a board.
 CREATE TABLE event (
@@ -126,31 +127,78 @@ CREATE TABLE summary (
   bad_count INTEGER NOT NULL,         -- readings of quality bad
   low NOT NULL,                       -- these as a reading's value
   high NOT NULL,
-  total NOT NULL,
+  total,                              -- NULL: beyond what a number can hold
   last NOT NULL,
   last_ms INTEGER NOT NULL,
+  is_due INTEGER NOT NULL DEFAULT 0,  -- sinks are to be told of it once it is over
   PRIMARY KEY (period_ms, start_ms, channel_id, unset_id)
 ) WITHOUT ROWID;
+CREATE INDEX summary_due ON summary (period_ms, start_ms) WHERE is_due;
 
--- How far each sink has acknowledged the readings, and the batch it is being sent.
+-- Sealed stretches of readings. From the first on, each chain is the hash of the one before and
+-- its own digest, so that no reading can be changed without changing all chains behind it.
+CREATE TABLE block (
+  id INTEGER PRIMARY KEY,             -- without holes at the end, removed at the beginning
+  first_id INTEGER NOT NULL,          -- reading.id, inclusive
+  last_id INTEGER NOT NULL,
+  count INTEGER NOT NULL,             -- readings when it was sealed
+  low_utc_ms INTEGER NOT NULL,        -- bounds of their times: how a time is found among ids
+  high_utc_ms INTEGER NOT NULL,
+  classes INTEGER NOT NULL,           -- bits 1 << channel.class of what is left
+  due_utc_ms INTEGER,                 -- when the next of them expires; NULL: none ever does
+  is_thinned INTEGER NOT NULL DEFAULT 0, -- of the class bulk, a reading a minute is left
+  removed INTEGER NOT NULL DEFAULT 0, -- of count, expired or evicted
+  digest BLOB NOT NULL,               -- SHA-256 of the readings, see block.py
+  chain BLOB NOT NULL,
+  left_digest BLOB                    -- the digest of what is left, if something was removed
+);
+
+-- What was done with the evidence: each row's hash covers the one before.
+CREATE TABLE audit (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  utc_ms INTEGER NOT NULL,
+  action TEXT NOT NULL,
+  details TEXT NOT NULL,              -- JSON
+  hash TEXT NOT NULL                  -- SHA-256, see audit.py
+);
+
+-- How far each sink has acknowledged the readings, and the batches it is being sent.
 CREATE TABLE sink (
   name TEXT PRIMARY KEY,
-  cursor INTEGER NOT NULL DEFAULT 0,         -- last reading.id acknowledged
+  cursor INTEGER NOT NULL DEFAULT 0,         -- every reading up to this id is done with
   acknowledged_total INTEGER NOT NULL DEFAULT 0,
-  withheld_total INTEGER NOT NULL DEFAULT 0, -- kept back by the privacy policy
-  planned_last_id INTEGER,                   -- last reading.id of the batch under way
-  batch_key TEXT                             -- its key, repeated unchanged on every attempt
+  withheld_total INTEGER NOT NULL DEFAULT 0, -- kept back by the privacy policy, or not to be sent
+  dead_total INTEGER NOT NULL DEFAULT 0,     -- refused for what they are, see dead_letter
+  evicted_total INTEGER NOT NULL DEFAULT 0,  -- gone for want of room before they were sent
+  missed_total INTEGER NOT NULL DEFAULT 0,   -- gone before the store knew of this sink
+  plan TEXT NOT NULL DEFAULT '{}'            -- JSON, see sink_cursor.py
 ) WITHOUT ROWID;
 
--- What callers, rules and logs want uploaded beside the readings.
+-- What callers, rules and logs want uploaded beside the readings, once for each sink.
 CREATE TABLE sync_queue (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   payload TEXT NOT NULL,
   priority INTEGER NOT NULL,
-  created_at REAL NOT NULL,
+  created_at REAL NOT NULL,                  -- Unix time
   ttl_seconds INTEGER NOT NULL,              -- 0: for ever
   retry_count INTEGER NOT NULL DEFAULT 0,
-  next_retry_at REAL NOT NULL DEFAULT 0
+  due_ms INTEGER NOT NULL DEFAULT 0,         -- when it may be sent, in run time (see outbox.py)
+  expires_ms INTEGER,                        -- the same of its end; NULL: never
+  sink TEXT NOT NULL                         -- "": there is none yet
+);
+CREATE INDEX sync_queue_order ON sync_queue (sink, priority, id);
+CREATE INDEX sync_queue_expiry ON sync_queue (expires_ms) WHERE expires_ms IS NOT NULL;
+
+-- What a sink has refused for what it is. Kept to be looked at and, perhaps, sent again.
+CREATE TABLE dead_letter (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  sink TEXT NOT NULL,
+  kind TEXT NOT NULL,                        -- reading or item
+  origin TEXT NOT NULL,                      -- its identity: device/boot/seq, or an item's id
+  priority INTEGER NOT NULL,
+  payload TEXT NOT NULL,                     -- JSON, as it was to be sent
+  reason TEXT NOT NULL,
+  utc_ms INTEGER NOT NULL
 );
 -- Stretches of time in which UTC is the monotonic clock of the host plus one offset.
 CREATE TABLE time_segment (
@@ -170,10 +218,9 @@ CREATE TABLE time_segment (
   retimed_total INTEGER NOT NULL DEFAULT 0,      -- readings corrected
   is_retimed INTEGER NOT NULL DEFAULT 0          -- all its rows are corrected
 );
-CREATE INDEX sync_queue_due ON sync_queue (priority, next_retry_at);
 """
 
-_VIEWS = """
+VIEWS = """
 CREATE VIEW readings AS
 SELECT reading.id,
        strftime('%Y-%m-%dT%H:%M:%f', utc_ms / 1000.0, 'unixepoch') || 'Z' AS time,
@@ -205,7 +252,8 @@ FROM event JOIN channel ON channel.id = channel_id;
 
 CREATE VIEW summaries AS
 SELECT strftime('%Y-%m-%dT%H:%M:%fZ', start_ms / 1000.0, 'unixepoch') AS start,
-       period_ms / 1000 AS period_s, sensor_name AS sensor, unit, count, bad_count,
+       start_ms, period_ms, period_ms / 1000 AS period_s, sensor_name AS sensor, unit, count,
+       bad_count,
        CASE WHEN count > 0 THEN low * scale END AS min,
        CASE WHEN count > 0 THEN high * scale END AS max,
        CASE WHEN count > 0 THEN total * scale / count END AS mean,
@@ -222,7 +270,7 @@ SELECT gap.id,
        device.name AS device,
        printf('%08x', boot.boot) AS boot,
        CASE stream WHEN 0 THEN 'telemetry' ELSE 'events' END AS stream,
-       first_seq, last_seq, last_seq - first_seq + 1 AS count, cause,
+       first_seq, last_seq, count, cause,
        CASE time_quality WHEN 0 THEN 'good' WHEN 1 THEN 'unset' ELSE 'retimed' END AS time_quality
 FROM gap JOIN boot ON boot.id = boot_id JOIN device ON device.id = device_id;
 
@@ -236,125 +284,9 @@ SELECT id, strftime('%Y-%m-%dT%H:%M:%f', (began_ms + offset_ms) / 1000.0, 'unixe
          AS time_quality,
        retimed_total, host_boot
 FROM time_segment;
+
+CREATE VIEW audit_log AS
+SELECT id, strftime('%Y-%m-%dT%H:%M:%f', utc_ms / 1000.0, 'unixepoch') || 'Z' AS time,
+       action, details
+FROM audit;
 """
-
-
-def lock(path: Path) -> int:
-    """Make this process the only writer of the store at `path`; return the lock's descriptor.
-
-    Two agents on one store would each move the cursors. The lock ends with the
-    process, however that ends. Raises StoreError.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(
-            f"{path.resolve()}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644
-        )
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{path}: can't be opened: {error}; check storage.path") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        problem = "is in use by another agent; stop it or change storage.path"
-        raise StoreError(f"{path}: {problem}") from error
-    return descriptor
-
-
-def connect_writer(path: Path) -> sqlite3.Connection:
-    """Open the file for writing, making it if need be. Raises StoreError."""
-    try:
-        connection = sqlite3.connect(
-            path,
-            timeout=BUSY_TIMEOUT_MS / 1000,
-            isolation_level=None,  # transactions are ours to begin
-            check_same_thread=False,  # and guarded by the store's lock
-        )
-    except (OSError, ValueError, sqlite3.Error) as error:
-        raise StoreError(f"{path}: can't be opened: {error}; check storage.path") from error
-    try:
-        _prepare(connection, path)
-    except (sqlite3.Error, StoreError) as error:
-        connection.close()
-        if isinstance(error, StoreError):
-            raise
-        raise StoreError(f"{path}: {error}; check storage.path") from error
-    return connection
-
-
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    application, version = (
-        connection.execute(f"PRAGMA {name}").fetchone()[0]
-        for name in ("application_id", "user_version")
-    )
-    is_new = not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    if not is_new and application != APPLICATION_ID:
-        raise StoreError(f"{path}: is a database of another program; check storage.path")
-    if version > SCHEMA_VERSION:
-        raise StoreError(
-            f"{path}: has schema {version}, this program knows {SCHEMA_VERSION}; use a newer one"
-        )
-    if not is_new and version < SCHEMA_VERSION:
-        raise StoreError(
-            f"{path}: has schema {version} of a version before the first release;"
-            " move it away, it is still good evidence"
-        )
-    if is_new:
-        # Small pages: a commit rewrites whole ones, and the last page is in every commit.
-        connection.execute("PRAGMA page_size = 1024")
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-    connection.execute("PRAGMA journal_mode = WAL")
-    # FULL, because an acknowledgement is a promise: NORMAL may lose the last commits
-    # to a power cut.
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA journal_size_limit = 4194304")
-    if is_new:
-        connection.executescript(
-            "BEGIN IMMEDIATE;"
-            + _TABLES
-            + _VIEWS
-            + "INSERT INTO meta VALUES ('store_id', lower(hex(randomblob(8))));"
-            + f"PRAGMA application_id = {APPLICATION_ID};"
-            + f"PRAGMA user_version = {SCHEMA_VERSION};"
-            + "COMMIT;"
-        )
-
-
-def connect_reader(path: Path) -> sqlite3.Connection:
-    """Open an existing store for reading only. Raises StoreError."""
-    try:
-        if not path.is_file():
-            raise StoreError(f"{path}: there is no store; has the agent run, and with this path?")
-        try:
-            connection, application = _open_reader(path, "mode=ro")
-        except sqlite3.OperationalError:
-            # WAL wants to write beside the file even for reading. Evidence on a read-only
-            # medium can be read all the same, provided that nothing waits in the WAL.
-            wal = path.with_name(path.name + "-wal")
-            if wal.exists() and wal.stat().st_size:
-                raise
-            connection, application = _open_reader(path, "mode=ro&immutable=1")
-    except (OSError, ValueError, sqlite3.Error) as error:
-        raise StoreError(f"{path}: can't be read: {error}") from error
-    if application != APPLICATION_ID:
-        connection.close()
-        raise StoreError(f"{path}: is not a store of this program")
-    return connection
-
-
-def _open_reader(path: Path, options: str) -> tuple[sqlite3.Connection, int]:
-    connection = sqlite3.connect(
-        f"{path.resolve().as_uri()}?{options}",
-        uri=True,
-        timeout=BUSY_TIMEOUT_MS / 1000,
-        isolation_level=None,
-        check_same_thread=False,
-    )
-    try:
-        # A query of the file, since opening alone reads nothing.
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        return connection, connection.execute("PRAGMA application_id").fetchone()[0]
-    except sqlite3.Error:
-        connection.close()
-        raise

@@ -122,13 +122,6 @@ class TimeSegments:
             )
             if before is None:  # the monotonic clock has begun anew
                 tx.execute("UPDATE stream SET newest_ms = NULL WHERE newest_ms IS NOT NULL")
-            if step_ms:
-                # It was planned by the clock as it was.
-                tx.execute(
-                    "UPDATE sync_queue SET next_retry_at = next_retry_at + ?"
-                    " WHERE next_retry_at > 0",
-                    (step_ms / 1000,),
-                )
             begun = _latest(tx, host_boot)
         assert begun is not None
         return begun
@@ -185,6 +178,13 @@ def _retime_piece(tx: sqlite3.Connection, row: tuple[Any, ...], segment: TimeSeg
         "UPDATE time_segment SET corrected_by = ?, retimed_reading_id = ?,"
         " retimed_total = retimed_total + ?, is_retimed = ? WHERE id = ?",
         (corrected_by, end - 1, count, end == end_id, wrong_id),
+    )
+    # Bounds that are too wide cost a look; when anything of it expires is found out anew.
+    tx.execute(
+        "UPDATE block SET low_utc_ms = min(low_utc_ms, low_utc_ms + :by_ms),"
+        " high_utc_ms = max(high_utc_ms, high_utc_ms + :by_ms), due_utc_ms = 0"
+        " WHERE first_id < :next AND last_id >= :first",
+        {"by_ms": by_ms, "first": first, "next": end},
     )
     if end == end_id:
         _retime_rest(tx, wrong_id, by_ms, ranges)

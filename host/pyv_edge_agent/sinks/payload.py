@@ -1,0 +1,64 @@
+"""The forms in which readings leave: the documented product's, and SenML JSON (RFC 8428)."""
+
+import json
+from typing import Any
+
+DOCUMENTED, SENML = "documented", "senml"
+FORMATS = (DOCUMENTED, SENML)
+CONTENT_TYPES = {DOCUMENTED: "application/json", SENML: "application/senml+json"}
+
+_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
+
+
+def envelope(batch_key: str, now_ms: int, items: list[dict[str, Any]]) -> bytes:
+    """Return the documented body: {"batch_id", "timestamp", "count", "items"}."""
+    body = {
+        "batch_id": batch_key,
+        "timestamp": now_ms / 1000,
+        "count": len(items),
+        "items": items,
+    }
+    return _ENCODER.encode(body).encode()
+
+
+def is_reading(item: dict[str, Any]) -> bool:
+    """Return whether an item is a stored reading as the sinks get it, and not one of the queue."""
+    metadata = item.get("metadata")
+    return isinstance(metadata, dict) and "seq" in metadata and "sensor_name" in item
+
+
+def identity(item: dict[str, Any]) -> str:
+    """Return what tells a reading from all others, and is the same on each attempt."""
+    metadata = item["metadata"]
+    return f"{metadata['device']}/{metadata['boot']}/{metadata['seq']}"
+
+
+def senml(items: list[dict[str, Any]]) -> bytes:
+    """Return readings as a SenML pack.
+
+    The base name is the device's, the name the channel's. A reading that is bad has no
+    value and is left out of what SenML can say: it goes as a string value "bad" under
+    its name with ":quality". What SenML has no field for (boot, number, error of the
+    time) stands in fields that a receiver skips which doesn't know them, as its section
+    4.4 allows.
+    """
+    pack = []
+    for item in items:
+        metadata = item["metadata"]
+        record: dict[str, Any] = {
+            "bn": f"urn:dev:ops:{metadata['device']}:",
+            "n": metadata["channel"],
+            "t": item["timestamp"],
+            "boot": metadata["boot"],
+            "seq": metadata["seq"],
+        }
+        if item["unit"]:
+            record["u"] = item["unit"]
+        if item["value"] is None:
+            record["n"] += ":quality"
+            record["vs"] = metadata.get("quality", "bad")
+            record.pop("u", None)
+        else:
+            record["v"] = item["value"]
+        pack.append(record)
+    return _ENCODER.encode(pack).encode()

@@ -1,0 +1,153 @@
+"""How a connection to the store is set up, and who may have one.
+
+One process writes, under a lock on a file beside the store; any number read.
+"""
+
+import fcntl
+import os
+import sqlite3
+from pathlib import Path
+
+from ..errors import StoreBrokenError, StoreError, StoreFullError
+from .migration import migrate
+from .schema import APPLICATION_ID, SCHEMA_VERSION, TABLES, VIEWS
+
+BUSY_TIMEOUT_MS = 5000
+PAGE_SIZE = 1024
+JOURNAL_SIZE_MAX = 4_194_304  # bytes of WAL that stay on the disk after a checkpoint
+
+# The texts are for Python 3.10, whose errors have no code.
+_FULL = (13, "disk is full")
+_BROKEN = ((11, "disk image is malformed"), (26, "file is not a database"))
+
+
+def store_error(path: Path, error: sqlite3.Error) -> StoreError:
+    """Return the StoreError that stands for an error of SQLite."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    kind = StoreError
+    if code == _FULL[0] or _FULL[1] in str(error):
+        kind = StoreFullError
+    elif any(code == known or text in str(error) for known, text in _BROKEN):
+        kind = StoreBrokenError
+    return kind(f"{path}: {error}")
+
+
+def lock(path: Path) -> int:
+    """Make this process the only writer of the store at `path`; return the lock's descriptor.
+
+    Two agents on one store would each move the cursors. The lock ends with the
+    process, however that ends. Raises StoreError.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(
+            f"{path.resolve()}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644
+        )
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path}: can't be opened: {error}; check storage.path") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        problem = "is in use by another agent; stop it or change storage.path"
+        raise StoreError(f"{path}: {problem}") from error
+    return descriptor
+
+
+def connect_writer(path: Path) -> sqlite3.Connection:
+    """Open the file for writing, making it if need be. Raises StoreError."""
+    try:
+        connection = sqlite3.connect(
+            path,
+            timeout=BUSY_TIMEOUT_MS / 1000,
+            isolation_level=None,  # transactions are ours to begin
+            check_same_thread=False,  # and guarded by the store's lock
+        )
+    except (OSError, ValueError, sqlite3.Error) as error:
+        raise StoreError(f"{path}: can't be opened: {error}; check storage.path") from error
+    try:
+        _prepare(connection, path)
+    except (sqlite3.Error, StoreError) as error:
+        connection.close()
+        if isinstance(error, StoreError):
+            raise
+        found = store_error(path, error)
+        raise type(found)(f"{found}; check storage.path") from error
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    application, version = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("application_id", "user_version")
+    )
+    is_new = not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if not is_new and application != APPLICATION_ID:
+        raise StoreError(f"{path}: is a database of another program; check storage.path")
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            f"{path}: has schema {version}, this program knows {SCHEMA_VERSION}; use a newer one"
+        )
+    if is_new:
+        # Small pages: a commit rewrites whole ones, and the last page is in every commit.
+        connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    connection.execute("PRAGMA journal_mode = WAL")
+    # FULL, because an acknowledgement is a promise: NORMAL may lose the last commits
+    # to a power cut.
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute(f"PRAGMA journal_size_limit = {JOURNAL_SIZE_MAX}")
+    if not is_new and version < SCHEMA_VERSION:
+        migrate(connection, path, version)
+    elif is_new:
+        connection.executescript(
+            "BEGIN IMMEDIATE;"
+            + TABLES
+            + VIEWS
+            + "INSERT INTO meta VALUES ('store_id', lower(hex(randomblob(8))));"
+            + f"PRAGMA application_id = {APPLICATION_ID};"
+            + f"PRAGMA user_version = {SCHEMA_VERSION};"
+            + "COMMIT;"
+        )
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """Open an existing store for reading only. Raises StoreError."""
+    try:
+        if not path.is_file():
+            raise StoreError(f"{path}: there is no store; has the agent run, and with this path?")
+        try:
+            connection, application = _open_reader(path, "mode=ro")
+        except sqlite3.OperationalError:
+            # WAL wants to write beside the file even for reading. Evidence on a read-only
+            # medium can be read all the same, provided that nothing waits in the WAL.
+            wal = path.with_name(path.name + "-wal")
+            if wal.exists() and wal.stat().st_size:
+                raise
+            connection, application = _open_reader(path, "mode=ro&immutable=1")
+    except sqlite3.Error as error:
+        raise type(store_error(path, error))(f"{path}: can't be read: {error}") from error
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path}: can't be read: {error}") from error
+    if application != APPLICATION_ID:
+        connection.close()
+        raise StoreError(f"{path}: is not a store of this program")
+    return connection
+
+
+def _open_reader(path: Path, options: str) -> tuple[sqlite3.Connection, int]:
+    connection = sqlite3.connect(
+        f"{path.resolve().as_uri()}?{options}",
+        uri=True,
+        timeout=BUSY_TIMEOUT_MS / 1000,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        # A query of the file, since opening alone reads nothing.
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        return connection, connection.execute("PRAGMA application_id").fetchone()[0]
+    except sqlite3.Error:
+        connection.close()
+        raise

@@ -1,0 +1,102 @@
+"""Dead letters: what a sink has refused for what it is, kept to be looked at and sent again."""
+
+import json
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .sqlite import SQLiteStore
+
+COUNT_MAX = 10_000  # for all sinks; then the oldest are dropped, and counted
+
+
+class DeadLetters:
+    """The dead letters of a store."""
+
+    def __init__(self, store: "SQLiteStore") -> None:
+        self.count = 0
+        self.dropped_total = 0
+        self._store = store
+
+    def load(self, tx: sqlite3.Connection) -> None:
+        """Read how many there are."""
+        (self.count,) = tx.execute("SELECT count(*) FROM dead_letter").fetchone()
+
+    def write(
+        self,
+        tx: sqlite3.Connection,
+        sink: str,
+        kind: str,
+        priority: int,
+        letters: list[tuple[str, str, str]],
+    ) -> None:
+        """Add letters, given as (origin, payload JSON, reason), within a transaction."""
+        now_ms = self._store.now_ms()
+        tx.executemany(
+            "INSERT INTO dead_letter (sink, kind, origin, priority, payload, reason, utc_ms)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [
+                (sink, kind, origin, priority, payload, reason, now_ms)
+                for origin, payload, reason in letters
+            ],
+        )
+        for origin, _, reason in letters:
+            self._store.audit.write(
+                tx, "dead_lettered", {"sink": sink, kind: origin, "reason": reason}
+            )
+        excess = max(0, self.count + len(letters) - COUNT_MAX)
+        if excess:
+            tx.execute(
+                "DELETE FROM dead_letter WHERE id IN (SELECT id FROM dead_letter"
+                " ORDER BY id LIMIT ?)",
+                (excess,),
+            )
+
+        def adopt() -> None:
+            self.count += len(letters) - excess
+            self.dropped_total += excess
+
+        self._store.when_durable(adopt)
+
+    def all(self, count_max: int = 100) -> list[dict[str, Any]]:
+        """Return the newest letters, newest first. Raises StoreError."""
+        names = ("id", "sink", "kind", "origin", "priority", "payload", "reason", "utc_ms")
+        rows = self._store.rows(
+            f"SELECT {', '.join(names)} FROM dead_letter ORDER BY id DESC LIMIT ?", (count_max,)
+        )
+        letters = [dict(zip(names, row, strict=True)) for row in rows]
+        for letter in letters:
+            letter["payload"] = json.loads(letter["payload"])
+        return letters
+
+    def retry(self, ids: list[int]) -> int:
+        """Queue the payloads of letters anew; return how many. Raises StoreError."""
+        count = 0
+        with self._store.transaction() as tx:
+            for letter_id in ids:
+                row = tx.execute(
+                    "SELECT sink, payload, priority FROM dead_letter WHERE id = ?", (letter_id,)
+                ).fetchone()
+                if row is None:
+                    continue
+                sink, payload, priority = row
+                item = (payload, priority, self._store.now_ms() / 1000, 0)
+                self._store.items.write(tx, [item], sink)
+                tx.execute("DELETE FROM dead_letter WHERE id = ?", (letter_id,))
+                count += 1
+            self._store.when_durable(lambda: self._less(count))
+        return count
+
+    def drop(self, ids: list[int]) -> int:
+        """Delete letters; return how many there were. Raises StoreError."""
+        count = 0
+        with self._store.transaction() as tx:
+            for letter_id in ids:
+                count += tx.execute("DELETE FROM dead_letter WHERE id = ?", (letter_id,)).rowcount
+            if count:
+                self._store.audit.write(tx, "dead_letters_dropped", {"ids": ids[:100]})
+            self._store.when_durable(lambda: self._less(count))
+        return count
+
+    def _less(self, count: int) -> None:
+        self.count -= count

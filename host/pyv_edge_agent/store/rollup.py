@@ -1,0 +1,169 @@
+"""Rollups: summaries of a minute and an hour of every channel, made from the readings once.
+
+Summaries are merged, never recomputed, so a late reading changes the one that is
+there. How far the readings have been summarised is written in the transaction that
+summarises them.
+"""
+
+import json
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+from .commit import MERGE_SUMMARY
+from .time_segment import TIME_QUALITY_NAMES, TIME_RETIMED, TIME_UNSET
+from .write_batch import PERIODS_MS
+
+if TYPE_CHECKING:
+    from .sqlite import SQLiteStore
+
+PIECE_COUNT = 8192  # readings, and so how long acknowledgements may wait
+QUEUE_COUNT = 200  # summaries that are queued in one transaction
+SETTLE_MS = 10_000  # after its end, a summary waits so long for late readings before it is sent
+SUMMARY_PRIORITY = 3  # as readings
+
+# In SQL, since each reading is looked at once more. A bare column beside max() is of its row.
+_MINUTES = """
+SELECT channel_id, utc_ms - ((utc_ms % :period) + :period) % :period AS start_ms,
+       count(*) FILTER (WHERE quality & 3 <> 2), count(*) FILTER (WHERE quality & 3 = 2),
+       min(value) FILTER (WHERE quality & 3 <> 2), max(value) FILTER (WHERE quality & 3 <> 2),
+       sum(value) FILTER (WHERE quality & 3 <> 2)
+FROM reading WHERE id >= :first AND id <= :last GROUP BY channel_id, start_ms
+"""
+_LASTS = """
+SELECT channel_id, utc_ms - ((utc_ms % :period) + :period) % :period AS start_ms,
+       value, max(utc_ms)
+FROM reading WHERE id >= :first AND id <= :last AND quality & 3 <> 2
+GROUP BY channel_id, start_ms
+"""
+
+_SEGMENT = """
+SELECT wrong.id, wrong.is_synchronised, wrong.corrected_by IS NOT NULL AND NOT wrong.is_retimed,
+       (SELECT min(first_reading_id) FROM time_segment WHERE id > wrong.id) - 1
+FROM time_segment AS wrong WHERE first_reading_id <= ? ORDER BY id DESC LIMIT 1
+"""
+
+
+_CLOSED = """
+SELECT channel_id, period_ms, start_ms, unset_id, count, bad_count, low, high, total, last,
+       last_ms, sensor_name, unit, exponent, channel.name, privacy, device.name, alias,
+       coalesce((SELECT is_retimed FROM time_segment WHERE id = unset_id), 0)
+FROM summary JOIN channel ON channel.id = channel_id JOIN device ON device.id = device_id
+WHERE is_due AND period_ms = ? AND start_ms <= ? ORDER BY start_ms LIMIT ?
+"""
+
+
+class Rollups:
+    """The summaries of a store. For the thread that stores."""
+
+    def __init__(self, store: "SQLiteStore") -> None:
+        """Read how far the readings are summarised. Raises StoreError."""
+        self._store = store
+        self.rolled_id = int(store.meta("rolled_id") or 0)
+
+    @property
+    def waiting_count(self) -> int:
+        """How many readings are not summarised, at most."""
+        return self._store.last_reading_id - self.rolled_id
+
+    def roll_up(self) -> int:
+        """Summarise the next readings; return how many, 0 if there are none or they must wait.
+
+        Raises StoreError.
+        """
+        first_id = self.rolled_id + 1
+        last_id = min(self.rolled_id + PIECE_COUNT, self._store.last_reading_id)
+        if last_id < first_id:
+            return 0
+        unset_id = 0
+        segment = self._store.row(_SEGMENT, (first_id,))
+        if segment is not None:
+            segment_id, is_synchronised, is_under_correction, end_id = segment
+            if is_under_correction:
+                return 0  # half of it has other times than the rest
+            unset_id = 0 if is_synchronised else segment_id
+            last_id = last_id if end_id is None else min(last_id, end_id)
+        with self._store.transaction() as tx:
+            tx.executemany(MERGE_SUMMARY, _summaries(tx, first_id, last_id, unset_id))
+            self._store.set_meta(tx, "rolled_id", str(last_id))
+
+            def adopt() -> None:
+                self.rolled_id = last_id
+
+            self._store.when_durable(adopt)
+        return last_id - first_id + 1
+
+    def queue(self, now_ms: int) -> int:
+        """Queue summaries that are over for the sinks; return how many. Raises StoreError."""
+        found: list[tuple[Any, ...]] = []
+        for period_ms in PERIODS_MS:
+            over_ms = now_ms - SETTLE_MS - period_ms
+            found += self._store.rows(_CLOSED, (period_ms, over_ms, QUEUE_COUNT))
+        if not found:
+            return 0
+        with self._store.transaction() as tx:
+            items = [
+                (json.dumps(summary_payload(row)), SUMMARY_PRIORITY, now_ms / 1000, 0)
+                for row in found
+            ]
+            self._store.items.write(tx, items)
+            tx.executemany(
+                "UPDATE summary SET is_due = 0 WHERE channel_id = ? AND period_ms = ?"
+                " AND start_ms = ? AND unset_id = ?",
+                [row[:4] for row in found],
+            )
+        return len(found)
+
+
+def _summaries(
+    tx: sqlite3.Connection, first_id: int, last_id: int, unset_id: int
+) -> list[tuple[Any, ...]]:
+    """Return the parameters of MERGE_SUMMARY for a stretch of readings."""
+    made: list[tuple[Any, ...]] = []
+    for period_ms in PERIODS_MS:
+        stretch = {"period": period_ms, "first": first_id, "last": last_id}
+        lasts = {(row[0], row[1]): row[2:] for row in tx.execute(_LASTS, stretch)}
+        for channel_id, start_ms, count, bad, low, high, total in tx.execute(_MINUTES, stretch):
+            last, last_ms = lasts.get((channel_id, start_ms), (0, start_ms))
+            if not count:
+                low = high = total = 0
+            made.append(
+                (
+                    *(channel_id, period_ms, start_ms, count, bad, low, high, total),
+                    *(last, last_ms, unset_id),
+                )
+            )
+    return made
+
+
+def summary_payload(row: tuple[Any, ...]) -> dict[str, Any]:
+    """Return what sinks get of a row of _CLOSED."""
+    (_, period_ms, start_ms, unset_id, count, bad_count, low, high, total, last, _) = row[:11]
+    sensor, unit, exponent, channel, privacy, device, alias, is_retimed = row[11:]
+    scale = 10.0**exponent
+
+    def scaled(value: Any) -> float | None:
+        if not count or value is None:
+            return None
+        return float(value / 10**-exponent if exponent < 0 else value * scale)
+
+    mean = scaled(total)
+    metadata: dict[str, Any] = {"device": device, "alias": alias, "channel": channel}
+    if privacy:
+        metadata["privacy"] = privacy
+    if unset_id:
+        quality = TIME_RETIMED if is_retimed else TIME_UNSET
+        metadata["time_quality"] = TIME_QUALITY_NAMES[quality]
+    return {
+        "type": "summary",
+        "sensor_name": sensor,
+        "timestamp": start_ms / 1000,
+        "period_s": period_ms // 1000,
+        "unit": unit,
+        "count": count,
+        "bad_count": bad_count,
+        "min": scaled(low),
+        "max": scaled(high),
+        "mean": None if mean is None else mean / count,
+        "last": scaled(last),
+        "metadata": metadata,
+    }

@@ -1,0 +1,326 @@
+"""How far each sink has the readings: what it is sent next, and what it has acknowledged.
+
+Telemetry is not copied into a queue. A batch is a stretch of ids under a key that
+is on the disk before its first attempt, so that a retry, also after a crash, is the same
+readings under the same key. To save the card a commit for each acknowledgement, the
+next commit of readings carries them, and plans the batch of what it stores; a crash in
+between sends one batch again, under its key.
+"""
+
+import copy
+import json
+import sqlite3
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .sink_range import LIVE, Planned, SinkRange
+
+if TYPE_CHECKING:
+    from .sqlite import SQLiteStore
+
+BATCH_COUNT = 500  # readings of a batch, unless a sink says otherwise
+LIVE_BATCHES = 2  # batches that may wait before they are backlog
+
+# (id, sensor, utc_ms, value, exponent, unit, quality, device, channel, boot, stream, seq,
+#  error_ms, alias, privacy, channel_id, sync)
+BATCH_QUERY = """
+SELECT reading.id, sensor_name, utc_ms, value, exponent, unit, quality,
+       device.name, channel.name, boot.boot, stream, seq, error_ms, alias,
+       privacy, channel.id, sync
+FROM reading JOIN channel ON channel.id = channel_id
+JOIN boot ON boot.id = boot_id JOIN device ON device.id = boot.device_id
+WHERE reading.id >= ? AND reading.id <= ? ORDER BY reading.id
+"""
+
+_END_OF_BATCH = """
+SELECT min(id), max(id) FROM
+  (SELECT id FROM reading WHERE id >= ? AND id <= ? ORDER BY id LIMIT ?)
+"""
+
+_WRITE = """
+UPDATE sink SET cursor = ?, acknowledged_total = ?, withheld_total = ?, dead_total = ?,
+                evicted_total = ?, missed_total = ?, plan = ? WHERE name = ?
+"""
+
+_COUNTERS = ("acknowledged", "withheld", "dead", "evicted", "missed")
+
+
+@dataclass(frozen=True)
+class UploadBatch:
+    """Readings that a sink is to be sent, the same ones under the same key until it has them."""
+
+    key: str
+    first_id: int
+    last_id: int
+    rows: list[tuple[Any, ...]]  # see BATCH_QUERY
+    lane: str = LIVE
+
+
+@dataclass
+class _Sink:
+    name: str
+    batch_count: int = BATCH_COUNT
+    is_configured: bool = False  # someone sends; else it only holds its readings
+    range: SinkRange = field(default_factory=SinkRange)
+    totals: dict[str, int] = field(default_factory=dict)
+    is_dirty: bool = False  # memory is ahead of the disk
+
+    def row(self) -> tuple[Any, ...]:
+        plan: dict[str, Any] = {}
+        if self.range.acked:
+            plan["acked"] = self.range.acked
+        if self.range.batches:
+            plan["batches"] = [[one.first_id, one.last_id, one.key] for one in self.range.batches]
+        totals = [self.totals[name] for name in _COUNTERS]
+        text = json.dumps(plan, separators=(",", ":"))
+        return (self.range.cursor, *totals, text, self.name)
+
+
+class SinkCursors:
+    """The sinks of a store. Any thread may call; a sink belongs to one."""
+
+    def __init__(self, store: "SQLiteStore") -> None:
+        self._store = store
+        self._sinks: dict[str, _Sink] = {}
+
+    def load(self, tx: sqlite3.Connection) -> None:
+        """Read where all sinks stand."""
+        self._sinks = {}
+        for name, cursor, *totals, plan in tx.execute(
+            "SELECT name, cursor, acknowledged_total, withheld_total, dead_total, evicted_total,"
+            " missed_total, plan FROM sink"
+        ).fetchall():
+            saved = json.loads(plan)
+            acked = [(first, last) for first, last in saved.get("acked", ())]
+            batches = [Planned(*one) for one in saved.get("batches", ())]
+            self._sinks[name] = _Sink(
+                name,
+                range=SinkRange(cursor, acked, batches),
+                totals=dict(zip(_COUNTERS, totals, strict=True)),
+            )
+
+    def register(self, name: str, batch_count: int = BATCH_COUNT) -> None:
+        """Give sink `name` a cursor at the first reading, unless it has one.
+
+        What was queued while there was no sink is its to send. Raises StoreError.
+        """
+        with self._store.transaction() as tx:
+            if name not in self._sinks:
+                (missed,) = tx.execute(
+                    "SELECT coalesce(sum(expired_total + evicted_total), 0) FROM stream"
+                    " WHERE stream = 0"
+                ).fetchone()
+                tx.execute("INSERT INTO sink (name, missed_total) VALUES (?, ?)", (name, missed))
+                self._store.items.adopt(tx, name)
+            else:
+                missed = None
+        if missed is not None:
+            totals = {**dict.fromkeys(_COUNTERS, 0), "missed": missed}
+            self._sinks[name] = _Sink(name, totals=totals)
+        self._sinks[name].batch_count = batch_count
+        self._sinks[name].is_configured = True
+
+    def forget(self, name: str) -> None:
+        """Let go of a sink: its readings are held for it no longer, its items are gone.
+
+        Raises StoreError.
+        """
+        with self._store.transaction() as tx:
+            tx.execute("DELETE FROM sink WHERE name = ?", (name,))
+            tx.execute("DELETE FROM dead_letter WHERE sink = ?", (name,))
+            self._store.audit.write(tx, "sink_forgotten", {"sink": name})
+            self._store.items.forget(tx, name)
+        self._sinks.pop(name, None)
+
+    @property
+    def names(self) -> list[str]:
+        """The sinks that the store knows."""
+        return list(self._sinks)
+
+    @property
+    def unconfigured(self) -> list[str]:
+        """The sinks that nobody sends to, and whose readings are held all the same."""
+        return [name for name, sink in self._sinks.items() if not sink.is_configured]
+
+    # -- how much waits ------------------------------------------------------------
+
+    def pending(self, name: str) -> int:
+        """Return how many readings a sink has not acknowledged. Costs nothing."""
+        return self._store.stored_total - sum(self._sinks[name].totals.values())
+
+    def pending_most(self) -> int:
+        """Return the same of the sink that lacks most; all readings if there is no sink."""
+        if not self._sinks:
+            return self._store.stored_total
+        return max(self.pending(name) for name in list(self._sinks))
+
+    def cursor_least(self, default: int) -> int:
+        """Return up to which id every sink has everything; `default` without a sink."""
+        return min((sink.range.cursor for sink in self._sinks.values()), default=default)
+
+    def oldest_pending_utc_ms(self, name: str) -> int | None:
+        """Return when the oldest reading was taken that a sink lacks. Raises StoreError."""
+        row = self._store.row(
+            "SELECT utc_ms FROM reading WHERE id > ? ORDER BY id LIMIT 1",
+            (self._sinks[name].range.cursor,),
+        )
+        return None if row is None else int(row[0])
+
+    # -- batches -------------------------------------------------------------------
+
+    def next_batch(
+        self, name: str, count_max: int | None = None, lane: str = LIVE
+    ) -> UploadBatch | None:
+        """Return the readings that sink `name` is to be sent next on a lane, None if it has all.
+
+        The range and its key are on the disk before they are returned. Raises StoreError.
+        """
+        sink = self._sinks[name]
+        count_max = count_max or sink.batch_count
+        with self._store.lock:
+            last_id = self._store.last_reading_id
+            sink.range.turn_lanes(last_id, LIVE_BATCHES * sink.batch_count)
+            planned = sink.range.planned(lane)
+            if planned is None:
+                hole = sink.range.hole(lane, last_id)
+                if hole is None:
+                    return None
+                planned = self._plan(sink, hole, count_max)
+                if planned is None:
+                    return None
+            elif sink.is_dirty:
+                # Its plan may be newer than the disk's: a commit that was in doubt.
+                self._save(sink, sink.range)
+        rows = self._store.rows(BATCH_QUERY, (planned.first_id, planned.last_id))
+        return UploadBatch(planned.key, planned.first_id, planned.last_id, rows, lane)
+
+    def _plan(self, sink: _Sink, hole: tuple[int, int], count_max: int) -> Planned | None:
+        """Plan a batch at the beginning of a hole; None if no readings are left in it."""
+        first, last = self._store.rows(_END_OF_BATCH, (*hole, count_max))[0]
+        changed = copy.deepcopy(sink.range)
+        if first is None:
+            changed.acknowledge(*hole)  # they were removed
+        elif first > hole[0]:
+            changed.acknowledge(hole[0], first - 1)
+        planned = None
+        if first is not None:
+            planned = Planned(first, last, self._key(sink.name, first, last))
+            changed.batches.append(planned)
+        self._save(sink, changed)
+        return planned
+
+    def _key(self, name: str, first_id: int, last_id: int) -> str:
+        return f"pyv-{self._store.store_id}-{self._store.generation}-{name}-{first_id}-{last_id}"
+
+    def _save(self, sink: _Sink, changed: SinkRange) -> None:
+        """Write how a sink stands, with `changed` for its ranges once that is durable."""
+        with self._store.transaction() as tx:
+            self._write(tx, sink, changed, sink.totals)
+
+    def acknowledge(
+        self,
+        name: str,
+        batch: UploadBatch,
+        withheld: int = 0,
+        dead: list[tuple[str, str, str]] | None = None,
+    ) -> bool:
+        """Note that sink `name` has `batch`, except for what was withheld or refused for good.
+
+        `dead` lists those last, as (origin, payload JSON, reason). What is acknowledged is
+        written with the next commit; what is dead, at once. Returns False, and does
+        nothing, if `batch` is not under way. Raises StoreError.
+        """
+        sink = self._sinks[name]
+        with self._store.lock:
+            if not any(one.key == batch.key for one in sink.range.batches):
+                return False
+            refused = len(dead or ())
+            if dead:
+                with self._store.transaction() as tx:
+                    self._store.dead_letters.write(tx, name, "reading", 3, dead)
+            sink.range.acknowledge(batch.first_id, batch.last_id)
+            sink.totals["acknowledged"] += len(batch.rows) - withheld - refused
+            sink.totals["withheld"] += withheld
+            sink.totals["dead"] += refused
+            sink.is_dirty = True
+            if dead:
+                self.flush()
+        return True
+
+    def split(self, name: str, batch: UploadBatch) -> None:
+        """Plan only the first half of a batch, which must have two readings. Raises StoreError."""
+        sink = self._sinks[name]
+        with self._store.lock:
+            half = batch.rows[(len(batch.rows) - 1) // 2][0]
+            changed = copy.deepcopy(sink.range)
+            changed.batches = [one for one in changed.batches if one.key != batch.key]
+            key = self._key(name, batch.first_id, half)
+            changed.batches.append(Planned(batch.first_id, half, key))
+            self._save(sink, changed)
+
+    # -- with other transactions ---------------------------------------------------
+
+    def is_dirty(self, name: str) -> bool:
+        """Return whether the disk doesn't know yet of all that sink `name` has."""
+        return self._sinks[name].is_dirty
+
+    def flush(self) -> None:
+        """Write what has been acknowledged, unless a commit has done so. Raises StoreError."""
+        with self._store.lock:
+            if any(sink.is_dirty for sink in self._sinks.values()):
+                with self._store.transaction() as tx:
+                    self.write(tx)
+
+    def write(self, tx: sqlite3.Connection, new: tuple[int, int] | None = None) -> None:
+        """Write within a transaction how the sinks stand.
+
+        `new` is the range of readings that the transaction adds: a sink that has all
+        before them is planned to get them.
+        """
+        for sink in self._sinks.values():
+            changed = sink.range
+            if new is not None and sink.is_configured:
+                changed = self._with_new(sink, *new)
+            if sink.is_dirty or changed is not sink.range:
+                self._write(tx, sink, changed, sink.totals)
+
+    def _write(
+        self, tx: sqlite3.Connection, sink: _Sink, changed: SinkRange, totals: dict[str, int]
+    ) -> None:
+        draft = _Sink(sink.name, range=changed, totals=totals)
+        tx.execute(_WRITE, draft.row())
+
+        def adopt() -> None:
+            sink.range, sink.totals, sink.is_dirty = changed, totals, False
+
+        self._store.when_durable(adopt)
+
+    def _with_new(self, sink: _Sink, first_id: int, last_id: int) -> SinkRange:
+        """Return a sink's ranges with a batch of new readings, if nothing else is on its lane."""
+        now = sink.range
+        if now.planned(LIVE) is not None or now.hole(LIVE, first_id - 1) is not None:
+            return now
+        changed = copy.deepcopy(now)
+        last_id = min(last_id, first_id + sink.batch_count - 1)
+        changed.batches.append(Planned(first_id, last_id, self._key(sink.name, first_id, last_id)))
+        return changed
+
+    def protected(self) -> list[tuple[int, int]]:
+        """Return the ranges of readings that are under way to a sink, and so must stay."""
+        return [
+            (one.first_id, one.last_id)
+            for sink in self._sinks.values()
+            for one in sink.range.batches
+        ]
+
+    def evict(self, tx: sqlite3.Connection, ids: list[int]) -> None:
+        """Count readings that are removed before some sink has them, in their transaction."""
+        for sink in self._sinks.values():
+            acked = sink.range.acked
+            lost = sum(
+                one > sink.range.cursor and not any(first <= one <= last for first, last in acked)
+                for one in ids
+            )
+            if lost or sink.is_dirty:
+                totals = {**sink.totals, "evicted": sink.totals["evicted"] + lost}
+                self._write(tx, sink, sink.range, totals)

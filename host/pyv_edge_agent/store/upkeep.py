@@ -1,0 +1,172 @@
+"""Upkeep: what the store does for itself between two commits, a bounded piece at a time.
+
+In the order of need: room, summaries, seals, expiry, disk that is given back, checkpoints
+of the audit log. A piece is one transaction, so that acknowledgements never wait for more.
+"""
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from .block import BLOCK_COUNT, Blocks
+from .capacity import OK, Capacity, Limits
+from .commit import queue_gaps
+from .retention import Retention
+from .rollup import PIECE_COUNT, Rollups
+
+if TYPE_CHECKING:
+    from .sqlite import SQLiteStore
+    from .write_batch import WriteBatch
+
+logger = logging.getLogger(__name__)
+
+MINUTE_MS = 60_000
+DAY_MS = 86_400_000
+CHECKPOINT_MS = 3_600_000  # a checkpoint of the audit log, if there is something new
+CHECKPOINT_ROWS = 64  # new rows that make one due before
+VACUUM_PAGES = 256  # given back in one piece
+FREE_PAGES_MIN = 1024  # so many are kept to be used again
+FREE_SHARE_MAX = 0.1  # of the file; more free pages than that are given back
+
+
+class Upkeep:
+    """Keeps a store in order. For the thread that stores."""
+
+    def __init__(self, store: "SQLiteStore", limits: Limits | None = None) -> None:
+        """Read where everything stands. Raises StoreError."""
+        self.pieces_total = 0
+        self._store = store
+        self.blocks = Blocks(store)
+        self.rollups = Rollups(store)
+        self.retention = Retention(store, self.blocks)
+        self.capacity = Capacity(store, self.blocks, limits or Limits())
+        self.capacity.keep_reserve()
+        self._minute = -1
+        self._day: int | None = None
+        self._checkpoint_ms = store.run_ms
+        self._is_vacuuming = False
+        self._jumps_total = 0
+        self._day_first_block = self.blocks.last_block + 1
+        with store.transaction() as tx:  # those of an eviction that was cut off
+            queue_gaps(store, tx)
+
+    def step(self, now_ms: int, *, is_time_right: bool, jumps_total: int = 0) -> bool:
+        """Do one piece of what is due; return whether there was one. Raises StoreError.
+
+        `now_ms` is UTC. `jumps_total` counts when the clock was set far ahead.
+        """
+        if jumps_total != self._jumps_total:
+            self._jumps_total = jumps_total
+            self.retention.hold()
+        if self._step(now_ms, is_time_right):
+            self.pieces_total += 1
+            return True
+        return False
+
+    def _step(self, now_ms: int, is_time_right: bool) -> bool:
+        if self.capacity.step():
+            return True
+        if self.rollups.waiting_count >= PIECE_COUNT and self.rollups.roll_up():
+            return True
+        if self.blocks.unsealed_count >= BLOCK_COUNT and self.blocks.seal():
+            return True
+        if self._vacuum():
+            return True
+        minute = self._store.run_ms // MINUTE_MS
+        if minute == self._minute:
+            return False
+        return self._minutely(minute, now_ms, is_time_right)
+
+    def _minutely(self, minute: int, now_ms: int, is_time_right: bool) -> bool:
+        """Do what is due once a minute; return whether there is more of it."""
+        if self.rollups.roll_up() or self.rollups.queue(now_ms):
+            return True
+        if is_time_right:
+            if self._turn_day(now_ms // DAY_MS):
+                return True
+            if self.retention.step(now_ms):
+                return True
+        self._minute = minute
+        self._is_vacuuming = self._has_free_pages(FREE_SHARE_MAX)
+        since_ms = self._store.run_ms - self._checkpoint_ms
+        rows = self._store.audit.rows_since_checkpoint
+        if rows >= CHECKPOINT_ROWS or (rows and since_ms >= CHECKPOINT_MS):
+            self.checkpoint()
+        with self._store.transaction() as tx:
+            self._store.sinks.write(tx)
+            self._store.write_run_ms(tx)
+        self.capacity.look()
+        return False
+
+    def _turn_day(self, day: int) -> bool:
+        """Seal what came before a new day and put its digest into the audit log."""
+        if self._day is None:
+            self._day = day
+        if day == self._day:
+            return False
+        if self.blocks.unsealed_count and self.blocks.seal():
+            return True
+        first, last = self._day_first_block, self.blocks.last_block
+        if last >= first:
+            details: dict[str, Any] = {
+                "day": self._day,
+                "first_block": first,
+                "last_block": last,
+                "last_reading": self.blocks.sealed_id,
+                "chain": self.blocks.chain.hex(),
+            }
+            self._store.audit.append("day_sealed", details)
+            self.checkpoint()
+        self._day = day
+        self._day_first_block = last + 1
+        return True
+
+    def checkpoint(self) -> None:
+        """Queue a checkpoint of the audit log for the sinks. Raises StoreError."""
+        self._checkpoint_ms = self._store.run_ms
+        self._store.audit.checkpoint()
+
+    # -- disk ----------------------------------------------------------------------
+
+    def _has_free_pages(self, share: float) -> bool:
+        _, pages, free_pages = self._store.pages()
+        return free_pages > max(FREE_PAGES_MIN, pages * share)
+
+    def _vacuum(self) -> bool:
+        """Give a piece of disk back; return whether there is more."""
+        if not self._is_vacuuming:
+            return False
+        self._store.pragma(f"incremental_vacuum({VACUUM_PAGES})")
+        self._is_vacuuming = self._has_free_pages(FREE_SHARE_MAX / 2)
+        return self._is_vacuuming
+
+    def disk_is_full(self) -> None:
+        """Make room: a commit has found none. Raises StoreError."""
+        self.capacity.disk_is_full()
+
+    def refuse(self, batch: "WriteBatch") -> None:
+        """Take out of a batch what there is no room for, see Capacity."""
+        self.capacity.refuse(batch)
+
+    def close(self) -> None:
+        """Summarise what is left and put the log of this run under a checkpoint."""
+        while self.rollups.roll_up():
+            pass
+        self.checkpoint()
+
+    def status(self) -> dict[str, Any]:
+        """Return how the store does."""
+        page_size, pages, free_pages = self._store.pages()
+        return {
+            "state": self.capacity.state,
+            "is_degraded": self.capacity.state != OK,
+            "size_bytes": pages * page_size,
+            "free_bytes": free_pages * page_size,
+            "wal_bytes": self.capacity.wal_size,
+            "room_bytes": self.capacity.room_size(),
+            "evicted_total": self.capacity.evicted_total,
+            "rejected_total": self.capacity.rejected_total,
+            "expired_total": self.retention.expired_total,
+            "is_retention_held": self.retention.is_held,
+            "unsummarised_count": self.rollups.waiting_count,
+            "blocks": self.blocks.last_block,
+        }
