@@ -39,7 +39,7 @@ from .policy import open_policy
 from .port_search import PortClaims
 from .series import polled_names
 from .sinks.http import HTTPCloudUploader
-from .store import Limits, SQLiteStore, Upkeep
+from .store import Limits, SQLiteStore, Upkeep, open_store
 from .types import SensorReading
 from .uploader import UploadWorker
 
@@ -190,7 +190,7 @@ class EdgeAgent:
 
     def _init_components(self) -> None:
         config = self._config
-        self._store = SQLiteStore(self._config.store_path, self.clock)
+        self._store = open_store(self._config.store_path, self.clock)
         self._store.apply_policies(ChannelPolicies(config.get("policies")))
         self._store.items.size_max = round(config.get("cloud", "queue_max_mb") * MEGABYTE)
         self._privacy = open_policy(config.get("privacy"), config.hash_key_path)

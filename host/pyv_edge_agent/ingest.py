@@ -44,6 +44,7 @@ LOSS_CAUSES = {
     message.GAP_RELEASED: "it gave them to another store; this one is new, or an old copy",
 }
 SOONER_MS_MAX = 200  # a commit is moved up for a waiting reading by no more
+RECOVER_MS = 60_000  # between two replacements of a damaged file
 UNCOMMITTED_MAX = 20_000  # readings in memory while commits fail; then nothing more is taken
 
 
@@ -87,6 +88,7 @@ class Ingest:
         self._oldest_ms: int | None = None  # when the oldest of them was taken, monotonic
         self._is_urgent = False  # whether the inbox should be looked at now
         self._is_behind = False  # whether there is more upkeep to do
+        self._recovered_ms: int | None = None  # when the file was last replaced
         self._batch = self._new_batch()
         self._admission = Admission(store, clock, pins or {})
         self._sources: dict[SerialLink, Source] = {}
@@ -179,6 +181,8 @@ class Ingest:
         """Take everything that has come in, commit it and acknowledge it."""
         self._oldest_ms = None  # first: what comes from now on begins anew
         self._is_urgent = False
+        if self._store.broken and self._upkeep is not None:
+            self._recover(self._upkeep)
         count = self._follow_clock()
         while count and self.has_room:
             count -= 1
@@ -283,11 +287,27 @@ class Ingest:
                 owner[0].committed(owner[1].boot, stream, progress.next_seq)
         return True
 
-    def _start_over(self, error: MisplacedError) -> None:
+    def _recover(self, upkeep: Upkeep) -> None:
+        """Go on in a new file, if there hasn't been another one just now."""
+        now_ms = self._clock.monotonic_ms()
+        if self._recovered_ms is not None and now_ms - self._recovered_ms < RECOVER_MS:
+            return
+        self._recovered_ms = now_ms
+        broken = self._store.broken
+        try:
+            upkeep.recover(broken)
+            self.time.begin_anew()
+        except StoreError as error:
+            self._commit_failed(error)
+            return
+        self._start_over(StoreError(broken))
+
+    def _start_over(self, error: StoreError) -> None:
         """Drop what is in memory and let everybody resume where the store stands.
 
-        Only after a commit that was durable and yet reported as failed. Boards
-        send again what is missing; of what was polled, that is lost and counted.
+        After a commit that was durable and yet reported as failed, or if the file is
+        another one by now. Boards send again what is missing; of what was polled, that
+        is lost and counted.
         """
         self.discarded_total += len(self._batch.readings)
         logger.error("%s; %d readings in memory are given up", error, len(self._batch.readings))

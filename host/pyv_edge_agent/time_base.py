@@ -121,6 +121,14 @@ class TimeBase:
         self.segment, self._error_ms = begun, spread_ms
         self._note(before)
 
+    def begin_anew(self) -> None:
+        """Go on in another store, which may know less. Raises StoreError."""
+        self._is_in_doubt = True
+        offset_ms, self._error_ms = self._measure()
+        self.segment = self._begin(offset_ms)
+        self._is_in_doubt = False
+        self.is_retiming = self._segments.is_due(self.segment)
+
     def retime(self) -> bool:
         """Correct a piece of what is dated wrong; return whether there was one.
 

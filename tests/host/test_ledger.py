@@ -94,10 +94,13 @@ def test_ledger_accounts_for_every_number(path):
         "name": "http",
         "acknowledged": 2,
         "withheld": 1,
+        "dead": 0,
+        "evicted": 0,
+        "missed": 0,
         "pending": 2,
         "is_balanced": True,
     }
-    assert (ledger.events, ledger.gaps, ledger.items) == (2, 1, 1)
+    assert (ledger.events, ledger.gaps, ledger.items) == (2, 1, 2)
 
 
 def test_what_a_board_had_not_sent_when_it_booted_anew_is_gone(path):

@@ -9,7 +9,7 @@ from host.test_alerting import BOARD_ALERTS, CHANNELS, DEVICE, HIGH, Agent
 from hypothesis import given
 from hypothesis import strategies as st
 from pyv_edge_agent.errors import StoreError
-from pyv_edge_agent.store import read_ledger
+from pyv_edge_agent.store import Upkeep, read_ledger, verify
 from pyv_edge_agent.store.time_segment import RETIME_ROWS_MAX, retimed_item
 from pyv_edge_agent.types import SensorReading
 from pyv_edge_core.channel_table import EVENT_FIRED
@@ -489,3 +489,31 @@ def test_every_reading_that_is_said_to_be_right_is(tmp_path_factory, moves):
 
 def test_monotonic_clock_of_the_fakes_begins_where_the_offset_says():
     assert MONOTONIC_MS + OFFSET_MS == UTC_MS
+
+
+@pytest.mark.parametrize("sealed_after", [0, 1, 2])
+def test_digest_of_a_block_covers_what_was_written_whenever_it_is_corrected(site, sealed_after):
+    agent = site.start()
+    agent.greet()
+    agent.read(1, 2, 3)
+    upkeep = Upkeep(agent.store)
+    if sealed_after == 0:
+        assert upkeep.blocks.seal() == 3
+    agent.wait(HOUR_MS)
+    site.set_clock()
+    agent.read(4)
+    if sealed_after == 1:
+        assert upkeep.blocks.seal() == 4
+    site.settle()
+    if sealed_after == 2:
+        assert upkeep.blocks.seal() == 4
+    assert agent.rows("SELECT DISTINCT quality >> 2 FROM reading ORDER BY 1") == [
+        (GOOD,),
+        (RETIMED,),
+    ]
+    verdict = verify(agent.path)
+    assert (verdict.problems, verdict.readings + verdict.unsealed) == ([], 4)
+    with sqlite3.connect(agent.path) as connection:
+        connection.execute("UPDATE reading SET utc_ms = utc_ms + 1 WHERE id = 2")
+    connection.close()
+    assert not verify(agent.path).fits

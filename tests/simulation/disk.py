@@ -72,10 +72,15 @@ class Disk:
     def close(self):
         """End the process in order."""
         if self._store is not None:
+            self.slowness_ms = self.lies = 0  # it is given the time, and told the truth
+            self.kill_at = ""
             self._close(None)
 
     def _close(self, old):
-        self._store.close()
+        if old is None:
+            self._store.close()
+        else:
+            self._store.abandon()
         self._store = self._writer = None
         self.kill_at = ""
         self.lies = 0

@@ -14,6 +14,7 @@ COMMANDS = {
     "run": "run the agent in the foreground",
     "demo": "boards, agent and cloud on this computer, and a ledger of every reading",
     "ledger": "account for every reading in a store",
+    "audit": "check that nothing in a store was changed, or list what was done with it",
     "receive": "a small cloud endpoint to test against",
 }
 

@@ -1,9 +1,12 @@
 """The evidence store: one SQLite file, and the only place with SQL in the agent."""
 
+from ..channel_policy import ChannelPolicies
 from .boot import BootInfo, ChannelInfo, OpenedBoot
 from .capacity import Limits
 from .item_queue import NO_SINK
 from .ledger import Ledger, read_ledger
+from .query import list_audit
+from .recovery import open_store
 from .sink_cursor import UploadBatch
 from .sink_range import BACKLOG, LIVE
 from .sqlite import SQLiteStore
@@ -17,6 +20,7 @@ from .time_segment import (
     TimeSegments,
 )
 from .upkeep import Upkeep
+from .verify import parse_checkpoint, verify
 from .write_batch import Progress, WriteBatch
 
 __all__ = [
@@ -30,6 +34,7 @@ __all__ = [
     "TIME_UNSET",
     "BootInfo",
     "ChannelInfo",
+    "ChannelPolicies",
     "Ledger",
     "Limits",
     "OpenedBoot",
@@ -40,5 +45,9 @@ __all__ = [
     "Upkeep",
     "UploadBatch",
     "WriteBatch",
+    "list_audit",
+    "open_store",
+    "parse_checkpoint",
     "read_ledger",
+    "verify",
 ]

@@ -148,18 +148,20 @@ class Capacity:
             goal = min(used * (1 - _SHARE_FREED), room * self.limits.low_water)
             self._begin(int(goal), "a write found no room on the disk")
 
-    def look(self) -> None:
-        """Begin to evict if the high-water mark is passed. Raises StoreError."""
+    def look(self) -> bool:
+        """Begin to evict if the high-water mark is passed; return whether it is."""
         if self._target is not None:
-            return
+            return True
         used, room = self.used_size(), self.room_size()
         if used > room * self.limits.high_water:
             self._begin(
                 int(room * self.limits.low_water),
                 f"{used / 1e6:.1f} MB are in use, {room / 1e6:.1f} MB may be",
             )
-        elif self.state == FULL:
+            return True
+        if self.state == FULL:
             self._end()
+        return False
 
     def _begin(self, target: int, reason: str) -> None:
         if self.state == OK:

@@ -14,11 +14,15 @@ from .schema import APPLICATION_ID, SCHEMA_VERSION, TABLES, VIEWS
 
 BUSY_TIMEOUT_MS = 5000
 PAGE_SIZE = 1024
+_APPLICATION_ID_AT = 68  # of SQLite's file format, section 1.3
 JOURNAL_SIZE_MAX = 4_194_304  # bytes of WAL that stay on the disk after a checkpoint
 
 # The texts are for Python 3.10, whose errors have no code.
 _FULL = (13, "disk is full")
-_BROKEN = ((11, "disk image is malformed"), (26, "file is not a database"))
+_BROKEN = (
+    *((11, "disk image is malformed"), (26, "file is not a database")),
+    (256, "Could not decode to UTF-8"),  # a text; has no code
+)
 
 
 def store_error(path: Path, error: sqlite3.Error) -> StoreError:
@@ -54,6 +58,29 @@ def lock(path: Path) -> int:
     return descriptor
 
 
+def note_store(descriptor: int, store_id: str) -> None:
+    """Write into the locked file beside a store that there is one.
+
+    So that a damaged store can be told from another program's file.
+    """
+    text = f"{store_id}\n".encode()
+    if os.pread(descriptor, len(text), 0) != text:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, text, 0)
+
+
+def was_store(path: Path) -> bool:
+    """Return whether the file at `path` is known to be or to have been a store."""
+    try:
+        with path.open("rb") as file:
+            file.seek(_APPLICATION_ID_AT)
+            if file.read(4) == APPLICATION_ID.to_bytes(4, "big"):
+                return True
+        return Path(f"{path.resolve()}.lock").stat().st_size > 0
+    except OSError:
+        return False
+
+
 def connect_writer(path: Path) -> sqlite3.Connection:
     """Open the file for writing, making it if need be. Raises StoreError."""
     try:
@@ -67,6 +94,9 @@ def connect_writer(path: Path) -> sqlite3.Connection:
         raise StoreError(f"{path}: can't be opened: {error}; check storage.path") from error
     try:
         _prepare(connection, path)
+    except UnicodeDecodeError as error:  # SQLite repeats what it can't read
+        connection.close()
+        raise StoreBrokenError(f"{path}: {error}; check storage.path") from error
     except (sqlite3.Error, StoreError) as error:
         connection.close()
         if isinstance(error, StoreError):

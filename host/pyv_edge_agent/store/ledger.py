@@ -14,7 +14,6 @@ arrives. Events of a board are stored in their own table.
 `present` is counted in the table of readings itself, `pending` behind each sink's cursor.
 """
 
-import json
 import sqlite3
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +24,7 @@ from pyv_edge_core.reading import STREAM_NAMES, STREAM_TELEMETRY
 from ..errors import StoreError
 from .connection import connect_reader
 from .removal import CAUSES_AFTER_STORING
+from .sink_cursor import read_plan
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,7 @@ class Ledger:
     events: int = 0
     gaps: int = 0
     items: int = 0  # queued beside the readings, not yet delivered
+    strays: int = 0  # readings and events of no boot
 
     def total(self, name: str) -> int:
         """Return the sum of a column over the readings of all boots; events are no readings."""
@@ -83,7 +84,7 @@ class Ledger:
     def is_balanced(self) -> bool:
         """Whether every equation holds."""
         boots = all(boot.is_balanced for boot in self.boots)
-        return boots and all(sink.is_balanced for sink in self.sinks)
+        return boots and not self.strays and all(sink.is_balanced for sink in self.sinks)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the totals and the accounts as JSON types."""
@@ -98,6 +99,7 @@ class Ledger:
             "gaps": self.gaps,
             "events": self.events,
             "queued_items": self.items,
+            "strays": self.strays,
             "balanced": self.is_balanced,
             "boots": [vars(boot) for boot in self.boots],
             "sinks": [vars(sink) for sink in self.sinks],
@@ -120,6 +122,16 @@ ORDER BY device.name, boot.id, stream.stream
 """.format(after=", ".join(f"'{cause}'" for cause in CAUSES_AFTER_STORING))
 
 
+_COUNTED = """
+SELECT boot_id, stream, count(*), count(DISTINCT seq),
+       count(*) FILTER (WHERE channel_id NOT IN (SELECT id FROM channel))
+FROM reading GROUP BY boot_id, stream
+UNION ALL
+SELECT boot_id, 1, count(*), count(DISTINCT seq),
+       count(*) FILTER (WHERE channel_id NOT IN (SELECT id FROM channel))
+FROM event WHERE seq IS NOT NULL GROUP BY boot_id
+"""
+
 _LAST_ID = """
 SELECT (SELECT max(id) FROM reading), (SELECT max(last_id) FROM block),
        (SELECT json_extract(value, '$[1]') FROM meta WHERE key = 'sealed')
@@ -140,22 +152,18 @@ def read_ledger(path: str | Path) -> Ledger:
     connection = connect_reader(Path(path))
     try:
         connection.execute("BEGIN")
-        return _read(connection)
+        return read_open(connection)
     except sqlite3.Error as error:
         raise StoreError(f"{path}: {error}") from error
     finally:
         connection.close()
 
 
-def _read(connection: sqlite3.Connection) -> Ledger:
+def read_open(connection: sqlite3.Connection) -> Ledger:
+    """Return the ledger of an open store, as its connection sees it."""
     counted = {
-        (boot_id, stream): (rows, distinct)
-        for boot_id, stream, rows, distinct in connection.execute(
-            "SELECT boot_id, stream, count(*), count(DISTINCT seq) FROM reading"
-            " GROUP BY boot_id, stream"
-            " UNION ALL SELECT boot_id, 1, count(*), count(DISTINCT seq) FROM event"
-            " WHERE seq IS NOT NULL GROUP BY boot_id"
-        )
+        (boot_id, stream): (rows, distinct, orphans)
+        for boot_id, stream, rows, distinct, orphans in connection.execute(_COUNTED)
     }
     boots = []
     latest = dict(
@@ -178,7 +186,7 @@ def _read(connection: sqlite3.Connection) -> Ledger:
             said_lost,
             evictions,
         ) = row[8:]
-        rows, distinct = counted.get((boot_id, stream), (0, 0))
+        rows, distinct, orphans = counted.pop((boot_id, stream), (0, 0, 0))
         if stream != STREAM_TELEMETRY:
             denied_there = 0
         # A device counts what it samples; what it says of events is how far they are numbered.
@@ -204,6 +212,7 @@ def _read(connection: sqlite3.Connection) -> Ledger:
                 is_finished=bool(is_finished),
                 is_balanced=(
                     rows == distinct == stored - expired - evicted
+                    and not orphans
                     and lost == gaps == said_lost
                     and evicted == evictions
                     and next_seq == stored + denied + aggregated + gaps
@@ -215,7 +224,9 @@ def _read(connection: sqlite3.Connection) -> Ledger:
         connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
         for table in ("event", "gap", "sync_queue")
     ]
-    return Ledger(boots, sinks, *counts)
+    strays = sum(rows for rows, _, _ in counted.values())
+    events, gaps, items = counts
+    return Ledger(boots, sinks, events, gaps, items, strays)
 
 
 def _sink(connection: sqlite3.Connection, row: tuple[Any, ...]) -> SinkAccount:
@@ -226,7 +237,7 @@ def _sink(connection: sqlite3.Connection, row: tuple[Any, ...]) -> SinkAccount:
     (pending,) = connection.execute(
         "SELECT count(*) FROM reading WHERE id > ?", (cursor,)
     ).fetchone()
-    for first, last in json.loads(plan).get("acked", ()):
+    for first, last in read_plan(plan)[0]:
         pending -= connection.execute(
             "SELECT count(*) FROM reading WHERE id >= ? AND id <= ?", (first, last)
         ).fetchone()[0]

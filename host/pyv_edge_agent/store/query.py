@@ -5,9 +5,12 @@ query looks into those that can hold what it asks for, and into what is not seal
 """
 
 import json
+import sqlite3
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StoreError
+from .connection import connect_reader, store_error
 
 if TYPE_CHECKING:
     from .sqlite import SQLiteStore
@@ -173,18 +176,34 @@ def summaries(
     return [dict(zip(names, row, strict=True)) for row in reversed(rows)]
 
 
+_AUDIT_FIELDS = ("id", "time", "action", "details")
+_AUDIT = f"SELECT {', '.join(_AUDIT_FIELDS)} FROM audit_log ORDER BY id DESC LIMIT ?"
+
+
 def audit_logs(store: "SQLiteStore", limit: int = LIMIT) -> list[dict[str, Any]]:
     """Return the newest rows of the audit log, oldest first."""
-    names = ("id", "time", "action", "details")
-    rows = store.rows(
-        f"SELECT {', '.join(names)} FROM audit_log ORDER BY id DESC LIMIT ?", (_limit(limit),)
-    )
-    found = [dict(zip(names, row, strict=True)) for row in reversed(rows)]
+    return _audit_rows(store.path, store.rows(_AUDIT, (_limit(limit),)))
+
+
+def list_audit(path: str | Path, limit: int = LIMIT) -> list[dict[str, Any]]:
+    """Return the same of the store at `path`, which an agent may have open. Raises StoreError."""
+    place = Path(path)
+    connection = connect_reader(place)
+    try:
+        return _audit_rows(place, connection.execute(_AUDIT, (_limit(limit),)).fetchall())
+    except sqlite3.Error as error:
+        raise store_error(place, error) from error
+    finally:
+        connection.close()
+
+
+def _audit_rows(path: Path, rows: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
+    found = [dict(zip(_AUDIT_FIELDS, row, strict=True)) for row in reversed(rows)]
     for row in found:
         try:
             row["details"] = json.loads(row["details"])
         except ValueError as error:
-            raise StoreError(f"{store.path}: row {row['id']} of the audit log: {error}") from error
+            raise StoreError(f"{path}: row {row['id']} of the audit log: {error}") from error
     return found
 
 

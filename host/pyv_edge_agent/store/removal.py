@@ -71,10 +71,8 @@ def remove_readings(
             {**parameters, **bounds},
         ).fetchall()
         is_fit = block.fits(tx, block_id)
-        if found and len(found) == count:
-            tx.execute("DELETE FROM reading WHERE id >= :first AND id <= :last", bounds)
-        else:
-            tx.executemany("DELETE FROM reading WHERE id = ?", [(row[0],) for row in found])
+        if found:
+            _delete(tx, bounds, {row[0] for row in found}, count)
         is_left = blocks.removed(tx, block_id, is_fit, bool(found))
         if found:
             by_boot: dict[int, list[int]] = {}
@@ -89,6 +87,20 @@ def remove_readings(
                 told["fits"] = False
             store.audit.write(tx, "readings_removed", told)
     return len(found)
+
+
+def _delete(tx: sqlite3.Connection, bounds: dict[str, int], ids: set[int], count: int) -> None:
+    """Delete readings of a block of `count`.
+
+    What is left is written anew: a page that has lost a row here and there is neither
+    free nor ever used again.
+    """
+    left = []
+    if len(ids) < count:
+        rows = tx.execute("SELECT * FROM reading WHERE id >= :first AND id <= :last", bounds)
+        left = [row for row in rows if row[0] not in ids]
+    tx.execute("DELETE FROM reading WHERE id >= :first AND id <= :last", bounds)
+    tx.executemany("INSERT INTO reading VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", left)
 
 
 def _account(

@@ -76,28 +76,45 @@ class _Sink:
         return (self.range.cursor, *totals, text, self.name)
 
 
+def read_plan(text: str) -> tuple[list[tuple[int, int]], list[Planned]]:
+    """Return what is acknowledged behind a cursor and what is under way. Raises ValueError."""
+    try:
+        saved = json.loads(text)
+        acked = [(int(first), int(last)) for first, last in saved.get("acked", ())]
+        batches = [Planned(int(a), int(b), str(key)) for a, b, key in saved.get("batches", ())]
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"the plan of a sink can't be read: {error}") from error
+    return acked, batches
+
+
 class SinkCursors:
     """The sinks of a store. Any thread may call; a sink belongs to one."""
 
     def __init__(self, store: "SQLiteStore") -> None:
         self._store = store
         self._sinks: dict[str, _Sink] = {}
+        self._floor = 0  # what is below is not all there yet
+        self._lost: list[tuple[str, int]] = []
 
     def load(self, tx: sqlite3.Connection) -> None:
         """Read where all sinks stand."""
-        self._sinks = {}
+        before, self._sinks = self._sinks, {}
         for name, cursor, *totals, plan in tx.execute(
             "SELECT name, cursor, acknowledged_total, withheld_total, dead_total, evicted_total,"
             " missed_total, plan FROM sink"
         ).fetchall():
-            saved = json.loads(plan)
-            acked = [(first, last) for first, last in saved.get("acked", ())]
-            batches = [Planned(*one) for one in saved.get("batches", ())]
+            acked, batches = read_plan(plan)
             self._sinks[name] = _Sink(
                 name,
                 range=SinkRange(cursor, acked, batches),
                 totals=dict(zip(_COUNTERS, totals, strict=True)),
             )
+            if name in before:
+                self._sinks[name].batch_count = before[name].batch_count
+                self._sinks[name].is_configured = before[name].is_configured
+        for name, sink in before.items():
+            if sink.is_configured and name not in self._sinks:
+                self._lost.append((name, sink.batch_count))  # to be registered again
 
     def register(self, name: str, batch_count: int = BATCH_COUNT) -> None:
         """Give sink `name` a cursor at the first reading, unless it has one.
@@ -179,18 +196,19 @@ class SinkCursors:
         count_max = count_max or sink.batch_count
         with self._store.lock:
             last_id = self._store.last_reading_id
+            if self._floor and lane != LIVE:
+                return None
+            sink.range.live_first = max(sink.range.live_first, self._floor)
             sink.range.turn_lanes(last_id, LIVE_BATCHES * sink.batch_count)
             planned = sink.range.planned(lane)
-            if planned is None:
+            if planned is not None and sink.is_dirty:
+                # Its plan may be newer than the disk's: a commit that was in doubt.
+                self._save(sink, sink.range)
+            while planned is None:
                 hole = sink.range.hole(lane, last_id)
                 if hole is None:
                     return None
-                planned = self._plan(sink, hole, count_max)
-                if planned is None:
-                    return None
-            elif sink.is_dirty:
-                # Its plan may be newer than the disk's: a commit that was in doubt.
-                self._save(sink, sink.range)
+                planned = self._plan(sink, hole, count_max)  # None: all of it was removed
         rows = self._store.rows(BATCH_QUERY, (planned.first_id, planned.last_id))
         return UploadBatch(planned.key, planned.first_id, planned.last_id, rows, lane)
 
@@ -304,6 +322,39 @@ class SinkCursors:
         last_id = min(last_id, first_id + sink.batch_count - 1)
         changed.batches.append(Planned(first_id, last_id, self._key(sink.name, first_id, last_id)))
         return changed
+
+    def hold_below(self, floor_id: int) -> None:
+        """Send nothing below an id until `recount`: readings are still being salvaged there."""
+        with self._store.lock:
+            self._floor = floor_id
+            lost, self._lost = self._lost, []
+        for name, batch_count in lost:
+            self.register(name, batch_count)
+
+    def recount(self) -> None:
+        """Let everything be sent again; what sinks will never have is counted as evicted.
+
+        Raises StoreError.
+        """
+        with self._store.lock, self._store.transaction() as tx:
+            for sink in self._sinks.values():
+                (rows,) = tx.execute(
+                    "SELECT count(*) FROM reading WHERE id > ?", (sink.range.cursor,)
+                ).fetchone()
+                for first, last in sink.range.acked:
+                    (acked,) = tx.execute(
+                        "SELECT count(*) FROM reading WHERE id >= ? AND id <= ?", (first, last)
+                    ).fetchone()
+                    rows -= acked
+                totals = dict(sink.totals)
+                lost = self.pending(sink.name) - rows
+                totals["evicted"] += max(0, lost)
+                for name in _COUNTERS:  # more than there ever was: a figure was damaged
+                    more = min(max(0, -lost), totals[name])
+                    totals[name] -= more
+                    lost += more
+                self._write(tx, sink, sink.range, totals)
+            self._store.when_durable(lambda: setattr(self, "_floor", 0))
 
     def protected(self) -> list[tuple[int, int]]:
         """Return the ranges of readings that are under way to a sink, and so must stay."""

@@ -10,6 +10,7 @@ log) changes only once a transaction is durable: see `when_durable`.
 """
 
 import json
+import logging
 import os
 import sqlite3
 import threading
@@ -20,16 +21,19 @@ from typing import Any
 
 from ..channel_policy import ChannelPolicies
 from ..clock import Clock, SystemClock
-from ..errors import StoreError
+from ..errors import StoreBrokenError, StoreError
 from . import boot, query
 from .audit import AuditLog
 from .boot import BootInfo, OpenedBoot, WatchedChannel
 from .commit import write_batch
-from .connection import connect_reader, connect_writer, lock, store_error
+from .connection import connect_reader, connect_writer, lock, note_store, store_error
 from .dead_letter import DeadLetters
 from .item_queue import ItemQueue
+from .salvage import Salvage
 from .sink_cursor import SinkCursors
 from .write_batch import WriteBatch
+
+logger = logging.getLogger(__name__)
 
 # Within a boot of the computer the time of rules does not move against its monotonic clock. At the
 # end of an earlier one, its last offset told best what UTC was.
@@ -51,43 +55,123 @@ INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.
 class SQLiteStore:
     """The readings, events and gaps of one site, and how far each sink has them."""
 
-    def __init__(self, path: str | Path, clock: Clock | None = None) -> None:
+    def __init__(self, path: str | Path, clock: Clock | None = None, check_ms: int = 0) -> None:
         """Open the store at `path` for this process alone, making it if need be.
 
-        Raises StoreError; StoreBrokenError if it is damaged.
+        One that was not closed is checked for at most `check_ms`. Raises StoreError;
+        StoreBrokenError if it is damaged, see recovery.py.
         """
         self.path = Path(path)
         self.lock = threading.RLock()
         self.commits_total = 0
+        self.recoveries_total = 0
+        self.broken = ""  # what a query has found to be damaged
+        self.salvage: Salvage | None = None
         self._clock = clock or SystemClock()
         self._opened_ms = self._clock.monotonic_ms()
         self._lock_file = lock(self.path)
         try:
-            self._writer = connect_writer(self.path)
-            self._open()
-        except BaseException as error:
-            if hasattr(self, "_writer"):
-                self._writer.close()
+            self.policies = ChannelPolicies()
+            self.sinks = SinkCursors(self)
+            self.items = ItemQueue(self)
+            self.dead_letters = DeadLetters(self)
+            self.audit = AuditLog(self)
+            self._open(check_ms)
+        except BaseException:
             os.close(self._lock_file)
+            raise
+
+    def _open(self, check_ms: int) -> None:
+        self._local = threading.local()
+        self._readers: list[tuple[threading.Thread, sqlite3.Connection]] = []
+        self._is_in_doubt = False
+        self._callbacks: list[Callable[[bool], None]] = []
+        self._writer = connect_writer(self.path)
+        try:
+            self._load_sound()
+            if not self.was_closed and check_ms:
+                self._check(check_ms)
+            self._begin_run()
+            note_store(self._lock_file, self.store_id)
+            self._is_open = True
+            self.salvage = Salvage.resume(self)
+        except BaseException as error:
+            self._is_open = False
+            self._writer.close()
+            for _, reader in self._readers:
+                reader.close()
             if isinstance(error, sqlite3.Error):
                 raise store_error(self.path, error) from error
             raise
+        if self.salvage is not None:
+            self.sinks.hold_below(self.salvage.floor_id)
 
-    def _open(self) -> None:
-        self._local = threading.local()
-        self._readers: list[tuple[threading.Thread, sqlite3.Connection]] = []
-        self._is_open = True
-        self._is_in_doubt = False
-        self._callbacks: list[Callable[[bool], None]] = []
-        self.policies = ChannelPolicies()
-        self.sinks = SinkCursors(self)
-        self.items = ItemQueue(self)
-        self.dead_letters = DeadLetters(self)
-        self.audit = AuditLog(self)
-        self._load()
+    def _load_sound(self) -> None:
+        try:
+            self._load()
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreBrokenError(f"{self.path}: {type(error).__name__}: {error}") from error
+
+    def _check(self, check_ms: int) -> None:
+        """Look for damage in a file that was not closed. Raises StoreBrokenError.
+
+        SQLite sees a page that makes no sense; that a number was changed, only the
+        ledger can tell.
+        """
+        from .ledger import read_open
+
+        end_ms = self._clock.monotonic_ms() + check_ms
+        self._writer.set_progress_handler(lambda: self._clock.monotonic_ms() > end_ms, 100_000)
+        try:
+            rows = self._writer.execute("PRAGMA quick_check(1)").fetchall()
+            is_salvaging = self._writer.execute(
+                "SELECT 1 FROM meta WHERE key = 'salvage'"
+            ).fetchone()
+            if rows == [("ok",)] and not is_salvaging and not read_open(self._writer).is_balanced:
+                rows = [("the ledger does not balance",)]
+        except (ValueError, TypeError) as error:
+            rows = [(f"{type(error).__name__}: {error}",)]
+        except sqlite3.OperationalError as error:
+            if "interrupted" not in str(error):
+                raise
+            logger.warning(
+                "%s: was not closed, and is too large to be checked within %d s; `pyv-edge-host"
+                " audit verify` does that",
+                self.path,
+                check_ms // 1000,
+            )
+            return
+        finally:
+            self._writer.set_progress_handler(None, 0)
+        if rows != [("ok",)]:
+            raise StoreBrokenError(f"{self.path}: {rows[0][0]}")
+
+    def _begin_run(self) -> None:
+        """Remember that the file is in use: whoever finds it so knows that it was not closed."""
+        self._writer.execute("BEGIN IMMEDIATE")
+        self.set_meta(self._writer, "is_closed", "0")
+        self._writer.execute("COMMIT")
         # In the keys of batches: a store that was restored from a copy uses ids again.
         row = self._writer.execute("SELECT lower(hex(randomblob(4)))").fetchone()
         self.generation: str = row[0]
+
+    def disconnect(self) -> None:
+        """Close all connections of a damaged file, and nothing else."""
+        self._is_open = False
+        for _, connection in self._readers:
+            connection.close()
+        self._writer.close()
+
+    def reconnect(self) -> None:
+        """Open the file again, which is another one by now. Raises StoreError."""
+        self._open(0)
+        self.broken = ""
+        self.recoveries_total += 1
+
+    def reload(self) -> None:
+        """Read again from the file what is kept in memory. Raises StoreError."""
+        with self.lock, self._guard():
+            self._load()
 
     def _load(self) -> None:
         """Read from the file what is kept in memory."""
@@ -103,7 +187,8 @@ class SQLiteStore:
         ).fetchone()
         # Of readings that are all removed, what is known is up to where they were sealed.
         sealed_id = json.loads(meta["sealed"])[1] if "sealed" in meta else 0
-        self.last_reading_id: int = max(row[0], sealed_id)
+        floor_id = json.loads(meta["salvage"])["floor_id"] if "salvage" in meta else 0
+        self.last_reading_id: int = max(row[0], sealed_id, floor_id)
         self.stored_total: int = row[1]  # readings that were ever stored
         for part in (self.sinks, self.items, self.dead_letters, self.audit):
             part.load(self._writer)
@@ -141,7 +226,10 @@ class SQLiteStore:
         try:
             yield
         except sqlite3.Error as error:
-            raise store_error(self.path, error) from error
+            found = store_error(self.path, error)
+            if isinstance(found, StoreBrokenError):
+                self.broken = self.broken or str(found)
+            raise found from error
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -223,10 +311,9 @@ class SQLiteStore:
         """Close every connection and write nothing: as a crash would, in order."""
         with self.lock:
             if self._is_open:
-                self._is_open = False
-                for _, connection in self._readers:
-                    connection.close()
-                self._writer.close()
+                if self.salvage is not None:
+                    self.salvage.close()
+                self.disconnect()
                 os.close(self._lock_file)
 
     # -- devices -------------------------------------------------------------------

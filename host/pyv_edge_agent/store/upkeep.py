@@ -5,11 +5,14 @@ of the audit log. A piece is one transaction, so that acknowledgements never wai
 """
 
 import logging
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .block import BLOCK_COUNT, Blocks
 from .capacity import OK, Capacity, Limits
 from .commit import queue_gaps
+from .recovery import recover
 from .retention import Retention
 from .rollup import PIECE_COUNT, Rollups
 
@@ -23,6 +26,7 @@ MINUTE_MS = 60_000
 DAY_MS = 86_400_000
 CHECKPOINT_MS = 3_600_000  # a checkpoint of the audit log, if there is something new
 CHECKPOINT_ROWS = 64  # new rows that make one due before
+CLOSING_PIECES_MAX = 16  # what is not summarised by then is at the next start
 VACUUM_PAGES = 256  # given back in one piece
 FREE_PAGES_MIN = 1024  # so many are kept to be used again
 FREE_SHARE_MAX = 0.1  # of the file; more free pages than that are given back
@@ -31,23 +35,40 @@ FREE_SHARE_MAX = 0.1  # of the file; more free pages than that are given back
 class Upkeep:
     """Keeps a store in order. For the thread that stores."""
 
-    def __init__(self, store: "SQLiteStore", limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        store: "SQLiteStore",
+        limits: Limits | None = None,
+        free_size: Callable[[Path], int] | None = None,
+    ) -> None:
         """Read where everything stands. Raises StoreError."""
         self.pieces_total = 0
         self._store = store
+        self._jumps_total = 0
+        self._limits = limits or Limits()
+        self._free_size = free_size
+        self._start()
+
+    def _start(self) -> None:
+        store = self._store
         self.blocks = Blocks(store)
         self.rollups = Rollups(store)
         self.retention = Retention(store, self.blocks)
-        self.capacity = Capacity(store, self.blocks, limits or Limits())
+        self.capacity = Capacity(store, self.blocks, self._limits, self._free_size)
         self.capacity.keep_reserve()
         self._minute = -1
         self._day: int | None = None
         self._checkpoint_ms = store.run_ms
         self._is_vacuuming = False
-        self._jumps_total = 0
         self._day_first_block = self.blocks.last_block + 1
         with store.transaction() as tx:  # those of an eviction that was cut off
             queue_gaps(store, tx)
+
+    def recover(self, reason: str) -> None:
+        """Go on in a new file: this one is damaged. Raises StoreError."""
+        recover(self._store, reason)
+        self._store.apply_policies(self._store.policies)
+        self._start()
 
     def step(self, now_ms: int, *, is_time_right: bool, jumps_total: int = 0) -> bool:
         """Do one piece of what is due; return whether there was one. Raises StoreError.
@@ -63,6 +84,10 @@ class Upkeep:
         return False
 
     def _step(self, now_ms: int, is_time_right: bool) -> bool:
+        if self._store.salvage is not None:
+            if not self._store.salvage.step():
+                self._start()  # there are blocks and summaries to go on from
+            return True
         if self.capacity.step():
             return True
         if self.rollups.waiting_count >= PIECE_COUNT and self.rollups.roll_up():
@@ -94,8 +119,7 @@ class Upkeep:
         with self._store.transaction() as tx:
             self._store.sinks.write(tx)
             self._store.write_run_ms(tx)
-        self.capacity.look()
-        return False
+        return self.capacity.look()
 
     def _turn_day(self, day: int) -> bool:
         """Seal what came before a new day and put its digest into the audit log."""
@@ -149,8 +173,10 @@ class Upkeep:
 
     def close(self) -> None:
         """Summarise what is left and put the log of this run under a checkpoint."""
-        while self.rollups.roll_up():
-            pass
+        if self._store.salvage is None:
+            for _ in range(CLOSING_PIECES_MAX):
+                if not self.rollups.roll_up():
+                    break
         self.checkpoint()
 
     def status(self) -> dict[str, Any]:
@@ -158,7 +184,9 @@ class Upkeep:
         page_size, pages, free_pages = self._store.pages()
         return {
             "state": self.capacity.state,
-            "is_degraded": self.capacity.state != OK,
+            "is_degraded": self.capacity.state != OK or self._store.salvage is not None,
+            "recoveries_total": self._store.recoveries_total,
+            "salvaging_from": self._store.salvage.file if self._store.salvage else "",
             "size_bytes": pages * page_size,
             "free_bytes": free_pages * page_size,
             "wal_bytes": self.capacity.wal_size,

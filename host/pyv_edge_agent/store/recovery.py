@@ -1,0 +1,238 @@
+"""A damaged file: it is set aside with its WAL, and recording goes on in a new one.
+
+What is little and needed at once (devices, resume points, cursors, events, the audit
+log) is copied before anything is recorded, so that boards go on where they stood. The
+readings follow in pieces, see salvage.py. A set-aside file is never deleted: it is evidence.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from ..clock import Clock, SystemClock
+from ..errors import StoreBrokenError, StoreError
+from .boot import channel_facts
+from .connection import was_store
+from .salvage import Salvage
+from .sink_cursor import read_plan
+from .sqlite import SQLiteStore
+
+logger = logging.getLogger(__name__)
+
+CHECK_MS = 5000  # longest check of a file that was not closed
+SET_ASIDE_MAX = 20  # files; with more, something else is wrong with the disk
+
+# In the order in which they are copied, with the column that orders their rows.
+_TABLES = (
+    *(("device", "id"), ("channel", "id"), ("boot", "id"), ("time_segment", "id")),
+    *(("stream", "boot_id, stream"), ("sink", "name"), ("rule_state", "channel_id")),
+    *(("event", "id"), ("gap", "id"), ("sync_queue", "id"), ("dead_letter", "id")),
+    *(("audit", "id"), ("block", "id"), ("summary", "period_ms, start_ms, channel_id, unset_id")),
+)
+_META = ("store_id", "run_ms", "rolled_id", "sealed", "audit_checkpoint", "hold_until_ms")
+
+
+def open_store(
+    path: str | Path, clock: Clock | None = None, check_ms: int = CHECK_MS
+) -> SQLiteStore:
+    """Open the store at `path`; a new one in its place, if it is damaged.
+
+    Raises StoreError, also for a file that was never a store.
+    """
+    place = Path(path)
+    try:
+        return SQLiteStore(place, clock, check_ms)
+    except StoreBrokenError as error:
+        if not was_store(place):
+            raise StoreError(
+                f"{error}; it isn't known to be a store: check storage.path"
+            ) from error
+        broken = set_aside(place, str(error))
+    store = SQLiteStore(place, clock or SystemClock())
+    begin_salvage(store, broken, "found at the start")
+    return store
+
+
+def recover(store: SQLiteStore, reason: str) -> None:
+    """Replace the damaged file of an open store by a new one. Raises StoreError.
+
+    Whoever knows resume points or ids of it has to start over.
+    """
+    with store.lock:
+        store.disconnect()
+        broken = set_aside(store.path, reason)
+        store.reconnect()
+        begin_salvage(store, broken, reason)
+
+
+def set_aside(path: Path, reason: str) -> Path:
+    """Rename a damaged file and its WAL; return the new name. Raises StoreError."""
+    for number in range(1, SET_ASIDE_MAX + 1):
+        broken = path.with_name(f"{path.name}.broken-{number}")
+        if not broken.exists():
+            break
+    else:
+        raise StoreError(
+            f"{path}: is damaged for the {SET_ASIDE_MAX + 1}th time; check the disk, then move"
+            f" {path.name}.broken-* away"
+        )
+    wal = path.with_name(path.name + "-wal")
+    try:
+        # The WAL first: without its file it is nothing, but a new file must not find it.
+        if wal.exists():
+            os.replace(wal, broken.with_name(broken.name + "-wal"))
+        path.with_name(path.name + "-shm").unlink(missing_ok=True)
+        if path.exists():
+            os.replace(path, broken)
+        descriptor = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise StoreError(f"{path}: is damaged and can't be set aside: {error}") from error
+    logger.error("%s: is damaged: %s; set aside as %s", path, reason, broken.name)
+    return broken
+
+
+def begin_salvage(store: SQLiteStore, broken: Path, reason: str) -> None:
+    """Copy what is needed at once, and let the readings follow. Raises StoreError."""
+    old = open_broken(broken)
+    found: dict[str, int] = {}
+    try:
+        store.pragma("foreign_keys = OFF")
+        with store.transaction() as tx:
+            columns = {name: _columns(tx, name) for name, _ in _TABLES}
+            for key, value in _meta(old).items():
+                store.set_meta(tx, key, value)
+            is_whole = True
+            for name, order in _TABLES:
+                rows: list[tuple[Any, ...]] = []
+                if old is not None:
+                    is_good = _rows(old, name, order, columns[name], rows)
+                    is_whole &= is_good
+                found[name] = _copy(tx, name, columns[name], rows)
+            salvage = Salvage.begin(store, tx, broken, old, is_whole)
+        store.reload()
+    except sqlite3.Error as error:
+        raise StoreError(f"{broken}: can't be salvaged: {error}") from error
+    finally:
+        store.pragma("foreign_keys = ON")
+        if old is not None:
+            old.close()
+    with store.transaction() as tx:
+        channels = [
+            channel_facts(*row)
+            for row in tx.execute(
+                "SELECT id, device_id, name, sensor_name, unit, exponent, privacy FROM channel"
+            )
+        ]
+        details: dict[str, Any] = {"file": broken.name, "reason": reason, "rows": found}
+        store.audit.write(tx, "salvaged", {**details, "channels": channels})
+    store.salvage = salvage
+    store.sinks.hold_below(salvage.floor_id)
+
+
+def open_broken(broken: Path) -> sqlite3.Connection | None:
+    """Open a damaged file for reading, None if nothing in it can be read."""
+    try:
+        connection = sqlite3.connect(
+            f"{broken.resolve().as_uri()}?mode=ro",
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+    except sqlite3.Error:
+        return None
+    try:
+        connection.execute("PRAGMA cell_size_check = ON")
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except (sqlite3.Error, UnicodeDecodeError):
+        connection.close()
+        return None
+    return connection
+
+
+def _columns(tx: sqlite3.Connection, table: str) -> list[str]:
+    return [row[1] for row in tx.execute(f"PRAGMA table_info({table})")]
+
+
+def _meta(old: sqlite3.Connection | None) -> dict[str, str]:
+    """Return of the facts about a damaged store those that can be right."""
+    rows: list[tuple[Any, ...]] = []
+    if old is not None:
+        _rows(old, "meta", "key", ["key", "value"], rows)
+    good = {}
+    for key, value in rows:
+        try:
+            if key == "sealed":
+                [block_id, sealed_id, chain] = json.loads(value)
+                is_good = block_id >= 0 and sealed_id >= 0 and len(bytes.fromhex(chain)) == 32
+            elif key == "store_id":
+                is_good = len(value) == 16 and int(value, 16) >= 0
+            else:
+                is_good = 0 <= int(value) < 2**48
+        except (ValueError, TypeError):
+            continue
+        if is_good and key in _META:
+            good[key] = value
+    return good
+
+
+def _rows(
+    old: sqlite3.Connection,
+    table: str,
+    order: str,
+    columns: list[str],
+    into: list[tuple[Any, ...]],
+) -> bool:
+    """Add the rows of a table up to where it is damaged, from both ends; return if that is all."""
+    is_whole = False
+    found: dict[Any, tuple[Any, ...]] = {}
+    parts = order.split(", ")
+    keys = [columns.index(part) for part in parts]
+    for direction in ("ASC", "DESC"):
+        by = ", ".join(f"{part} {direction}" for part in parts)
+        with contextlib.suppress(sqlite3.Error, UnicodeDecodeError):
+            for row in old.execute(f"SELECT {', '.join(columns)} FROM {table} ORDER BY {by}"):
+                found.setdefault(tuple(str(row[key]) for key in keys), row)
+            is_whole = True
+            break
+    into += found.values()
+    return is_whole
+
+
+def _copy(
+    tx: sqlite3.Connection, table: str, columns: list[str], rows: list[tuple[Any, ...]]
+) -> int:
+    """Insert rows one by one: one that breaks a rule of the table is not taken."""
+    count = 0
+    marks = ", ".join("?" * len(columns))
+    for row in rows:
+        if not _is_sound(dict(zip(columns, row, strict=True))):
+            continue
+        with contextlib.suppress(sqlite3.IntegrityError, OverflowError):
+            tx.execute(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", row)
+            count += 1
+    return count
+
+
+_TEXTS = ("payload", "details", "plan", "state")  # columns with JSON
+
+
+def _is_sound(row: dict[str, Any]) -> bool:
+    """Return whether a row can be what was once written."""
+    try:
+        for name in _TEXTS:
+            if name in row and row[name] not in ("firing", "resolved"):
+                json.loads(row[name])
+        if "plan" in row:
+            read_plan(row["plan"])
+    except (ValueError, TypeError):
+        return False
+    numbers = [value for name, value in row.items() if name.endswith(("_total", "_seq", "cursor"))]
+    return all(isinstance(one, int) and 0 <= one < 2**48 for one in numbers)
