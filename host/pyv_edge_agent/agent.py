@@ -38,7 +38,9 @@ from .pipeline import Pipeline
 from .policy import open_policy
 from .port_search import PortClaims
 from .series import polled_names
-from .sinks.http import HTTPCloudUploader
+from .sinks import create_sink
+from .sinks.delivery import Sink
+from .sinks.http import HTTPCloudUploader, HTTPOptions
 from .store import Limits, SQLiteStore, Upkeep, open_store
 from .types import SensorReading
 from .uploader import UploadWorker
@@ -83,9 +85,8 @@ class EdgeAgent:
 
         self._devices: dict[str, dict[str, Any]] = {}
         self._ingest: Ingest | None = None
-        self._worker: UploadWorker | None = None
+        self._workers: list[tuple[UploadWorker, Sink, threading.Thread]] = []
         self._links: list[tuple[SerialLink, threading.Thread]] = []
-        self._worker_thread: threading.Thread | None = None
         self._wake = threading.Event()  # the main loop has something to do before its time
         self._cycle_lock = threading.Lock()  # run_once may be called from outside too
         self._adapter_failures: dict[str, int] = {}  # in a row, by device
@@ -135,8 +136,8 @@ class EdgeAgent:
             self._thread.start()
             for _, thread in self._links:
                 thread.start()
-            if self._worker_thread is not None:
-                self._worker_thread.start()
+            for _, _, thread in self._workers:
+                thread.start()
         except RuntimeError as error:
             self.stop()
             raise StartError(f"can't start a thread: {error}; raise the limit of tasks") from error
@@ -157,12 +158,13 @@ class EdgeAgent:
         # Only now, so that they still send the acknowledgements of the last commit.
         for link, _ in self._links:
             link.stop()
-        if self._worker is not None:
-            self._worker.stop()
+        for worker in self.workers:
+            worker.stop()
         for link, thread in self._links:
             self._join(thread, LINK_JOIN_S)
             link.requests.stop()  # a thread that hangs, or never ran, answers nobody
-        self._join(self._worker_thread, LINK_JOIN_S)
+        for _, _, thread in self._workers:
+            self._join(thread, LINK_JOIN_S)
         self._close_components()
         logger.info("EdgeAgent stopped")
 
@@ -194,7 +196,7 @@ class EdgeAgent:
         self._store.apply_policies(ChannelPolicies(config.get("policies")))
         self._store.items.size_max = round(config.get("cloud", "queue_max_mb") * MEGABYTE)
         self._privacy = open_policy(config.get("privacy"), config.hash_key_path)
-        self._cloud.bind(self._store, self._wake_worker)
+        self._cloud.bind(self._store, self._wake_workers)
         windows = config.get("windows")
         self._devices = {device["name"]: device for device in config.get("sensors", "devices")}
         self._buffers = {
@@ -230,7 +232,7 @@ class EdgeAgent:
                 )
                 thread = threading.Thread(target=link.run, daemon=True, name=f"edge-link-{name}")
                 self._links.append((link, thread))
-        self._init_uploader()
+        self._init_uploaders()
 
     def _limits(self) -> Limits:
         storage = self._config.get("storage")
@@ -239,36 +241,69 @@ class EdgeAgent:
         )
         return Limits(max_size, min_free, keep_size, storage["high_water"], storage["low_water"])
 
-    def _init_uploader(self) -> None:
+    def _init_uploaders(self) -> None:
         cloud = self._config.get("cloud")
-        if not (cloud["enabled"] and cloud["endpoint"]):
-            return
+        if cloud["enabled"] and cloud["endpoint"]:
+            self._uploader = HTTPCloudUploader(
+                cloud["endpoint"],
+                cloud["api_key"],
+                cloud["timeout_seconds"],
+                self.clock,
+                self._http_options(cloud),
+            )
+            self._add_worker("http", self._uploader, cloud["batch_size"])
+        for name, settings in self._config.get("sinks").items():
+            if settings["enabled"]:
+                sink = create_sink(name, settings, self._config.folder, self.clock)
+                self._add_worker(name, sink, settings["batch_size"])
+        assert self._store is not None
+        for name in self._store.sinks.unconfigured:
+            logger.warning(
+                "sink %s is not configured any more: its readings are kept for it all the same",
+                name,
+            )
+
+    def _http_options(self, cloud: dict[str, Any]) -> HTTPOptions:
+        files = {
+            key: self._config.folder / cloud[key] if cloud[key] else None
+            for key in ("ca_file", "cert_file", "key_file")
+        }
+        return HTTPOptions(cloud["format"], cloud["compress"], cloud["hmac_key"], **files)
+
+    def _add_worker(self, name: str, sink: Sink, batch_size: int) -> None:
         assert self._store is not None
         assert self._ingest is not None
         time_base = self._ingest.time
+        cloud = self._config.get("cloud")
         patience_ms = round(self._config.get("time", "upload_wait_seconds") * 1000)
-        self._uploader = HTTPCloudUploader(
-            cloud["endpoint"], cloud["api_key"], cloud["timeout_seconds"], self.clock
-        )
-        self._worker = UploadWorker(
+        # What callers take out of the agent's own queue is the first sink's.
+        queue = CloudSyncQueue(clock=self.clock) if self._workers else self._cloud
+        if queue is not self._cloud:
+            queue.bind(self._store)
+        worker = UploadWorker(
             self._store,
-            self._cloud,
-            self._uploader,
+            queue,
+            sink,
             Egress(self._privacy, self._store.policies, self._store.channels_of),
             self.clock,
             random.Random(self._rng.random()),
-            batch_size=cloud["batch_size"],
+            sink=name,
+            batch_size=batch_size,
             retry_base_s=cloud["retry_base_seconds"],
             retry_max_s=cloud["retry_max_seconds"],
             waits_for=lambda: time_base.upload_wait(patience_ms),
         )
-        self._worker_thread = threading.Thread(
-            target=self._worker.run, daemon=True, name="edge-uploader"
-        )
+        thread = threading.Thread(target=worker.run, daemon=True, name=f"edge-sink-{name}")
+        self._workers.append((worker, sink, thread))
 
-    def _wake_worker(self) -> None:
-        if self._worker is not None:
-            self._worker.wake()
+    def _wake_workers(self) -> None:
+        for worker, _, _ in self._workers:
+            worker.wake()
+
+    @property
+    def workers(self) -> list[UploadWorker]:
+        """What sends to each sink."""
+        return [worker for worker, _, _ in self._workers]
 
     def _start_health_server(self) -> None:
         settings = self._config.get("health")
@@ -284,17 +319,18 @@ class EdgeAgent:
         self._cloud.unbind()
         if self._health_server is not None:
             self._health_server.server_close()
-        if self._uploader is not None:
-            self._uploader.close()
+        for _, sink, _ in self._workers:
+            sink.close()
         for adapter in self._adapters.values():
             close = getattr(adapter, "close", None)
             if callable(close):
                 close()
         if self._store is not None:
             self._store.close()
-        self._store = self._ingest = self._worker = self._uploader = None
-        self._thread = self._worker_thread = self._health_thread = self._health_server = None
+        self._store = self._ingest = self._uploader = None
+        self._thread = self._health_thread = self._health_server = None
         self._links = []
+        self._workers = []
 
     # -- running -------------------------------------------------------------------
 

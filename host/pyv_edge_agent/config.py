@@ -25,7 +25,7 @@ from . import channel_policy
 from .errors import ConfigError
 from .policy import read_policy
 from .port_search import normal, parse
-from .settings import DEVICE, DEVICES, MISSING, SECTIONS, Setting
+from .settings import DEVICE, DEVICES, MISSING, SECTIONS, SINKS, Setting
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -45,6 +45,10 @@ def _defaults() -> dict[str, Any]:
     values["privacy"].update({name: [] for name in PRIVACY_LISTS})
     values["rules"] = []
     values["policies"]["channels"] = []
+    values["sinks"] = {
+        kind: {key: setting.default for key, setting in keys.items()}
+        for kind, keys in SINKS.items()
+    }
     return values
 
 
@@ -240,8 +244,10 @@ def _checked(
     for section, given in values.items():
         if section == "rules":
             result["rules"] = checker.core_tables(given, "rules", rule.KEYS)
+        elif section == "sinks":
+            result["sinks"].update(_checked_sinks(checker, given))
         elif section not in SECTIONS:
-            checker.unknown("", section, [*SECTIONS, "rules"])
+            checker.unknown("", section, [*SECTIONS, "rules", "sinks"])
         elif not isinstance(given, dict):
             checker.fault(section, f"must be a table ([{section}]), not {_kind(given)}")
         else:
@@ -277,6 +283,19 @@ def _checked(
     return result
 
 
+def _checked_sinks(checker: _Checker, given: Any) -> dict[str, Any]:
+    if not isinstance(given, dict):
+        checker.fault("sinks", f"must hold tables ([sinks.NAME]), not {_kind(given)}")
+        return {}
+    for name in [name for name in given if name not in SINKS]:
+        checker.unknown("sinks.", name, list(SINKS))
+    return {
+        name: checker.table(table, SINKS[name], f"sinks.{name}.")
+        for name, table in given.items()
+        if name in SINKS
+    }
+
+
 def _check_core(checker: _Checker, values: dict[str, Any]) -> None:
     """Find what the core finds wrong with rules and policy."""
     try:
@@ -307,6 +326,7 @@ def _check_relations(checker: _Checker, values: dict[str, Any]) -> None:
         checker.fault("cloud.api_key", "must be ASCII, to go into an HTTP header")
     if not values["health"]["host"].isascii():
         checker.fault("health.host", "must be ASCII: an address, or a name in its IDNA form")
+    _check_sinks(checker, values["sinks"])
     storage = values["storage"]
     if storage["low_water"] >= storage["high_water"]:
         checker.fault("storage.low_water", "must be below storage.high_water")
@@ -331,6 +351,30 @@ def _check_relations(checker: _Checker, values: dict[str, Any]) -> None:
             checker.fault(f"{place}.accept_new", problem)
         if device.get("min_value", 0) > device.get("max_value", 0):
             checker.fault(f"sensors.devices[{index}].min_value", "is greater than max_value")
+
+
+def _check_sinks(checker: _Checker, sinks: dict[str, Any]) -> None:
+    influx, nats, mqtt = sinks["influxdb"], sinks["nats"], sinks["mqtt"]
+    if influx["enabled"]:
+        needed = ("database",) if influx["version"] == "1" else ("org", "bucket", "token")
+        for key in needed:
+            if not influx[key]:
+                version = influx["version"]
+                checker.fault(f"sinks.influxdb.{key}", f"must be given for version {version}")
+        if not _is_url(influx["url"]):
+            checker.fault("sinks.influxdb.url", "must be a URL, http://... or https://...")
+    if nats["enabled"] and not all(
+        one.strip().startswith(("nats://", "tls://", "ws://", "wss://"))
+        for one in nats["servers"].split(",")
+    ):
+        checker.fault("sinks.nats.servers", "must be URLs, nats://HOST:PORT or tls://HOST:PORT")
+    if mqtt["enabled"]:
+        for key in ("host", "client_id", "topic_prefix"):
+            if not mqtt[key] or any(mark in mqtt[key] for mark in "+#"):
+                checker.fault(f"sinks.mqtt.{key}", "must not be empty, nor have + or # in it")
+        if mqtt["discovery_prefix"] and mqtt["mode"] == "batch":
+            problem = 'needs mode = "reading": Home Assistant reads one state from one topic'
+            checker.fault("sinks.mqtt.discovery_prefix", problem)
 
 
 def _is_url(text: str) -> bool:

@@ -8,11 +8,13 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Optional
 
-from .errors import StartError
+from .errors import StartError, StoreError
 from .link_state import UP
 
 if TYPE_CHECKING:
     from .agent import EdgeAgent
+    from .store import SQLiteStore
+    from .uploader import UploadWorker
 
 REQUEST_TIMEOUT_S = 5.0  # a client that sends nothing is dropped then
 
@@ -107,6 +109,8 @@ def health_report(agent: "EdgeAgent") -> dict[str, Any]:
         "rules": counters["rules"],
         "privacy": counters["privacy"],
         "ingest": counters["ingest"],
+        "sinks": counters["sinks"],
+        "store": counters["store"],
         "time": counters["time"],
         "links": [link.status() for link in agent.links],
     }
@@ -114,7 +118,8 @@ def health_report(agent: "EdgeAgent") -> dict[str, Any]:
 
 def _counters(agent: "EdgeAgent") -> dict[str, dict[str, Any]]:
     """Return the counters of every stage."""
-    ingest, worker, store = agent._ingest, agent._worker, agent._store
+    ingest, store, workers = agent._ingest, agent._store, agent.workers
+    worker = workers[0] if workers else None
     failing = [name for name, count in list(agent._adapter_failures.items()) if count]
     pushing = [link for link in agent.links if link.state != UP]
     last_flush = worker.last_success_utc_ms if worker else None
@@ -139,13 +144,16 @@ def _counters(agent: "EdgeAgent") -> dict[str, dict[str, Any]]:
             "attempts_failed_total": worker.attempts_failed_total if worker else 0,
             "problem": worker.problem if worker else "",
             "waits_total": worker.waits_total if worker else 0,
+            "queue_bytes": agent._cloud.pending_bytes(),
         },
+        "sinks": {one.sink: _sink(one, store) for one in workers},
+        "store": _store(agent),
         "privacy": {
             "enabled": agent._privacy.is_enabled,
             "rules_active": len(agent._privacy.rules) if agent._privacy.is_enabled else 0,
             "readings_dropped": ingest.pipeline.denied_total if ingest else 0,
             "readings_aggregated": ingest.pipeline.aggregated_total if ingest else 0,
-            "readings_withheld": worker.withheld_total if worker else 0,
+            "readings_withheld": sum(one.withheld_total for one in workers),
             "policy_hash": f"{agent._privacy.fingerprint:08x}",
         },
         "rules": {
@@ -167,4 +175,41 @@ def _counters(agent: "EdgeAgent") -> dict[str, dict[str, Any]]:
             "steps_total": ingest.time.steps_total if ingest else 0,
             "retimed_total": ingest.time.retimed_total if ingest else 0,
         },
+    }
+
+
+def _sink(worker: "UploadWorker", store: "SQLiteStore | None") -> dict[str, Any]:
+    """Return how one sink does."""
+    return {
+        "pending_readings": store.sinks.pending(worker.sink) if store else 0,
+        "pending_items": store.items.pending(worker.sink) if store else 0,
+        "readings_delivered_total": worker.readings_total,
+        "items_delivered_total": worker.items_total,
+        "attempts_failed_total": worker.attempts_failed_total,
+        "withheld_total": worker.withheld_total,
+        "dead_total": worker.dead_total,
+        "is_circuit_open": worker.is_circuit_open,
+        "problem": worker.problem,
+    }
+
+
+def _store(agent: "EdgeAgent") -> dict[str, Any]:
+    """Return how the store does; what it can't tell now, in one line."""
+    ingest, store = agent._ingest, agent._store
+    if ingest is None or store is None:
+        return {"state": "closed", "is_degraded": False}
+    try:
+        told = ingest.store_status()
+        oldest_s = agent._cloud.oldest_pending_age()
+    except StoreError as error:
+        return {"state": "failing", "is_degraded": True, "problem": str(error)}
+    return {
+        **told,
+        "oldest_unsent_seconds": oldest_s,
+        "queued_items": store.items.count,
+        "queued_bytes": store.items.size,
+        "items_expired_total": store.items.expired_total,
+        "items_evicted_total": store.items.evicted_total,
+        "dead_letters": store.dead_letters.count,
+        "unconfigured_sinks": store.sinks.unconfigured,
     }

@@ -124,6 +124,10 @@ class Ingest:
         live = sum(max(arrived.get(boot, 0), said.get(boot, 0)) for boot in boots)
         return self._sampled_before + polled + live
 
+    def store_status(self) -> dict[str, Any]:
+        """Return how the store does. Raises StoreError."""
+        return self._upkeep.status() if self._upkeep is not None else {"state": "unattended"}
+
     def resume(self, aliases: Container[str]) -> None:
         """Watch what the devices called `aliases` had, also if they don't come back.
 

@@ -122,6 +122,19 @@ SECTIONS: dict[str, dict[str, Setting]] = {
         "api_key": Setting(str, "", "sent as a bearer token", is_secret=True),
         "timeout_seconds": Setting(float, 30.0, "longest wait for a reply", 0.1, 600),
         "batch_size": Setting(int, 500, "most readings in one POST", 1, 10_000),
+        "format": Setting(
+            str,
+            "documented",
+            "form of readings: {batch_id, timestamp, count, items}, or SenML JSON",
+            choices=("documented", "senml"),
+        ),
+        "compress": Setting(bool, False, "whether bodies are sent with gzip"),
+        "hmac_key": Setting(
+            str, "", "signs each body, in X-Pyvorin-Signature; empty: none is", is_secret=True
+        ),
+        "ca_file": Setting(str, "", "whom to trust, PEM; empty: whom the system does"),
+        "cert_file": Setting(str, "", "certificate of this client, PEM"),
+        "key_file": Setting(str, "", "its key, PEM; empty: in cert_file"),
         "retry_base_seconds": Setting(float, 1.0, "first back-off, with full jitter", 0.01, 60),
         "retry_max_seconds": Setting(float, 300.0, "longest back-off", 0.01, 86400),
         "queue_max_mb": Setting(
@@ -186,6 +199,93 @@ SECTIONS: dict[str, dict[str, Setting]] = {
         ),
         "high_water": Setting(float, 0.95, "part of the room at which eviction begins", 0.1, 1.0),
         "low_water": Setting(float, 0.90, "and at which it ends", 0.05, 1.0),
+    },
+}
+
+_TIMEOUT = Setting(float, 30.0, "longest wait for an answer", 0.1, 600)
+_BATCH = Setting(int, 500, "most readings in one batch", 1, 10_000)
+_ENABLED = Setting(bool, False, "whether this sink gets readings")
+_TLS = {
+    "ca_file": Setting(str, "", "whom to trust, PEM; empty: whom the system does"),
+    "cert_file": Setting(str, "", "certificate of this client, PEM"),
+    "key_file": Setting(str, "", "its key, PEM"),
+}
+
+# [sinks.NAME]: where readings go beside [cloud]; paths count from the config file's folder
+SINKS: dict[str, dict[str, Setting]] = {
+    "mqtt": {
+        "enabled": _ENABLED,
+        "host": Setting(str, "127.0.0.1", "name or address of the broker"),
+        "port": Setting(int, 1883, "its port", 1, 65535),
+        "client_id": Setting(str, "pyv-edge", "name of this client at the broker, unique there"),
+        "username": Setting(str, "", "empty: none"),
+        "password": Setting(str, "", "of the user", is_secret=True),
+        "protocol": Setting(str, "3.1.1", "version of MQTT", choices=("3.1.1", "5")),
+        "tls": Setting(bool, False, "whether the connection is encrypted"),
+        **_TLS,
+        "topic_prefix": Setting(str, "pyvorin", "first level of all topics"),
+        "mode": Setting(
+            str,
+            "reading",
+            "a message for each reading, on PREFIX/CLIENT/DEVICE/CHANNEL, or for each batch",
+            choices=("reading", "batch"),
+        ),
+        "format": Setting(str, "documented", "form of a batch", choices=("documented", "senml")),
+        "discovery_prefix": Setting(
+            str, "", "topic prefix of Home Assistant's discovery; empty: none"
+        ),
+        "keepalive_seconds": Setting(int, 60, "longest silence on the line", 5, 3600),
+        "timeout_seconds": _TIMEOUT,
+        "batch_size": Setting(int, 200, "most readings in one batch", 1, 10_000),
+    },
+    "nats": {
+        "enabled": _ENABLED,
+        "servers": Setting(
+            str, "nats://127.0.0.1:4222", "URLs with a comma between", is_secret=True
+        ),
+        "stream": Setting(str, "PYVORIN", "JetStream stream that takes them"),
+        "subject_prefix": Setting(str, "pyvorin", "first token of all subjects"),
+        "create_stream": Setting(bool, False, "whether a stream that isn't there is made"),
+        "replicas": Setting(int, 1, "of the stream that is made", 1, 5),
+        "duplicate_window_seconds": Setting(
+            float, 120.0, "how long that stream knows a message again", 1, 86400
+        ),
+        "username": Setting(str, "", "empty: none"),
+        "password": Setting(str, "", "of the user", is_secret=True),
+        "token": Setting(str, "", "instead of a user", is_secret=True),
+        "creds_file": Setting(str, "", "JWT and seed of the user"),
+        **_TLS,
+        "timeout_seconds": _TIMEOUT,
+        "batch_size": _BATCH,
+    },
+    "influxdb": {
+        "enabled": _ENABLED,
+        "url": Setting(str, "http://127.0.0.1:8086", "of the server", is_secret=True),
+        "version": Setting(str, "2", "of its write endpoint", choices=("1", "2")),
+        "database": Setting(str, "", "version 1: where they go"),
+        "username": Setting(str, "", "version 1; empty: none"),
+        "password": Setting(str, "", "version 1", is_secret=True),
+        "org": Setting(str, "", "version 2: whose the bucket is"),
+        "bucket": Setting(str, "", "version 2: where they go"),
+        "token": Setting(str, "", "version 2", is_secret=True),
+        "measurement": Setting(str, "pyvorin", "name of the measurement"),
+        "compress": Setting(bool, False, "whether bodies are sent with gzip"),
+        "ca_file": Setting(str, "", "whom to trust, PEM; empty: whom the system does"),
+        "timeout_seconds": _TIMEOUT,
+        "batch_size": _BATCH,
+    },
+    "file": {
+        "enabled": _ENABLED,
+        "folder": Setting(str, "data/export", "where the NDJSON segments are written"),
+        "segment_mb": Setting(float, 16.0, "size that ends a segment", 0.01, 4096),
+        "total_mb": Setting(float, 0.0, "of all segments; 0: no limit", 0, 1e7),
+        "on_full": Setting(
+            str,
+            "stop",
+            "at that limit, wait for someone to take segments away, or drop the oldest",
+            choices=("stop", "drop_oldest"),
+        ),
+        "batch_size": _BATCH,
     },
 }
 

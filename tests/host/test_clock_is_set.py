@@ -48,7 +48,7 @@ def test_readings_wait_for_the_clock_and_reach_the_cloud_with_their_right_time(c
     with serving() as cloud:
         agent = cold(cloud.url)
         poll(agent, 2)
-        wait_for(lambda: agent._worker.waiting, "the uploader to look")
+        wait_for(lambda: agent.workers[0].waiting, "the uploader to look")
         found = health_report(agent)
         assert found["cloud"]["problem"] == "the clock of this computer is not set yet"
         assert found["cloud"]["waits_total"] == 1
@@ -62,7 +62,7 @@ def test_readings_wait_for_the_clock_and_reach_the_cloud_with_their_right_time(c
 
         def is_delivered():
             cold.clock.advance(1000)
-            agent._worker.wake()
+            agent.workers[0].wake()
             return len(stamps(cloud)) == 4
 
         wait_for(is_delivered, "a delivery")

@@ -101,14 +101,19 @@ class Capacity:
         page_size, pages, free_pages = self._store.pages()
         return (pages - free_pages) * page_size + max(0, self.wal_size - self._wal_allowance)
 
-    def room_size(self) -> int:
-        """Return how large the file may be, by its cap and by the free disk. Raises StoreError."""
+    def room_size(self, file_size: int | None = None) -> int:
+        """Return how large the file may be, by its cap and by the free disk. Raises StoreError.
+
+        `file_size` is the file's, if that is known.
+        """
         try:
             free = self._free_size(self._store.path.parent)
         except OSError as error:
             raise StoreError(f"{self._store.path.parent}: {error}") from error
-        page_size, pages, _ = self._store.pages()
-        room = max(pages * page_size + free - self.limits.min_free, self.limits.keep_size)
+        if file_size is None:
+            page_size, pages, _ = self._store.pages()
+            file_size = page_size * pages
+        room = max(file_size + free - self.limits.min_free, self.limits.keep_size)
         if self.limits.max_size:
             room = min(room, self.limits.max_size - self._wal_allowance)
         return room

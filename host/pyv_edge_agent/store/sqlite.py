@@ -406,6 +406,14 @@ class SQLiteStore:
             ]
         return figures[0], figures[1], figures[2]
 
+    def pages_as_read(self) -> tuple[int, int, int]:
+        """Return the same as a reader sees it, which waits for no transaction."""
+        figures = [
+            self.rows(f"PRAGMA {name}")[0][0]
+            for name in ("page_size", "page_count", "freelist_count")
+        ]
+        return figures[0], figures[1], figures[2]
+
     def pragma(self, statement: str) -> Sequence[Any]:
         """Run a PRAGMA outside of a transaction; return its first row. Raises StoreError."""
         with self.lock, self._guard():

@@ -180,8 +180,8 @@ class Upkeep:
         self.checkpoint()
 
     def status(self) -> dict[str, Any]:
-        """Return how the store does."""
-        page_size, pages, free_pages = self._store.pages()
+        """Return how the store does; without waiting for a commit under way."""
+        page_size, pages, free_pages = self._store.pages_as_read()
         return {
             "state": self.capacity.state,
             "is_degraded": self.capacity.state != OK or self._store.salvage is not None,
@@ -190,7 +190,7 @@ class Upkeep:
             "size_bytes": pages * page_size,
             "free_bytes": free_pages * page_size,
             "wal_bytes": self.capacity.wal_size,
-            "room_bytes": self.capacity.room_size(),
+            "room_bytes": self.capacity.room_size(pages * page_size),
             "evicted_total": self.capacity.evicted_total,
             "rejected_total": self.capacity.rejected_total,
             "expired_total": self.retention.expired_total,
