@@ -84,6 +84,7 @@ def test_known_key_is_answered_with_success_and_not_stored_again(receiver):
         "batches_total": 1,
         "batches_repeated_total": 1,
         "readings_total": 1,
+        "out_of_order_total": 0,
         "duplicates_total": 0,
         "items_total": 1,
         "items_repeated_total": 0,

@@ -6,16 +6,21 @@
 It replies only when a batch is on its disk. A batch key that it knows is
 answered with success and not stored again, and so is a reading whose (device,
 boot, stream, seq) it knows: that is what makes "at least once" on the wire
-"exactly once" here. For tests and for trying things out; it has no TLS.
+"exactly once" here. For tests and for trying things out: a script makes it misbehave,
+see receiver_script.py.
 """
 
 import json
 import signal
 import sqlite3
+import ssl
 import sys
+import threading
+import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from .receiver_script import Reply, Script
 from .receiver_store import IDENTITY, ReceiverStore
 
 BODY_SIZE_MAX = 64 * 1024 * 1024
@@ -81,6 +86,8 @@ def _is_text(value: Any) -> bool:
 
 class _ReceiverHandler(BaseHTTPRequestHandler):
     store: ReceiverStore
+    script: Script
+    closing: threading.Event  # a reply that hangs goes on
     protocol_version = "HTTP/1.1"
     timeout = 60.0
 
@@ -94,12 +101,31 @@ class _ReceiverHandler(BaseHTTPRequestHandler):
         if self.path != PATH:
             self._reply(404, {"error": f"no {self.path}; POST to {PATH}"})
             return
+        reply = self.script.next()
         try:
-            self._reply(200, self.store.add(*parse_batch(body)))
+            if self.headers.get("Content-Encoding", "") == "gzip":
+                body = _unpacked(body)
+            parsed = parse_batch(body)
+            told = self.store.add(*parsed) if reply.is_kept else {"error": "as the script says"}
+            self._answer(reply, told)
         except BadBatchError as error:
             self._reply(400, {"error": str(error)})
         except sqlite3.Error as error:
             self._reply(503, {"error": f"can't store: {error}"})
+
+    def _answer(self, reply: Reply, told: dict[str, Any]) -> None:
+        """Reply as the script says."""
+        if reply.kind in ("slow", "hang"):
+            self.closing.wait(reply.seconds)
+        if reply.kind in ("hang", "die", "drop"):
+            self.close_connection = True
+        elif reply.kind == "half":
+            self.close_connection = True
+            self._reply(200, told, cut=True)
+        elif reply.kind == "html":
+            self._reply(200, "<html>Welcome to our hotspot</html>")
+        else:
+            self._reply(reply.status, told, retry_after_s=reply.seconds)
 
     def do_GET(self) -> None:
         if self.path == "/stats":
@@ -107,41 +133,104 @@ class _ReceiverHandler(BaseHTTPRequestHandler):
         else:
             self._reply(404, {"error": f"no {self.path}; GET /stats"})
 
-    def _reply(self, status: int, body: dict[str, Any]) -> None:
-        content = json.dumps(body).encode()
+    def _reply(
+        self,
+        status: int,
+        body: dict[str, Any] | str,
+        *,
+        cut: bool = False,
+        retry_after_s: float | None = None,
+    ) -> None:
+        is_page = isinstance(body, str)
+        content = (str(body) if is_page else json.dumps(body)).encode()
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", "text/html" if is_page else "application/json")
         self.send_header("Content-Length", str(len(content)))
+        if retry_after_s is not None and status >= 400:
+            self.send_header("Retry-After", str(round(retry_after_s)))
         self.end_headers()
-        self.wfile.write(content)
+        self.wfile.write(content[: len(content) // 2] if cut else content)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Say nothing; GET /stats tells."""
 
 
-def open_receiver(host: str, port: int, store: ReceiverStore) -> ThreadingHTTPServer:
-    """Return a server that listens and isn't running yet. Raises OSError."""
-    bound = type("_BoundReceiverHandler", (_ReceiverHandler,), {"store": store})
-    server = ThreadingHTTPServer((host, port), bound)
-    server.daemon_threads = True
+def _unpacked(body: bytes) -> bytes:
+    """Return what gzip has packed. Raises BadBatchError."""
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        text = unpacker.decompress(body, BODY_SIZE_MAX)
+    except zlib.error as error:
+        raise BadBatchError(f"body: is not gzip: {error}") from error
+    if unpacker.unconsumed_tail or not unpacker.eof:
+        raise BadBatchError("body: is too large, or breaks off")
+    return text
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    closing: threading.Event
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: a client that hangs up is what is being tried."""
+
+    def server_close(self) -> None:
+        self.closing.set()
+        super().server_close()
+
+
+def open_receiver(
+    host: str,
+    port: int,
+    store: ReceiverStore,
+    script: Script | None = None,
+    certificate: tuple[str, str] | None = None,
+) -> ThreadingHTTPServer:
+    """Return a server that listens and isn't running yet, with TLS if it has a `certificate`.
+
+    That names the files of certificate and key. Raises OSError.
+    """
+    closing = threading.Event()
+    own = {"store": store, "script": script or Script(), "closing": closing}
+    server = _Server((host, port), type("_BoundReceiverHandler", (_ReceiverHandler,), own))
+    server.closing = closing
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        try:
+            context.load_cert_chain(*certificate)
+        except OSError:
+            server.server_close()
+            raise
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     return server
 
 
-def run(host: str, port: int, db: str) -> int:
+def run(
+    host: str, port: int, db: str, script: str = "", certificate: tuple[str, str] | None = None
+) -> int:
     """Receive until Ctrl-C or SIGTERM; return the exit status."""
+    try:
+        replies = Script(script)
+    except ValueError as error:
+        print(f"--{error}", file=sys.stderr)
+        return 2
     try:
         store = ReceiverStore(db)
     except sqlite3.Error as error:
         print(f"--db {db}: can't be opened: {error}", file=sys.stderr)
         return 3
     try:
-        server = open_receiver(host, port, store)
+        server = open_receiver(host, port, store, replies, certificate)
     except (OSError, OverflowError, ValueError, TypeError) as error:
         store.close()
-        print(f"--port {port}: can't listen on {host}: {error}; try 0 for any", file=sys.stderr)
+        problem = f"--port {port}: can't listen on {host}: {error}; try 0 for any"
+        if certificate is not None:
+            problem += ", and look at --cert and --key"
+        print(problem, file=sys.stderr)
         return 3
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    address = "http://{}:{}".format(*server.server_address[:2])
+    scheme = "http" if certificate is None else "https"
+    address = "{}://{}:{}".format(scheme, *server.server_address[:2])
     print(f"receiver listens at {address}{PATH} and tells at {address}/stats", flush=True)
     try:
         server.serve_forever()

@@ -12,6 +12,8 @@ CREATE TABLE IF NOT EXISTS reading (
   sensor_name TEXT, timestamp REAL, value REAL, unit TEXT, quality TEXT,
   PRIMARY KEY (device, boot, stream, seq)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS newest (device TEXT, boot TEXT, stream TEXT, seq INTEGER,
+                                   PRIMARY KEY (device, boot, stream)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS item (id TEXT PRIMARY KEY, payload TEXT);
 CREATE TABLE IF NOT EXISTS total (name TEXT PRIMARY KEY, count INTEGER) WITHOUT ROWID;
 """
@@ -22,6 +24,7 @@ TOTALS = (
     "batches_repeated_total",
     "readings_total",  # in new batches
     "duplicates_total",  # of them, known by (device, boot, stream, seq)
+    "out_of_order_total",  # batches that brought older numbers of a boot than one before
     "items_total",  # events, logs, and readings without an identity
     "items_repeated_total",
 )
@@ -95,10 +98,12 @@ class ReceiverStore:
             "INSERT INTO item VALUES (?, ?) ON CONFLICT DO NOTHING", others
         ).rowcount
         stored, kept = max(stored, 0), max(kept, 0)  # -1 for an empty list
+        older = self._order(readings)
         self._count(
             batches_total=1,
             readings_total=len(readings),
             duplicates_total=len(readings) - stored,
+            out_of_order_total=older,
             items_total=len(others),
             items_repeated_total=len(others) - kept,
         )
@@ -107,6 +112,27 @@ class ReceiverStore:
             "duplicates": len(items) - stored - kept,
             "repeated": False,
         }
+
+    def _order(self, readings: list[tuple[Any, ...]]) -> int:
+        """Note how far each boot has come; return whether that is back from where it was."""
+        older = False
+        firsts: dict[tuple[str, ...], int] = {}
+        lasts: dict[tuple[str, ...], int] = {}
+        for row in readings:
+            key, seq = row[:3], row[3]
+            firsts[key] = min(seq, firsts.get(key, seq))
+            lasts[key] = max(seq, lasts.get(key, seq))
+        for key, first in firsts.items():
+            row = self._db.execute(
+                "SELECT seq FROM newest WHERE device = ? AND boot = ? AND stream = ?", key
+            ).fetchone()
+            older |= row is not None and first < row[0]
+            self._db.execute(
+                "INSERT INTO newest VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
+                " SET seq = max(seq, excluded.seq)",
+                (*key, lasts[key]),
+            )
+        return int(older)
 
     def _count(self, **more: int) -> None:
         self._db.executemany(

@@ -118,8 +118,6 @@ class HTTPCloudUploader:
             # As `auth` and not as a header, which a .netrc or the URL would replace.
             session.auth = self._authorize
         options = self._options
-        if options.ca_file is not None:
-            session.verify = str(options.ca_file)
         if options.cert_file is not None:
             both = (str(options.cert_file), str(options.key_file))
             session.cert = both if options.key_file is not None else both[0]
@@ -139,6 +137,8 @@ class HTTPCloudUploader:
                 timeout=(min(CONNECT_S, self._timeout_s), self._timeout_s),
                 allow_redirects=False,
                 stream=True,
+                # With each request: the environment would have precedence over the session's.
+                verify=str(self._options.ca_file) if self._options.ca_file is not None else None,
             ) as reply:
                 text = self._read(reply)
                 if text is None:
