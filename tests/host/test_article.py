@@ -494,7 +494,7 @@ def test_uploader_only_if_enabled_and_with_endpoint(agents, write_config, cloud,
     agent = agents(write_config(cloud=cloud))
     agent.start()
     assert (agent._uploader is not None) is is_made
-    named = [thread for thread in threading.enumerate() if thread.name == "edge-uploader"]
+    named = [thread for thread in threading.enumerate() if thread.name == "edge-sink-http"]
     assert bool(named) is is_made
 
 

@@ -6,7 +6,6 @@ import pytest
 from host.store_rig import SMALL, StoreRig
 from host.test_store import event_row
 from pyv_edge_agent.store import Limits, WriteBatch
-from pyv_edge_agent.store.capacity import RESERVE_SIZE
 
 MEGABYTE = 1_048_576
 
@@ -198,6 +197,7 @@ def test_when_nothing_may_go_the_store_says_that_it_is_full(make):
     with rig.store.transaction() as tx:
         tx.execute("DELETE FROM event")
     rig.minute()
+    rig.minute()
     assert rig.upkeep.status()["state"] == "ok"
 
 
@@ -223,7 +223,7 @@ def test_free_disk_is_kept_and_never_all_of_the_store_given_for_it(make):
 def test_reserve_is_taken_given_and_taken_again(make):
     rig = make()
     reserve = rig.path.with_name(rig.path.name + ".reserve")
-    assert reserve.stat().st_size == RESERVE_SIZE
+    assert reserve.stat().st_size == rig.upkeep.capacity.reserve_size
     rig.mixed(8192)
     rig.keep_up()
     rig.upkeep.disk_is_full()

@@ -582,3 +582,77 @@ def test_two_kinds_of_boards_may_be_told_apart_by_their_serial_numbers(tmp_path)
         "link_key_file": "",
     }
     assert Config.from_file(path).folder == tmp_path
+
+
+# -- sinks and policies ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "problem"),
+    [
+        ("sinks", {"mqttt": {}}, "sinks.mqttt: is not a setting; did you mean mqtt?"),
+        ("sinks", [], "sinks: must hold tables ([sinks.NAME]), not a list"),
+        ("sinks", {"mqtt": {"port": 0}}, "sinks.mqtt.port: 0 is not a whole number in 1..65535"),
+        (
+            "sinks",
+            {"mqtt": {"enabled": True, "topic_prefix": "a/#"}},
+            "sinks.mqtt.topic_prefix: must not be empty, nor have + or # in it",
+        ),
+        (
+            "sinks",
+            {"mqtt": {"enabled": True, "mode": "batch", "discovery_prefix": "ha"}},
+            "sinks.mqtt.discovery_prefix: needs mode = ",
+        ),
+        (
+            "sinks",
+            {"influxdb": {"enabled": True, "org": "o", "bucket": "b"}},
+            "sinks.influxdb.token: must be given for version 2",
+        ),
+        (
+            "sinks",
+            {"influxdb": {"enabled": True, "version": "1"}},
+            "sinks.influxdb.database: must be given for version 1",
+        ),
+        (
+            "sinks",
+            {"nats": {"enabled": True, "servers": "localhost"}},
+            "sinks.nats.servers: must be URLs, nats://HOST:PORT or tls://HOST:PORT",
+        ),
+        (
+            "policies",
+            {"channels": [{"match": "a.*", "class": "huge"}]},
+            "policies.channels[0].class: 'huge' is not one of event, telemetry, bulk",
+        ),
+        ("policies", {"channels": [{}]}, "policies.channels[0].match: is missing"),
+        ("policies", {"channels": [{"match": "["}]}, "policies.channels[0].match: '[' is not a"),
+        (
+            "policies",
+            {"channels": [{"match": "a", "sync": ["all"]}]},
+            "policies.channels[0].sync: must be a list of raw, summary, events; [] for nothing",
+        ),
+        (
+            "policies",
+            {"channels": [{"match": "a", "keep_days": -1}]},
+            "policies.channels[0].keep_days: must be a number in 0..36500",
+        ),
+        (
+            "policies",
+            {"channels": [{"match": "a", "keep": 1}]},
+            "policies.channels[0].keep: is not a setting; did you mean keep_days?",
+        ),
+        ("storage", {"low_water": 0.99}, "storage.low_water: must be below storage.high_water"),
+        ("storage", {"max_mb": 1.0}, "storage.max_mb: must be 0 or at least 2"),
+    ],
+)
+def test_fault_in_sinks_and_policies_is_named(section, values, problem):
+    with pytest.raises(ConfigError) as caught:
+        Config({section: values})
+    (line,) = caught.value.problems
+    assert line.startswith(f"defaults: {problem}")
+
+
+def test_secrets_of_sinks_are_not_repeated():
+    secrets = {"mqtt": {"password": 5}, "nats": {"token": 5}, "influxdb": {"token": 5}}
+    with pytest.raises(ConfigError) as caught:
+        Config({"sinks": secrets})
+    assert all("the value is not a text" in line for line in caught.value.problems)

@@ -68,7 +68,12 @@ def test_report_has_its_blocks_and_is_dated(start):
         "ingest",
         "links",
         "time",
+        "sinks",
+        "store",
     }
+    assert found["sinks"] == {}
+    assert (found["store"]["state"], found["store"]["is_degraded"]) == ("ok", False)
+    assert found["store"]["oldest_unsent_seconds"] is None
     assert found["privacy"] == {
         "enabled": True,
         "rules_active": 0,

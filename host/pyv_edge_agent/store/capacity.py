@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-RESERVE_SIZE = 1_048_576  # bytes
+RESERVE_SIZE_MAX = 2_097_152  # bytes
+RESERVE_SIZE_MIN = 262_144
 OK, EVICTING, FULL = "ok", "evicting", "full"
 _EVENT, _TELEMETRY, _BULK = range(len(CLASSES))
 _SHARE_FREED = 0.05  # of what is used, if the disk is full although the figures say it is not
@@ -80,10 +81,12 @@ class Capacity:
         self._target: int | None = None  # bytes to come down to, while evicting
         self._rejecting: set[int] = set()  # classes
         self._reserve = store.path.with_name(store.path.name + ".reserve")
-        self._wal_allowance = JOURNAL_SIZE_MAX
-        if limits.max_size:
-            self._wal_allowance = min(JOURNAL_SIZE_MAX, limits.max_size // 4)
+        self._wal_allowance = 0
+        self._wal_allowance = min(JOURNAL_SIZE_MAX, max(0, self.room_size()) // 8)
         store.limit_wal(self._wal_allowance)
+        # With it a checkpoint can always be finished, which frees the WAL for an eviction.
+        self.reserve_size = min(RESERVE_SIZE_MAX, max(RESERVE_SIZE_MIN, 2 * self._wal_allowance))
+        self.is_reserve_given = False
 
     # -- how much there is ---------------------------------------------------------
 
@@ -120,23 +123,26 @@ class Capacity:
 
     # -- the reserve ---------------------------------------------------------------
 
-    def keep_reserve(self) -> None:
-        """Take disk in reserve, if there is plenty."""
+    def keep_reserve(self) -> bool:
+        """Take disk in reserve, if there is plenty; return whether there is one."""
         try:
-            if self._reserve.exists() or (
-                self._free_size(self._store.path.parent) < self.limits.min_free + 4 * RESERVE_SIZE
-            ):
-                return
+            free = self._free_size(self._store.path.parent)
+            if not self._reserve.exists() and free < 1.5 * self.reserve_size:
+                return False
             descriptor = os.open(self._reserve, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                os.posix_fallocate(descriptor, 0, RESERVE_SIZE)
+                os.posix_fallocate(descriptor, 0, self.reserve_size)
             finally:
                 os.close(descriptor)
         except OSError as error:
             logger.warning("%s: can't be made: %s", self._reserve, error)
             self._give_reserve()
+            return False
+        self.is_reserve_given = False
+        return True
 
     def _give_reserve(self) -> None:
+        self.is_reserve_given = True
         try:
             self._reserve.unlink(missing_ok=True)
         except OSError as error:
@@ -147,14 +153,17 @@ class Capacity:
     def disk_is_full(self) -> None:
         """Make room although the figures may say that there is some: a write has failed."""
         self._give_reserve()
+        self._store.pragma("wal_checkpoint(TRUNCATE)")
         if self._target is None:
             used = self.used_size()
-            room = self.room_size()
-            goal = min(used * (1 - _SHARE_FREED), room * self.limits.low_water)
+            freed = min(max(used * _SHARE_FREED, 2 * self.reserve_size), used / 2)
+            goal = min(used - freed, self.room_size() * self.limits.low_water)
             self._begin(int(goal), "a write found no room on the disk")
 
     def look(self) -> bool:
         """Begin to evict if the high-water mark is passed; return whether it is."""
+        if self.wal_size > self._wal_allowance:
+            self._store.pragma("wal_checkpoint(TRUNCATE)")  # unless a reader holds it up
         if self._target is not None:
             return True
         used, room = self.used_size(), self.room_size()
@@ -171,8 +180,8 @@ class Capacity:
     def _begin(self, target: int, reason: str) -> None:
         if self.state == OK:
             logger.warning("%s: evicting the oldest readings: %s", self._store.path, reason)
+            self.state = EVICTING
         self._target = target
-        self.state = EVICTING
 
     def _end(self) -> None:
         end_run(self._store, self._run)

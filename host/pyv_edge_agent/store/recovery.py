@@ -48,9 +48,7 @@ def open_store(
         return SQLiteStore(place, clock, check_ms)
     except StoreBrokenError as error:
         if not was_store(place):
-            raise StoreError(
-                f"{error}; it isn't known to be a store: check storage.path"
-            ) from error
+            raise StoreError(str(error)) from error  # another program's file
         broken = set_aside(place, str(error))
     store = SQLiteStore(place, clock or SystemClock())
     begin_salvage(store, broken, "found at the start")

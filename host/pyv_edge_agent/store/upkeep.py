@@ -88,7 +88,7 @@ class Upkeep:
             if not self._store.salvage.step():
                 self._start()  # there are blocks and summaries to go on from
             return True
-        if self.capacity.step():
+        if self.capacity.look() and self.capacity.step():
             return True
         if self.rollups.waiting_count >= PIECE_COUNT and self.rollups.roll_up():
             return True
@@ -119,7 +119,7 @@ class Upkeep:
         with self._store.transaction() as tx:
             self._store.sinks.write(tx)
             self._store.write_run_ms(tx)
-        return self.capacity.look()
+        return False
 
     def _turn_day(self, day: int) -> bool:
         """Seal what came before a new day and put its digest into the audit log."""
@@ -157,6 +157,10 @@ class Upkeep:
 
     def _vacuum(self) -> bool:
         """Give a piece of disk back; return whether there is more."""
+        is_for_reserve = self.capacity.is_reserve_given and not self.capacity.keep_reserve()
+        if is_for_reserve and self._store.pages()[2]:
+            self._store.pragma(f"incremental_vacuum({VACUUM_PAGES})")
+            return True
         if not self._is_vacuuming:
             return False
         self._store.pragma(f"incremental_vacuum({VACUUM_PAGES})")
