@@ -6,7 +6,7 @@ which have no goal and whose names begin with the figure's group.
 
 from collections.abc import Callable
 
-from . import core_path, core_size, link_decode, link_latency, link_wire, simulation
+from . import core_path, core_size, link_decode, link_latency, link_wire, simulation, store
 from .figure import Measured
 
 FIGURES: dict[str, Callable[[], list[Measured]]] = {
@@ -21,6 +21,10 @@ FIGURES: dict[str, Callable[[], list[Measured]]] = {
     "link.wire_bytes_per_reading": link_wire.measure,
     "link.durable_ack_p99_ms": link_latency.measure,
     "sim.readings_per_minute": simulation.readings_per_minute,
+    "store.commit_ratio": store.commit,
+    "store.disk_bytes_per_reading": store.disk,
+    "store.query_hour_ms": store.large,
+    "sync.drain_readings_per_s": store.drain,
 }
 
 

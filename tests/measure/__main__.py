@@ -1,0 +1,18 @@
+"""`python -m measure NAME`: measure, and print [[name, unit, [values]], ...] as JSON."""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from . import store, sync
+
+MEASURES = {
+    "commit": store.commit,
+    "disk": store.disk,
+    "large": store.large,
+    "drain": sync.drain,
+}
+
+with tempfile.TemporaryDirectory(prefix="pyv-measure-") as folder:
+    print(json.dumps(MEASURES[sys.argv[1]](Path(folder))))
