@@ -17,7 +17,7 @@ from pyv_edge_core.privacy import PrivacyPolicy
 from .store import Feed
 
 BACKLOG = 300_000
-BATCH = 1000
+BATCH = 2000  # cloud.batch_size
 LIVE_EVERY_S = 0.05
 LIVE_ROWS = 16
 REPEATS = 3

@@ -18,7 +18,7 @@ CREATE TABLE IF NOT EXISTS item (id TEXT PRIMARY KEY, payload TEXT);
 CREATE TABLE IF NOT EXISTS total (name TEXT PRIMARY KEY, count INTEGER) WITHOUT ROWID;
 """
 APPLICATION_ID = 0x50595652  # "PYVR": not to be mistaken for the agent's store
-IDENTITY = ("device", "boot", "stream", "seq")  # of a reading, in its metadata
+IDENTITY = {"device", "boot", "stream", "seq"}  # of a reading, in its metadata
 TOTALS = (
     "batches_total",  # that were new
     "batches_repeated_total",
@@ -75,20 +75,18 @@ class ReceiverStore:
         readings: list[tuple[Any, ...]] = []
         others: list[tuple[str, str]] = []
         for item in items:
-            identity = item.get("metadata") or {}
-            if all(name in identity for name in IDENTITY):
+            one = item.get("metadata") or {}
+            if one.keys() >= IDENTITY:
+                get = item.get
                 readings.append(
                     (
-                        *(identity[name] for name in IDENTITY),
-                        *(
-                            item.get(name)
-                            for name in ("sensor_name", "timestamp", "value", "unit")
-                        ),
-                        identity.get("quality"),
+                        *(one["device"], one["boot"], one["stream"], one["seq"]),
+                        *(get("sensor_name"), get("timestamp"), get("value"), get("unit")),
+                        one.get("quality"),
                     )
                 )
             else:
-                name = identity.get("item_id") or f"{key}/{len(others)}"
+                name = one.get("item_id") or f"{key}/{len(others)}"
                 others.append((name, json.dumps(item)))
         stored = self._db.executemany(
             "INSERT INTO reading VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
