@@ -35,7 +35,7 @@ check: $(READY)
 
 # As many examples as an evening allows, new ones each time.
 check-long: check
-	PYV_LONG=1 $(BIN)/python -m pytest -q --timeout=3600 tests/property tests/differential tests/fuzz
+	PYV_LONG=1 $(BIN)/python -m pytest -q --timeout=3600 tests/property tests/differential tests/fuzz tests/crash tests/host/test_recovery.py
 	$(BIN)/python tests/fuzz/false_accepts.py 2000000
 
 # Writes what the documents take from the code; a test compares.

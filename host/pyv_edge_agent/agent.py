@@ -19,7 +19,7 @@ from pyv_edge_core.reading import QUALITY_BAD, QUALITY_GOOD, QUALITY_NAMES
 from pyv_edge_core.ring import RingBuffer
 from pyv_edge_core.rule import read_rules
 
-from . import health
+from . import __version__, health
 from .adapters import create_adapter, read_value
 from .admission import pins
 from .alerting import Alerting
@@ -216,6 +216,15 @@ class EdgeAgent:
             upkeep=Upkeep(self._store, self._limits()),
         )
         self._ingest.resume(self._devices)
+        self._store.audit.append(
+            "agent_started",
+            {
+                "version": __version__,
+                "was_closed": self._store.was_closed,
+                "privacy": f"{self._privacy.fingerprint:08x}",
+                "devices": sorted(self._devices),
+            },
+        )
         self._adapters = {}
         claims = PortClaims()
         for name, device in self._devices.items():
@@ -326,11 +335,19 @@ class EdgeAgent:
             if callable(close):
                 close()
         if self._store is not None:
-            self._store.close()
+            self._close_store(self._store)
         self._store = self._ingest = self._uploader = None
         self._thread = self._health_thread = self._health_server = None
         self._links = []
         self._workers = []
+
+    @staticmethod
+    def _close_store(store: SQLiteStore) -> None:
+        try:
+            store.audit.append("agent_stopped", {})
+        except StoreError as error:
+            logger.warning("the audit log doesn't say that the agent has stopped: %s", error)
+        store.close()
 
     # -- running -------------------------------------------------------------------
 
@@ -460,9 +477,21 @@ class EdgeAgent:
             raise RequestError(f"{op} is about no channel; if {target!r} is its value, say value=")
         for link in self.links:
             if link.name == device:
+                self._record(
+                    "command", {"device": device, "op": op, "target": target, "value": value}
+                )
                 return link.command(op, target, value, timeout_ms)
         known = ", ".join(link.name for link in self.links) or "none"
         raise RequestError(f"{device!r} is no board on a serial port; there are: {known}")
+
+    def _record(self, action: str, details: dict[str, Any]) -> None:
+        """Write what is about to be done into the audit log; what can't be written is not done."""
+        if self._store is None:
+            return  # its links have stopped, and say so
+        try:
+            self._store.audit.append(action, details)
+        except StoreError as error:
+            raise RequestError(f"can't be recorded, and so isn't done: {error}") from error
 
     # -- what it says of itself ----------------------------------------------------
 

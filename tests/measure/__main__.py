@@ -5,13 +5,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import store, sync
+from . import memory, store, sync
 
 MEASURES = {
     "commit": store.commit,
     "disk": store.disk,
     "large": store.large,
     "drain": sync.drain,
+    "rss": memory.rss,
+    "growth": memory.growth,
 }
 
 with tempfile.TemporaryDirectory(prefix="pyv-measure-") as folder:

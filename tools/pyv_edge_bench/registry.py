@@ -25,6 +25,8 @@ FIGURES: dict[str, Callable[[], list[Measured]]] = {
     "store.disk_bytes_per_reading": store.disk,
     "store.query_hour_ms": store.large,
     "sync.drain_readings_per_s": store.drain,
+    "agent.rss_mb": store.rss,
+    "agent.rss_growth_mb": store.growth,
 }
 
 

@@ -35,6 +35,16 @@ def drain() -> list[Measured]:
     return _measure("drain")
 
 
+def rss() -> list[Measured]:
+    """Measure the memory of a real agent with a board and a cloud."""
+    return _measure("rss")
+
+
+def growth() -> list[Measured]:
+    """Measure by how much it grows from one to ten million readings. Takes minutes."""
+    return _measure("growth")
+
+
 def _measure(name: str) -> list[Measured]:
     path = os.pathsep.join(str(ROOT / place) for place in _PLACES)
     done = subprocess.run(

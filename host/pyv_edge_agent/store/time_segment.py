@@ -60,6 +60,12 @@ UPDATE reading SET utc_ms = utc_ms + :by_ms,
 WHERE id >= :first AND id < :next AND quality >> {TIME_QUALITY_SHIFT} = {TIME_UNSET}
 """
 
+_CORRECTED = """
+SELECT wrong.id, corrected_by, wrong.retimed_total,
+       (SELECT offset_ms FROM time_segment WHERE id = wrong.corrected_by) - wrong.offset_ms
+FROM time_segment AS wrong WHERE wrong.id = ? AND is_retimed
+"""
+
 _RETIME_DATED = """
 UPDATE {table} SET utc_ms = utc_ms + ?, time_quality = ?
 WHERE id >= ? AND id < ? AND time_quality = ?
@@ -136,7 +142,13 @@ class TimeSegments:
         if not self._store.has_row(_DUE, named):
             return None
         with self._store.transaction() as tx:
-            return _retime_piece(tx, tx.execute(_DUE, named).fetchone(), segment)
+            row = tx.execute(_DUE, named).fetchone()
+            count = _retime_piece(tx, row, segment)
+            done = tx.execute(_CORRECTED, (row[0],)).fetchone()
+            if done is not None:
+                told = dict(zip(("segment", "by", "readings", "by_ms"), done, strict=True))
+                self._store.audit.write(tx, "times_corrected", told)
+            return count
 
     def is_due(self, segment: TimeSegment) -> bool:
         """Return whether there is something to correct. Raises StoreError."""
