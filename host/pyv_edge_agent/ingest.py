@@ -236,6 +236,8 @@ class Ingest:
 
     def _retime(self) -> None:
         """Correct a piece of what was dated by a clock that was not set."""
+        if self._store.salvage is not None:
+            return  # not all of it is there
         try:
             if self.time.retime():
                 self._commit_succeeded()

@@ -171,7 +171,7 @@ def test_wrong_certificate_is_no_delivery(rig, tmp_path):
 def test_week_without_a_cloud(tmp_path):
     """What there is room for arrives when it is back, the rest is on record, newest data first."""
     rig = Cloudy(
-        tmp_path / "edge.db", None, Limits(max_size=3_000_000, high_water=0.9, low_water=0.8)
+        tmp_path / "edge.db", None, Limits(max_size=2_000_000, high_water=0.9, low_water=0.8)
     )
     with receiving(tmp_path) as (port, _):
         pass

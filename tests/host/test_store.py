@@ -7,7 +7,14 @@ import pytest
 from host.fakes import UTC_MS
 from host.waiting import wait_for
 from pyv_edge_agent.errors import StoreError
-from pyv_edge_agent.store import BootInfo, ChannelInfo, SQLiteStore, WriteBatch, read_ledger
+from pyv_edge_agent.store import (
+    BootInfo,
+    ChannelInfo,
+    SQLiteStore,
+    WriteBatch,
+    read_ledger,
+    verify,
+)
 
 CHANNELS = (
     ChannelInfo("temp", "porch.temp", "Cel", -2),
@@ -565,3 +572,45 @@ def test_ledger_of_a_store_on_a_read_only_medium(tmp_path):
     # that runs as root can't forbid it by permissions, so something is in its place.)
     (tmp_path / "card" / "edge.db-shm").mkdir()
     assert read_ledger(path).total("stored") == 2
+
+
+def test_commit_in_doubt_leaves_memory_as_the_file_is(filled):
+    opened = filled.open_boot(info(), UTC_MS)
+    batch = filled.sinks.next_batch("http", 4)
+    assert filled.sinks.acknowledge("http", batch)
+
+    class Liar:
+        """A connection whose next COMMIT is done and reported as failed."""
+
+        def __init__(self, connection):
+            self.connection = connection
+            self.lies = 1
+
+        def execute(self, statement, *parameters):
+            done = self.connection.execute(statement, *parameters)
+            if statement == "COMMIT" and self.lies:
+                self.lies -= 1
+                raise sqlite3.OperationalError("disk I/O error")
+            return done
+
+        def __getattr__(self, name):
+            return getattr(self.connection, name)
+
+    filled._writer = Liar(filled._writer)
+    with pytest.raises(StoreError, match="disk I/O error"):
+        filled.commit(telemetry(opened, 10, [1, 2, 3]))
+    with pytest.raises(StoreError, match="does not stand at 10"):
+        filled.commit(telemetry(opened, 10, [1, 2, 3]))
+    filled.commit(telemetry(opened, 13, [4]))
+    filled.items.add({}, 3, 0.0, 0)
+    filled.audit.append("looked", {})
+    assert filled.last_reading_id == filled.stored_total == 14
+    assert filled.sinks.pending("http") == 10
+    rows = []
+    while batch := filled.sinks.next_batch("http", 4):
+        rows += batch.rows
+        assert filled.sinks.acknowledge("http", batch)
+    assert [row[11] for row in rows] == list(range(4, 14))
+    filled.sinks.flush()
+    assert read_ledger(filled.path).is_balanced
+    assert verify(filled.path).fits

@@ -18,6 +18,7 @@ from .sink_range import LIVE, Planned, SinkRange
 if TYPE_CHECKING:
     from .sqlite import SQLiteStore
 
+READING_PRIORITY = 3  # of a dead letter that is queued again
 BATCH_COUNT = 500  # readings of a batch, unless a sink says otherwise
 LIVE_BATCHES = 2  # batches that may wait before they are backlog
 
@@ -253,16 +254,18 @@ class SinkCursors:
             if not any(one.key == batch.key for one in sink.range.batches):
                 return False
             refused = len(dead or ())
+            changed = copy.deepcopy(sink.range)
+            changed.acknowledge(batch.first_id, batch.last_id)
+            totals = dict(sink.totals)
+            totals["acknowledged"] += len(batch.rows) - withheld - refused
+            totals["withheld"] += withheld
+            totals["dead"] += refused
             if dead:
                 with self._store.transaction() as tx:
-                    self._store.dead_letters.write(tx, name, "reading", 3, dead)
-            sink.range.acknowledge(batch.first_id, batch.last_id)
-            sink.totals["acknowledged"] += len(batch.rows) - withheld - refused
-            sink.totals["withheld"] += withheld
-            sink.totals["dead"] += refused
-            sink.is_dirty = True
-            if dead:
-                self.flush()
+                    self._store.dead_letters.write(tx, name, "reading", READING_PRIORITY, dead)
+                    self._write(tx, sink, changed, totals)
+            else:
+                sink.range, sink.totals, sink.is_dirty = changed, totals, True
         return True
 
     def split(self, name: str, batch: UploadBatch) -> None:

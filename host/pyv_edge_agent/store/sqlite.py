@@ -108,7 +108,7 @@ class SQLiteStore:
 
     def _load_sound(self) -> None:
         try:
-            self._load()
+            self._load(self.sinks, self.items, self.dead_letters, self.audit)
         except (ValueError, KeyError, TypeError) as error:
             raise StoreBrokenError(f"{self.path}: {type(error).__name__}: {error}") from error
 
@@ -171,10 +171,10 @@ class SQLiteStore:
     def reload(self) -> None:
         """Read again from the file what is kept in memory. Raises StoreError."""
         with self.lock, self._guard():
-            self._load()
+            self._load(self.sinks, self.items, self.dead_letters, self.audit)
 
-    def _load(self) -> None:
-        """Read from the file what is kept in memory."""
+    def _load(self, *parts: Any) -> None:
+        """Read from the file what `parts` and the store itself keep in memory."""
         meta = dict(self._writer.execute("SELECT key, value FROM meta").fetchall())
         self.store_id: str = meta["store_id"]
         self._run_before_ms = int(meta.get("run_ms", 0))
@@ -190,7 +190,7 @@ class SQLiteStore:
         floor_id = json.loads(meta["salvage"])["floor_id"] if "salvage" in meta else 0
         self.last_reading_id: int = max(row[0], sealed_id, floor_id)
         self.stored_total: int = row[1]  # readings that were ever stored
-        for part in (self.sinks, self.items, self.dead_letters, self.audit):
+        for part in parts:
             part.load(self._writer)
 
     # -- time ----------------------------------------------------------------------
@@ -236,7 +236,8 @@ class SQLiteStore:
         """Run what is inside as one transaction, durable when it ends."""
         with self.lock, self._guard():
             if self._is_in_doubt:
-                self._load()
+                # Not how the sinks stand: what memory knows of them is written as a whole.
+                self._load(self.items, self.dead_letters, self.audit)
                 self._is_in_doubt = False
             self._writer.execute("BEGIN IMMEDIATE")
             is_durable = False

@@ -34,8 +34,7 @@ _DRIFT_DIVISOR = 2000
 _BEGIN = """
 INSERT INTO time_segment (host_boot, began_ms, offset_ms, is_synchronised, step_ms, first_sync_ms,
                           first_reading_id, first_event_id, first_gap_id, first_item_id)
-SELECT ?, ?, ?, ?, ?, ?,
-       (SELECT coalesce(max(id), 0) + 1 FROM reading),
+SELECT ?, ?, ?, ?, ?, ?, ?,
        (SELECT coalesce(max(id), 0) + 1 FROM event),
        (SELECT coalesce(max(id), 0) + 1 FROM gap),
        (SELECT coalesce(max(id), 0) + 1 FROM sync_queue)
@@ -124,7 +123,10 @@ class TimeSegments:
             step_ms = None if before is None else offset_ms - before.offset_ms
             tx.execute(
                 _BEGIN,
-                (host_boot, now_ms, offset_ms, is_synchronised, step_ms, first_sync_ms),
+                (
+                    *(host_boot, now_ms, offset_ms, is_synchronised, step_ms, first_sync_ms),
+                    self._store.last_reading_id + 1,
+                ),
             )
             if before is None:  # the monotonic clock has begun anew
                 tx.execute("UPDATE stream SET newest_ms = NULL WHERE newest_ms IS NOT NULL")
