@@ -64,6 +64,17 @@ def test_day_is_sealed_at_its_end_and_its_chain_is_in_the_audit_log(rig):
     assert rig.verdict().fits
 
 
+def test_day_that_ends_while_nobody_is_there_is_sealed_at_the_next_start(rig):
+    rig.add(50, step_ms=0)
+    rig.minute()
+    rig.close()
+    rig.clock.advance(86_400_000)
+    rig.open()
+    rig.minute()
+    assert [row["action"] for row in rig.store.audit_logs()][-1] == "day_sealed"
+    assert rig.verdict().unsealed == 0
+
+
 def test_chain_goes_on_after_a_restart(rig):
     sealed(rig)
     rig.reopen(is_crash=True)

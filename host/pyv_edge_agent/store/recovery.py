@@ -33,7 +33,7 @@ _TABLES = (
     *(("event", "id"), ("gap", "id"), ("sync_queue", "id"), ("dead_letter", "id")),
     *(("audit", "id"), ("block", "id"), ("summary", "period_ms, start_ms, channel_id, unset_id")),
 )
-_META = ("store_id", "run_ms", "rolled_id", "sealed", "audit_checkpoint", "hold_until_ms")
+_META = ("store_id", "run_ms", "rolled_id", "sealed", "audit_checkpoint", "hold_until_ms", "day")
 
 
 def open_store(

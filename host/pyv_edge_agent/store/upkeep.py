@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import StoreFullError
 from .block import BLOCK_COUNT, Blocks
 from .capacity import OK, Capacity, Limits
 from .commit import queue_gaps
@@ -57,7 +58,8 @@ class Upkeep:
         self.capacity = Capacity(store, self.blocks, self._limits, self._free_size)
         self.capacity.keep_reserve()
         self._minute = -1
-        self._day: int | None = None
+        day = store.meta("day")  # it may have ended while nobody was there
+        self._day: int | None = None if day is None else int(day)
         self._checkpoint_ms = store.run_ms
         self._is_vacuuming = False
         self._day_first_block = self.blocks.last_block + 1
@@ -76,8 +78,8 @@ class Upkeep:
         `now_ms` is UTC. `jumps_total` counts when the clock was set far ahead.
         """
         if jumps_total != self._jumps_total:
-            self._jumps_total = jumps_total
             self.retention.hold()
+            self._jumps_total = jumps_total
         if self._step(now_ms, is_time_right):
             self.pieces_total += 1
             return True
@@ -119,6 +121,8 @@ class Upkeep:
         with self._store.transaction() as tx:
             self._store.sinks.write(tx)
             self._store.write_run_ms(tx)
+            if self._day is not None:
+                self._store.set_meta(tx, "day", str(self._day))
         return False
 
     def _turn_day(self, day: int) -> bool:
@@ -169,6 +173,8 @@ class Upkeep:
 
     def disk_is_full(self) -> None:
         """Make room: a commit has found none. Raises StoreError."""
+        if self._store.salvage is not None:
+            raise StoreFullError(f"{self._store.path}: nothing is evicted during a salvage")
         self.capacity.disk_is_full()
 
     def refuse(self, batch: "WriteBatch") -> None:
