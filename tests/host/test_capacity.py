@@ -235,6 +235,15 @@ def test_reserve_is_taken_given_and_taken_again(make):
     assert rig.ledger().total("evicted") > 0
 
 
+def test_wal_is_emptied_when_nothing_comes(make):
+    rig = make()
+    rig.mixed(500)
+    rig.minute()
+    assert rig.upkeep.capacity.wal_size > 0
+    rig.minute()
+    assert rig.upkeep.capacity.wal_size == 0
+
+
 def test_reader_that_holds_the_wal_up_is_seen(make):
     rig = make()
     reader = sqlite3.connect(rig.path)

@@ -8,6 +8,7 @@ from host.fakes import SEGMENT, UTC_MS, FakeClock, FixedRandom, batch
 from host.servers import Answer, serving
 from host.waiting import wait_for
 from pyv_edge_agent.alerting import Alerting
+from pyv_edge_agent.channel_policy import ChannelPolicies
 from pyv_edge_agent.egress import Egress
 from pyv_edge_agent.outbox import CloudSyncQueue
 from pyv_edge_agent.pipeline import Pipeline
@@ -650,3 +651,96 @@ def test_time_quality_is_known_whatever_the_policy_says_of_keys(tmp_path):
         "metadata": {"state": "firing", "sensor_name": "porch.temp", "time_quality": "unset"},
     }
     assert Egress(policy).item(payload)["metadata"]["time_quality"] == "unset"
+
+
+# -- gaps, summaries, checkpoints --------------------------------------------------
+
+GAP = {
+    "type": "gap",
+    "timestamp": 5.0,
+    "device": "board-1",
+    "alias": "porch",
+    "boot": "00000007",
+    "stream": "telemetry",
+    "first_seq": 1,
+    "last_seq": 2,
+    "count": 2,
+    "cause": "evicted",
+}
+SUMMARY = {
+    "type": "summary",
+    "sensor_name": "porch.temp",
+    "timestamp": 5.0,
+    "period_s": 60,
+    "unit": "Cel",
+    "count": 2,
+    "bad_count": 0,
+    "min": -4.0,
+    "max": 90.0,
+    "mean": 43.0,
+    "last": None,
+    "metadata": {"device": "board-1", "alias": "porch", "channel": "temp"},
+}
+BOTH = [("porch", "temp", "porch.temp", ""), ("porch", "hum", "porch.hum", "")]
+
+
+def released(payload, *rules, channels=BOTH, default="allow"):
+    gate = Egress(policy(*rules, default=default), channels_of=lambda _: channels)
+    return gate.item(json.loads(json.dumps(payload)))
+
+
+def test_gap_goes_unless_nothing_of_its_device_may():
+    told = {key: value for key, value in GAP.items() if key != "alias"}
+    assert released(GAP) == told
+    assert released(GAP, {"pattern": "porch.temp", "action": "drop"}) == told
+    for action in ("drop", "local_only", "aggregate_only"):
+        assert released(GAP, {"pattern": "porch.*", "action": action}) is None
+    assert released(GAP, default="deny") is None
+    local = [(*row[:3], "local") for row in BOTH]
+    assert released(GAP, channels=local) is None
+
+
+def test_gap_of_a_device_with_pseudonyms_names_it_by_one():
+    rule = {"pattern": "porch.temp", "action": "hash"}
+    found = released(GAP, rule)
+    assert found["device"] == policy(rule).pseudonym("board-1")
+    assert "porch" not in json.dumps(found)
+    assert "board-1" not in json.dumps(found)
+
+
+def test_summary_is_judged_as_its_readings_are():
+    plain = released(SUMMARY)
+    assert plain["metadata"] == {"device": "board-1", "channel": "temp"}
+    for action in ("drop", "local_only", "aggregate_only"):
+        assert released(SUMMARY, {"pattern": "porch.temp", "action": action}) is None
+    clamped = released(SUMMARY, {"pattern": "*", "action": "clamp", "low": 0, "high": 50})
+    assert [clamped[name] for name in ("min", "max", "mean", "last")] == [0, 50, 43, None]
+    rule = {"pattern": "porch.temp", "action": "hash"}
+    hashed = released(SUMMARY, rule)
+    assert hashed["sensor_name"] == policy(rule).pseudonym("porch.temp")
+    for name in ("porch", "temp", "board-1"):
+        assert name not in json.dumps(hashed)
+
+
+@pytest.mark.parametrize("action", ["mask", "redact"])
+def test_summary_of_what_is_hidden_does_not_go(action):
+    assert released(SUMMARY, {"pattern": "porch.temp", "action": action}) is None
+
+
+def test_checkpoint_goes_whatever_the_policy():
+    checkpoint = {"type": "audit_checkpoint", "audit_id": 4, "hash": "ab", "store_id": "s"}
+    assert released(checkpoint, default="deny") == checkpoint
+
+
+def test_events_of_a_channel_go_only_if_its_policy_says_so():
+    event = {
+        "rule_name": "hot",
+        "timestamp": 1.0,
+        "severity": "info",
+        "message": "m",
+        "sensor_readings": [],
+        "metadata": {"state": "firing", "sensor_name": "porch.temp"},
+    }
+    quiet = ChannelPolicies({"channels": [{"match": "porch.*", "sync": ["raw"]}]})
+    assert Egress(PrivacyPolicy(), quiet).item(dict(event)) is None
+    assert Egress(PrivacyPolicy()).item(dict(event)) == event

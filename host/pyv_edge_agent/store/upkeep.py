@@ -62,6 +62,7 @@ class Upkeep:
         self._day: int | None = None if day is None else int(day)
         self._checkpoint_ms = store.run_ms
         self._is_vacuuming = False
+        self._idle_since_id = -1  # the last reading there was a minute ago
         self._day_first_block = self.blocks.last_block + 1
         with store.transaction() as tx:  # those of an eviction that was cut off
             queue_gaps(store, tx)
@@ -123,6 +124,9 @@ class Upkeep:
             self._store.write_run_ms(tx)
             if self._day is not None:
                 self._store.set_meta(tx, "day", str(self._day))
+        if self._store.last_reading_id == self._idle_since_id:
+            self._store.pragma("wal_checkpoint(TRUNCATE)")
+        self._idle_since_id = self._store.last_reading_id
         return False
 
     def _turn_day(self, day: int) -> bool:
