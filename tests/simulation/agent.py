@@ -12,6 +12,7 @@ from pyv_edge_agent.errors import StoreError
 from pyv_edge_agent.ingest import Ingest
 from pyv_edge_agent.link import SerialLink
 from pyv_edge_agent.pipeline import Pipeline
+from pyv_edge_agent.store import Upkeep
 from pyv_edge_core.host_event import Greeting, Loss
 from pyv_edge_core.privacy import PrivacyPolicy
 from pyv_edge_core.ring import RingBuffer
@@ -60,6 +61,13 @@ class LinkThread(Actor):
     def end(self):
         self._is_over = True
         self.port.close()
+
+
+class Housekeeping(Upkeep):
+    """Seals, summarises and keeps the audit log; evicts nothing: every reading is looked for."""
+
+    def disk_is_full(self):
+        pass
 
 
 class Agent(Actor):
@@ -124,6 +132,7 @@ class Agent(Actor):
             self,  # it is woken as an Event is set
             commit_max=COMMIT_MAX,
             pins=world.sabotage.pins,
+            upkeep=Housekeeping(store, free_size=lambda _: 1 << 50),
         )
         self._ingest.resume(buffers)
         wrap = world.sabotage.wrap_put

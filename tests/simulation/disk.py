@@ -39,7 +39,7 @@ class Disk:
 
     def open_store(self):
         """Open the store as a new process would. Raises StoreError."""
-        self._store = store = SQLiteStore(self.path)
+        self._store = store = SQLiteStore(self.path, self._world.clock)
         # The seam: whatever SQLiteStore writes goes through this connection.
         self._writer = store._writer = Writer(store._writer, self)
         self.settle_size()

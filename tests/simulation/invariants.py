@@ -9,7 +9,7 @@ for every boot, number by number, and the same for events.
 
 import sqlite3
 
-from pyv_edge_agent.store import read_ledger
+from pyv_edge_agent.store import read_ledger, verify
 
 from . import seals
 from .boot_check import BootCheck
@@ -55,6 +55,7 @@ def check(world):
         connection.close()
     seals.check(world)
     _check_ledger(world, checked)
+    _check_evidence(world)
     world.asking.check()
     return checked
 
@@ -113,14 +114,26 @@ def _check_events(connection, boots, names, times):
 
 
 def _check_summaries(connection, checked):
-    (count,) = connection.execute(
-        "SELECT coalesce(sum(count + bad_count), 0) FROM summary WHERE period_ms = 60000"
+    (rolled,) = connection.execute(
+        "SELECT count(*) FROM reading WHERE id <="
+        " coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'rolled_id'), 0)"
     ).fetchone()
-    if count != checked.aggregated:
-        raise Broken(
-            "summaries are complete: %d readings in them, %d were aggregated"
-            % (count, checked.aggregated)
-        )
+    for period_ms in (60_000, 3_600_000):
+        (count,) = connection.execute(
+            "SELECT coalesce(sum(count + bad_count), 0) FROM summary WHERE period_ms = ?",
+            (period_ms,),
+        ).fetchone()
+        if count != checked.aggregated + rolled:
+            raise Broken(
+                "summaries are complete: %d readings in those of %d ms, %d were aggregated and"
+                " %d are summarised" % (count, period_ms, checked.aggregated, rolled)
+            )
+
+
+def _check_evidence(world):
+    verdict = verify(world.disk.path)
+    if not verdict.fits:
+        raise Broken("nothing was changed: %s" % verdict.problems[0])
 
 
 def _check_ledger(world, checked):

@@ -105,14 +105,18 @@ class Blocks:
     def __init__(self, store: "SQLiteStore") -> None:
         """Read where the chain ends. Raises StoreError."""
         self._store = store
-        row = store.row("SELECT id, last_id, chain FROM block ORDER BY id DESC LIMIT 1")
+        self.load()
+
+    def load(self) -> None:
+        """Read again where it ends: a commit may have been in doubt. Raises StoreError."""
+        row = self._store.row("SELECT id, last_id, chain FROM block ORDER BY id DESC LIMIT 1")
         self.last_block: int
         self.sealed_id: int
         self.chain: bytes
         self.last_block, self.sealed_id, self.chain = row if row else (0, 0, FIRST_CHAIN)
         if row is None:
             # All blocks may have been removed, or the store is older than blocks are.
-            saved = store.meta("sealed")
+            saved = self._store.meta("sealed")
             if saved is not None:
                 self.last_block, self.sealed_id, chain = json.loads(saved)
                 self.chain = bytes.fromhex(chain)

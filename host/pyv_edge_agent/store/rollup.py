@@ -58,7 +58,11 @@ class Rollups:
     def __init__(self, store: "SQLiteStore") -> None:
         """Read how far the readings are summarised. Raises StoreError."""
         self._store = store
-        self.rolled_id = int(store.meta("rolled_id") or 0)
+        self.load()
+
+    def load(self) -> None:
+        """Read again how far: a commit may have been in doubt. Raises StoreError."""
+        self.rolled_id = int(self._store.meta("rolled_id") or 0)
 
     @property
     def waiting_count(self) -> int:

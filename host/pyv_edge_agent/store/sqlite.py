@@ -65,6 +65,7 @@ class SQLiteStore:
         self.lock = threading.RLock()
         self.commits_total = 0
         self.recoveries_total = 0
+        self.doubts_total = 0  # commits of which it wasn't known whether they are durable
         self.broken = ""  # what a query has found to be damaged
         self.salvage: Salvage | None = None
         self._clock = clock or SystemClock()
@@ -248,6 +249,7 @@ class SQLiteStore:
                 is_durable = True
                 self._is_in_doubt = False
             except BaseException:
+                self.doubts_total += self._is_in_doubt
                 if self._writer.in_transaction:  # SQLite ends it by itself on some errors
                     self._writer.execute("ROLLBACK")
                 raise

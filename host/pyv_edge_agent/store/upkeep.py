@@ -46,6 +46,7 @@ class Upkeep:
         self.pieces_total = 0
         self._store = store
         self._jumps_total = 0
+        self._doubts_total = store.doubts_total
         self._limits = limits or Limits()
         self._free_size = free_size
         self._start()
@@ -87,6 +88,10 @@ class Upkeep:
         return False
 
     def _step(self, now_ms: int, is_time_right: bool) -> bool:
+        if self._store.doubts_total != self._doubts_total:
+            self.blocks.load()
+            self.rollups.load()
+            self._doubts_total = self._store.doubts_total
         if self._store.salvage is not None:
             if not self._store.salvage.step():
                 self._start()  # there are blocks and summaries to go on from
@@ -188,6 +193,7 @@ class Upkeep:
     def close(self) -> None:
         """Summarise what is left and put the log of this run under a checkpoint."""
         if self._store.salvage is None:
+            self.rollups.load()
             for _ in range(CLOSING_PIECES_MAX):
                 if not self.rollups.roll_up():
                     break
