@@ -42,7 +42,7 @@ POLICIES = {
         {"match": "porch.c2", "sync": ["summary"]},
     ],
 }
-LIMITS = Limits(max_size=1_500_000, high_water=0.42, low_water=0.32)
+LIMITS = Limits(max_size=1_200_000, high_water=0.42, low_water=0.32)
 
 
 class Clock(SystemClock):

@@ -23,8 +23,11 @@ FIGURES: dict[str, Callable[[], list[Measured]]] = {
     "sim.readings_per_minute": simulation.readings_per_minute,
     "store.commit_ratio": store.commit,
     "store.disk_bytes_per_reading": store.disk,
-    "store.query_hour_ms": store.large,
+    "store.rest_bytes_per_reading": store.rest,
+    "store.query_hour_ms": store.query_hour,
+    "store.open_10m_ms": store.opening,
     "sync.drain_readings_per_s": store.drain,
+    "sync.live_p99_ms": store.live,
     "agent.rss_mb": store.rss,
     "agent.rss_growth_mb": store.growth,
 }

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import cache
 
 from .bytecode import ROOT
 from .figure import Measured
@@ -21,18 +22,33 @@ def commit() -> list[Measured]:
 
 
 def disk() -> list[Measured]:
-    """Measure bytes written, and bytes at rest, of a reading."""
-    return _measure("disk")
+    """Measure bytes written for a reading."""
+    return _of("disk", "store.disk_bytes_per_reading")
 
 
-def large() -> list[Measured]:
-    """Measure a query of, and the opening of, a file of ten million readings. Takes minutes."""
-    return _measure("large")
+def rest() -> list[Measured]:
+    """Measure bytes at rest of a reading."""
+    return _of("disk", "store.rest_bytes_per_reading")
+
+
+def query_hour() -> list[Measured]:
+    """Measure a query of one channel's hour among ten million readings. Takes minutes."""
+    return _of("large", "store.query_hour_ms", "store.large_bytes_per_reading")
+
+
+def opening() -> list[Measured]:
+    """Measure the opening of a file with ten million readings. Takes minutes."""
+    return _of("large", "store.open_10m_ms")
 
 
 def drain() -> list[Measured]:
-    """Measure how fast a backlog drains, and how late new readings are meanwhile."""
-    return _measure("drain")
+    """Measure how fast a backlog drains."""
+    return _of("drain", "sync.drain_readings_per_s")
+
+
+def live() -> list[Measured]:
+    """Measure how late new readings are while a backlog drains."""
+    return _of("drain", "sync.live_p99_ms")
 
 
 def rss() -> list[Measured]:
@@ -45,6 +61,11 @@ def growth() -> list[Measured]:
     return _measure("growth")
 
 
+def _of(measure: str, *names: str) -> list[Measured]:
+    return [one for one in _measure(measure) if one.name in names]
+
+
+@cache  # several figures are of one run
 def _measure(name: str) -> list[Measured]:
     path = os.pathsep.join(str(ROOT / place) for place in _PLACES)
     done = subprocess.run(
