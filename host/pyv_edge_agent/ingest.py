@@ -256,6 +256,7 @@ class Ingest:
                 self.time.utc_ms(),
                 is_time_right=self.time.is_synchronised and not self.time.is_retiming,
                 jumps_total=self.time.jumps_total,
+                time_quality=self.time.segment.time_quality,
             ):
                 self._is_behind = True
                 self._wake.set()  # for the next piece, between two commits

@@ -39,6 +39,7 @@ RESERVE_SIZE_MAX = 2_097_152  # bytes
 RESERVE_SIZE_MIN = 262_144
 OK, EVICTING, FULL = "ok", "evicting", "full"
 _EVENT, _TELEMETRY, _BULK = range(len(CLASSES))
+_WAL_TIMES = 4  # its allowance, before that is news
 _SHARE_FREED = 0.05  # of what is used, if the disk is full although the figures say it is not
 
 # Per channel and minute, the last reading stays.
@@ -77,7 +78,7 @@ class Capacity:
         self._store = store
         self._blocks = blocks
         self._free_size = free_size or (lambda folder: shutil.disk_usage(folder).free)
-        self._run = GapRun()
+        self.run = GapRun()
         self._target: int | None = None  # bytes to come down to, while evicting
         self._rejecting: set[int] = set()  # classes
         self._reserve = store.path.with_name(store.path.name + ".reserve")
@@ -87,6 +88,7 @@ class Capacity:
         # With it a checkpoint can always be finished, which frees the WAL for an eviction.
         self.reserve_size = min(RESERVE_SIZE_MAX, max(RESERVE_SIZE_MIN, 2 * self._wal_allowance))
         self.is_reserve_given = False
+        self._is_wal_held = False
 
     # -- how much there is ---------------------------------------------------------
 
@@ -99,10 +101,11 @@ class Capacity:
     def used_size(self) -> int:
         """Return the bytes of the file that are in use. Raises StoreError.
 
-        And what the WAL has beyond its allowance, because a reader has held it up.
+        Not those of the WAL: it has an allowance, and if somebody's long query holds it up,
+        evicting would only make it longer.
         """
         page_size, pages, free_pages = self._store.pages()
-        return (pages - free_pages) * page_size + max(0, self.wal_size - self._wal_allowance)
+        return (pages - free_pages) * page_size
 
     def room_size(self, file_size: int | None = None) -> int:
         """Return how large the file may be, by its cap and by the free disk. Raises StoreError.
@@ -153,7 +156,7 @@ class Capacity:
     def disk_is_full(self) -> None:
         """Make room although the figures may say that there is some: a write has failed."""
         self._give_reserve()
-        self._store.pragma("wal_checkpoint(TRUNCATE)")
+        self._store.checkpoint()
         if self._target is None:
             used = self.used_size()
             freed = min(max(used * _SHARE_FREED, 2 * self.reserve_size), used / 2)
@@ -162,8 +165,7 @@ class Capacity:
 
     def look(self) -> bool:
         """Begin to evict if the high-water mark is passed; return whether it is."""
-        if self.wal_size > self._wal_allowance:
-            self._store.pragma("wal_checkpoint(TRUNCATE)")  # unless a reader holds it up
+        self._look_at_wal()
         if self._target is not None:
             return True
         used, room = self.used_size(), self.room_size()
@@ -177,6 +179,21 @@ class Capacity:
             self._end()
         return False
 
+    def _look_at_wal(self) -> None:
+        """Empty the WAL if it is longer than it should be, unless somebody's query holds it up."""
+        size = self.wal_size
+        if size > self._wal_allowance:
+            self._store.checkpoint()
+            size = self.wal_size
+        is_held = size > _WAL_TIMES * self._wal_allowance
+        if is_held and not self._is_wal_held:
+            logger.warning(
+                "%s: its WAL has %.1f MB: a query of somebody's doesn't end",
+                self._store.path,
+                size / 1e6,
+            )
+        self._is_wal_held = is_held
+
     def _begin(self, target: int, reason: str) -> None:
         if self.state == OK:
             logger.warning("%s: evicting the oldest readings: %s", self._store.path, reason)
@@ -184,7 +201,7 @@ class Capacity:
         self._target = target
 
     def _end(self) -> None:
-        end_run(self._store, self._run)
+        end_run(self._store, self.run)
         self._rejecting.clear()
         self._target = None
         if self.state != OK:
@@ -202,7 +219,7 @@ class Capacity:
         if self._evict_piece():
             return True
         # Nothing is left that may go. What is rejected, or refused by the disk, is no more lost.
-        end_run(self._store, self._run)
+        end_run(self._store, self.run)
         self._target = None
         if self.state != FULL:
             logger.error("%s: has no room and nothing to evict", self._store.path)
@@ -218,7 +235,7 @@ class Capacity:
         if self._evict_class(_EVENT):
             return True
         if self._store.policies.on_full[_EVENT] != REJECT_NEW and remove_events(
-            self._store, None, self._run
+            self._store, None, self.run
         ):
             return True
         return bool(remove_summaries(self._store, PERIODS_MS[1], None))
@@ -255,7 +272,7 @@ class Capacity:
                 row[0],
                 condition + protected,
                 {"class": kind},
-                self._run,
+                self.run,
                 cause,
             )
             if cause == THINNED:

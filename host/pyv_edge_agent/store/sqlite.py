@@ -26,7 +26,14 @@ from . import boot, query
 from .audit import AuditLog
 from .boot import BootInfo, OpenedBoot, WatchedChannel
 from .commit import write_batch
-from .connection import connect_reader, connect_writer, lock, note_store, store_error
+from .connection import (
+    BUSY_TIMEOUT_MS,
+    connect_reader,
+    connect_writer,
+    lock,
+    note_store,
+    store_error,
+)
 from .dead_letter import DeadLetters
 from .item_queue import ItemQueue
 from .salvage import Salvage
@@ -416,6 +423,16 @@ class SQLiteStore:
             for name in ("page_size", "page_count", "freelist_count")
         ]
         return figures[0], figures[1], figures[2]
+
+    def checkpoint(self) -> None:
+        """Empty the WAL into the file, unless a reader is in the way. Raises StoreError."""
+        with self.lock, self._guard():
+            # Without waiting for that reader: boards wait for us.
+            self._writer.execute("PRAGMA busy_timeout = 0")
+            try:
+                self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            finally:
+                self._writer.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
 
     def pragma(self, statement: str) -> Sequence[Any]:
         """Run a PRAGMA outside of a transaction; return its first row. Raises StoreError."""

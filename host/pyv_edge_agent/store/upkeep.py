@@ -74,11 +74,15 @@ class Upkeep:
         self._store.apply_policies(self._store.policies)
         self._start()
 
-    def step(self, now_ms: int, *, is_time_right: bool, jumps_total: int = 0) -> bool:
+    def step(
+        self, now_ms: int, *, is_time_right: bool, jumps_total: int = 0, time_quality: int = 0
+    ) -> bool:
         """Do one piece of what is due; return whether there was one. Raises StoreError.
 
-        `now_ms` is UTC. `jumps_total` counts when the clock was set far ahead.
+        `now_ms` is UTC, and `time_quality` what it is worth. `jumps_total` counts when the
+        clock was set far ahead.
         """
+        self.capacity.run.time_quality = time_quality
         if jumps_total != self._jumps_total:
             self.retention.hold()
             self._jumps_total = jumps_total
@@ -130,7 +134,7 @@ class Upkeep:
             if self._day is not None:
                 self._store.set_meta(tx, "day", str(self._day))
         if self._store.last_reading_id == self._idle_since_id:
-            self._store.pragma("wal_checkpoint(TRUNCATE)")
+            self._store.checkpoint()
         self._idle_since_id = self._store.last_reading_id
         return False
 
