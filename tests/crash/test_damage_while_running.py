@@ -1,4 +1,4 @@
-"""A file that is damaged under a running agent: it goes on in a new one, boards where they stood."""
+"""A file is damaged under a running agent: it goes on in a new one, boards where they stood."""
 
 import random
 

@@ -342,7 +342,7 @@ class NATSSink:
         closing = asyncio.run_coroutine_threadsafe(self._disconnect(), loop)
         try:
             closing.result(5.0)
-        except (TimeoutError, OSError):
+        except (concurrent.futures.TimeoutError, OSError):
             closing.cancel()
         loop.call_soon_threadsafe(loop.stop)
         thread.join(5.0)
