@@ -198,7 +198,8 @@ def test_topic_that_is_not_allowed(tmp_path, sinks):
     lines = ["allow_anonymous true", f"acl_file {rights}"]
     broker = mosquitto(tmp_path / "b", lines=lines).start()
     try:
-        delivery = sinks(broker.port, protocol=5).deliver("k", readings(0, 3))
+        # One message: this broker hangs up with its refusal, which may then be lost behind others.
+        delivery = sinks(broker.port, protocol=5).deliver("k", readings(0, 1))
         assert delivery.outcome == UNAUTHORISED, delivery
         assert "Not authorized" in delivery.problem
     finally:
