@@ -38,7 +38,7 @@ from .pipeline import Pipeline
 from .policy import open_policy
 from .port_search import PortClaims
 from .series import polled_names
-from .sinks import create_sink
+from .sinks import create_sink, read_options
 from .sinks.delivery import Sink
 from .sinks.http import HTTPCloudUploader, HTTPOptions
 from .store import Limits, SQLiteStore, Upkeep, open_store
@@ -258,7 +258,9 @@ class EdgeAgent:
                 cloud["api_key"],
                 cloud["timeout_seconds"],
                 self.clock,
-                self._http_options(cloud),
+                read_options(
+                    HTTPOptions, cloud, self._config.folder, {"is_compressed": cloud["compress"]}
+                ),
             )
             self._add_worker("http", self._uploader, cloud["batch_size"])
         for name, settings in self._config.get("sinks").items():
@@ -271,13 +273,6 @@ class EdgeAgent:
                 "sink %s is not configured any more: its readings are kept for it all the same",
                 name,
             )
-
-    def _http_options(self, cloud: dict[str, Any]) -> HTTPOptions:
-        files = {
-            key: self._config.folder / cloud[key] if cloud[key] else None
-            for key in ("ca_file", "cert_file", "key_file")
-        }
-        return HTTPOptions(cloud["format"], cloud["compress"], cloud["hmac_key"], **files)
 
     def _add_worker(self, name: str, sink: Sink, batch_size: int) -> None:
         assert self._store is not None

@@ -109,7 +109,7 @@ def test_events_and_gaps_are_queued_for_each_sink(tmp_path):
 def test_missing_library_is_named_with_its_extra(tmp_path, monkeypatch):
     import sys
 
-    monkeypatch.setitem(sys.modules, "pyv_edge_agent.sinks.nats", None)
+    monkeypatch.setitem(sys.modules, "nats", None)  # as if it were not installed
     agent = EdgeAgent(config(tmp_path, sinks={"nats": {"enabled": True}}))
     with pytest.raises(StartError, match=r"sinks\.nats: nats-py is not installed; pip install"):
         agent.start()
