@@ -13,11 +13,10 @@ from pyv_edge_core.errors import FieldError
 from pyv_edge_core.pattern import Pattern
 
 CLASSES = ("event", "telemetry", "bulk")  # by number; the last is evicted first
-CLASS_EVENT, CLASS_TELEMETRY, CLASS_BULK = range(3)
+CLASS_EVENT, CLASS_TELEMETRY, CLASS_BULK = range(len(CLASSES))
 SYNC_RAW, SYNC_SUMMARY, SYNC_EVENTS = 1, 2, 4
 SYNCS = {"raw": SYNC_RAW, "summary": SYNC_SUMMARY, "events": SYNC_EVENTS}
 DROP_OLDEST, REJECT_NEW, DOWNSAMPLE_OLDEST = "drop_oldest", "reject_new", "downsample_oldest"
-ON_FULL = (DROP_OLDEST, REJECT_NEW, DOWNSAMPLE_OLDEST)
 KEYS = ("match", "class", "sync", "keep_days")
 DAY_MS = 86_400_000
 KEEP_DAYS_MAX = 36_500

@@ -14,8 +14,8 @@ from pyv_edge_core.reading import QUALITY_BAD, QUALITY_NAMES, STREAM_NAMES
 
 from .channel_policy import SYNC_EVENTS, SYNC_RAW, ChannelPolicies
 from .policy import MARK_HASH, MARK_LOCAL, is_still_hashed
-from .series import in_unit, polled_names
-from .store import QUALITY_MASK, TIME_GOOD, TIME_QUALITY_NAMES, TIME_QUALITY_SHIFT
+from .series import polled_names
+from .store import QUALITY_MASK, TIME_GOOD, TIME_QUALITY_NAMES, TIME_QUALITY_SHIFT, in_unit
 from .types import Event, SensorReading
 
 _CACHE_MAX = 4096

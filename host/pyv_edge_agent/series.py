@@ -12,7 +12,7 @@ from pyv_edge_core.reading import Channel
 from pyv_edge_core.rule import SEVERITIES, Rule
 
 from .policy import MARK_LOCAL, hash_mark
-from .store import ChannelInfo
+from .store import ChannelInfo, in_unit
 
 AGENT_CHANNEL = "value"  # of a device that the agent polls itself
 
@@ -69,13 +69,6 @@ class Source:
     next_seq: list[int]  # per stream: next number to take, ahead of what is committed
     newest_ms: int | None = None  # monotonic: of the newest of the board's readings
     alerts: dict[int, BoardAlert] = field(default_factory=dict)  # by place in the table
-
-
-def in_unit(value: float, exponent: int) -> float:
-    """Return a stored value of a channel of `exponent` in its unit."""
-    if exponent < 0:
-        return float(value / 10**-exponent)  # a division rounds right: 2153 / 100 is 21.53
-    return float(value * 10**exponent)
 
 
 def polled_names(name: str) -> tuple[str, str]:

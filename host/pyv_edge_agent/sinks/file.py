@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..clock import Clock, SystemClock
+from ..disk import sync
 from .delivery import ACCEPTED, FAILED, Delivery
 
 MEGABYTE = 1_048_576
@@ -98,7 +99,7 @@ class FileSink:
                     self._keys.append(key)
         if segment.stat().st_size > whole:
             os.truncate(segment, whole)
-            _sync(segment)
+            sync(segment)
         return whole
 
     def _append(self, data: bytes) -> None:
@@ -116,7 +117,7 @@ class FileSink:
         finally:
             os.close(descriptor)
         if not self._size:
-            _sync(self._options.folder)  # the name of a new file
+            sync(self._options.folder)  # the name of a new file
         self._size += len(data)
 
     def _current(self, added: int) -> Path:
@@ -171,11 +172,3 @@ def _closes(line: bytes) -> str | None:
     if isinstance(found, dict) and set(found) == {"batch_id", "count"}:
         return str(found["batch_id"])
     return None
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

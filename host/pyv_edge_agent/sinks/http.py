@@ -15,15 +15,14 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from ..clock import Clock, SystemClock
 from .delivery import ACCEPTED, FAILED, REFUSED, THROTTLED, TOO_LARGE, UNAUTHORISED, Delivery
+from .http_reply import read_reply, retry_after_s, shown_url
 from .payload import CONTENT_TYPES, DOCUMENTED, SENML, envelope, is_reading, senml
 
 USER_AGENT = "Pyvorin-Edge/1.0"
 SIGNATURE = "X-Pyvorin-Signature"  # header: "sha256=" and the HMAC of the body as sent, in hex
-REPLY_SIZE_MAX = 1_048_576  # bytes; a longer reply is none
 CONNECT_S = 10.0  # longest wait for a connection, if the time-out is not shorter
 
 _OUTCOMES = {
@@ -77,8 +76,7 @@ class HTTPCloudUploader:
     @property
     def shown_endpoint(self) -> str:
         """The endpoint without user, password and query, which may be secrets."""
-        parts = urlsplit(self.endpoint)
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        return shown_url(self.endpoint)
 
     @property
     def shown(self) -> str:
@@ -140,7 +138,7 @@ class HTTPCloudUploader:
                 # With each request: the environment would have precedence over the session's.
                 verify=str(self._options.ca_file) if self._options.ca_file is not None else None,
             ) as reply:
-                text = self._read(reply)
+                text = read_reply(reply, self._clock, self._timeout_s)
                 if text is None:
                     problem = f"status {reply.status_code}, an endless reply"
                     return Delivery(FAILED, problem)
@@ -149,18 +147,6 @@ class HTTPCloudUploader:
             # Only its kind: its text may repeat the URL, and with it a password.
             problem = f"no reply from {self.shown_endpoint}: {type(error).__name__}"
             return Delivery(FAILED, problem)
-
-    def _read(self, reply: Any) -> bytes | None:
-        """Return a reply's body; None if it is too long, or longer in coming than the time-out."""
-        deadline_ms = self._clock.monotonic_ms() + self._timeout_s * 1000
-        text = b""
-        while len(text) <= REPLY_SIZE_MAX and self._clock.monotonic_ms() < deadline_ms:
-            # read1 and not read: it returns with what has come, so that time can be told.
-            piece: bytes = reply.raw.read1(REPLY_SIZE_MAX, decode_content=True)
-            if not piece:
-                return text
-            text += piece
-        return None
 
     def _authorize(self, request: Any) -> Any:
         request.headers["Authorization"] = f"Bearer {self._api_key}"
@@ -181,10 +167,9 @@ class HTTPCloudUploader:
 
 
 def _judge(status: int, headers: Any, text: bytes) -> Delivery:
-    retry_after = headers.get("Retry-After", "")
-    wait_s = float(retry_after) if retry_after.isdecimal() else None
     if not 200 <= status < 300:
-        return Delivery(_OUTCOMES.get(status, FAILED), f"status {status}", wait_s)
+        outcome = _OUTCOMES.get(status, FAILED)
+        return Delivery(outcome, f"status {status}", retry_after_s(headers))
     if text:
         try:
             json.loads(text.decode("utf-8-sig"))

@@ -12,13 +12,13 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
-from ..clock import Clock
+from ..clock import Clock, SystemClock
 from .delivery import ACCEPTED, FAILED, REFUSED, THROTTLED, TOO_LARGE, UNAUTHORISED, Delivery
+from .http_reply import read_reply, retry_after_s, shown_url
 from .payload import is_reading
 
-REPLY_SIZE_MAX = 65_536  # bytes that are read of a reply
 PROBLEM_SIZE_MAX = 200  # characters of it that are shown
 
 _OUTCOMES = {
@@ -55,15 +55,14 @@ class InfluxDBSink:
 
     def __init__(self, options: InfluxDBOptions, clock: Clock | None = None) -> None:
         """Prepare to write; nothing is opened yet. Times are the readings' own."""
-        del clock
+        self._clock = clock or SystemClock()
         self._options = options
         self._session: Any = None
 
     @property
     def shown(self) -> str:
         """The server, without user and password."""
-        parts = urlsplit(self._options.url)
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        return shown_url(self._options.url)
 
     def deliver(self, batch_key: str, items: list[dict[str, Any]]) -> Delivery:
         """Write `items`; the key is not needed, since writing twice changes nothing."""
@@ -135,7 +134,9 @@ class InfluxDBSink:
                 allow_redirects=False,
                 stream=True,
             ) as reply:
-                text = reply.raw.read(REPLY_SIZE_MAX, decode_content=True)
+                text = read_reply(reply, self._clock, options.timeout_seconds)
+                if text is None:
+                    return Delivery(FAILED, f"{self.shown}: an endless reply")
                 return self._judge(reply.status_code, reply.headers, text)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             # Only its kind: its text may repeat the URL, and with it a password.
@@ -144,11 +145,9 @@ class InfluxDBSink:
     def _judge(self, status: int, headers: Any, text: bytes) -> Delivery:
         if status in (200, 204):
             return Delivery(ACCEPTED)
-        retry_after = headers.get("Retry-After", "")
-        wait_s = float(retry_after) if retry_after.isdecimal() else None
         said = text.decode("utf-8", "replace").strip().replace("\n", " ")[:PROBLEM_SIZE_MAX]
         problem = f"{self.shown}: status {status} {said}".rstrip()
-        return Delivery(_OUTCOMES.get(status, FAILED), problem, wait_s)
+        return Delivery(_OUTCOMES.get(status, FAILED), problem, retry_after_s(headers))
 
     def wake(self) -> None:
         """Do nothing: a request under way ends with its time-out."""

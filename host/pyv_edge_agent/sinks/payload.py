@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 DOCUMENTED, SENML = "documented", "senml"
-FORMATS = (DOCUMENTED, SENML)
 CONTENT_TYPES = {DOCUMENTED: "application/json", SENML: "application/senml+json"}
 
 _ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))

@@ -1,7 +1,7 @@
 """The evidence store: one SQLite file, and the only place with SQL in the agent."""
 
 from ..channel_policy import ChannelPolicies
-from .boot import BootInfo, ChannelInfo, OpenedBoot
+from .boot import BootInfo, ChannelInfo, OpenedBoot, in_unit
 from .capacity import Limits
 from .item_queue import NO_SINK
 from .ledger import Ledger, read_ledger
@@ -45,6 +45,7 @@ __all__ = [
     "Upkeep",
     "UploadBatch",
     "WriteBatch",
+    "in_unit",
     "list_audit",
     "open_store",
     "parse_checkpoint",

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from .sqlite import SQLiteStore
 
 GENESIS = "0" * 64
-CHECKPOINT_ROWS = 64  # new rows that make a checkpoint due before its time
 
 
 def row_hash(row_id: int, utc_ms: int, action: str, details: Any, prev_hash: str) -> str:
@@ -109,11 +108,7 @@ class AuditLog:
                 "hash": self.last_hash,
             }
             self._store.items.write(tx, [(json.dumps(payload), 4, created_at, 0)])
-            tx.execute(
-                "INSERT INTO meta VALUES ('audit_checkpoint', ?)"
-                " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-                (str(last_id),),
-            )
+            self._store.set_meta(tx, "audit_checkpoint", str(last_id))
 
             def adopt() -> None:
                 self.checkpoint_id = last_id

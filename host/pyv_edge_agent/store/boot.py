@@ -20,6 +20,13 @@ class ChannelInfo:
     privacy: str = ""  # marks with a blank between, see policy
 
 
+def in_unit(value: float, exponent: int) -> float:
+    """Return a stored value of a channel of `exponent` in its unit."""
+    if exponent < 0:
+        return float(value / 10**-exponent)  # a division rounds right: 2153 / 100 is 21.53
+    return float(value * 10**exponent)
+
+
 @dataclass(frozen=True)
 class WatchedChannel:
     """A stored channel that rules are about."""

@@ -8,13 +8,19 @@ a reserve of disk, given back then, is what the eviction itself is written to.
 
 import logging
 import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..channel_policy import CLASSES, DOWNSAMPLE_OLDEST, REJECT_NEW
+from .. import disk
+from ..channel_policy import (
+    CLASS_BULK,
+    CLASS_EVENT,
+    CLASS_TELEMETRY,
+    DOWNSAMPLE_OLDEST,
+    REJECT_NEW,
+)
 from ..errors import StoreError
 from .block import Blocks
 from .connection import JOURNAL_SIZE_MAX
@@ -38,7 +44,6 @@ logger = logging.getLogger(__name__)
 RESERVE_SIZE_MAX = 2_097_152  # bytes
 RESERVE_SIZE_MIN = 262_144
 OK, EVICTING, FULL = "ok", "evicting", "full"
-_EVENT, _TELEMETRY, _BULK = range(len(CLASSES))
 _WAL_TIMES = 4  # its allowance, before that is news
 _SHARE_FREED = 0.05  # of what is used, if the disk is full although the figures say it is not
 
@@ -77,7 +82,7 @@ class Capacity:
         self.limits = limits
         self._store = store
         self._blocks = blocks
-        self._free_size = free_size or (lambda folder: shutil.disk_usage(folder).free)
+        self._free_size = free_size or disk.free_size
         self.run = GapRun()
         self._target: int | None = None  # bytes to come down to, while evicting
         self._rejecting: set[int] = set()  # classes
@@ -168,7 +173,8 @@ class Capacity:
         self._look_at_wal()
         if self._target is not None:
             return True
-        used, room = self.used_size(), self.room_size()
+        page_size, pages, free_pages = self._store.pages()
+        used, room = (pages - free_pages) * page_size, self.room_size(pages * page_size)
         if used > room * self.limits.high_water:
             self._begin(
                 int(room * self.limits.low_water),
@@ -227,14 +233,14 @@ class Capacity:
         return False
 
     def _evict_piece(self) -> bool:
-        for kind in (_BULK, _TELEMETRY):
+        for kind in (CLASS_BULK, CLASS_TELEMETRY):
             if self._evict_class(kind):
                 return True
         if remove_summaries(self._store, PERIODS_MS[0], None):
             return True
-        if self._evict_class(_EVENT):
+        if self._evict_class(CLASS_EVENT):
             return True
-        if self._store.policies.on_full[_EVENT] != REJECT_NEW and remove_events(
+        if self._store.policies.on_full[CLASS_EVENT] != REJECT_NEW and remove_events(
             self._store, None, self.run
         ):
             return True
@@ -295,7 +301,7 @@ class Capacity:
         for row in batch.readings:
             if row[0] not in kinds:
                 found = self._store.row("SELECT class FROM channel WHERE id = ?", (row[0],))
-                kinds[row[0]] = found[0] if found else _TELEMETRY
+                kinds[row[0]] = found[0] if found else CLASS_TELEMETRY
             (refused if kinds[row[0]] in self._rejecting else kept).append(row)
         if not refused:
             return

@@ -36,7 +36,7 @@ INSERT INTO event (channel_id, boot_id, seq, rule, severity, state, utc_ms, valu
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
-_INSERT_GAP = """
+INSERT_GAP = """
 INSERT INTO gap (boot_id, stream, first_seq, last_seq, cause, utc_ms, time_quality, count)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
@@ -93,7 +93,7 @@ def write_batch(store: "SQLiteStore", tx: sqlite3.Connection, batch: WriteBatch)
     _write_rule_states(tx, batch)
     tx.executemany(MERGE_SUMMARY, batch.summary_rows())
     if batch.gaps:
-        tx.executemany(_INSERT_GAP, [(*row, row[3] - row[2] + 1) for row in batch.gaps])
+        tx.executemany(INSERT_GAP, [(*row, row[3] - row[2] + 1) for row in batch.gaps])
         queue_gaps(store, tx)
     tx.executemany(_UPDATE_VITALS, batch.vitals_rows())
     store.items.write(tx, batch.items)

@@ -6,10 +6,11 @@ they are when the schema moves on: each leads from one version to the next.
 
 import logging
 import os
-import shutil
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
+from .. import disk
 from ..errors import StoreError
 from .schema import SCHEMA_VERSION, VIEWS
 
@@ -145,7 +146,12 @@ CREATE TABLE dead_letter (
 }
 
 
-def migrate(connection: sqlite3.Connection, path: Path, version: int) -> None:
+def migrate(
+    connection: sqlite3.Connection,
+    path: Path,
+    version: int,
+    free_size: Callable[[Path], int] = disk.free_size,
+) -> None:
     """Bring the store at `path` from schema `version` to the present one.
 
     Leaves a copy beside it, `<name>.v<version>.backup`. Raises StoreError, and the
@@ -157,7 +163,13 @@ def migrate(connection: sqlite3.Connection, path: Path, version: int) -> None:
             " move it away, it is still good evidence"
         )
     backup = path.with_name(f"{path.name}.v{version}.backup")
-    _back_up(connection, path, backup)
+    needed = path.stat().st_size + SPARE_SIZE
+    if free_size(path.parent) < needed:
+        raise StoreError(
+            f"{path}: needs {needed // 1_048_576} MB of free disk for a backup before its schema"
+            " is changed; make room, or move the store to a larger disk"
+        )
+    _back_up(connection, backup)
     logger.warning("%s: schema %d becomes %d; backup: %s", path, version, SCHEMA_VERSION, backup)
     views = connection.execute("SELECT name FROM sqlite_master WHERE type = 'view'").fetchall()
     script = "".join(STEPS[step] for step in range(version, SCHEMA_VERSION))
@@ -179,14 +191,8 @@ def migrate(connection: sqlite3.Connection, path: Path, version: int) -> None:
         connection.execute("PRAGMA foreign_keys = ON")
 
 
-def _back_up(connection: sqlite3.Connection, path: Path, backup: Path) -> None:
+def _back_up(connection: sqlite3.Connection, backup: Path) -> None:
     """Copy the store; a copy is whole or not there."""
-    needed = path.stat().st_size + SPARE_SIZE
-    if shutil.disk_usage(path.parent).free < needed:
-        raise StoreError(
-            f"{path}: needs {needed // 1_048_576} MB of free disk for a backup before its schema"
-            " is changed; make room, or move the store to a larger disk"
-        )
     draft = backup.with_name(f"{backup.name}.new")
     try:
         draft.unlink(missing_ok=True)
@@ -195,11 +201,7 @@ def _back_up(connection: sqlite3.Connection, path: Path, backup: Path) -> None:
             connection.backup(copy)
         finally:
             copy.close()
-        descriptor = os.open(draft, os.O_RDWR)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        disk.sync(draft)
         os.replace(draft, backup)
     except OSError as error:
         raise StoreError(f"{backup}: can't be made: {error}") from error

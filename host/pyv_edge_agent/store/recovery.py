@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..clock import Clock, SystemClock
+from ..disk import sync
 from ..errors import StoreBrokenError, StoreError
 from .boot import channel_facts
 from .connection import was_store
@@ -86,11 +87,7 @@ def set_aside(path: Path, reason: str) -> Path:
         path.with_name(path.name + "-shm").unlink(missing_ok=True)
         if path.exists():
             os.replace(path, broken)
-        descriptor = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync(path.parent)
     except OSError as error:
         raise StoreError(f"{path}: is damaged and can't be set aside: {error}") from error
     logger.error("%s: is damaged: %s; set aside as %s", path, reason, broken.name)

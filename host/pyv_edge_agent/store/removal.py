@@ -8,8 +8,9 @@ import sqlite3
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..channel_policy import DAY_MS
 from . import block
-from .commit import queue_gaps
+from .commit import INSERT_GAP, queue_gaps
 
 if TYPE_CHECKING:
     from .sqlite import SQLiteStore
@@ -27,10 +28,6 @@ _EXTEND_GAP = """
 UPDATE gap SET first_seq = min(first_seq, ?), last_seq = max(last_seq, ?), count = count + ?,
                is_queued = 0
 WHERE id = ?
-"""
-_INSERT_GAP = """
-INSERT INTO gap (boot_id, stream, first_seq, last_seq, cause, utc_ms, time_quality, count)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
 _COUNT = {
     kind: f"UPDATE stream SET {kind}_total = {kind}_total + ? WHERE boot_id = ? AND stream = ?"
@@ -75,11 +72,7 @@ def remove_readings(
             _delete(tx, bounds, {row[0] for row in found}, count)
         is_left = blocks.removed(tx, block_id, is_fit, bool(found))
         if found:
-            by_boot: dict[int, list[int]] = {}
-            for _, boot_id, seq in found:
-                by_boot.setdefault(boot_id, []).append(seq)
-            for boot_id, seqs in by_boot.items():
-                _account(store, tx, boot_id, 0, seqs, run, cause)
+            _account(store, tx, 0, found, run, cause)
             if run is not None:
                 store.sinks.evict(tx, [row[0] for row in found])
             told = {"block": block_id, "readings": len(found), "cause": cause, "left": is_left}
@@ -106,13 +99,31 @@ def _delete(tx: sqlite3.Connection, bounds: dict[str, int], ids: set[int], count
 def _account(
     store: "SQLiteStore",
     tx: sqlite3.Connection,
+    stream: int,
+    rows: list[tuple[Any, ...]],
+    run: GapRun | None,
+    cause: str,
+) -> None:
+    """Count what goes of each boot and, if it is evicted, say so in gap records.
+
+    `rows` are (id, boot_id, seq).
+    """
+    by_boot: dict[int, list[int]] = {}
+    for _, boot_id, seq in rows:
+        by_boot.setdefault(boot_id, []).append(seq)
+    for boot_id, seqs in by_boot.items():
+        _account_boot(store, tx, boot_id, stream, seqs, run, cause)
+
+
+def _account_boot(
+    store: "SQLiteStore",
+    tx: sqlite3.Connection,
     boot_id: int,
     stream: int,
     seqs: list[int],
     run: GapRun | None,
     cause: str,
 ) -> None:
-    """Count what goes of a stream and, if it is evicted, say so in a gap record."""
     kind = EXPIRED if run is None else EVICTED
     tx.execute(_COUNT[kind], (len(seqs), boot_id, stream))
     if run is None:
@@ -123,7 +134,7 @@ def _account(
         tx.execute(_EXTEND_GAP, (first, last, len(seqs), run.ids[key]))
         return
     gap = (boot_id, stream, first, last, cause, store.now_ms(), run.time_quality, len(seqs))
-    gap_id = tx.execute(_INSERT_GAP, gap).lastrowid
+    gap_id = tx.execute(INSERT_GAP, gap).lastrowid
     assert gap_id is not None
     made = gap_id
     store.when_durable(lambda: run.ids.__setitem__(key, made))
@@ -152,12 +163,8 @@ def remove_events(store: "SQLiteStore", before_ms: int | None, run: GapRun | Non
         if not found:
             return 0
         tx.executemany("DELETE FROM event WHERE id = ?", [(row[0],) for row in found])
-        by_boot: dict[int, list[int]] = {}
-        for _, boot_id, seq in found:
-            if seq is not None:
-                by_boot.setdefault(boot_id, []).append(seq)
-        for boot_id, seqs in by_boot.items():
-            _account(store, tx, boot_id, 1, seqs, run, EVICTED)
+        numbered = [row for row in found if row[2] is not None]  # the others are of our own rules
+        _account(store, tx, 1, numbered, run, EVICTED)
         cause = EXPIRED if run is None else EVICTED
         told = {"events": len(found), "cause": cause, "last_id": found[-1][0]}
         store.audit.write(tx, "events_removed", told)
@@ -172,7 +179,7 @@ def remove_summaries(store: "SQLiteStore", period_ms: int, before_ms: int | None
     row = store.row("SELECT min(start_ms) FROM summary WHERE period_ms = ?", (period_ms,))
     if row is None or row[0] is None or (before_ms is not None and row[0] >= before_ms):
         return 0
-    end_ms = row[0] + 86_400_000
+    end_ms = row[0] + DAY_MS
     if before_ms is not None:
         end_ms = min(end_ms, before_ms)
     with store.transaction() as tx:

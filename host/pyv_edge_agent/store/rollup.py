@@ -9,6 +9,7 @@ import json
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
+from .boot import in_unit
 from .commit import MERGE_SUMMARY
 from .time_segment import TIME_QUALITY_NAMES, TIME_RETIMED, TIME_UNSET
 from .write_batch import PERIODS_MS
@@ -143,12 +144,9 @@ def summary_payload(row: tuple[Any, ...]) -> dict[str, Any]:
     """Return what sinks get of a row of _CLOSED."""
     (_, period_ms, start_ms, unset_id, count, bad_count, low, high, total, last, _) = row[:11]
     sensor, unit, exponent, channel, privacy, device, alias, is_retimed = row[11:]
-    scale = 10.0**exponent
 
     def scaled(value: Any) -> float | None:
-        if not count or value is None:
-            return None
-        return float(value / 10**-exponent if exponent < 0 else value * scale)
+        return in_unit(value, exponent) if count and value is not None else None
 
     mean = scaled(total)
     metadata: dict[str, Any] = {"device": device, "alias": alias, "channel": channel}

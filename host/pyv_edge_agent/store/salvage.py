@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .block import UNFIT, contents
-from .commit import queue_gaps
+from .commit import INSERT_GAP, queue_gaps
 from .removal import CAUSES_AFTER_STORING, DAMAGED
+from .time_segment import TIME_GOOD
 
 if TYPE_CHECKING:
     from .sqlite import SQLiteStore
@@ -243,11 +244,8 @@ class Salvage:
         first, last = tx.execute(
             _HOLES.format(table=table), {"boot_id": boot_id, "next_seq": next_seq}
         ).fetchone()
-        tx.execute(
-            "INSERT INTO gap (boot_id, stream, first_seq, last_seq, cause, utc_ms, time_quality,"
-            " count) VALUES (?, ?, ?, ?, ?, ?, 0, ?)",
-            (boot_id, stream, first, last, DAMAGED, self._store.now_ms(), missing),
-        )
+        gap = (boot_id, stream, first, last, DAMAGED, self._store.now_ms(), TIME_GOOD, missing)
+        tx.execute(INSERT_GAP, gap)
 
     def _account_blocks(self, tx: sqlite3.Connection) -> None:
         for block_id, first_id, last_id, count, removed in tx.execute(

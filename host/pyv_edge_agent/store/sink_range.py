@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 LIVE = "live"
 BACKLOG = "backlog"
-LANES = (LIVE, BACKLOG)
 
 # More stretches than this are not begun: then all goes in order.
 STRETCHES_MAX = 32

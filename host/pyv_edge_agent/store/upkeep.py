@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..channel_policy import DAY_MS
 from ..errors import StoreFullError
 from .block import BLOCK_COUNT, Blocks
 from .capacity import OK, Capacity, Limits
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MINUTE_MS = 60_000
-DAY_MS = 86_400_000
 CHECKPOINT_MS = 3_600_000  # a checkpoint of the audit log, if there is something new
 CHECKPOINT_ROWS = 64  # new rows that make one due before
 CLOSING_PIECES_MAX = 16  # what is not summarised by then is at the next start
