@@ -128,6 +128,23 @@ def test_class_that_rejects_keeps_the_old_and_refuses_the_new(make):
     assert ledger.total("evicted") == 0
 
 
+def test_chain_goes_on_if_the_last_block_is_gone_and_older_ones_are_not(make):
+    rig = make({"channels": [{"match": "porch.power", "class": "bulk"}]}, sink=False)
+    rig.add(100, channel=0)
+    rig.upkeep.blocks.seal()
+    rig.add(100, channel=2)
+    rig.upkeep.blocks.seal()
+    rig.upkeep.disk_is_full()
+    assert rig.upkeep.capacity.step()
+    assert rig.rows("SELECT id FROM block") == [(1,)]
+    rig.reopen(is_crash=True)
+    rig.add(100)
+    rig.upkeep.blocks.seal()
+    assert rig.rows("SELECT id, first_id, last_id FROM block") == [(1, 1, 100), (3, 201, 300)]
+    assert rig.verdict().fits
+    rig.ledger()
+
+
 def test_batch_under_way_is_not_evicted(make):
     rig = make()
     rig.add(300, step_ms=0)

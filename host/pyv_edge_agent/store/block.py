@@ -114,11 +114,11 @@ class Blocks:
         self.sealed_id: int
         self.chain: bytes
         self.last_block, self.sealed_id, self.chain = row if row else (0, 0, FIRST_CHAIN)
-        if row is None:
-            # All blocks may have been removed, or the store is older than blocks are.
-            saved = self._store.meta("sealed")
-            if saved is not None:
-                self.last_block, self.sealed_id, chain = json.loads(saved)
+        saved = self._store.meta("sealed")
+        if saved is not None:
+            last_block, sealed_id, chain = json.loads(saved)
+            if last_block > self.last_block:  # the last ones are removed
+                self.last_block, self.sealed_id = last_block, sealed_id
                 self.chain = bytes.fromhex(chain)
 
     @property

@@ -11,7 +11,7 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .block import UNFIT, contents
+from .block import Blocks, contents
 from .commit import INSERT_GAP, queue_gaps
 from .removal import CAUSES_AFTER_STORING, DAMAGED
 from .time_segment import TIME_GOOD
@@ -189,11 +189,12 @@ class Salvage:
     def _finish(self) -> None:
         """Account for what could not be saved, and let the sinks have the rest."""
         missing = 0
+        blocks = Blocks(self._store)
         self._store.sinks.flush()
         with self._store.transaction() as tx:
             for stream in (0, 1):
                 missing += self._account(tx, stream)
-            self._account_blocks(tx)
+            self._account_blocks(tx, blocks)
             queue_gaps(self._store, tx)
             tx.execute("DELETE FROM meta WHERE key = ?", (_KEY,))
             told = {"file": self.file, "readings": self.salvaged_total, "missing": missing}
@@ -247,23 +248,15 @@ class Salvage:
         gap = (boot_id, stream, first, last, DAMAGED, self._store.now_ms(), TIME_GOOD, missing)
         tx.execute(INSERT_GAP, gap)
 
-    def _account_blocks(self, tx: sqlite3.Connection) -> None:
+    def _account_blocks(self, tx: sqlite3.Connection, blocks: Blocks) -> None:
         for block_id, first_id, last_id, count, removed in tx.execute(
             "SELECT id, first_id, last_id, count, removed FROM block"
         ).fetchall():
-            found = contents(tx, first_id, last_id)
-            if found.count == count - removed:
-                continue
-            told = {"block": block_id, "readings": count - removed - found.count}
-            told_more = {"cause": DAMAGED, "left": bool(found.count), "fits": False}
-            self._store.audit.write(tx, "readings_removed", {**told, **told_more})
-            if not found.count:
-                tx.execute("DELETE FROM block WHERE id = ?", (block_id,))
-                continue
-            tx.execute(
-                "UPDATE block SET removed = ?, left_digest = ? WHERE id = ?",
-                (count - found.count, UNFIT, block_id),
-            )
+            missing = count - removed - contents(tx, first_id, last_id).count
+            if missing:
+                left = blocks.removed(tx, block_id, is_fit=False)
+                told = {"block": block_id, "readings": missing, "cause": DAMAGED, "left": left}
+                self._store.audit.write(tx, "readings_removed", {**told, "fits": False})
 
     def close(self) -> None:
         """Close the damaged file."""
