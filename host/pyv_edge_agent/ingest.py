@@ -45,6 +45,7 @@ LOSS_CAUSES = {
 }
 SOONER_MS_MAX = 200  # a commit is moved up for a waiting reading by no more
 RECOVER_MS = 60_000  # between two replacements of a damaged file
+UPKEEP_SKIPS_MAX = 3  # commits in a row without upkeep, because more was waiting already
 UNCOMMITTED_MAX = 20_000  # readings in memory while commits fail; then nothing more is taken
 
 
@@ -88,6 +89,7 @@ class Ingest:
         self._oldest_ms: int | None = None  # when the oldest of them was taken, monotonic
         self._is_urgent = False  # whether the inbox should be looked at now
         self._is_behind = False  # whether there is more upkeep to do
+        self._skips = 0  # how often in a row it had to wait
         self._recovered_ms: int | None = None  # when the file was last replaced
         self._batch = self._new_batch()
         self._admission = Admission(store, clock, pins or {})
@@ -246,10 +248,14 @@ class Ingest:
             self._commit_failed(error)
 
     def _keep_up(self) -> None:
-        """Do a piece of what the store needs, unless there is more to store."""
+        """Do a piece of what the store needs; if there is more to store, only now and then."""
         upkeep = self._upkeep
-        if upkeep is None or self._is_urgent:
+        if upkeep is None:
             return
+        if self._is_urgent and self._skips < UPKEEP_SKIPS_MAX:
+            self._skips += 1
+            return
+        self._skips = 0
 
         def step() -> None:
             if upkeep.step(

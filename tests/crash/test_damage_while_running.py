@@ -6,16 +6,14 @@ import pytest
 from host.fakes import batch, greeting
 from host.test_ingest import BOOT, Rig
 from pyv_edge_agent.errors import StoreBrokenError
-from pyv_edge_agent.store import Upkeep, read_ledger
+from pyv_edge_agent.store import Limits, read_ledger
 
 COUNT = 250
 
 
 class Site(Rig):
     def __init__(self, path):
-        super().__init__(path)
-        self.upkeep = Upkeep(self.store)
-        self.ingest._upkeep = self.upkeep
+        super().__init__(path, limits=Limits())
         self.sent = 0
 
     def send(self, times=1):

@@ -7,7 +7,7 @@ import pytest
 from host.fakes import batch
 from host.test_ingest import BOOT, Rig
 from host.waiting import wait_for
-from pyv_edge_agent.store import Limits, Upkeep, read_ledger, verify
+from pyv_edge_agent.store import Limits, read_ledger, verify
 
 COUNT = 250  # readings of a batch
 
@@ -36,9 +36,8 @@ class Site:
     """A board that sends what is not acknowledged, and an ingest with upkeep."""
 
     def __init__(self, folder, limits):
-        self.rig = Rig(folder / "edge.db")
-        self.upkeep = Upkeep(self.rig.store, limits)
-        self.rig.ingest._upkeep = self.upkeep
+        self.rig = Rig(folder / "edge.db", limits=limits)
+        self.upkeep = self.rig.upkeep
         self.rig.greet()
         self.acked = 0
         self.sent = 0

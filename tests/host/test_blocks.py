@@ -36,10 +36,10 @@ def sealed(rig, blocks=3):
 
 
 def test_full_block_is_sealed_by_itself(rig):
-    rig.add(4095)
+    rig.add(4095, step_ms=100)
     rig.keep_up()
     assert rig.rows("SELECT count(*) FROM block") == [(0,)]
-    rig.add(4097)
+    rig.add(4097, step_ms=100)
     rig.keep_up()
     assert rig.rows("SELECT first_id, last_id, count FROM block") == [
         (1, 4096, 4096),
@@ -62,6 +62,41 @@ def test_day_is_sealed_at_its_end_and_its_chain_is_in_the_audit_log(rig):
     (checkpoint,) = [item for item in rig.items() if item["type"] == "audit_checkpoint"]
     assert checkpoint["audit_id"] >= day["id"]
     assert rig.verdict().fits
+
+
+def test_what_came_within_an_hour_is_sealed(rig):
+    rig.add(50, step_ms=0)
+    for _ in range(59):
+        rig.minute(is_time_right=False)
+    assert rig.verdict().unsealed == 50
+    rig.minute(is_time_right=False)
+    assert (rig.verdict().blocks, rig.verdict().unsealed) == (1, 0)
+
+
+def test_what_came_is_sealed_when_the_agent_stops(rig):
+    rig.add(50)
+    rig.upkeep.close()
+    assert (rig.verdict().blocks, rig.verdict().unsealed) == (1, 0)
+
+
+def test_digest_of_a_day_covers_it_from_its_begin_also_if_the_agent_was_started_again(rig):
+    rig.add(50, step_ms=0)
+    rig.minute(is_time_right=False)  # before anybody knew which day it was
+    rig.upkeep.close()
+    for _ in range(2):
+        rig.reopen(is_crash=True)
+        rig.add(50, step_ms=0)
+        rig.minute()
+        rig.upkeep.close()
+    rig.clock.advance(86_400_000)
+    rig.minute()
+    rig.reopen(is_crash=True)  # and it isn't said twice
+    rig.add(50, step_ms=0)
+    rig.minute()
+    rig.clock.advance(86_400_000)
+    rig.minute()
+    days = [row["details"] for row in rig.store.audit_logs() if row["action"] == "day_sealed"]
+    assert [(day["first_block"], day["last_block"]) for day in days] == [(1, 3), (4, 4)]
 
 
 def test_day_that_ends_while_nobody_is_there_is_sealed_at_the_next_start(rig):

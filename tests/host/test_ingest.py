@@ -10,7 +10,7 @@ from pyv_edge_agent import ingest as ingest_module
 from pyv_edge_agent.alerting import Alerting
 from pyv_edge_agent.ingest import Ingest
 from pyv_edge_agent.pipeline import Pipeline
-from pyv_edge_agent.store import SQLiteStore, read_ledger
+from pyv_edge_agent.store import Limits, SQLiteStore, Upkeep, read_ledger
 from pyv_edge_agent.types import SensorReading
 from pyv_edge_core import message
 from pyv_edge_core.channel_table import AlertRow
@@ -24,9 +24,9 @@ DEVICE = {"name": "t1", "unit": "Cel"}
 
 
 class Rig:
-    """An Ingest over a real store, with links that only record."""
+    """An Ingest over a real store, with links that only record; with `limits`, it is kept up."""
 
-    def __init__(self, path, commit_max=500, privacy=None, rules=()):
+    def __init__(self, path, commit_max=500, privacy=None, rules=(), limits=None):
         self.path = path
         self.clock = FakeClock()
         self.wake = threading.Event()
@@ -34,6 +34,7 @@ class Rig:
         buffers = {"porch": RingBuffer(100), "t1": RingBuffer(100)}
         alerting = Alerting(read_rules(rules), self.store.rule_state)
         self.pipeline = Pipeline(privacy or PrivacyPolicy(), buffers, alerting)
+        self.upkeep = None if limits is None else Upkeep(self.store, limits)
         self.ingest = Ingest(
             self.store,
             self.pipeline,
@@ -41,6 +42,7 @@ class Rig:
             random.Random(1),
             self.wake,
             commit_max=commit_max,
+            upkeep=self.upkeep,
         )
         self.link = RecordingLink()
 
@@ -286,6 +288,28 @@ def test_commits_are_split_at_commit_max(tmp_path):
     rig.ingest.run()
     assert rig.store.commits_total == before + 2
     assert [call[3] for call in rig.link.take_calls()] == [6, 12]
+    rig.store.close()
+
+
+def test_upkeep_is_not_forgotten_while_more_keeps_coming(tmp_path):
+    rig = Rig(tmp_path / "edge.db", commit_max=500, limits=Limits())
+    more = iter(range(500, 50_000, 500))
+
+    class Eager(RecordingLink):
+        """Has another batch for each that was acknowledged, as a backlog of a board does."""
+
+        def committed(self, *_):
+            rig.put(batch(next(more), [1] * 500))
+
+    rig.link = Eager()
+    rig.greet()
+    rig.put(batch(0, [1] * 500))
+    for _ in range(80):
+        rig.ingest.run()
+        rig.clock.advance(10)
+    assert rig.ingest._is_urgent
+    assert rig.rows("SELECT count(*) FROM block") == [(9,)]  # of 80 * 500 readings
+    assert rig.upkeep.rollups.waiting_count < 4096
     rig.store.close()
 
 

@@ -58,6 +58,16 @@ _SET_META = """
 INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value
 """
 
+_JSON_FACTS = {
+    "run_ms",
+    "rolled_id",
+    "sealed",
+    "salvage",
+    "day",
+    "audit_checkpoint",
+    "hold_until_ms",
+}
+
 
 class SQLiteStore:
     """The readings, events and gaps of one site, and how far each sink has them."""
@@ -193,6 +203,8 @@ class SQLiteStore:
             " coalesce((SELECT max(cursor) FROM sink), 0)),"
             " (SELECT coalesce(sum(stored_total), 0) FROM stream WHERE stream = 0)"
         ).fetchone()
+        for key in _JSON_FACTS & meta.keys():
+            json.loads(meta[key])  # ValueError now, rather than in the middle of the work
         # Of readings that are all removed, what is known is up to where they were sealed.
         sealed_id = json.loads(meta["sealed"])[1] if "sealed" in meta else 0
         floor_id = json.loads(meta["salvage"])["floor_id"] if "salvage" in meta else 0

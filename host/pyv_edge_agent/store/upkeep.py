@@ -4,6 +4,7 @@ In the order of need: room, summaries, seals, expiry, disk that is given back, c
 of the audit log. A piece is one transaction, so that acknowledgements never wait for more.
 """
 
+import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 MINUTE_MS = 60_000
 CHECKPOINT_MS = 3_600_000  # a checkpoint of the audit log, if there is something new
+SEAL_MS = 3_600_000  # what there is is sealed, though it is less than a block
 CHECKPOINT_ROWS = 64  # new rows that make one due before
 CLOSING_PIECES_MAX = 16  # what is not summarised by then is at the next start
 VACUUM_PAGES = 256  # given back in one piece
@@ -59,12 +61,13 @@ class Upkeep:
         self.capacity = Capacity(store, self.blocks, self._limits, self._free_size)
         self.capacity.keep_reserve()
         self._minute = -1
-        day = store.meta("day")  # it may have ended while nobody was there
-        self._day: int | None = None if day is None else int(day)
-        self._checkpoint_ms = store.run_ms
+        # The day may have ended while nobody was there.
+        day = json.loads(store.meta("day") or "null")
+        self._day: int | None = day and day[0]
+        self._day_first_block: int = day[1] if day else 1
+        self._checkpoint_ms = self._sealed_ms = store.run_ms
         self._is_vacuuming = False
         self._idle_since_id = -1  # the last reading there was a minute ago
-        self._day_first_block = self.blocks.last_block + 1
         with store.transaction() as tx:  # those of an eviction that was cut off
             queue_gaps(store, tx)
 
@@ -104,7 +107,7 @@ class Upkeep:
             return True
         if self.rollups.waiting_count >= PIECE_COUNT and self.rollups.roll_up():
             return True
-        if self.blocks.unsealed_count >= BLOCK_COUNT and self.blocks.seal():
+        if self.blocks.unsealed_count >= BLOCK_COUNT and self._seal():
             return True
         if self._vacuum():
             return True
@@ -116,6 +119,8 @@ class Upkeep:
     def _minutely(self, minute: int, now_ms: int, is_time_right: bool) -> bool:
         """Do what is due once a minute; return whether there is more of it."""
         if self.rollups.roll_up() or self.rollups.queue(now_ms):
+            return True
+        if self._store.run_ms - self._sealed_ms >= SEAL_MS and self._seal():
             return True
         if is_time_right:
             if self._turn_day(now_ms // DAY_MS):
@@ -131,34 +136,40 @@ class Upkeep:
         with self._store.transaction() as tx:
             self._store.sinks.write(tx)
             self._store.write_run_ms(tx)
-            if self._day is not None:
-                self._store.set_meta(tx, "day", str(self._day))
         if self._store.last_reading_id == self._idle_since_id:
             self._store.checkpoint()
         self._idle_since_id = self._store.last_reading_id
         return False
 
+    def _seal(self) -> bool:
+        """Seal a block; return whether there was anything to seal."""
+        self._sealed_ms = self._store.run_ms
+        return self.blocks.seal() > 0
+
     def _turn_day(self, day: int) -> bool:
         """Seal what came before a new day and put its digest into the audit log."""
-        if self._day is None:
-            self._day = day
         if day == self._day:
             return False
-        if self.blocks.unsealed_count and self.blocks.seal():
+        if self._day is not None and self.blocks.unsealed_count and self._seal():
             return True
         first, last = self._day_first_block, self.blocks.last_block
-        if last >= first:
-            details: dict[str, Any] = {
-                "day": self._day,
-                "first_block": first,
-                "last_block": last,
-                "last_reading": self.blocks.sealed_id,
-                "chain": self.blocks.chain.hex(),
-            }
-            self._store.audit.append("day_sealed", details)
+        is_sealed = self._day is not None and last >= first
+        with self._store.transaction() as tx:
+            if is_sealed:
+                details: dict[str, Any] = {
+                    "day": self._day,
+                    "first_block": first,
+                    "last_block": last,
+                    "last_reading": self.blocks.sealed_id,
+                    "chain": self.blocks.chain.hex(),
+                }
+                self._store.audit.write(tx, "day_sealed", details)
+            # What was sealed before anybody knew the day is the first day's.
+            begin = first if self._day is None else last + 1
+            self._store.set_meta(tx, "day", json.dumps([day, begin]))
+        self._day, self._day_first_block = day, begin
+        if is_sealed:
             self.checkpoint()
-        self._day = day
-        self._day_first_block = last + 1
         return True
 
     def checkpoint(self) -> None:
@@ -195,11 +206,12 @@ class Upkeep:
         self.capacity.refuse(batch)
 
     def close(self) -> None:
-        """Summarise what is left and put the log of this run under a checkpoint."""
+        """Summarise and seal what is left, and put the log of this run under a checkpoint."""
         if self._store.salvage is None:
             self.rollups.load()
+            self.blocks.load()
             for _ in range(CLOSING_PIECES_MAX):
-                if not self.rollups.roll_up():
+                if not self.rollups.roll_up() and not self._seal():
                     break
         self.checkpoint()
 
