@@ -265,12 +265,23 @@ class NATSSink:
         after_seq: int = 0,
         start_s: float | None = None,
     ) -> set[str]:
-        """Return which of the items the stream has, from a place in it or a time on."""
-        from nats.js import api
+        """Return which of the items the stream has, from a place in it or a time on.
 
+        How far to read, the stream's leader says: the replica that is read from may lag.
+        """
+        from nats.js import api
+        from nats.js.errors import NotFoundError
+
+        stream = self._options.stream
         wanted = {_message_id(item) for item in items}
         found: set[str] = set()
         for subject in sorted({self._subject(item) for item in items}):
+            try:
+                last = await js.get_last_msg(stream, subject)
+            except NotFoundError:
+                continue
+            if last.seq <= after_seq or (start_s or 0.0) > last.time.timestamp():
+                continue
             config = api.ConsumerConfig(headers_only=True)
             if start_s is None:
                 config.deliver_policy = api.DeliverPolicy.BY_START_SEQUENCE
@@ -279,13 +290,13 @@ class NATSSink:
                 config.deliver_policy = api.DeliverPolicy.BY_START_TIME
                 config.opt_start_time = _rfc3339(max(0.0, start_s))  # type: ignore[assignment]
             subscription = await js.subscribe(
-                subject, ordered_consumer=True, config=config, stream=self._options.stream
+                subject, ordered_consumer=True, config=config, stream=stream
             )
+            seq = 0
             try:
-                told = await subscription.consumer_info()
-                # Some may be on their way already, or here.
-                for _ in range(told.num_pending + told.delivered.consumer_seq):
+                while seq < last.seq:
                     message = await subscription.next_msg(timeout=self._options.timeout_seconds)
+                    seq = message.metadata.sequence.stream
                     one = (message.headers or {}).get(MSG_ID, "")
                     if one in wanted:
                         found.add(one)
