@@ -1,11 +1,11 @@
 """Whatever the cloud does, it has each acknowledged reading once in the end."""
 
-import threading
 from contextlib import contextmanager
 
 import pytest
 from host.fakes import FixedRandom
 from host.processes import certificates
+from host.servers import running
 from host.store_rig import DAY_MS, StoreRig
 from pyv_edge_agent.egress import Egress
 from pyv_edge_agent.outbox import CloudSyncQueue
@@ -21,15 +21,11 @@ from pyv_edge_tools.receiver_store import ReceiverStore
 @contextmanager
 def receiving(folder, script="", certificate=None, port=0):
     store = ReceiverStore(str(folder / "received.db"))
-    server = open_receiver("127.0.0.1", port, store, Script(script), certificate)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
     try:
-        yield server.server_address[1], store
+        server = open_receiver("127.0.0.1", port, store, Script(script), certificate)
+        with running(server) as at:
+            yield at, store
     finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
         store.close()
 
 

@@ -1,10 +1,10 @@
 """A disk that is really full: a small tmpfs, the real SQLite, the agent's own ingest."""
 
-import subprocess
 from contextlib import suppress
 
 import pytest
 from host.fakes import batch
+from host.processes import small_disk
 from host.test_ingest import BOOT, Rig
 from host.waiting import wait_for
 from pyv_edge_agent.store import Limits, read_ledger, verify
@@ -13,16 +13,11 @@ COUNT = 250  # readings of a batch
 
 
 @pytest.fixture
-def small_disk(tmp_path):
+def disk(tmp_path):
     """A file system of 4 MB of which a third is taken by somebody else."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("can't mount a tmpfs here")
-    (folder / "ballast").write_bytes(bytes(1_300_000))
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True, capture_output=True)
+    with small_disk(tmp_path / "small", 4 << 20) as folder:
+        (folder / "ballast").write_bytes(bytes(1_300_000))
+        yield folder
 
 
 def fill(path, size):
@@ -60,8 +55,8 @@ class Site:
             self.acked = call[3]
 
 
-def test_agent_goes_on_through_a_full_disk_without_a_restart(small_disk):
-    site = Site(small_disk, Limits())  # no figure of ours says that there is no room
+def test_agent_goes_on_through_a_full_disk_without_a_restart(disk):
+    site = Site(disk, Limits())  # no figure of ours says that there is no room
     for _ in range(500):
         site.send()
     ingest = site.rig.ingest
@@ -78,8 +73,8 @@ def test_agent_goes_on_through_a_full_disk_without_a_restart(small_disk):
     assert verify(site.rig.path).problems == []
 
 
-def test_free_disk_is_kept_so_that_it_never_gets_full(small_disk):
-    site = Site(small_disk, Limits(min_free=600_000, keep_size=100_000))
+def test_free_disk_is_kept_so_that_it_never_gets_full(disk):
+    site = Site(disk, Limits(min_free=600_000, keep_size=100_000))
     for _ in range(400):
         site.send()
     assert site.rig.ingest.commit_failures_total == 0
@@ -88,11 +83,11 @@ def test_free_disk_is_kept_so_that_it_never_gets_full(small_disk):
     site.rig.store.close()
 
 
-def test_nothing_is_acknowledged_while_nothing_can_be_stored(small_disk):
-    site = Site(small_disk, Limits())
+def test_nothing_is_acknowledged_while_nothing_can_be_stored(disk):
+    site = Site(disk, Limits())
     site.send()
     acked = site.acked
-    ballast = small_disk / "more"
+    ballast = disk / "more"
     fill(ballast, 65536)
     (site.rig.path.with_name("edge.db.reserve")).unlink(missing_ok=True)
     fill(ballast, 4096)

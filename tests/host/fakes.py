@@ -1,5 +1,6 @@
 """Stand-ins for what the agent gets through its constructors: time, ports, boards, links."""
 
+import sqlite3
 from collections import deque
 from struct import pack
 
@@ -288,3 +289,21 @@ class FixedRandom:
 
     def random(self):
         return self.share
+
+
+class Liar:
+    """A connection whose next `lies` COMMITs are done and yet reported as failed."""
+
+    def __init__(self, connection, lies=0):
+        self.connection = connection
+        self.lies = lies
+
+    def execute(self, statement, *parameters):
+        done = self.connection.execute(statement, *parameters)
+        if statement == "COMMIT" and self.lies:
+            self.lies -= 1
+            raise sqlite3.OperationalError("disk I/O error")
+        return done
+
+    def __getattr__(self, name):
+        return getattr(self.connection, name)

@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import subprocess
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,17 @@ def find(name, *places):
             pytest.fail(message)
         pytest.skip(message)
     return found
+
+
+@contextmanager
+def small_disk(folder, size):
+    """Mount a tmpfs of so many bytes while the block lasts; skip the test where that can't be."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("can't mount a tmpfs here")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True, capture_output=True)
 
 
 def free_port():

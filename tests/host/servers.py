@@ -72,9 +72,6 @@ class Cloud:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         self.port = self.server.server_address[1]
-        self.thread = threading.Thread(
-            target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-        )
 
     @property
     def url(self):
@@ -90,15 +87,50 @@ class Cloud:
 
 
 @contextmanager
+def running(server):
+    """Let a server answer while the block lasts; yields its port."""
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(10)
+
+
+@contextmanager
 def serving(*answers, hangs=False):
     """Run a Cloud while the block lasts."""
     cloud = Cloud(*answers)
     cloud.hangs = hangs
-    cloud.thread.start()
-    try:
-        yield cloud
-    finally:
-        cloud.hang.set()
-        cloud.server.shutdown()
-        cloud.server.server_close()
-        cloud.thread.join(10)
+    with running(cloud.server):
+        try:
+            yield cloud
+        finally:
+            cloud.hang.set()
+
+
+@contextmanager
+def recording(status=204, headers=()):
+    """Run a server that always gives one answer.
+
+    Yields its port and the requests: (path, headers, body as it was sent).
+    """
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            asked.append((self.path, dict(self.headers), body))
+            self.send_response(status)
+            for name, value in headers:
+                self.send_header(name, value)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *args):
+            pass
+
+    with running(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as port:
+        yield port, asked

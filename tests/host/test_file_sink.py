@@ -10,7 +10,7 @@ import sys
 import pytest
 from host.deliveries import readings
 from host.fakes import FakeClock
-from host.waiting import wait_for
+from host.processes import small_disk
 from pyv_edge_agent.sinks.delivery import FAILED
 from pyv_edge_agent.sinks.file import DROP_OLDEST, FileOptions, FileSink
 
@@ -155,22 +155,14 @@ def test_writer_that_is_killed_again_and_again(tmp_path):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("can't mount a tmpfs here")
-    yield folder
-    wait_for(
-        lambda: subprocess.run(["umount", str(folder)], capture_output=True).returncode == 0,
-        "the end of the mount",
-    )
+def disk(tmp_path):
+    with small_disk(tmp_path / "small", 256 << 10) as folder:
+        yield folder
 
 
-def test_full_disk_keeps_what_is_whole_and_takes_the_rest_later(make, small_disk):
-    sink = make(folder=small_disk)
-    ballast = small_disk / "ballast"
+def test_full_disk_keeps_what_is_whole_and_takes_the_rest_later(make, disk):
+    sink = make(folder=disk)
+    ballast = disk / "ballast"
     ballast.write_bytes(bytes(150_000))
     accepted = 0
     while sink.deliver(f"k{accepted}", readings(accepted * 50, 50)).is_accepted:
@@ -178,7 +170,7 @@ def test_full_disk_keeps_what_is_whole_and_takes_the_rest_later(make, small_disk
     delivery = sink.deliver(f"k{accepted}", readings(accepted * 50, 50))
     assert delivery.outcome == FAILED
     assert "No space left" in delivery.problem
-    assert seqs(small_disk) == list(range(accepted * 50))
+    assert seqs(disk) == list(range(accepted * 50))
     ballast.unlink()
     assert sink.deliver(f"k{accepted}", readings(accepted * 50, 50)).is_accepted
-    assert seqs(small_disk) == list(range((accepted + 1) * 50))
+    assert seqs(disk) == list(range((accepted + 1) * 50))

@@ -11,7 +11,7 @@ from host.deliveries import ITEMS as EVENTS
 from host.deliveries import reading
 from host.fakes import UTC_MS, FakeClock
 from host.processes import certificates
-from host.servers import Answer, half_answer, serving
+from host.servers import Answer, half_answer, recording, running, serving
 from pyv_edge_agent.sinks.http import HTTPCloudUploader, HTTPOptions
 
 ITEMS = [{"value": 1.5}, {"value": None}]
@@ -249,51 +249,25 @@ def test_requests_is_not_loaded_before_the_first_post():
 # -- how bodies are sent -----------------------------------------------------------
 
 
-def recorded(clients, items, tmp_path, **options):
+def recorded(clients, items, **options):
     """Return (headers, body as sent) of one POST."""
-    import threading
-    from http.server import BaseHTTPRequestHandler, HTTPServer
-
-    asked = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            asked.append(
-                (dict(self.headers), self.rfile.read(int(self.headers["Content-Length"])))
-            )
-            self.send_response(204)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *args):
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
-        client = clients(
-            f"http://127.0.0.1:{server.server_address[1]}/", options=HTTPOptions(**options)
-        )
+    with recording() as (port, asked):
+        client = clients(f"http://127.0.0.1:{port}/", options=HTTPOptions(**options))
         assert client.deliver("the-key", items).is_accepted
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
-    return asked[0]
+    return asked[0][1:]
 
 
-def test_body_is_packed_and_signed_as_it_is_sent(clients, tmp_path):
-    headers, body = recorded(clients, ITEMS, tmp_path, is_compressed=True, hmac_key="k3y")
+def test_body_is_packed_and_signed_as_it_is_sent(clients):
+    headers, body = recorded(clients, ITEMS, is_compressed=True, hmac_key="k3y")
     assert headers["Content-Encoding"] == "gzip"
     expected = hmac.new(b"k3y", body, "sha256").hexdigest()
     assert headers["X-Pyvorin-Signature"] == f"sha256={expected}"
     assert json.loads(gzip.decompress(body))["items"] == ITEMS
 
 
-def test_readings_as_senml(clients, tmp_path):
+def test_readings_as_senml(clients):
     sent = [reading(4), reading(5, None)]
-    headers, body = recorded(clients, sent, tmp_path, format="senml")
+    headers, body = recorded(clients, sent, format="senml")
     assert headers["Content-Type"] == "application/senml+json"
     assert headers["Idempotency-Key"] == "the-key"
     good, bad = json.loads(body)
@@ -310,15 +284,14 @@ def test_readings_as_senml(clients, tmp_path):
     assert "v" not in bad
 
 
-def test_items_go_in_the_documented_form_all_the_same(clients, tmp_path):
-    headers, body = recorded(clients, EVENTS, tmp_path, format="senml")
+def test_items_go_in_the_documented_form_all_the_same(clients):
+    headers, body = recorded(clients, EVENTS, format="senml")
     assert headers["Content-Type"] == "application/json"
     assert json.loads(body)["items"] == EVENTS
 
 
 def test_client_shows_its_certificate(clients, tmp_path):
     import ssl
-    import threading
     from http.server import BaseHTTPRequestHandler, HTTPServer
 
     ca, cert, key, other = certificates(tmp_path)
@@ -341,16 +314,10 @@ def test_client_shows_its_certificate(clients, tmp_path):
     context.load_verify_locations(ca)
     context.verify_mode = ssl.CERT_REQUIRED
     server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    url = f"https://127.0.0.1:{server.server_address[1]}/"
-    try:
+    with running(server) as port:
+        url = f"https://127.0.0.1:{port}/"
         own = HTTPOptions(ca_file=ca, cert_file=cert, key_file=key)
         assert clients(url, options=own).deliver("k", ITEMS).is_accepted
         for options in (HTTPOptions(ca_file=ca), HTTPOptions(ca_file=other, cert_file=cert)):
             assert not clients(url, options=options).deliver("k", ITEMS).is_accepted
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
     assert names == ["127.0.0.1"]

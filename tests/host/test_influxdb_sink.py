@@ -1,14 +1,12 @@
 """InfluxDBSink against a real InfluxDB 1.x, and a server that answers as a test wants."""
 
 import gzip
-import threading
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import requests
 from host.deliveries import ITEMS, reading, readings
 from host.processes import influxd
+from host.servers import recording
 from pyv_edge_agent.sinks.delivery import FAILED, REFUSED, THROTTLED, TOO_LARGE, UNAUTHORISED
 from pyv_edge_agent.sinks.influxdb import InfluxDBOptions, InfluxDBSink
 
@@ -110,38 +108,9 @@ def test_server_that_is_not_there(sinks):
     assert delivery.outcome == FAILED
 
 
-@contextmanager
-def answering(status, headers=()):
-    """Run a server that gives one answer; yields its port and what it was asked."""
-    asked = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            asked.append((self.path, dict(self.headers), body))
-            self.send_response(status)
-            for name, value in headers:
-                self.send_header(name, value)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *args):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
-        yield server.server_address[1], asked
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
-
-
 def test_version_2_is_asked_with_its_token(sinks):
     options = {"version": 2, "org": "me & you", "bucket": "b/1", "token": "s3cret"}
-    with answering(204) as (port, asked):
+    with recording(204) as (port, asked):
         sink = sinks(port, is_compressed=True, **options)
         assert sink.deliver("k", readings(0, 1)).is_accepted
     ((path, headers, body),) = asked
@@ -165,7 +134,7 @@ def test_version_2_is_asked_with_its_token(sinks):
     ],
 )
 def test_answer_that_is_none(sinks, status, outcome):
-    with answering(status, [("Retry-After", "7")]) as (port, _):
+    with recording(status, [("Retry-After", "7")]) as (port, _):
         sink = sinks(port, url=f"http://me:hunter2@127.0.0.1:{port}")
         delivery = sink.deliver("k", readings(0, 1))
     assert delivery.outcome == outcome

@@ -122,20 +122,25 @@ def test_backup_is_the_store_as_it_was(old):
     assert not list(old.parent.glob("*.new"))
 
 
-def test_step_that_fails_changes_nothing(old, monkeypatch):
-    monkeypatch.setitem(migration.STEPS, 4, migration.STEPS[4] + "INSERT INTO no_such VALUES (1);")
-    with pytest.raises(StoreError, match="no_such"):
+def test_step_that_fails_changes_nothing(old):
+    connection = sqlite3.connect(old)
+    connection.execute("CREATE TABLE block (in_the_way)")
+    with pytest.raises(StoreError, match="block already exists"):
         SQLiteStore(old)
-    monkeypatch.undo()
     assert schema(old)[("table", "sink")][-1][1] == "batch_key"
+    connection.execute("DROP TABLE block")
+    connection.close()
     SQLiteStore(old).close()
 
 
-def test_without_room_for_a_backup_nothing_is_done(old, monkeypatch):
-    monkeypatch.setattr(migration, "SPARE_SIZE", 1 << 60)
+def test_without_room_for_a_backup_nothing_is_done(old):
+    before = old.read_bytes()
+    connection = sqlite3.connect(old)
     with pytest.raises(StoreError, match="free disk for a backup"):
-        SQLiteStore(old)
-    assert schema(old)[("table", "sink")][-1][1] == "batch_key"
+        migration.migrate(connection, old, 4, free_size=lambda _: 1000)
+    connection.close()
+    assert old.read_bytes() == before
+    assert not list(old.parent.glob("*.backup"))
 
 
 def test_schema_from_before_the_first_release_is_refused(old):

@@ -3,9 +3,10 @@
 import random
 
 import pytest
-from host.fakes import UTC_MS
+from host.fakes import UTC_MS, Liar
 from host.store_rig import StoreRig
 from pyv_edge_agent.egress import Egress
+from pyv_edge_agent.errors import StoreError
 from pyv_edge_core.privacy import PrivacyPolicy
 
 MINUTE_MS = 60_000
@@ -148,30 +149,8 @@ def test_readings_that_are_not_to_be_sent_are_withheld(tmp_path):
 
 
 def test_commit_in_doubt_summarises_and_seals_nothing_twice(tmp_path):
-    import sqlite3
-
-    from pyv_edge_agent.errors import StoreError
-
     rig = StoreRig(tmp_path / "edge.db")
     rig.add(100, step_ms=0)
-
-    class Liar:
-        """A connection each of whose COMMITs is done and, at first, reported as failed."""
-
-        def __init__(self, connection):
-            self.connection = connection
-            self.lies = 0
-
-        def execute(self, statement, *parameters):
-            done = self.connection.execute(statement, *parameters)
-            if statement == "COMMIT" and self.lies:
-                self.lies -= 1
-                raise sqlite3.OperationalError("disk I/O error")
-            return done
-
-        def __getattr__(self, name):
-            return getattr(self.connection, name)
-
     liar = rig.store._writer = Liar(rig.store._writer)
     for work in (rig.upkeep.rollups.roll_up, rig.upkeep.blocks.seal):
         liar.lies = 1

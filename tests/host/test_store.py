@@ -4,7 +4,7 @@ import sqlite3
 import threading
 
 import pytest
-from host.fakes import UTC_MS
+from host.fakes import UTC_MS, Liar
 from host.waiting import wait_for
 from pyv_edge_agent.errors import StoreError
 from pyv_edge_agent.store import (
@@ -578,25 +578,7 @@ def test_commit_in_doubt_leaves_memory_as_the_file_is(filled):
     opened = filled.open_boot(info(), UTC_MS)
     batch = filled.sinks.next_batch("http", 4)
     assert filled.sinks.acknowledge("http", batch)
-
-    class Liar:
-        """A connection whose next COMMIT is done and reported as failed."""
-
-        def __init__(self, connection):
-            self.connection = connection
-            self.lies = 1
-
-        def execute(self, statement, *parameters):
-            done = self.connection.execute(statement, *parameters)
-            if statement == "COMMIT" and self.lies:
-                self.lies -= 1
-                raise sqlite3.OperationalError("disk I/O error")
-            return done
-
-        def __getattr__(self, name):
-            return getattr(self.connection, name)
-
-    filled._writer = Liar(filled._writer)
+    filled._writer = Liar(filled._writer, lies=1)
     with pytest.raises(StoreError, match="disk I/O error"):
         filled.commit(telemetry(opened, 10, [1, 2, 3]))
     with pytest.raises(StoreError, match="does not stand at 10"):

@@ -5,16 +5,12 @@ process; a repeat is five simulated minutes of another seed.
 """
 
 import json
-import os
-import subprocess
-import sys
 
-from .bytecode import ROOT
+from .child import lines_of
 from .figure import Measured
 
 REPEATS = 5
 _TIMEOUT_S = 600
-_PLACES = ("tests", "shared", "firmware", "host")
 
 
 def readings_per_minute() -> list[Measured]:
@@ -27,18 +23,8 @@ def readings_per_minute() -> list[Measured]:
 
 def play(repeats: int) -> list[dict[str, float]]:
     """Return the readings, the seconds and the faults of each repeat. Raises RuntimeError."""
-    path = os.pathsep.join(str(ROOT / place) for place in _PLACES)
-    done = subprocess.run(
-        [sys.executable, "-m", "simulation", "--measure", str(repeats)],
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=_TIMEOUT_S,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError((done.stdout + done.stderr).strip())
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    lines = lines_of("simulation", "--measure", str(repeats), timeout_s=_TIMEOUT_S)
+    return [json.loads(line) for line in lines]
 
 
 def measured(lines: list[dict[str, float]]) -> list[Measured]:

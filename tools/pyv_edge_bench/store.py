@@ -1,19 +1,12 @@
-"""What store and sinks cost: measured by tests/measure, in a process of its own.
-
-A tool does not import the agent.
-"""
+"""What store and sinks cost: measured by tests/measure, in a process of its own."""
 
 import json
-import os
-import subprocess
-import sys
 from functools import cache
 
-from .bytecode import ROOT
+from .child import lines_of
 from .figure import Measured
 
 _TIMEOUT_S = 1800
-_PLACES = ("tests", "tests/e2e", "shared", "firmware", "host", "tools")
 
 
 def commit() -> list[Measured]:
@@ -67,16 +60,5 @@ def _of(measure: str, *names: str) -> list[Measured]:
 
 @cache  # several figures are of one run
 def _measure(name: str) -> list[Measured]:
-    path = os.pathsep.join(str(ROOT / place) for place in _PLACES)
-    done = subprocess.run(
-        [sys.executable, "-m", "measure", name],
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=_TIMEOUT_S,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError((done.stdout + done.stderr).strip())
-    found = json.loads(done.stdout.splitlines()[-1])
-    return [Measured(name, unit, values) for name, unit, values in found]
+    last = lines_of("measure", name, timeout_s=_TIMEOUT_S)[-1]
+    return [Measured(name, unit, values) for name, unit, values in json.loads(last)]

@@ -76,7 +76,7 @@ def set_aside(path: Path, reason: str) -> Path:
             break
     else:
         raise StoreError(
-            f"{path}: is damaged for the {SET_ASIDE_MAX + 1}th time; check the disk, then move"
+            f"{path}: is damaged, as were {SET_ASIDE_MAX} before it; check the disk, then move"
             f" {path.name}.broken-* away"
         )
     wal = path.with_name(path.name + "-wal")
