@@ -27,7 +27,6 @@ from .board_request import CHANNEL_OPS, OPS, Outcome
 from .channel_policy import ChannelPolicies
 from .clock import Clock, SystemClock
 from .config import Config
-from .egress import Egress
 from .errors import RequestError, StartError, StoreError
 from .ingest import Ingest
 from .link import SerialLink
@@ -38,12 +37,11 @@ from .pipeline import Pipeline
 from .policy import open_policy
 from .port_search import PortClaims
 from .series import polled_names
-from .sinks import create_sink, read_options
-from .sinks.delivery import Sink
-from .sinks.http import HTTPCloudUploader, HTTPOptions
+from .sinks.http import HTTPCloudUploader
 from .store import Limits, SQLiteStore, Upkeep, open_store
 from .types import SensorReading
 from .uploader import UploadWorker
+from .uploads import Uploads
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +83,7 @@ class EdgeAgent:
 
         self._devices: dict[str, dict[str, Any]] = {}
         self._ingest: Ingest | None = None
-        self._workers: list[tuple[UploadWorker, Sink, threading.Thread]] = []
+        self._uploads: Uploads | None = None
         self._links: list[tuple[SerialLink, threading.Thread]] = []
         self._wake = threading.Event()  # the main loop has something to do before its time
         self._cycle_lock = threading.Lock()  # run_once may be called from outside too
@@ -136,8 +134,8 @@ class EdgeAgent:
             self._thread.start()
             for _, thread in self._links:
                 thread.start()
-            for _, _, thread in self._workers:
-                thread.start()
+            assert self._uploads is not None
+            self._uploads.start()
         except RuntimeError as error:
             self.stop()
             raise StartError(f"can't start a thread: {error}; raise the limit of tasks") from error
@@ -158,12 +156,12 @@ class EdgeAgent:
         # Only now, so that they still send the acknowledgements of the last commit.
         for link, _ in self._links:
             link.stop()
-        for worker in self.workers:
-            worker.stop()
+        if self._uploads is not None:
+            self._uploads.stop()
         for link, thread in self._links:
             self._join(thread, LINK_JOIN_S)
             link.requests.stop()  # a thread that hangs, or never ran, answers nobody
-        for _, _, thread in self._workers:
+        for thread in self._uploads.threads if self._uploads is not None else ():
             self._join(thread, LINK_JOIN_S)
         self._close_components()
         logger.info("EdgeAgent stopped")
@@ -196,7 +194,7 @@ class EdgeAgent:
         self._store.apply_policies(ChannelPolicies(config.get("policies")))
         self._store.items.size_max = round(config.get("cloud", "queue_max_mb") * MEGABYTE)
         self._privacy = open_policy(config.get("privacy"), config.hash_key_path)
-        self._cloud.bind(self._store, self._wake_workers)
+        self._cloud.bind(self._store, self._wake_uploads)
         windows = config.get("windows")
         self._devices = {device["name"]: device for device in config.get("sensors", "devices")}
         self._buffers = {
@@ -241,7 +239,16 @@ class EdgeAgent:
                 )
                 thread = threading.Thread(target=link.run, daemon=True, name=f"edge-link-{name}")
                 self._links.append((link, thread))
-        self._init_uploaders()
+        self._uploads = Uploads(
+            config,
+            self._store,
+            self._cloud,
+            self._privacy,
+            self._ingest.time,
+            self.clock,
+            self._rng,
+        )
+        self._uploader = self._uploads.cloud
 
     def _limits(self) -> Limits:
         storage = self._config.get("storage")
@@ -250,64 +257,14 @@ class EdgeAgent:
         )
         return Limits(max_size, min_free, keep_size, storage["high_water"], storage["low_water"])
 
-    def _init_uploaders(self) -> None:
-        cloud = self._config.get("cloud")
-        if cloud["enabled"] and cloud["endpoint"]:
-            self._uploader = HTTPCloudUploader(
-                cloud["endpoint"],
-                cloud["api_key"],
-                cloud["timeout_seconds"],
-                self.clock,
-                read_options(
-                    HTTPOptions, cloud, self._config.folder, {"is_compressed": cloud["compress"]}
-                ),
-            )
-            self._add_worker("http", self._uploader, cloud["batch_size"])
-        for name, settings in self._config.get("sinks").items():
-            if settings["enabled"]:
-                sink = create_sink(name, settings, self._config.folder, self.clock)
-                self._add_worker(name, sink, settings["batch_size"])
-        assert self._store is not None
-        for name in self._store.sinks.unconfigured:
-            logger.warning(
-                "sink %s is not configured any more: its readings are kept for it all the same",
-                name,
-            )
-
-    def _add_worker(self, name: str, sink: Sink, batch_size: int) -> None:
-        assert self._store is not None
-        assert self._ingest is not None
-        time_base = self._ingest.time
-        cloud = self._config.get("cloud")
-        patience_ms = round(self._config.get("time", "upload_wait_seconds") * 1000)
-        # What callers take out of the agent's own queue is the first sink's.
-        queue = CloudSyncQueue(clock=self.clock) if self._workers else self._cloud
-        if queue is not self._cloud:
-            queue.bind(self._store)
-        worker = UploadWorker(
-            self._store,
-            queue,
-            sink,
-            Egress(self._privacy, self._store.policies, self._store.channels_of),
-            self.clock,
-            random.Random(self._rng.random()),
-            sink=name,
-            batch_size=batch_size,
-            retry_base_s=cloud["retry_base_seconds"],
-            retry_max_s=cloud["retry_max_seconds"],
-            waits_for=lambda: time_base.upload_wait(patience_ms),
-        )
-        thread = threading.Thread(target=worker.run, daemon=True, name=f"edge-sink-{name}")
-        self._workers.append((worker, sink, thread))
-
-    def _wake_workers(self) -> None:
-        for worker, _, _ in self._workers:
-            worker.wake()
+    def _wake_uploads(self) -> None:
+        if self._uploads is not None:
+            self._uploads.wake()
 
     @property
     def workers(self) -> list[UploadWorker]:
         """What sends to each sink."""
-        return [worker for worker, _, _ in self._workers]
+        return [] if self._uploads is None else self._uploads.workers
 
     def _start_health_server(self) -> None:
         settings = self._config.get("health")
@@ -323,18 +280,17 @@ class EdgeAgent:
         self._cloud.unbind()
         if self._health_server is not None:
             self._health_server.server_close()
-        for _, sink, _ in self._workers:
-            sink.close()
+        if self._uploads is not None:
+            self._uploads.close()
         for adapter in self._adapters.values():
             close = getattr(adapter, "close", None)
             if callable(close):
                 close()
         if self._store is not None:
             self._close_store(self._store)
-        self._store = self._ingest = self._uploader = None
+        self._store = self._ingest = self._uploads = self._uploader = None
         self._thread = self._health_thread = self._health_server = None
         self._links = []
-        self._workers = []
 
     @staticmethod
     def _close_store(store: SQLiteStore) -> None:
