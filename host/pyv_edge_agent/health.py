@@ -166,7 +166,7 @@ def _counters(agent: "EdgeAgent") -> dict[str, dict[str, Any]]:
         "ingest": {
             "adapters_connected": len(agent._adapters) - len(failing) - len(pushing),
             "devices_configured": len(agent._devices),
-            "sampled_total": ingest.sampled_total if ingest else 0,
+            "sampled_total": ingest.boots.sampled_total if ingest else 0,
         },
         "time": {
             "is_synchronised": ingest.time.is_synchronised if ingest else False,

@@ -19,19 +19,18 @@ from typing import Any
 
 from pyv_edge_core import message
 from pyv_edge_core.host_event import Greeting, Loss, Report
-from pyv_edge_core.message_to_host import RESET_CAUSES
 from pyv_edge_core.reading import STREAM_NAMES, Channel
 from pyv_edge_core.record_ring import RECORD_SIZE
 
-from . import __version__
 from .admission import Admission, Pin
+from .boots import Boots
 from .clock import Clock
 from .dating import TimedBatch
 from .errors import MisplacedError, StoreError, StoreFullError
 from .link import SerialLink
 from .pipeline import Pipeline
-from .series import Plan, Series, Source, board_alert, split_table
-from .store import BootInfo, OpenedBoot, SQLiteStore, TimeSegments, Upkeep, WriteBatch
+from .series import Source
+from .store import SQLiteStore, TimeSegments, Upkeep, WriteBatch
 from .time_base import TimeBase
 from .types import SensorReading
 
@@ -79,8 +78,8 @@ class Ingest:
         self._clock = clock
         self._wake = wake
         self._commit_max = commit_max
-        self._run_id = rng.getrandbits(32)  # boot id of what the agent polls itself
-        self.time = TimeBase(TimeSegments(store), clock, f"{self._run_id:08x}", source=time_source)
+        run_id = rng.getrandbits(32)  # boot id of what the agent polls itself
+        self.time = TimeBase(TimeSegments(store), clock, f"{run_id:08x}", source=time_source)
         self._inbox: deque[tuple[SerialLink, Any]] = deque()
         self._lost = 0  # readings lost since that was last logged
         self._lost_logged_ms: int | None = None
@@ -92,12 +91,8 @@ class Ingest:
         self._skips = 0  # how often in a row it had to wait
         self._recovered_ms: int | None = None  # when the file was last replaced
         self._batch = self._new_batch()
-        self._admission = Admission(store, clock, pins or {})
-        self._sources: dict[SerialLink, Source] = {}
-        self._owners: dict[int, tuple[SerialLink, Source]] = {}  # by boot_id
-        self._polled: dict[str, Source] = {}
-        self._sampled_before = 0  # by boots that have ended since the agent started
-        self._sampled: dict[int, int] = {}  # by boot_id: what boards last said
+        admission = Admission(store, clock, pins or {})
+        self.boots = Boots(store, pipeline, self.time, admission, run_id)
 
     # -- from the links' threads ---------------------------------------------------
 
@@ -115,16 +110,6 @@ class Ingest:
             self._is_urgent = True
             self._wake.set()
         return True
-
-    @property
-    def sampled_total(self) -> int:
-        """What was polled, and what boards seen since the start say they have sampled."""
-        polled = sum(source.next_seq[0] for source in list(self._polled.values()))
-        arrived = {source.boot_id: source.next_seq[0] for _, source in list(self._owners.values())}
-        said = dict(self._sampled)
-        boots = arrived.keys() | said.keys()
-        live = sum(max(arrived.get(boot, 0), said.get(boot, 0)) for boot in boots)
-        return self._sampled_before + polled + live
 
     def store_status(self) -> dict[str, Any]:
         """Return how the store does. Raises StoreError."""
@@ -176,9 +161,7 @@ class Ingest:
 
         Raises StoreError if its device can't be opened.
         """
-        source = self._polled.get(device["name"])
-        if source is None:
-            source = self._open_polled(device)
+        source = self.boots.polled(device, self._batch)
         self.pipeline.add_reading(source, reading, quality, self.time.rule_ms(), self._batch)
         sampled = source.next_seq[0]
         self._batch.vitals[source.boot_id] = (sampled, *(0, 0, 0, 0, False), self.time.utc_ms())
@@ -295,9 +278,7 @@ class Ingest:
         self.last_commit_ms = self._clock.monotonic_ms()
         self._batch = self._new_batch()
         for (boot_id, stream), progress in batch.progress.items():
-            owner = self._owners.get(boot_id)
-            if owner is not None:
-                owner[0].committed(owner[1].boot, stream, progress.next_seq)
+            self.boots.acknowledge(boot_id, stream, progress.next_seq)
         return True
 
     def _recover(self, upkeep: Upkeep) -> None:
@@ -325,11 +306,7 @@ class Ingest:
         self.discarded_total += len(self._batch.readings)
         logger.error("%s; %d readings in memory are given up", error, len(self._batch.readings))
         self._batch = self._new_batch()
-        for link in list(self._sources):
-            link.restart()
-        self._sources.clear()
-        self._owners.clear()
-        self._polled.clear()
+        self.boots.start_over()
         self.pipeline.alerting.start_over()
 
     def _commit_failed(self, error: StoreError) -> None:
@@ -359,7 +336,7 @@ class Ingest:
         """Take one event; return False if it has to wait for the store."""
         if isinstance(event, Greeting):
             return self._welcome(link, event)
-        source = self._sources.get(link)
+        source = self.boots.on(link)
         if source is None or source.boot != event.boot:
             self.pipeline.misplaced_total += 1
             link.restart()
@@ -396,7 +373,7 @@ class Ingest:
         if report.kind != message.VITALS:
             return  # a LOG is in the log by now
         vitals = report.message
-        self._sampled[source.boot_id] = vitals.sampled_total
+        self.boots.sampled(source, vitals.sampled_total)
         self._batch.vitals[source.boot_id] = (
             vitals.sampled_total,
             vitals.denied_total,
@@ -408,80 +385,11 @@ class Ingest:
         )
 
     def _welcome(self, link: SerialLink, greeting: Greeting) -> bool:
-        """Open the board's boot and tell it where to resume: at what is durable."""
-        hello = greeting.hello
-        channels, rows = split_table(greeting.channels)
-        plans = [self.pipeline.plan(link.name, channel) for channel in channels]
-        info = BootInfo(
-            device=hello.device,
-            alias=link.name,
-            boot=hello.boot,
-            board=hello.board,
-            firmware=hello.firmware,
-            reset_cause=RESET_CAUSES[hello.reset_cause]
-            if hello.reset_cause < len(RESET_CAUSES)
-            else "unknown",
-            channels=tuple(plan.info for plan in plans),
-        )
         if not self.commit():
             return False
         try:
-            objection = self._admission.objection(link, hello)
-            if objection is not None:
-                self._end(link, None)
-                link.refuse(hello.boot, objection.reason, objection.retry_s, objection.problem)
-                return True
-            opened = self._store.open_boot(info, self.time.utc_ms(), self._batch.unset_id)
-            series = self._open_series(plans, opened)
+            self.boots.welcome(link, greeting, self._batch)
         except StoreError as error:
             self._commit_failed(error)
             return False
-        self._admission.taken(link, hello)
-        self.pipeline.alerting.forget(link.name, opened.channel_ids, self._batch)
-        source = Source(
-            *(link.name, hello.boot, opened.boot_id, series, list(opened.next_seq)),
-            newest_ms=opened.newest_ms,
-        )
-        for index, row in rows.items():
-            alert = board_alert(row, series)
-            if alert is not None:
-                source.alerts[index] = alert
-        self._end(link, opened.boot_id)
-        rival = self._owners.get(opened.boot_id)
-        if rival is not None and rival[0] is not link:
-            # The board has moved to this port, or is on both: only one may bring its numbers.
-            logger.warning("board %s moved to %s from %s", hello.device, link.name, rival[0].name)
-            del self._sources[rival[0]]
-            self._admission.gone(rival[0])
-            rival[0].restart()  # should the board come back to it, they must greet anew
-        self._sources[link] = source
-        self._owners[opened.boot_id] = (link, source)
-        link.welcome(hello.boot, opened.next_seq)
         return True
-
-    def _end(self, link: SerialLink, boot_id: int | None) -> None:
-        """Let the boot on a link be over, unless it is the one of `boot_id`, which goes on."""
-        ended = self._sources.pop(link, None)
-        if ended is not None and self._owners.get(ended.boot_id, (None,))[0] is link:
-            del self._owners[ended.boot_id]
-            if ended.boot_id != boot_id:
-                self._sampled_before += self._sampled.pop(ended.boot_id, ended.next_seq[0])
-        if boot_id is None:
-            self._admission.gone(link)
-
-    def _open_polled(self, device: dict[str, Any]) -> Source:
-        name = device["name"]
-        plan = self.pipeline.plan_polled(name, device["unit"])
-        info = BootInfo(name, name, self._run_id, "agent", __version__, "start", (plan.info,))
-        opened = self._store.open_boot(info, self.time.utc_ms(), self._batch.unset_id)
-        series = self._open_series([plan], opened)
-        source = Source(name, self._run_id, opened.boot_id, series, list(opened.next_seq))
-        self._polled[name] = source
-        return source
-
-    def _open_series(self, plans: list[Plan], opened: OpenedBoot) -> list[Series]:
-        now_ms = self.time.rule_ms()
-        return [
-            self.pipeline.alerting.open(plan, channel_id, opened.boot_id, now_ms, self._batch)
-            for plan, channel_id in zip(plans, opened.channel_ids, strict=True)
-        ]

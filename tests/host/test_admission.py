@@ -157,7 +157,7 @@ def test_who_was_there_is_remembered_over_a_restart(site):
 
 def test_polled_device_of_the_same_name_is_no_board(site):
     device = {"name": "porch", "unit": "Cel"}
-    site.ingest._open_polled(device)  # the alias was a simulator once
+    site.ingest.boots.polled(device, site.ingest._batch)  # the alias was a simulator once
     site.porch.plug(site.board("pico-1"))
     site.run()
     assert site.porch.link.state == UP

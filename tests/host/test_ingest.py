@@ -415,7 +415,7 @@ def test_vitals_are_stored_and_say_what_was_sampled(rig):
     rig.put(batch(0, [1, 2]), vitals(50, 3, message.VITALS_FINISHED))
     rig.ingest.run()
     assert rig.rows("SELECT sampled_total, dropped_total, is_finished FROM boot") == [(50, 3, 1)]
-    assert rig.ingest.sampled_total == 50
+    assert rig.ingest.boots.sampled_total == 50
     ledger = read_ledger(rig.path)
     assert (ledger.total("sampled"), ledger.total("in_flight")) == (50, 48)
     assert ledger.is_balanced
@@ -426,7 +426,7 @@ def test_sampled_total_is_at_least_what_arrived(rig):
     rig.put(vitals(1), batch(0, [1, 2, 3]))
     rig.ingest.run()
     rig.ingest.add_polled(DEVICE, SensorReading("t1", UTC_MS / 1000, 5.0), 0)
-    assert rig.ingest.sampled_total == 4
+    assert rig.ingest.boots.sampled_total == 4
 
 
 def test_log_of_a_board_is_not_stored(rig):

@@ -1,0 +1,165 @@
+"""Boots: where readings come from, which of them is on which link, and where each resumes."""
+
+import logging
+from typing import Any
+
+from pyv_edge_core.host_event import Greeting
+from pyv_edge_core.message_to_host import RESET_CAUSES
+
+from . import __version__
+from .admission import Admission
+from .link import SerialLink
+from .pipeline import Pipeline
+from .series import Plan, Series, Source, board_alert, split_table
+from .store import BootInfo, OpenedBoot, SQLiteStore, WriteBatch
+from .time_base import TimeBase
+
+logger = logging.getLogger(__name__)
+
+
+class Boots:
+    """The boards' boots, and the agent's own for what it polls. For the thread that stores."""
+
+    def __init__(
+        self,
+        store: SQLiteStore,
+        pipeline: Pipeline,
+        time_base: TimeBase,
+        admission: Admission,
+        run_id: int,
+    ) -> None:
+        """Begin without any; `run_id` is the boot id of what the agent polls."""
+        self._store = store
+        self._pipeline = pipeline
+        self._time = time_base
+        self._admission = admission
+        self._run_id = run_id
+        self._sources: dict[SerialLink, Source] = {}
+        self._owners: dict[int, tuple[SerialLink, Source]] = {}  # by boot_id
+        self._polled: dict[str, Source] = {}
+        self._sampled_before = 0  # by boots that have ended since the agent started
+        self._sampled: dict[int, int] = {}  # by boot_id: what boards last said
+
+    def on(self, link: SerialLink) -> Source | None:
+        """Return the boot that was welcomed on a link, None if there is none."""
+        return self._sources.get(link)
+
+    def acknowledge(self, boot_id: int, stream: int, next_seq: int) -> None:
+        """Let the board of a boot know what is durable, if it is on a link."""
+        owner = self._owners.get(boot_id)
+        if owner is not None:
+            owner[0].committed(owner[1].boot, stream, next_seq)
+
+    def start_over(self) -> None:
+        """Forget all, and let every board greet anew."""
+        for link in list(self._sources):
+            link.restart()
+        self._sources.clear()
+        self._owners.clear()
+        self._polled.clear()
+
+    # -- what was sampled ----------------------------------------------------------
+
+    def sampled(self, source: Source, total: int) -> None:
+        """Note what a board says that it has sampled."""
+        self._sampled[source.boot_id] = total
+
+    @property
+    def sampled_total(self) -> int:
+        """What was polled, and what boards seen since the start say they have sampled.
+
+        Any thread may ask.
+        """
+        polled = sum(source.next_seq[0] for source in list(self._polled.values()))
+        arrived = {source.boot_id: source.next_seq[0] for _, source in list(self._owners.values())}
+        said = dict(self._sampled)
+        boots = arrived.keys() | said.keys()
+        live = sum(max(arrived.get(boot, 0), said.get(boot, 0)) for boot in boots)
+        return self._sampled_before + polled + live
+
+    # -- boards --------------------------------------------------------------------
+
+    def welcome(self, link: SerialLink, greeting: Greeting, batch: WriteBatch) -> None:
+        """Open a board's boot and tell it where to resume, at what is durable; or refuse it.
+
+        All that was taken before must be committed. Raises StoreError, and nothing is done.
+        """
+        hello = greeting.hello
+        channels, rows = split_table(greeting.channels)
+        plans = [self._pipeline.plan(link.name, channel) for channel in channels]
+        info = BootInfo(
+            device=hello.device,
+            alias=link.name,
+            boot=hello.boot,
+            board=hello.board,
+            firmware=hello.firmware,
+            reset_cause=RESET_CAUSES[hello.reset_cause]
+            if hello.reset_cause < len(RESET_CAUSES)
+            else "unknown",
+            channels=tuple(plan.info for plan in plans),
+        )
+        objection = self._admission.objection(link, hello)
+        if objection is not None:
+            self._end(link, None)
+            link.refuse(hello.boot, objection.reason, objection.retry_s, objection.problem)
+            return
+        opened = self._store.open_boot(info, self._time.utc_ms(), batch.unset_id)
+        series = self._open_series(plans, opened, batch)
+        self._admission.taken(link, hello)
+        self._pipeline.alerting.forget(link.name, opened.channel_ids, batch)
+        source = Source(
+            *(link.name, hello.boot, opened.boot_id, series, list(opened.next_seq)),
+            newest_ms=opened.newest_ms,
+        )
+        for index, row in rows.items():
+            alert = board_alert(row, series)
+            if alert is not None:
+                source.alerts[index] = alert
+        self._end(link, opened.boot_id)
+        rival = self._owners.get(opened.boot_id)
+        if rival is not None and rival[0] is not link:
+            # The board has moved to this port, or is on both: only one may bring its numbers.
+            logger.warning("board %s moved to %s from %s", hello.device, link.name, rival[0].name)
+            del self._sources[rival[0]]
+            self._admission.gone(rival[0])
+            rival[0].restart()  # should the board come back to it, they must greet anew
+        self._sources[link] = source
+        self._owners[opened.boot_id] = (link, source)
+        link.welcome(hello.boot, opened.next_seq)
+
+    def _end(self, link: SerialLink, boot_id: int | None) -> None:
+        """Let the boot on a link be over, unless it is the one of `boot_id`, which goes on."""
+        ended = self._sources.pop(link, None)
+        if ended is not None and self._owners.get(ended.boot_id, (None,))[0] is link:
+            del self._owners[ended.boot_id]
+            if ended.boot_id != boot_id:
+                self._sampled_before += self._sampled.pop(ended.boot_id, ended.next_seq[0])
+        if boot_id is None:
+            self._admission.gone(link)
+
+    # -- what the agent polls ------------------------------------------------------
+
+    def polled(self, device: dict[str, Any], batch: WriteBatch) -> Source:
+        """Return the boot of a device that the agent polls; open it if need be.
+
+        Raises StoreError.
+        """
+        name = device["name"]
+        source = self._polled.get(name)
+        if source is None:
+            plan = self._pipeline.plan_polled(name, device["unit"])
+            info = BootInfo(name, name, self._run_id, "agent", __version__, "start", (plan.info,))
+            opened = self._store.open_boot(info, self._time.utc_ms(), batch.unset_id)
+            series = self._open_series([plan], opened, batch)
+            source = Source(name, self._run_id, opened.boot_id, series, list(opened.next_seq))
+            self._polled[name] = source
+        return source
+
+    def _open_series(
+        self, plans: list[Plan], opened: OpenedBoot, batch: WriteBatch
+    ) -> list[Series]:
+        now_ms = self._time.rule_ms()
+        return [
+            self._pipeline.alerting.open(plan, channel_id, opened.boot_id, now_ms, batch)
+            for plan, channel_id in zip(plans, opened.channel_ids, strict=True)
+        ]
