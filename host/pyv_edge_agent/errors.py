@@ -33,6 +33,10 @@ class StoreFullError(StoreError):
     """The disk has no room for it, or the file may grow no further."""
 
 
+class StoreRefusedError(StoreError):
+    """The disk can't be written, or not be read: until somebody mends it."""
+
+
 class StoreBrokenError(StoreError):
     """The file is damaged."""
 

@@ -26,7 +26,7 @@ from .admission import Admission, Pin
 from .boots import Boots
 from .clock import Clock
 from .dating import TimedBatch
-from .errors import MisplacedError, StoreError, StoreFullError
+from .errors import MisplacedError, StoreError, StoreFullError, StoreRefusedError
 from .link import SerialLink
 from .pipeline import Pipeline
 from .series import Source
@@ -89,7 +89,9 @@ class Ingest:
         self._is_urgent = False  # whether the inbox should be looked at now
         self._is_behind = False  # whether there is more upkeep to do
         self._skips = 0  # how often in a row it had to wait
-        self._recovered_ms: int | None = None  # when the file was last replaced
+        self._recovered_ms: int | None = None  # when the file was last replaced, or that tried
+        self._obstacle = ""  # why the last try failed
+        self._refused_ms: int | None = None  # since when its disk refuses what is to be stored
         self._batch = self._new_batch()
         admission = Admission(store, clock, pins or {})
         self.boots = Boots(store, pipeline, self.time, admission, run_id)
@@ -170,8 +172,8 @@ class Ingest:
         """Take everything that has come in, commit it and acknowledge it."""
         self._oldest_ms = None  # first: what comes from now on begins anew
         self._is_urgent = False
-        if self._store.broken and self._upkeep is not None:
-            self._recover(self._upkeep)
+        if self._upkeep is not None:
+            self._mend(self._upkeep)
         count = self._follow_clock()
         while count and self.has_room:
             count -= 1
@@ -281,20 +283,30 @@ class Ingest:
             self.boots.acknowledge(boot_id, stream, progress.next_seq)
         return True
 
-    def _recover(self, upkeep: Upkeep) -> None:
-        """Go on in a new file, if there hasn't been another one just now."""
+    def _mend(self, upkeep: Upkeep) -> None:
+        """Go on with another file if this one is damaged or gone, at most once a minute."""
+        broken, displaced = self._store.broken, self._store.displaced
         now_ms = self._clock.monotonic_ms()
+        is_refused = self._refused_ms is not None and now_ms - self._refused_ms >= RECOVER_MS
+        if not (broken or displaced or is_refused):
+            return
         if self._recovered_ms is not None and now_ms - self._recovered_ms < RECOVER_MS:
             return
         self._recovered_ms = now_ms
-        broken = self._store.broken
         try:
-            upkeep.recover(broken)
+            if broken:
+                upkeep.recover(broken)
+            elif upkeep.reopen():
+                self._obstacle = ""
+                return  # it stands where memory does
             self.time.begin_anew()
         except StoreError as error:
-            self._commit_failed(error)
+            if str(error) != self._obstacle:
+                logger.error("%s; trying again each minute", error)
+            self._obstacle = self.problem = str(error)
             return
-        self._start_over(StoreError(broken))
+        self._obstacle = ""
+        self._start_over(StoreError(broken or displaced or "the store was opened again"))
 
     def _start_over(self, error: StoreError) -> None:
         """Drop what is in memory and let everybody resume where the store stands.
@@ -312,9 +324,12 @@ class Ingest:
     def _commit_failed(self, error: StoreError) -> None:
         self.commit_failures_total += 1
         self._failures += 1
-        if str(error) != self.problem:
-            logger.error("can't store: %s; nothing is acknowledged, trying again", error)
-        self.problem = str(error)
+        problem = self._obstacle or str(error)
+        if problem != self.problem:
+            logger.error("can't store: %s; nothing is acknowledged, trying again", problem)
+        self.problem = problem
+        if isinstance(error, StoreRefusedError) and self._refused_ms is None:
+            self._refused_ms = self._clock.monotonic_ms()
         if isinstance(error, StoreFullError) and self._upkeep is not None:
             self._make_room(self._upkeep)
 
@@ -330,7 +345,8 @@ class Ingest:
         if self.problem:
             logger.warning("storing again after %d failed commits", self._failures)
             self._failures = 0
-        self.problem = ""
+        self._refused_ms = None
+        self._obstacle = self.problem = ""
 
     def _take(self, link: SerialLink, event: Any) -> bool:
         """Take one event; return False if it has to wait for the store."""

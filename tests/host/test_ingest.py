@@ -256,6 +256,22 @@ def test_polled_readings_survive_a_failed_commit(rig):
     assert read_ledger(rig.path).is_balanced
 
 
+def test_file_is_opened_again_when_it_was_refused_for_a_minute_and_memory_is_kept(tmp_path):
+    rig = Rig(tmp_path / "edge.db", limits=Limits())
+    rig.ingest.add_polled(DEVICE, SensorReading("t1", UTC_MS / 1000, 5.0), 0)
+    rig.store._writer.execute("PRAGMA query_only = ON")
+    for _ in range(59):
+        rig.ingest.run()
+        rig.clock.advance(1000)
+    assert "readonly" in rig.ingest.problem
+    rig.clock.advance(1000)
+    rig.ingest.run()
+    assert (rig.ingest.problem, rig.ingest.discarded_total) == ("", 0)
+    assert rig.rows() == [(0, 5.0)]
+    assert read_ledger(rig.path).is_balanced
+    rig.store.close()
+
+
 def test_nothing_more_is_taken_while_memory_is_full(rig):
     rig.greet()
     rig.fill_up()

@@ -8,7 +8,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from ..errors import StoreBrokenError, StoreError, StoreFullError
+from ..errors import StoreBrokenError, StoreError, StoreFullError, StoreRefusedError
 from .migration import migrate
 from .schema import APPLICATION_ID, SCHEMA_VERSION, TABLES, VIEWS
 
@@ -19,6 +19,10 @@ JOURNAL_SIZE_MAX = 4_194_304  # bytes of WAL that stay on the disk after a check
 
 # The texts are for Python 3.10, whose errors have no code.
 _FULL = (13, "disk is full")
+_REFUSED = (  # by the disk: read-only, an I/O error, not to be opened
+    *((8, "attempt to write a readonly database"), (10, "disk I/O error")),
+    (14, "unable to open database file"),
+)
 _BROKEN = (
     *((11, "disk image is malformed"), (26, "file is not a database")),
     (256, "Could not decode to UTF-8"),  # a text; has no code
@@ -33,6 +37,8 @@ def store_error(path: Path, error: sqlite3.Error) -> StoreError:
         kind = StoreFullError
     elif any(code == known or text in str(error) for known, text in _BROKEN):
         kind = StoreBrokenError
+    elif any(code == known or text in str(error) for known, text in _REFUSED):
+        kind = StoreRefusedError
     return kind(f"{path}: {error}")
 
 
@@ -79,6 +85,14 @@ def was_store(path: Path) -> bool:
         return Path(f"{path.resolve()}.lock").stat().st_size > 0
     except OSError:
         return False
+
+
+def check_writable(path: Path) -> None:
+    """Raise StoreError if the file can't be opened for writing."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+    except OSError as error:
+        raise StoreError(f"{path}: can't be opened: {error}") from error
 
 
 def connect_writer(path: Path) -> sqlite3.Connection:
@@ -142,13 +156,17 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def connect_reader(path: Path) -> sqlite3.Connection:
-    """Open an existing store for reading only. Raises StoreError."""
+def connect_reader(path: Path, *, is_alone: bool = False) -> sqlite3.Connection:
+    """Open an existing store for reading only. Raises StoreError.
+
+    `is_alone` leaves the WAL beside it unread.
+    """
     try:
         if not path.is_file():
             raise StoreError(f"{path}: there is no store; has the agent run, and with this path?")
         try:
-            connection, application = _open_reader(path, "mode=ro")
+            options = "mode=ro&immutable=1" if is_alone else "mode=ro"
+            connection, application = _open_reader(path, options)
         except sqlite3.OperationalError:
             # WAL wants to write beside the file even for reading. Evidence on a read-only
             # medium can be read all the same, provided that nothing waits in the WAL.

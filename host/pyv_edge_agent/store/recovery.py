@@ -164,7 +164,10 @@ def _meta(old: sqlite3.Connection | None) -> dict[str, str]:
     good = {}
     for key, value in rows:
         try:
-            if key == "sealed":
+            if key == "day":
+                [day, first_block] = json.loads(value)
+                is_good = day >= 0 and first_block > 0
+            elif key == "sealed":
                 [block_id, sealed_id, chain] = json.loads(value)
                 is_good = block_id >= 0 and sealed_id >= 0 and len(bytes.fromhex(chain)) == 32
             elif key == "store_id":

@@ -25,9 +25,11 @@ from ..errors import StoreBrokenError, StoreError
 from . import boot, query
 from .audit import AuditLog
 from .boot import BootInfo, OpenedBoot, WatchedChannel
+from .check import check_sound
 from .commit import write_batch
 from .connection import (
     BUSY_TIMEOUT_MS,
+    check_writable,
     connect_reader,
     connect_writer,
     lock,
@@ -36,6 +38,7 @@ from .connection import (
 )
 from .dead_letter import DeadLetters
 from .item_queue import ItemQueue
+from .place import Place
 from .salvage import Salvage
 from .sink_cursor import SinkCursors
 from .write_batch import WriteBatch
@@ -84,10 +87,11 @@ class SQLiteStore:
         self.recoveries_total = 0
         self.doubts_total = 0  # commits of which it wasn't known whether they are durable
         self.broken = ""  # what a query has found to be damaged
+        self.displaced = ""  # why the open file is not what is at the path
         self.salvage: Salvage | None = None
         self._clock = clock or SystemClock()
         self._opened_ms = self._clock.monotonic_ms()
-        self._lock_file = lock(self.path)
+        self._lock_file: int | None = lock(self.path)
         try:
             self.policies = ChannelPolicies()
             self.sinks = SinkCursors(self)
@@ -96,7 +100,7 @@ class SQLiteStore:
             self.audit = AuditLog(self)
             self._open(check_ms)
         except BaseException:
-            os.close(self._lock_file)
+            self._unlock()
             raise
 
     def _open(self, check_ms: int) -> None:
@@ -108,10 +112,12 @@ class SQLiteStore:
         try:
             self._load_sound()
             if not self.was_closed and check_ms:
-                self._check(check_ms)
+                check_sound(self._writer, self.path, self._clock, check_ms)
             self._begin_run()
+            assert self._lock_file is not None
             note_store(self._lock_file, self.store_id)
             self._is_open = True
+            self._place = Place(self.path)
             self.salvage = Salvage.resume(self)
         except BaseException as error:
             self._is_open = False
@@ -129,40 +135,6 @@ class SQLiteStore:
             self._load(self.sinks, self.items, self.dead_letters, self.audit)
         except (ValueError, KeyError, TypeError) as error:
             raise StoreBrokenError(f"{self.path}: {type(error).__name__}: {error}") from error
-
-    def _check(self, check_ms: int) -> None:
-        """Look for damage in a file that was not closed. Raises StoreBrokenError.
-
-        SQLite sees a page that makes no sense; that a number was changed, only the
-        ledger can tell.
-        """
-        from .ledger import read_open
-
-        end_ms = self._clock.monotonic_ms() + check_ms
-        self._writer.set_progress_handler(lambda: self._clock.monotonic_ms() > end_ms, 100_000)
-        try:
-            rows = self._writer.execute("PRAGMA quick_check(1)").fetchall()
-            is_salvaging = self._writer.execute(
-                "SELECT 1 FROM meta WHERE key = 'salvage'"
-            ).fetchone()
-            if rows == [("ok",)] and not is_salvaging and not read_open(self._writer).is_balanced:
-                rows = [("the ledger does not balance",)]
-        except (ValueError, TypeError) as error:
-            rows = [(f"{type(error).__name__}: {error}",)]
-        except sqlite3.OperationalError as error:
-            if "interrupted" not in str(error):
-                raise
-            logger.warning(
-                "%s: was not closed, and is too large to be checked within %d s; `pyv-edge-host"
-                " audit verify` does that",
-                self.path,
-                check_ms // 1000,
-            )
-            return
-        finally:
-            self._writer.set_progress_handler(None, 0)
-        if rows != [("ok",)]:
-            raise StoreBrokenError(f"{self.path}: {rows[0][0]}")
 
     def _begin_run(self) -> None:
         """Remember that the file is in use: whoever finds it so knows that it was not closed."""
@@ -182,9 +154,44 @@ class SQLiteStore:
 
     def reconnect(self) -> None:
         """Open the file again, which is another one by now. Raises StoreError."""
-        self._open(0)
-        self.broken = ""
+        try:
+            self._open(0)
+        except StoreBrokenError as error:
+            self.broken = str(error)
+            raise
+        self.broken = self.displaced = ""
+        self.doubts_total += 1
         self.recoveries_total += 1
+
+    def reopen(self) -> bool:
+        """Open again what is at the path, once it can be written.
+
+        Returns whether it stands where this store stood. What is only in a file that was
+        deleted or replaced is copied before, see Place. Raises StoreError, to be tried again.
+        """
+        with self.lock:
+            stood = (self.store_id, self.last_reading_id, self.stored_total)
+            if self._is_open and self._place.problem():
+                self.displaced = f"{self.path}: {self._place.problem()}"
+                if self._place.is_away:
+                    self.disconnect()  # or its disk could not be mended
+                    self._unlock()
+                    raise StoreError(self.displaced)
+                self._place.save(self._writer)
+                self.disconnect()
+                self._place.forget_wal()
+            else:
+                if self.displaced and not self.path.exists():
+                    raise StoreError(self.displaced)
+                check_writable(self.path)
+                self.disconnect()
+            self._unlock()  # it may be on a disk that is not there any more
+            self._lock_file = lock(self.path)
+            reason = self.displaced
+            self.reconnect()
+            if reason:
+                self.audit.append("reopened", {"reason": reason})
+            return stood == (self.store_id, self.last_reading_id, self.stored_total)
 
     def reload(self) -> None:
         """Read again from the file what is kept in memory. Raises StoreError."""
@@ -242,7 +249,7 @@ class SQLiteStore:
     @contextmanager
     def _guard(self) -> Iterator[None]:
         if not self._is_open:
-            raise StoreError(f"{self.path}: the store is closed")
+            raise StoreError(self.displaced or f"{self.path}: the store is closed")
         try:
             yield
         except sqlite3.Error as error:
@@ -255,6 +262,10 @@ class SQLiteStore:
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Run what is inside as one transaction, durable when it ends."""
         with self.lock, self._guard():
+            problem = self._place.problem()
+            if problem:
+                self.displaced = f"{self.path}: {problem}"
+                raise StoreError(self.displaced)
             if self._is_in_doubt:
                 # Not how the sinks stand: what memory knows of them is written as a whole.
                 self._load(self.items, self.dead_letters, self.audit)
@@ -325,9 +336,17 @@ class SQLiteStore:
                     self.write_run_ms(tx)
                     self.set_meta(tx, "is_closed", "1")
             except StoreError:
-                pass  # a crash would leave no more; the next start checks the file
+                # A crash would leave no more; the next start checks the file.
+                if self._place.problem() and not self._place.is_away:
+                    self._save_last()
             finally:
                 self.abandon()
+
+    def _save_last(self) -> None:
+        try:
+            self._place.save(self._writer)
+        except StoreError as error:
+            logger.error("%s", error)
 
     def abandon(self) -> None:
         """Close every connection and write nothing: as a crash would, in order."""
@@ -336,7 +355,12 @@ class SQLiteStore:
                 if self.salvage is not None:
                     self.salvage.close()
                 self.disconnect()
-                os.close(self._lock_file)
+            self._unlock()
+
+    def _unlock(self) -> None:
+        descriptor, self._lock_file = self._lock_file, None
+        if descriptor is not None:
+            os.close(descriptor)
 
     # -- devices -------------------------------------------------------------------
 

@@ -77,6 +77,13 @@ class Upkeep:
         self._store.apply_policies(self._store.policies)
         self._start()
 
+    def reopen(self) -> bool:
+        """Open again what is at the store's path; see `SQLiteStore.reopen`. Raises StoreError."""
+        is_same = self._store.reopen()
+        self._store.apply_policies(self._store.policies)
+        self._start()
+        return is_same
+
     def step(
         self, now_ms: int, *, is_time_right: bool, jumps_total: int = 0, time_quality: int = 0
     ) -> bool:

@@ -1,0 +1,134 @@
+"""Place: whether the file at the store's path is still the one that is open.
+
+One that was deleted or replaced can be written for as long as somebody has it open, and
+then it is gone, with what boards were told is safe. So each transaction looks first; what
+is only in an open file is copied to where it can be found.
+"""
+
+import logging
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from ..disk import sync
+from ..errors import StoreError
+from .connection import connect_reader, store_error
+
+logger = logging.getLogger(__name__)
+
+REPLACED_MAX = 20  # copies; with more, somebody does it on purpose
+
+
+class Place:
+    """What is at a store's path while it is open."""
+
+    def __init__(self, path: Path) -> None:
+        """Note what is there now."""
+        self._path = path
+        self._file = _identity(path)
+        self._wal = _identity(_beside(path, "-wal"))
+        self._device = _device(path)
+
+    def problem(self) -> str:
+        """Return why the open file is not what is at its path, "" if it is."""
+        if _identity(self._path) == self._file:
+            return ""
+        if _device(self._path) != self._device:
+            return "its disk is not the one that it was opened on; mount that again"
+        return "was replaced" if self._path.exists() else "was deleted"
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the disk of the file is not there, so that it is safe where it is."""
+        return not self._path.exists() and _device(self._path) != self._device
+
+    def save(self, connection: sqlite3.Connection) -> None:
+        """Copy the open file to where it can be found; what is at its path stays.
+
+        Raises StoreError, and the file is to stay open.
+        """
+        path = self._path
+        if not path.exists():
+            to = path
+        else:
+            # What was put there may be nothing to go on with; and it is not to be read through
+            # the WAL of another file.
+            has_our_wal = _identity(_beside(path, "-wal")) == self._wal
+            connect_reader(path, is_alone=has_our_wal).close()
+            if _device(path) != self._device:
+                return
+            to = _replaced(path)
+        _copy(connection, path, to)
+        logger.error(
+            "%s: %s while it was in use; what it held is in %s",
+            path,
+            self.problem() if to != path else "was deleted",
+            to.name,
+        )
+
+    def forget_wal(self) -> None:
+        """Delete the WAL of a file that is not at its path any more: it is in the copy.
+
+        SQLite would take it for the WAL of the file that is there now.
+        """
+        wal = _beside(self._path, "-wal")
+        if self._wal is not None and _identity(wal) == self._wal:
+            wal.unlink()
+            _beside(self._path, "-shm").unlink(missing_ok=True)
+
+
+def _copy(connection: sqlite3.Connection, path: Path, to: Path) -> None:
+    made = path.with_name(path.name + ".copy")
+    try:
+        to.parent.mkdir(parents=True, exist_ok=True)
+        made.unlink(missing_ok=True)
+        with closing(sqlite3.connect(made)) as copy:
+            connection.backup(copy)
+            # Its own WAL, so that there is none when it is renamed.
+            copy.execute("PRAGMA journal_mode = DELETE").fetchone()
+        if to == path:
+            for end in ("-wal", "-shm"):
+                _beside(path, end).unlink(missing_ok=True)
+        os.replace(made, to)
+        sync(to.parent)
+    except sqlite3.Error as error:
+        made.unlink(missing_ok=True)
+        found = store_error(path, error)
+        raise type(found)(f"{found}; it is not at its path, and can't be copied there") from error
+    except OSError as error:
+        raise StoreError(
+            f"{path}: is not at its path, and can't be copied there: {error}"
+        ) from error
+
+
+def _replaced(path: Path) -> Path:
+    for number in range(1, REPLACED_MAX + 1):
+        to = path.with_name(f"{path.name}.replaced-{number}")
+        if not to.exists():
+            return to
+    raise StoreError(
+        f"{path}: was replaced, as it was {REPLACED_MAX} times before; move"
+        f" {path.name}.replaced-* away"
+    )
+
+
+def _beside(path: Path, end: str) -> Path:
+    return path.with_name(path.name + end)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _device(path: Path) -> int:
+    """Return the device of a file, or the one that it would be on."""
+    for place in (path, *path.absolute().parents):
+        found = _identity(place)
+        if found is not None:
+            return found[0]
+    return -1

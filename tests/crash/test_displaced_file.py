@@ -1,0 +1,231 @@
+"""The file is deleted, replaced, or its disk goes away under a running agent: nothing is lost."""
+
+import os
+import shutil
+import subprocess
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from host.fakes import batch, greeting
+from host.processes import find, small_disk
+from host.store_rig import StoreRig
+from host.test_ingest import BOOT, Rig
+from pyv_edge_agent.store import Limits, SQLiteStore, read_ledger, verify
+
+COUNT = 100  # readings of a batch
+MINUTE_MS = 60_000
+
+
+class Site(Rig):
+    """A board that sends again what is not acknowledged, and an agent's ingest with upkeep."""
+
+    def __init__(self, path):
+        super().__init__(path, limits=Limits())
+        self.acked = 0
+        self.sent = 0
+        self.greet()
+
+    def send(self, times=1):
+        for _ in range(times):
+            self.put(batch(self.sent, list(range(COUNT))))
+            self.sent += COUNT
+            self.loop()
+
+    def loop(self, ms=1000):
+        self.clock.advance(ms)
+        for _ in range(50):
+            self.ingest.run()
+            is_restarted = self.follow()
+            if not is_restarted and not self.ingest._is_behind:
+                break
+
+    def follow(self):
+        """Do as the agent says; return whether the board had to greet again."""
+        is_restarted = False
+        for call in self.link.take_calls():
+            if call[0] == "committed":
+                assert call[:3] == ("committed", BOOT, 0)
+                self.acked = call[3]
+            elif call[0] == "restart":
+                self.put(greeting())
+                is_restarted = True
+            elif call[0] == "welcome":
+                self.acked = self.sent = call[2][0]
+        return is_restarted
+
+    def has_all(self):
+        """Return whether every number that was acknowledged is in the file at the path."""
+        ledger = read_ledger(self.path)
+        assert ledger.is_balanced, ledger.to_dict()
+        assert verify(self.path).problems == []
+        return self.rows("SELECT seq FROM reading ORDER BY id") == [
+            (seq,) for seq in range(self.acked)
+        ]
+
+
+@pytest.fixture
+def site(tmp_path):
+    made = Site(tmp_path / "data" / "edge.db")
+    made.send(60)
+    yield made
+    made.store.close()
+
+
+def delete_file(path):
+    path.unlink()
+
+
+def delete_file_and_wal(path):
+    for one in path.parent.glob("edge.db*"):
+        if not one.name.endswith(".lock"):
+            one.unlink()
+
+
+def delete_folder(path):
+    shutil.rmtree(path.parent)
+
+
+def move_away(path):
+    path.rename(path.with_name("old.db"))
+
+
+@pytest.mark.parametrize("strike", [delete_file, delete_file_and_wal, delete_folder, move_away])
+def test_file_that_is_deleted_comes_back_with_all_that_was_acknowledged(site, strike, caplog):
+    assert site.acked == 60 * COUNT
+    strike(site.path)
+    site.send(3)
+    assert site.acked == site.sent > 60 * COUNT
+    assert site.has_all()
+    assert [row["details"] for row in site.store.audit_logs() if row["action"] == "reopened"] == [
+        {"reason": f"{site.path}: was deleted"}
+    ]
+    assert "edge.db: was deleted while it was in use; what it held is in edge.db" in caplog.text
+    with pytest.raises(Exception, match="in use by another agent"):
+        SQLiteStore(site.path)
+
+
+def test_file_that_is_deleted_before_the_agent_stops_is_there_afterwards(site):
+    delete_folder(site.path)
+    site.store.close()
+    assert site.has_all()
+
+
+def test_file_that_is_replaced_is_kept_under_another_name(site, tmp_path):
+    other = StoreRig(tmp_path / "other.db")
+    other.add(5)
+    other.close()
+    acked = site.acked
+    (tmp_path / "other.db").replace(site.path)
+    site.send(3)  # the board's numbers go on at another place
+    kept = site.path.with_name("edge.db.replaced-1")
+    assert read_ledger(kept).total("present") == acked
+    assert verify(kept).problems == []
+    assert site.rows("SELECT count(*) FROM reading") == [(site.acked,)] > [(5,)]
+    assert read_ledger(site.path).is_balanced
+
+
+def test_file_of_another_program_is_not_gone_on_with(site):
+    foreign = site.path.with_name("foreign")
+    foreign.write_text("milk\nbread\n" * 1000)
+    acked = site.acked
+    foreign.replace(site.path)
+    for _ in range(3):
+        site.send()
+        site.loop(MINUTE_MS)
+    assert site.acked == acked
+    assert "edge.db: can't be read" in site.ingest.problem
+    assert site.path.read_text().startswith("milk")
+    site.path.unlink()
+    site.loop(MINUTE_MS)
+    site.send()
+    assert site.acked == site.sent > acked
+    assert site.has_all()
+
+
+def test_without_room_for_the_copy_it_is_tried_again(tmp_path):
+    with small_disk(tmp_path / "small", 2 << 20) as folder:
+        site = Site(folder / "edge.db")
+        site.send(60)
+        ballast = folder / "ballast"
+        with ballast.open("wb", buffering=0) as file:
+            while file.write(bytes(4096)) == 4096 and shutil.disk_usage(folder).free > 8192:
+                pass
+        acked = site.acked
+        site.path.unlink()
+        site.send()
+        site.loop(MINUTE_MS)
+        assert (
+            "disk is full; it is not at its path, and can't be copied there" in site.ingest.problem
+        )
+        assert site.acked == acked
+        assert not list(folder.glob("*.copy"))
+        ballast.unlink()
+        site.loop(MINUTE_MS)
+        site.send()
+        assert site.acked == site.sent
+        assert site.has_all()
+        site.store.close()
+
+
+class Card:
+    """An ext4 file system in a file, which the kernel makes read-only when it finds an error."""
+
+    def __init__(self, folder):
+        self.image = folder / "card.img"
+        self.place = folder / "card"
+        self.place.mkdir()
+        with self.image.open("wb") as file:
+            file.truncate(16 << 20)
+        subprocess.run([find("mkfs.ext4"), "-q", self.image], check=True, capture_output=True)
+
+    @contextmanager
+    def mounted(self):
+        command = ["mount", "-o", "loop,errors=remount-ro", self.image, self.place]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"can't mount a file here: {done.stderr.strip()}")
+        try:
+            yield
+        finally:
+            subprocess.run(["umount", "-l", self.place], check=True, capture_output=True)
+
+    def fail(self):
+        """Let the kernel find an error, as it does when a card begins to die."""
+        source = subprocess.run(
+            ["findmnt", "-no", "SOURCE", self.place], check=True, capture_output=True, text=True
+        )
+        trigger = Path("/sys/fs/ext4", Path(source.stdout.strip()).name, "trigger_fs_error")
+        if not os.access(trigger, os.W_OK):
+            pytest.skip("this kernel fails no file system for a test")
+        trigger.write_text("1")
+
+    def mend(self):
+        """Check the file system, which needs it to be out of use."""
+        done = subprocess.run([find("e2fsck"), "-fy", self.image], capture_output=True, text=True)
+        assert done.returncode in (0, 1), done.stdout
+
+
+def test_card_that_the_kernel_makes_read_only_is_mended_under_the_running_agent(tmp_path):
+    card = Card(tmp_path)
+    with card.mounted():
+        site = Site(card.place / "edge.db")
+        site.send(60)
+        acked = site.acked
+        card.fail()
+        for _ in range(3):
+            site.send()
+            site.loop(MINUTE_MS)
+        assert site.acked == acked
+        assert "Read-only file system" in site.ingest.problem
+    for _ in range(2):  # the agent lets go of the file, or the card could not be mended
+        site.loop(MINUTE_MS)
+    assert "its disk is not the one" in site.ingest.problem
+    assert not list(card.place.iterdir())
+    card.mend()
+    with card.mounted():
+        site.loop(MINUTE_MS)
+        site.send()
+        assert site.acked == site.sent > acked
+        assert site.has_all()
+        site.store.close()
