@@ -16,7 +16,7 @@ from pyv_edge_core.privacy import PrivacyPolicy
 
 from .store import Feed
 
-BACKLOG = 300_000
+BACKLOG = 600_000
 BATCH = 2000  # cloud.batch_size
 LIVE_EVERY_S = 0.05
 LIVE_ROWS = 16
@@ -70,6 +70,8 @@ def _once(folder):
         begun = time.perf_counter()
         thread.start()
         pause = threading.Event()
+        while not worker.batches_total:  # what is stored before it has looked is backlog
+            pause.wait(0.001)
         committed = {}
         while worker.readings_total - len(client.had) < BACKLOG:
             out = WriteBatch(SEGMENT)
