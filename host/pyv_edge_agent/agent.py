@@ -90,6 +90,7 @@ class EdgeAgent:
         self._adapter_failures: dict[str, int] = {}  # in a row, by device
         self._adapter_failures_total = 0
         self._polls_skipped_total = 0
+        self._is_grouping = False  # a commit takes what several polls have brought
 
     # -- life ----------------------------------------------------------------------
 
@@ -316,13 +317,15 @@ class EdgeAgent:
                 now_ms = self.clock.monotonic_ms()
                 if now_ms >= poll_at_ms:
                     poll_at_ms = max(poll_at_ms, now_ms - interval_ms) + interval_ms
-                    stored_ms = now_ms
+                    self._is_grouping = interval_ms < commit_ms
                     self.run_once()
-                elif now_ms >= self._commit_due_ms(stored_ms, commit_ms):
+                    stored_ms = stored_ms if self._is_grouping else now_ms
+                if now_ms >= self._commit_due_ms(stored_ms, commit_ms):
                     stored_ms = now_ms
                     self._store_received()
             except Exception:  # top of a thread
                 logger.exception("Error in run_loop iteration")
+            self._is_grouping = False
             due_ms = min(poll_at_ms, self._commit_due_ms(stored_ms, commit_ms))
             wait_ms = due_ms - self.clock.monotonic_ms()
             if not shutdown.is_set():
@@ -362,7 +365,8 @@ class EdgeAgent:
                 except StoreError as error:
                     self._polls_skipped_total += 1
                     logger.error("can't store %s: %s", name, error)
-        self._store_received()
+        if not self._is_grouping:
+            self._store_received()
 
     def _store_received(self, *, is_last: bool = False) -> None:
         """Commit what has come in, count it, and let the uploader know."""

@@ -625,6 +625,19 @@ def test_loop_polls_at_each_interval(agents, write_config):
     wait_for(lambda: agent._readings_processed == 4, "the last cycle")
 
 
+def test_polls_that_are_faster_than_commits_share_one(agents, write_config):
+    clock = FakeClock()
+    agent = agents(write_config(sensors={"poll_interval_seconds": 0.1}), clock=clock)
+    agent.start()
+    (name,) = agent._buffers
+    for count in range(1, 11):
+        wait_for(lambda: len(agent._buffers[name]) == count, "a poll")  # noqa: B023
+        assert agent._store.stored_total == 0
+        clock.advance(100)
+        agent._wake.set()
+    wait_for(lambda: agent._store.stored_total == 11, "the commit")
+
+
 def test_default_poll_interval_is_five_seconds():
     """It reads the configured poll interval (default 5 seconds)."""
     assert Config().get("sensors", "poll_interval_seconds") == 5.0
