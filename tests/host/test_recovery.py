@@ -1,5 +1,6 @@
 """A damaged file is set aside, what is readable is saved, and recording goes on."""
 
+import json
 import os
 import random
 import shutil
@@ -61,7 +62,11 @@ def copy_of(sound, folder):
     for name in ("edge.db", "edge.db-wal"):
         shutil.copyfile(sound / f"copy-{name}", folder / name)
     shutil.copyfile(sound / "edge.db.lock", folder / "edge.db.lock")
-    return folder / "edge.db"
+    path = folder / "edge.db"
+    head, _, pages = (sound / "edge.db.schema").read_bytes().partition(b"\n")
+    head = json.dumps({**json.loads(head), "inode": path.stat().st_ino})
+    (folder / "edge.db.schema").write_bytes(head.encode() + b"\n" + pages)
+    return path
 
 
 def checkpointed(sound, folder):
@@ -223,6 +228,59 @@ def test_file_that_is_cut_off_or_empty(sound, tmp_path, size):
         file.truncate(size)
     store = open_store(path, FakeClock())
     check(store)
+    store.close()
+
+
+def schema_pages(path):
+    connection = sqlite3.connect(path)
+    rows = connection.execute("SELECT pageno FROM dbstat WHERE name = 'sqlite_schema'").fetchall()
+    connection.close()
+    return [row[0] for row in rows]
+
+
+def test_schema_that_is_lost_is_put_back_and_nothing_else_is_lost(sound, tmp_path):
+    path = checkpointed(sound, tmp_path)
+    pages = schema_pages(path)
+    assert len(pages) > 10
+    for page in pages:
+        overwrite(path, page)
+    damaged = path.read_bytes()
+    store = open_store(path, FakeClock())
+    ledger = check(store)
+    assert (ledger.total("stored"), ledger.total("evicted")) == (COUNT + 3, 0)
+    assert verify(path).problems == []
+    store.close()
+    # What was there can be put together again: it is evidence.
+    broken = bytearray((tmp_path / "edge.db.broken-1").read_bytes())
+    head, _, kept = (tmp_path / "edge.db.broken-1.pages").read_bytes().partition(b"\n")
+    for nth, page in enumerate(json.loads(head)["pages"]):
+        broken[(page - 1) * PAGE : page * PAGE] = kept[nth * PAGE : (nth + 1) * PAGE]
+    assert broken == damaged
+
+
+@pytest.mark.parametrize("has_copy", [True, False])
+def test_letter_that_changes_in_the_schema_is_found(sound, tmp_path, has_copy):
+    path = checkpointed(sound, tmp_path)
+    if not has_copy:
+        (tmp_path / "edge.db.schema").unlink()
+    content = path.read_bytes()
+    assert content.count(b"error_ms INTEGER") == 1
+    path.write_bytes(content.replace(b"error_ms INTEGER", b"errnr_ms INTEGER"))
+    store = open_store(path, FakeClock())
+    ledger = check(store)
+    assert ledger.total("stored") == COUNT + 3
+    assert ledger.total("evicted") == (0 if has_copy else COUNT)
+    store.close()
+
+
+def test_copy_of_the_schema_that_is_damaged_itself_is_not_used(sound, tmp_path):
+    path = checkpointed(sound, tmp_path)
+    for page in schema_pages(path):
+        overwrite(path, page)
+    overwrite(tmp_path / "edge.db.schema", 3)
+    store = open_store(path, FakeClock())
+    assert check(store).total("stored") == 3
+    assert not (tmp_path / "edge.db.broken-1.pages").exists()
     store.close()
 
 

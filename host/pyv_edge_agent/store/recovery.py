@@ -16,6 +16,7 @@ from typing import Any
 from ..clock import Clock, SystemClock
 from ..disk import sync
 from ..errors import StoreBrokenError, StoreError
+from . import schema_copy
 from .boot import channel_facts
 from .connection import was_store
 from .salvage import Salvage
@@ -85,6 +86,11 @@ def set_aside(path: Path, reason: str) -> Path:
         if wal.exists():
             os.replace(wal, broken.with_name(broken.name + "-wal"))
         path.with_name(path.name + "-shm").unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(
+                path.with_name(path.name + schema_copy.SUFFIX),
+                broken.with_name(broken.name + schema_copy.SUFFIX),
+            )
         if path.exists():
             os.replace(path, broken)
         sync(path.parent)
@@ -134,6 +140,16 @@ def begin_salvage(store: SQLiteStore, broken: Path, reason: str) -> None:
 
 def open_broken(broken: Path) -> sqlite3.Connection | None:
     """Open a damaged file for reading, None if nothing in it can be read."""
+    connection = _open_damaged(broken)
+    if connection is None or not schema_copy.fits(connection, broken):
+        if connection is not None:
+            connection.close()
+        schema_copy.put_back(broken)
+        connection = _open_damaged(broken)
+    return connection
+
+
+def _open_damaged(broken: Path) -> sqlite3.Connection | None:
     try:
         connection = sqlite3.connect(
             f"{broken.resolve().as_uri()}?mode=ro",
@@ -219,6 +235,7 @@ def _copy(
     return count
 
 
+_NUMBERS = ("boot_id", "channel_id", "device_id", "stream", "count", "period_ms")
 _TEXTS = ("payload", "details", "plan", "state")  # columns with JSON
 
 
@@ -232,5 +249,9 @@ def _is_sound(row: dict[str, Any]) -> bool:
             read_plan(row["plan"])
     except (ValueError, TypeError):
         return False
-    numbers = [value for name, value in row.items() if name.endswith(("_total", "_seq", "cursor"))]
+    numbers = [
+        value
+        for name, value in row.items()
+        if name.endswith(("_total", "_seq", "cursor")) or name in _NUMBERS
+    ]
     return all(isinstance(one, int) and 0 <= one < 2**48 for one in numbers)

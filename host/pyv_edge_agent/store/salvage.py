@@ -201,9 +201,12 @@ class Salvage:
             self._store.audit.write(tx, "salvage_done", told)
         self._store.reload()
         self._store.sinks.recount()
-        logger.warning(
-            "%s: %d readings are salvaged, %d are not", self.file, self.salvaged_total, missing
-        )
+        if self._old is None:
+            logger.error("%s: nothing can be read of it; keep it for somebody who can", self.file)
+        else:
+            logger.warning(
+                "%s: %d readings are salvaged, %d are not", self.file, self.salvaged_total, missing
+            )
         self.close()
 
     def _account(self, tx: sqlite3.Connection, stream: int) -> int:

@@ -22,7 +22,7 @@ from typing import Any
 from ..channel_policy import ChannelPolicies
 from ..clock import Clock, SystemClock
 from ..errors import StoreBrokenError, StoreError
-from . import boot, query
+from . import boot, query, schema_copy
 from .audit import AuditLog
 from .boot import BootInfo, OpenedBoot, WatchedChannel
 from .check import check_sound
@@ -110,10 +110,13 @@ class SQLiteStore:
         self._callbacks: list[Callable[[bool], None]] = []
         self._writer = connect_writer(self.path)
         try:
+            if not schema_copy.fits(self._writer, self.path):
+                raise StoreBrokenError(f"{self.path}: its schema is not what it was")
             self._load_sound()
             if not self.was_closed and check_ms:
                 check_sound(self._writer, self.path, self._clock, check_ms)
             self._begin_run()
+            schema_copy.keep(self._writer, self.path)
             assert self._lock_file is not None
             note_store(self._lock_file, self.store_id)
             self._is_open = True
