@@ -273,6 +273,16 @@ def test_letter_that_changes_in_the_schema_is_found(sound, tmp_path, has_copy):
     store.close()
 
 
+def test_application_id_that_changes_makes_no_other_program_of_it(sound, tmp_path):
+    path = checkpointed(sound, tmp_path)
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA application_id = 1")
+    connection.close()
+    store = open_store(path, FakeClock())
+    assert check(store).total("evicted") == 0
+    store.close()
+
+
 def test_copy_of_the_schema_that_is_damaged_itself_is_not_used(sound, tmp_path):
     path = checkpointed(sound, tmp_path)
     for page in schema_pages(path):

@@ -574,6 +574,20 @@ def test_ledger_of_a_store_on_a_read_only_medium(tmp_path):
     assert read_ledger(path).total("stored") == 2
 
 
+def test_store_that_is_another_than_before_is_noticed(tmp_path, caplog):
+    path = tmp_path / "edge.db"
+    store = SQLiteStore(path)
+    store.close()
+    SQLiteStore(path).close()
+    assert not caplog.text
+    path.unlink()
+    other = SQLiteStore(path)
+    assert f"is store {other.store_id}; the one that was here before was {store.store_id}" in (
+        caplog.text
+    )
+    other.close()
+
+
 def test_commit_in_doubt_leaves_memory_as_the_file_is(filled):
     opened = filled.open_boot(info(), UTC_MS)
     batch = filled.sinks.next_batch("http", 4)

@@ -11,6 +11,7 @@ from pathlib import Path
 from ..errors import StoreBrokenError, StoreError, StoreFullError, StoreRefusedError
 from .migration import migrate
 from .schema import APPLICATION_ID, SCHEMA_VERSION, TABLES, VIEWS
+from .schema_copy import has_columns
 
 BUSY_TIMEOUT_MS = 5000
 PAGE_SIZE = 1024
@@ -64,15 +65,17 @@ def lock(path: Path) -> int:
     return descriptor
 
 
-def note_store(descriptor: int, store_id: str) -> None:
-    """Write into the locked file beside a store that there is one.
+def note_store(descriptor: int, store_id: str) -> str:
+    """Write into the locked file beside a store that there is one; return which was there before.
 
-    So that a damaged store can be told from another program's file.
+    So that a damaged store can be told from another program's file. "" if there was none.
     """
     text = f"{store_id}\n".encode()
-    if os.pread(descriptor, len(text), 0) != text:
+    before = os.pread(descriptor, 64, 0)
+    if before != text:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, text, 0)
+    return before.decode(errors="replace").strip()
 
 
 def was_store(path: Path) -> bool:
@@ -127,6 +130,8 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     )
     is_new = not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if not is_new and application != APPLICATION_ID:
+        if has_columns(connection):
+            raise StoreBrokenError(f"{path}: its application id is not what it was")
         raise StoreError(f"{path}: is a database of another program; check storage.path")
     if version > SCHEMA_VERSION:
         raise StoreError(

@@ -72,7 +72,7 @@ def fits(connection: sqlite3.Connection, path: Path) -> bool:
     """
     known = _read(_beside(path, SUFFIX))
     try:
-        if _columns(connection) != _expected():
+        if not has_columns(connection):
             return False
         (version,) = connection.execute("PRAGMA schema_version").fetchone()
         return (
@@ -83,6 +83,11 @@ def fits(connection: sqlite3.Connection, path: Path) -> bool:
         )
     except (sqlite3.Error, UnicodeDecodeError, TypeError):
         return False
+
+
+def has_columns(connection: sqlite3.Connection) -> bool:
+    """Return whether a file has all tables and views of the schema and no others."""
+    return _columns(connection) == _expected()
 
 
 @cache

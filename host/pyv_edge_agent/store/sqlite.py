@@ -118,7 +118,12 @@ class SQLiteStore:
             self._begin_run()
             schema_copy.keep(self._writer, self.path)
             assert self._lock_file is not None
-            note_store(self._lock_file, self.store_id)
+            before = note_store(self._lock_file, self.store_id)
+            if before not in ("", self.store_id):
+                logger.warning(
+                    "%s: is store %s; the one that was here before was %s",
+                    *(self.path, self.store_id, before),
+                )
             self._is_open = True
             self._place = Place(self.path)
             self.salvage = Salvage.resume(self)
