@@ -294,7 +294,7 @@ class Ingest:
             return
         self._recovered_ms = now_ms
         try:
-            if broken:
+            if broken and not displaced:
                 upkeep.recover(broken)
             elif upkeep.reopen():
                 self._obstacle = ""
@@ -306,7 +306,7 @@ class Ingest:
             self._obstacle = self.problem = str(error)
             return
         self._obstacle = ""
-        self._start_over(StoreError(broken or displaced or "the store was opened again"))
+        self._start_over(StoreError(displaced or broken or "the store was opened again"))
 
     def _start_over(self, error: StoreError) -> None:
         """Drop what is in memory and let everybody resume where the store stands.

@@ -111,6 +111,16 @@ def test_file_that_is_deleted_before_the_agent_stops_is_there_afterwards(site):
     assert site.has_all()
 
 
+def test_damage_is_not_mended_in_a_file_that_is_deleted(site):
+    acked = site.acked
+    site.store.broken = "a query came upon it"
+    delete_folder(site.path)
+    site.send()
+    site.loop(MINUTE_MS)
+    assert site.acked == site.sent > acked
+    assert site.has_all()
+
+
 def test_file_that_is_replaced_is_kept_under_another_name(site, tmp_path):
     other = StoreRig(tmp_path / "other.db")
     other.add(5)
@@ -206,7 +216,8 @@ class Card:
         assert done.returncode in (0, 1), done.stdout
 
 
-def test_card_that_the_kernel_makes_read_only_is_mended_under_the_running_agent(tmp_path):
+@pytest.mark.parametrize("is_stopped", [False, True], ids=["running", "stopped meanwhile"])
+def test_card_that_the_kernel_makes_read_only_is_mended_under_the_agent(tmp_path, is_stopped):
     card = Card(tmp_path)
     with card.mounted():
         site = Site(card.place / "edge.db")
@@ -222,6 +233,13 @@ def test_card_that_the_kernel_makes_read_only_is_mended_under_the_running_agent(
         site.loop(MINUTE_MS)
     assert "its disk is not the one" in site.ingest.problem
     assert not list(card.place.iterdir())
+    if is_stopped:
+        site.store.close()
+        card.mend()
+        with card.mounted():
+            SQLiteStore(site.path).close()
+            assert site.has_all()
+        return
     card.mend()
     with card.mounted():
         site.loop(MINUTE_MS)

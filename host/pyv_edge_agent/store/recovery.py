@@ -63,6 +63,7 @@ def recover(store: SQLiteStore, reason: str) -> None:
     Whoever knows resume points or ids of it has to start over.
     """
     with store.lock:
+        store.check_place()  # else it is another file that would be set aside
         store.disconnect()
         broken = set_aside(store.path, reason)
         store.reconnect()

@@ -165,11 +165,18 @@ class SQLiteStore:
         try:
             self._open(0)
         except StoreBrokenError as error:
-            self.broken = str(error)
+            self.broken, self.displaced = str(error), ""
             raise
         self.broken = self.displaced = ""
         self.doubts_total += 1
         self.recoveries_total += 1
+
+    def check_place(self) -> None:
+        """Raise StoreError if the open file is not what is at the path any more."""
+        problem = self._place.problem() if self._is_open else ""
+        if problem:
+            self.displaced = f"{self.path}: {problem}"
+            raise StoreError(self.displaced)
 
     def reopen(self) -> bool:
         """Open again what is at the path, once it can be written.
@@ -270,10 +277,7 @@ class SQLiteStore:
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Run what is inside as one transaction, durable when it ends."""
         with self.lock, self._guard():
-            problem = self._place.problem()
-            if problem:
-                self.displaced = f"{self.path}: {problem}"
-                raise StoreError(self.displaced)
+            self.check_place()
             if self._is_in_doubt:
                 # Not how the sinks stand: what memory knows of them is written as a whole.
                 self._load(self.items, self.dead_letters, self.audit)
@@ -337,6 +341,7 @@ class SQLiteStore:
         """
         with self.lock:
             if not self._is_open:
+                self._unlock()  # an attempt to open it again may have failed
                 return
             try:
                 self.sinks.flush()
