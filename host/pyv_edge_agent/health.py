@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .uploader import UploadWorker
 
 REQUEST_TIMEOUT_S = 5.0  # a client that sends nothing is dropped then
+STOP_S = 0.1  # within which the server notices that it is to stop
 
 
 class _HealthHandler(BaseHTTPRequestHandler):
@@ -86,7 +87,9 @@ def open_server(agent: "EdgeAgent", host: str, port: int) -> HTTPServer:
 
 def serve(server: HTTPServer) -> threading.Thread:
     """Run `server` in a daemon thread; return the thread."""
-    thread = threading.Thread(target=server.serve_forever, daemon=True, name="edge-health")
+    thread = threading.Thread(
+        target=server.serve_forever, args=(STOP_S,), daemon=True, name="edge-health"
+    )
     thread.start()
     return thread
 
