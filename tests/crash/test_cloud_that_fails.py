@@ -150,6 +150,35 @@ def test_dead_letter_can_be_sent_again(rig, tmp_path):
     assert rig.store.dead_letters.count == 0
 
 
+def test_dead_letters_can_be_dropped_and_a_sink_forgotten(rig, tmp_path):
+    with receiving(tmp_path, "ok, 400, ok, 400") as (port, _):
+        rig.connect(port)
+        rig.add(10)
+        rig.worker.step()
+        rig.store.sinks.register("other")
+        for number in (1, 2):
+            rig.store.items.add({"n": number}, 3, 0.0, 0)
+        rig.drain()
+        (letter,) = rig.store.dead_letters.all()
+        with rig.store.transaction() as tx:
+            rig.store.dead_letters.write(tx, "other", "item", 3, [("o", "{}", "no")] * 2)
+        assert rig.store.dead_letters.count == 3
+        assert rig.store.dead_letters.drop([letter["id"], 99]) == 1
+        assert rig.store.dead_letters.count == 2
+        assert rig.store.sinks.pending_most() == 10  # the other one has nothing
+        rig.store.sinks.forget("other")
+        assert rig.store.dead_letters.count == 0
+        assert rig.store.sinks.pending_most() == 0
+        assert [row["action"] for row in rig.store.audit_logs()][-2:] == [
+            "dead_letters_dropped",
+            "sink_forgotten",
+        ]
+    assert rig.ledger().sinks[0].name == "http"
+    rig.reopen()
+    assert rig.store.sinks.names == ["http"]
+    assert rig.store.dead_letters.count == 0
+
+
 def test_wrong_certificate_is_no_delivery(rig, tmp_path):
     ca, cert, key, other = certificates(tmp_path / "tls")
     with receiving(tmp_path, certificate=(str(cert), str(key))) as (port, store):

@@ -98,5 +98,10 @@ class DeadLetters:
             self._store.when_durable(lambda: self._less(count))
         return count
 
+    def forget(self, tx: sqlite3.Connection, sink: str) -> None:
+        """Delete all letters of a sink within a transaction."""
+        count = tx.execute("DELETE FROM dead_letter WHERE sink = ?", (sink,)).rowcount
+        self._store.when_durable(lambda: self._less(count))
+
     def _less(self, count: int) -> None:
         self.count -= count

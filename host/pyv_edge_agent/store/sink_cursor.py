@@ -145,7 +145,7 @@ class SinkCursors:
         """
         with self._store.transaction() as tx:
             tx.execute("DELETE FROM sink WHERE name = ?", (name,))
-            tx.execute("DELETE FROM dead_letter WHERE sink = ?", (name,))
+            self._store.dead_letters.forget(tx, name)
             self._store.audit.write(tx, "sink_forgotten", {"sink": name})
             self._store.items.forget(tx, name)
         self._sinks.pop(name, None)
