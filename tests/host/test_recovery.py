@@ -283,6 +283,29 @@ def test_application_id_that_changes_makes_no_other_program_of_it(sound, tmp_pat
     store.close()
 
 
+def test_what_a_user_adds_is_no_damage_and_is_salvaged_around(sound, tmp_path):
+    path = checkpointed(sound, tmp_path)
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE VIEW mine AS SELECT sensor, max(value) FROM readings GROUP BY 1")
+    connection.execute("CREATE INDEX by_value ON reading (value)")
+    connection.execute("VACUUM")  # which numbers the pages anew
+    connection.close()
+    store = open_store(path, FakeClock())
+    assert not list(tmp_path.glob("*broken*"))
+    assert check(store).total("evicted") == 0
+    store.close()
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE meta SET value = '0' WHERE key = 'is_closed'")
+    connection.commit()
+    connection.close()
+    for page in schema_pages(path):
+        overwrite(path, page)
+    store = open_store(path, FakeClock())
+    assert check(store).total("evicted") == 0
+    store.close()
+    assert (tmp_path / "edge.db.broken-1.pages").exists()
+
+
 def test_copy_of_the_schema_that_is_damaged_itself_is_not_used(sound, tmp_path):
     path = checkpointed(sound, tmp_path)
     for page in schema_pages(path):

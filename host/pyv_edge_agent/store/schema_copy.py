@@ -29,7 +29,7 @@ _SIZE_AT = 28  # of SQLite's file format, section 1.3: the size of the file in p
 def keep(connection: sqlite3.Connection, path: Path) -> None:
     """Write the copy for the store at `path`, unless there is one of this schema.
 
-    Without it a damaged file may be past reading, so that it can't be written is no fault.
+    Waits for nobody. That it can't be written is no fault: it is for a file that is damaged.
     """
     known = _read(_beside(path, SUFFIX))
     try:
@@ -38,12 +38,14 @@ def keep(connection: sqlite3.Connection, path: Path) -> None:
             for name in ("page_size", "schema_version")
         )
         inode = path.stat().st_ino
-        if known is not None and (known[0]["version"], known[0]["inode"]) == (version, inode):
-            return
-        (is_busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        if is_busy:
-            return  # the file has not all of it; at the next start
+        # Where they are changes too: when the file is made smaller, its last pages move.
         numbers = [row[0] for row in connection.execute(_PAGES)]
+        told = None if known is None else [known[0][key] for key in ("version", "inode", "pages")]
+        if told == [version, inode, numbers]:
+            return
+        _, frames, done = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if frames != done:
+            return  # somebody reads, and the file has not all of it: next time
         with path.open("rb") as file:
             body = b"".join(_page(file.fileno(), number, page_size) for number in numbers)
         head = {
@@ -86,8 +88,9 @@ def fits(connection: sqlite3.Connection, path: Path) -> bool:
 
 
 def has_columns(connection: sqlite3.Connection) -> bool:
-    """Return whether a file has all tables and views of the schema and no others."""
-    return _columns(connection) == _expected()
+    """Return whether a file has all tables and views of the schema; others are the user's."""
+    found = _columns(connection)
+    return all(found.get(name) == columns for name, columns in _expected().items())
 
 
 @cache

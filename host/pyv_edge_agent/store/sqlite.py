@@ -450,6 +450,11 @@ class SQLiteStore:
         """Return (alias, channel, sensor, marks) of the channels of a device."""
         return query.channels_of(self, device)
 
+    def keep_schema(self) -> None:
+        """Copy the schema if somebody has changed it, see `schema_copy`. Raises StoreError."""
+        with self.lock, self._guard():
+            schema_copy.keep(self._writer, self.path)
+
     def limit_wal(self, size: int) -> None:
         """Let the WAL be checkpointed before it has `size` bytes. Raises StoreError."""
         page_size = self.pages()[0]

@@ -182,6 +182,7 @@ class Upkeep:
     def checkpoint(self) -> None:
         """Queue a checkpoint of the audit log for the sinks. Raises StoreError."""
         self._checkpoint_ms = self._store.run_ms
+        self._store.keep_schema()
         self._store.audit.checkpoint()
 
     # -- disk ----------------------------------------------------------------------
