@@ -44,6 +44,8 @@ class Setting:
                 value = json.loads(value)
             except ValueError:
                 raise self._refusal(value, is_substituted) from None
+        if type(value) is int and str(value) in self.choices:
+            value = str(value)  # as in version = 1
         if type(value) is int and self.kind is float and abs(value) < 2**63:
             value = float(value)
         if type(value) is not self.kind:

@@ -615,6 +615,16 @@ def test_two_kinds_of_boards_may_be_told_apart_by_their_serial_numbers(tmp_path)
         ),
         (
             "sinks",
+            {"influxdb": {"enabled": True, "version": 1}},
+            "sinks.influxdb.database: must be given for version 1",
+        ),
+        (
+            "sinks",
+            {"influxdb": {"enabled": True, "version": 3}},
+            "sinks.influxdb.version: 3 is not one of 1, 2",
+        ),
+        (
+            "sinks",
             {"nats": {"enabled": True, "servers": "localhost"}},
             "sinks.nats.servers: must be URLs, nats://HOST:PORT or tls://HOST:PORT",
         ),
