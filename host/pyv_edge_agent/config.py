@@ -13,18 +13,17 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from pyv_edge_core import privacy_rule, rule
 from pyv_edge_core.errors import TableError
 
 from . import channel_policy
+from .config_relations import check_relations
 from .errors import ConfigError
 from .policy import read_policy
-from .port_search import normal, parse
 from .settings import DEVICE, DEVICES, MISSING, SECTIONS, SINKS, Setting
 
 if sys.version_info >= (3, 11):
@@ -66,8 +65,10 @@ class _Checker:
         self.source = source
         self.environment = environment
         self.problems: list[str] = []
+        self.faulty: set[str] = set()
 
     def fault(self, path: str, problem: str) -> None:
+        self.faulty.add(path)
         self.problems.append(f"{self.source}: {path}: {problem}")
 
     def substitute(self, text: str, path: str) -> str:
@@ -277,7 +278,7 @@ def _checked(
             checked = checker.table(plain, SECTIONS[section], f"{section}.", also)
             result[section] = {**checked, **lists}
     _check_core(checker, result)
-    _check_relations(checker, result)
+    check_relations(checker.fault, result, checker.faulty)
     if checker.problems:
         raise ConfigError(checker.problems)
     return result
@@ -313,95 +314,3 @@ def _check_core(checker: _Checker, values: dict[str, Any]) -> None:
         for fault in error.faults:
             path, problem = fault.split(": ", 1)
             checker.fault(f"privacy.{path}", problem)
-
-
-def _check_relations(checker: _Checker, values: dict[str, Any]) -> None:
-    """Find what is wrong between settings that are each right."""
-    cloud = values["cloud"]
-    if cloud["enabled"] and not _is_url(cloud["endpoint"]):
-        checker.fault(
-            "cloud.endpoint", "must be a URL, http://... or https://..., if cloud.enabled is true"
-        )
-    if not cloud["api_key"].isascii():
-        checker.fault("cloud.api_key", "must be ASCII, to go into an HTTP header")
-    if not values["health"]["host"].isascii():
-        checker.fault("health.host", "must be ASCII: an address, or a name in its IDNA form")
-    _check_sinks(checker, values["sinks"])
-    storage = values["storage"]
-    if storage["low_water"] >= storage["high_water"]:
-        checker.fault("storage.low_water", "must be below storage.high_water")
-    if 0 < storage["max_mb"] < 2:
-        checker.fault(
-            "storage.max_mb", "must be 0 or at least 2: an empty store takes half of that"
-        )
-    _check_unique(checker, values["sensors"]["devices"], "sensors.devices", "name")
-    _check_unique(checker, values["sensors"]["devices"], "sensors.devices", "port", normal)
-    _check_unique(checker, values["sensors"]["devices"], "sensors.devices", "device_id")
-    for index, device in enumerate(values["sensors"]["devices"]):
-        place = f"sensors.devices[{index}]"
-        if device.get("name") == "":
-            checker.fault(f"{place}.name", "must not be empty")
-        if "port" in device:
-            try:
-                parse(device["port"])
-            except ValueError as error:
-                checker.fault(f"{place}.port", str(error))
-        if device.get("device_id") and device["accept_new"]:
-            problem = "takes any board, device_id only one; leave one out"
-            checker.fault(f"{place}.accept_new", problem)
-        if device.get("min_value", 0) > device.get("max_value", 0):
-            checker.fault(f"sensors.devices[{index}].min_value", "is greater than max_value")
-
-
-def _check_sinks(checker: _Checker, sinks: dict[str, Any]) -> None:
-    influx, nats, mqtt = sinks["influxdb"], sinks["nats"], sinks["mqtt"]
-    if influx["enabled"]:
-        needed = ("database",) if influx["version"] == "1" else ("org", "bucket", "token")
-        for key in needed:
-            if not influx[key]:
-                version = influx["version"]
-                checker.fault(f"sinks.influxdb.{key}", f"must be given for version {version}")
-        if not _is_url(influx["url"]):
-            checker.fault("sinks.influxdb.url", "must be a URL, http://... or https://...")
-    if nats["enabled"] and not all(
-        one.strip().startswith(("nats://", "tls://", "ws://", "wss://"))
-        for one in nats["servers"].split(",")
-    ):
-        checker.fault("sinks.nats.servers", "must be URLs, nats://HOST:PORT or tls://HOST:PORT")
-    if mqtt["enabled"]:
-        for key in ("host", "client_id", "topic_prefix"):
-            if not mqtt[key] or any(mark in mqtt[key] for mark in "+#"):
-                checker.fault(f"sinks.mqtt.{key}", "must not be empty, nor have + or # in it")
-        if mqtt["discovery_prefix"] and mqtt["mode"] == "batch":
-            problem = 'needs mode = "reading": Home Assistant reads one state from one topic'
-            checker.fault("sinks.mqtt.discovery_prefix", problem)
-
-
-def _is_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
-
-
-def _check_unique(
-    checker: _Checker,
-    tables: list[dict[str, Any]],
-    path: str,
-    key: str,
-    normalize: Callable[[str], str] = str,
-) -> None:
-    """Find values of `key` that stand twice; an empty one stands for none."""
-    seen: dict[str, int] = {}
-    for index, table in enumerate(tables):
-        if not table.get(key):
-            continue
-        value = normalize(table[key])
-        if value in seen:
-            checker.fault(
-                f"{path}[{index}].{key}",
-                f"is the same as {path}[{seen[value]}]'s; each needs its own",
-            )
-        else:
-            seen[value] = index
