@@ -148,6 +148,26 @@ def test_readings_that_are_not_to_be_sent_are_withheld(tmp_path):
     rig.close()
 
 
+def test_time_in_use_goes_on_over_a_commit_in_doubt_and_a_file_opened_again(tmp_path):
+    rig = StoreRig(tmp_path / "edge.db")
+    for _ in range(3):
+        rig.clock.advance(86_400_000)
+        rig.minute()
+    run_ms = rig.store.run_ms
+    assert run_ms == 3 * 86_460_000
+    rig.store._writer = Liar(rig.store._writer, lies=1)
+    with pytest.raises(StoreError):
+        rig.store.audit.append("in doubt", {})
+    rig.store.audit.append("another", {})
+    assert rig.store.run_ms == run_ms
+    assert rig.upkeep.reopen()
+    rig.clock.advance(1000)
+    assert rig.store.run_ms == run_ms + 1000
+    rig.reopen(is_crash=True)
+    assert rig.store.run_ms == run_ms
+    rig.close()
+
+
 def test_commit_in_doubt_summarises_and_seals_nothing_twice(tmp_path):
     rig = StoreRig(tmp_path / "edge.db")
     rig.add(100, step_ms=0)

@@ -79,7 +79,10 @@ class Upkeep:
 
     def reopen(self) -> bool:
         """Open again what is at the store's path; see `SQLiteStore.reopen`. Raises StoreError."""
+        reason = self._store.displaced
         is_same = self._store.reopen()
+        if reason:
+            self._store.audit.append("reopened", {"reason": reason})
         self._store.apply_policies(self._store.policies)
         self._start()
         return is_same

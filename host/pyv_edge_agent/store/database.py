@@ -1,0 +1,309 @@
+"""Database: the transactions of one SQLite file, and the file itself while it is open.
+
+One connection writes, behind one lock; every thread that reads has a connection
+of its own, and WAL keeps the two out of each other's way. A method either does
+all it says and has it on the disk (synchronous=FULL), or raises StoreError and
+has done nothing.
+
+What is kept in memory beside the file (counts, cursors, the end of the audit
+log) changes only once a transaction is durable: see `when_durable`.
+"""
+
+import logging
+import os
+import sqlite3
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..errors import StoreBrokenError, StoreError
+from . import schema_copy
+from .connection import (
+    BUSY_TIMEOUT_MS,
+    check_writable,
+    connect_reader,
+    connect_writer,
+    lock,
+    note_store,
+    store_error,
+)
+from .place import Place
+
+logger = logging.getLogger(__name__)
+
+
+class Database(ABC):
+    """One file, for this process alone. What is in it, a subclass knows."""
+
+    def __init__(self, path: Path) -> None:
+        """Lock the file at `path`; `open` opens it. Raises StoreError."""
+        self.path = path
+        self.lock = threading.RLock()
+        self.commits_total = 0
+        self.recoveries_total = 0
+        self.doubts_total = 0  # commits of which it wasn't known whether they are durable
+        self.broken = ""  # what a query has found to be damaged
+        self.displaced = ""  # why the open file is not what is at the path
+        self._is_open = False
+        self._lock_file: int | None = lock(path)
+
+    # -- what a subclass does ------------------------------------------------------
+
+    @abstractmethod
+    def _begin(self, check_ms: int) -> str:
+        """Read what is to be known of a file just opened; return which store it is.
+
+        One that was not closed is checked for at most `check_ms`.
+        """
+
+    @abstractmethod
+    def _resume(self) -> None:
+        """Go on with what was under way when the file was last closed."""
+
+    @abstractmethod
+    def _load_after_doubt(self) -> None:
+        """Read again what memory knows: a commit may have been done, or not."""
+
+    @abstractmethod
+    def _let_go(self) -> None:
+        """Close whatever else is open."""
+
+    # -- opening -------------------------------------------------------------------
+
+    def open(self, check_ms: int) -> None:
+        """Open the file, making it if need be. Raises StoreError, and it is not locked."""
+        try:
+            self._open(check_ms)
+        except BaseException:
+            self._unlock()
+            raise
+
+    def _open(self, check_ms: int) -> None:
+        self._local = threading.local()
+        self._readers: list[tuple[threading.Thread, sqlite3.Connection]] = []
+        self._is_in_doubt = False
+        self._callbacks: list[Callable[[bool], None]] = []
+        self._writer = connect_writer(self.path)
+        try:
+            if not schema_copy.fits(self._writer, self.path):
+                raise StoreBrokenError(f"{self.path}: its schema is not what it was")
+            self._note(self._begin(check_ms))
+            schema_copy.keep(self._writer, self.path)
+            self._is_open = True
+            self._place = Place(self.path)
+            self._resume()
+        except BaseException as error:
+            self.disconnect()
+            if isinstance(error, sqlite3.Error):
+                raise store_error(self.path, error) from error
+            raise
+
+    def _note(self, store_id: str) -> None:
+        assert self._lock_file is not None
+        before = note_store(self._lock_file, store_id)
+        if before not in ("", store_id):
+            logger.warning(
+                "%s: is store %s; the one that was here before was %s",
+                *(self.path, store_id, before),
+            )
+
+    def disconnect(self) -> None:
+        """Close all connections, and nothing else."""
+        self._is_open = False
+        self._let_go()
+        for _, connection in self._readers:
+            connection.close()
+        self._writer.close()
+
+    def abandon(self) -> None:
+        """Close every connection and write nothing: as a crash would, in order."""
+        with self.lock:
+            if self._is_open:
+                self.disconnect()
+            self._unlock()
+
+    def _unlock(self) -> None:
+        descriptor, self._lock_file = self._lock_file, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+    # -- a file that is not what it was --------------------------------------------
+
+    def reconnect(self) -> None:
+        """Open the file again, which is another one by now. Raises StoreError."""
+        try:
+            self._open(0)
+        except StoreBrokenError as error:
+            self.broken, self.displaced = str(error), ""
+            raise
+        self.broken = self.displaced = ""
+        self.doubts_total += 1
+        self.recoveries_total += 1
+
+    def check_place(self) -> None:
+        """Raise StoreError if the open file is not what is at the path any more."""
+        problem = self._place.problem() if self._is_open else ""
+        if problem:
+            self.displaced = f"{self.path}: {problem}"
+            raise StoreError(self.displaced)
+
+    def renew(self) -> None:
+        """Open what is at the path by now, once it can be written.
+
+        What is only in a file that was deleted or replaced is copied before, see Place.
+        For the one that holds the lock. Raises StoreError, to be tried again.
+        """
+        if self._is_open and self._place.problem():
+            self.displaced = f"{self.path}: {self._place.problem()}"
+            if self._place.is_away:
+                self.disconnect()  # or its disk could not be mended
+                self._unlock()
+                raise StoreError(self.displaced)
+            self._place.save(self._writer)
+            self.disconnect()
+            self._place.forget_wal()
+        else:
+            if self.displaced and not self.path.exists():
+                raise StoreError(self.displaced)
+            check_writable(self.path)
+            self.disconnect()
+        self._unlock()  # it may be on a disk that is not there any more
+        self._lock_file = lock(self.path)
+        self.reconnect()
+
+    def save_displaced(self) -> None:
+        """Copy the open file to where it can be found, if it is nowhere else."""
+        if self._place.problem() and not self._place.is_away:
+            try:
+                self._place.save(self._writer)
+            except StoreError as error:
+                logger.error("%s", error)
+
+    # -- transactions --------------------------------------------------------------
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        if not self._is_open:
+            raise StoreError(self.displaced or f"{self.path}: the store is closed")
+        try:
+            yield
+        except sqlite3.Error as error:
+            found = store_error(self.path, error)
+            if isinstance(found, StoreBrokenError):
+                self.broken = self.broken or str(found)
+            raise found from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Run what is inside as one transaction, durable when it ends."""
+        with self.lock, self._guard():
+            self.check_place()
+            if self._is_in_doubt:
+                self._load_after_doubt()
+                self._is_in_doubt = False
+            self._writer.execute("BEGIN IMMEDIATE")
+            is_durable = False
+            try:
+                yield self._writer
+                self._is_in_doubt = True  # until the answer is there
+                self._writer.execute("COMMIT")
+                is_durable = True
+                self._is_in_doubt = False
+            except BaseException:
+                self.doubts_total += self._is_in_doubt
+                if self._writer.in_transaction:  # SQLite ends it by itself on some errors
+                    self._writer.execute("ROLLBACK")
+                raise
+            finally:
+                callbacks, self._callbacks = self._callbacks, []
+                for call in callbacks:
+                    call(is_durable)
+            self.commits_total += 1
+
+    def when_durable(self, call: Callable[[], None]) -> None:
+        """Call `call` once the transaction under way is durable, never if it isn't."""
+        self._callbacks.append(lambda is_durable: call() if is_durable else None)
+
+    def when_over(self, call: Callable[[bool], None]) -> None:
+        """Call `call` when the transaction under way is over, with whether it is durable."""
+        self._callbacks.append(call)
+
+    # -- queries -------------------------------------------------------------------
+
+    def _reader(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            with self.lock, self._guard():
+                for ended in [one for one in self._readers if not one[0].is_alive()]:
+                    self._readers.remove(ended)
+                    ended[1].close()
+                connection = connect_reader(self.path)
+                self._readers.append((threading.current_thread(), connection))
+            self._local.connection = connection
+        return connection
+
+    def rows(self, statement: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
+        """Return what a query finds; of no transaction. Raises StoreError."""
+        with self._guard():
+            return self._reader().execute(statement, parameters).fetchall()
+
+    def row(self, statement: str, parameters: Any = ()) -> tuple[Any, ...] | None:
+        """Return the first row that a query finds, None if there is none. Raises StoreError."""
+        with self._guard():
+            found: tuple[Any, ...] | None = (
+                self._reader().execute(statement, parameters).fetchone()
+            )
+            return found
+
+    def has_row(self, statement: str, parameters: Any = ()) -> bool:
+        """Return whether a query finds anything; of no transaction."""
+        return self.row(statement, parameters) is not None
+
+    # -- the file ------------------------------------------------------------------
+
+    def keep_schema(self) -> None:
+        """Copy the schema if somebody has changed it, see `schema_copy`. Raises StoreError."""
+        with self.lock, self._guard():
+            schema_copy.keep(self._writer, self.path)
+
+    def limit_wal(self, size: int) -> None:
+        """Let the WAL be checkpointed before it has `size` bytes. Raises StoreError."""
+        page_size = self.pages()[0]
+        self.pragma(f"journal_size_limit = {size}")
+        self.pragma(f"wal_autocheckpoint = {max(64, min(1000, size // page_size // 2))}")
+
+    def pages(self) -> tuple[int, int, int]:
+        """Return the size of a page, how many the file has, and how many are free."""
+        with self.lock, self._guard():
+            figures = [
+                self._writer.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("page_size", "page_count", "freelist_count")
+            ]
+        return figures[0], figures[1], figures[2]
+
+    def pages_as_read(self) -> tuple[int, int, int]:
+        """Return the same as a reader sees it, which waits for no transaction."""
+        figures = [
+            self.rows(f"PRAGMA {name}")[0][0]
+            for name in ("page_size", "page_count", "freelist_count")
+        ]
+        return figures[0], figures[1], figures[2]
+
+    def checkpoint(self) -> None:
+        """Empty the WAL into the file, unless a reader is in the way. Raises StoreError."""
+        with self.lock, self._guard():
+            # Without waiting for that reader: boards wait for us.
+            self._writer.execute("PRAGMA busy_timeout = 0")
+            try:
+                self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            finally:
+                self._writer.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+
+    def pragma(self, statement: str) -> Sequence[Any]:
+        """Run a PRAGMA outside of a transaction; return its first row. Raises StoreError."""
+        with self.lock, self._guard():
+            rows = self._writer.execute(f"PRAGMA {statement}").fetchall()
+        return rows[0] if rows else ()
