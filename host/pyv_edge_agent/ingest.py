@@ -288,7 +288,7 @@ class Ingest:
         broken, displaced = self._store.broken, self._store.displaced
         now_ms = self._clock.monotonic_ms()
         is_refused = self._refused_ms is not None and now_ms - self._refused_ms >= RECOVER_MS
-        if not (broken or displaced or is_refused):
+        if not (broken or displaced or is_refused) and self._store.is_open:
             return
         if self._recovered_ms is not None and now_ms - self._recovered_ms < RECOVER_MS:
             return
@@ -328,7 +328,9 @@ class Ingest:
         if problem != self.problem:
             logger.error("can't store: %s; nothing is acknowledged, trying again", problem)
         self.problem = problem
-        if isinstance(error, StoreRefusedError) and self._refused_ms is None:
+        if not isinstance(error, StoreRefusedError):
+            self._refused_ms = None
+        elif self._refused_ms is None:
             self._refused_ms = self._clock.monotonic_ms()
         if isinstance(error, StoreFullError) and self._upkeep is not None:
             self._make_room(self._upkeep)

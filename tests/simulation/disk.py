@@ -39,12 +39,16 @@ class Disk:
 
     def open_store(self):
         """Open the store as a new process would. Raises StoreError."""
-        self._store = store = SQLiteStore(self.path, self._world.clock)
-        # The seam: whatever SQLiteStore writes goes through this connection.
-        self._writer = store._writer = Writer(store._writer, self)
-        self.settle_size()
+        self._store = store = Store(self.path, self._world.clock)
+        store.reconnected = lambda: self._wrap(store)
+        self._wrap(store)
         wrap = self._world.sabotage.wrap_store
         return store if wrap is None else wrap(store)
+
+    def _wrap(self, store):
+        """The seam: whatever the store writes goes through this connection."""
+        self._writer = store._writer = Writer(store._writer, self)
+        self.settle_size()
 
     def settle_size(self):
         """Let the file grow no further while the disk is full."""
@@ -139,6 +143,14 @@ class Disk:
         """Note that a statement has failed: only a full disk makes one."""
         assert self.full, "a statement failed on a healthy disk"
         self._world.struck("full_disk")
+
+
+class Store(SQLiteStore):
+    """One that says when it has another connection."""
+
+    def reconnect(self):
+        super().reconnect()
+        self.reconnected()
 
 
 class Writer:

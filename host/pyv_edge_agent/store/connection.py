@@ -25,7 +25,8 @@ _REFUSED = (  # by the disk: read-only, an I/O error, not to be opened
     (14, "unable to open database file"),
 )
 _BROKEN = (
-    *((11, "disk image is malformed"), (26, "file is not a database")),
+    *((11, "disk image is malformed"), (11, "malformed database schema")),
+    (26, "file is not a database"),
     (256, "Could not decode to UTF-8"),  # a text; has no code
 )
 

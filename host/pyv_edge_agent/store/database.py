@@ -71,6 +71,11 @@ class Database(ABC):
     def _let_go(self) -> None:
         """Close whatever else is open."""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a file; an attempt to open it again may have failed."""
+        return self._is_open
+
     # -- opening -------------------------------------------------------------------
 
     def open(self, check_ms: int) -> None:
