@@ -168,11 +168,11 @@ class Database(ABC):
                 self._unlock()
                 raise StoreError(self.displaced)
             self._place.save(self._writer)
-            self.disconnect()
             self._place.forget_wal()
+            self.disconnect()
         else:
             if self.displaced and not self.path.exists():
-                raise StoreError(self.displaced)
+                raise StoreError(self.displaced)  # of a disk that is not there yet
             check_writable(self.path)
             self.disconnect()
         self._unlock()  # it may be on a disk that is not there any more

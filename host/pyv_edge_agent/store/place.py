@@ -8,7 +8,7 @@ is only in an open file is copied to where it can be found.
 import logging
 import os
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from ..disk import sync
@@ -36,12 +36,12 @@ class Place:
             return ""
         if _device(self._path) != self._device:
             return "its disk is not the one that it was opened on; mount that again"
-        return "was replaced" if self._path.exists() else "was deleted"
+        return "was deleted" if _identity(self._path) is None else "was replaced"
 
     @property
     def is_away(self) -> bool:
         """Whether the disk of the file is not there, so that it is safe where it is."""
-        return not self._path.exists() and _device(self._path) != self._device
+        return _identity(self._path) is None and _device(self._path) != self._device
 
     def save(self, connection: sqlite3.Connection) -> None:
         """Copy the open file to where it can be found; what is at its path stays.
@@ -49,7 +49,7 @@ class Place:
         Raises StoreError, and the file is to stay open.
         """
         path = self._path
-        if not path.exists():
+        if _identity(path) is None:
             to = path
         else:
             # What was put there may be nothing to go on with; and it is not to be read through
@@ -70,12 +70,17 @@ class Place:
     def forget_wal(self) -> None:
         """Delete the WAL of a file that is not at its path any more: it is in the copy.
 
-        SQLite would take it for the WAL of the file that is there now.
+        SQLite would take it for the WAL of the file that is there now. Raises StoreError.
         """
         wal = _beside(self._path, "-wal")
         if self._wal is not None and _identity(wal) == self._wal:
-            wal.unlink()
-            _beside(self._path, "-shm").unlink(missing_ok=True)
+            try:
+                wal.unlink()
+                _beside(self._path, "-shm").unlink(missing_ok=True)
+            except OSError as error:
+                raise StoreError(
+                    f"{wal}: is of another file, and can't be deleted: {error}"
+                ) from error
 
 
 def _copy(connection: sqlite3.Connection, path: Path, to: Path) -> None:
@@ -93,7 +98,8 @@ def _copy(connection: sqlite3.Connection, path: Path, to: Path) -> None:
         os.replace(made, to)
         sync(to.parent)
     except sqlite3.Error as error:
-        made.unlink(missing_ok=True)
+        with suppress(OSError):
+            made.unlink(missing_ok=True)
         found = store_error(path, error)
         raise type(found)(f"{found}; it is not at its path, and can't be copied there") from error
     except OSError as error:
