@@ -105,6 +105,30 @@ def test_file_that_is_deleted_comes_back_with_all_that_was_acknowledged(site, st
         SQLiteStore(site.path)
 
 
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_wal_that_is_deleted_takes_nothing_along(site, is_killed):
+    site.path.with_name("edge.db-wal").unlink()
+    site.send(3)
+    assert site.acked == site.sent
+    assert site.store.recoveries_total == 1
+    if is_killed:  # what the path has now is what a kill would leave
+        for name in ("edge.db", "edge.db-wal"):
+            shutil.copyfile(site.path.with_name(name), site.path.parent.parent / name)
+        site.path = site.path.parent.parent / "edge.db"
+    assert site.has_all()
+
+
+def test_file_of_another_program_at_the_stop_costs_nothing(site):
+    foreign = site.path.with_name("foreign")
+    foreign.write_text("milk\nbread\n" * 1000)
+    foreign.replace(site.path)
+    site.send()
+    site.store.close()
+    kept = site.path.with_name("edge.db.replaced-1")
+    assert read_ledger(kept).total("present") == site.acked
+    assert site.path.read_text().startswith("milk")
+
+
 def test_file_that_is_deleted_before_the_agent_stops_is_there_afterwards(site):
     delete_folder(site.path)
     site.store.close()

@@ -39,4 +39,4 @@ def check_sound(connection: sqlite3.Connection, path: Path, clock: Clock, check_
     finally:
         connection.set_progress_handler(None, 0)
     if rows != [("ok",)]:
-        raise StoreBrokenError(f"{path}: {rows[0][0]}")
+        raise StoreBrokenError(f"{path}: {' '.join(str(rows[0][0]).split())}")

@@ -183,7 +183,7 @@ class Database(ABC):
         """Copy the open file to where it can be found, if it is nowhere else."""
         if self._place.problem() and not self._place.is_away:
             try:
-                self._place.save(self._writer)
+                self._place.save(self._writer, is_last=True)
             except StoreError as error:
                 logger.error("%s", error)
 

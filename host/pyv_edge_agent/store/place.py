@@ -33,29 +33,40 @@ class Place:
     def problem(self) -> str:
         """Return why the open file is not what is at its path, "" if it is."""
         if _identity(self._path) == self._file:
-            return ""
+            return "its WAL was deleted" if self.has_lost_wal else ""
         if _device(self._path) != self._device:
             return "its disk is not the one that it was opened on; mount that again"
         return "was deleted" if _identity(self._path) is None else "was replaced"
+
+    @property
+    def has_lost_wal(self) -> bool:
+        """Whether only the WAL is not there any more: a checkpoint saves what is in it."""
+        is_there = _identity(self._path) == self._file
+        return is_there and _identity(_beside(self._path, "-wal")) != self._wal
 
     @property
     def is_away(self) -> bool:
         """Whether the disk of the file is not there, so that it is safe where it is."""
         return _identity(self._path) is None and _device(self._path) != self._device
 
-    def save(self, connection: sqlite3.Connection) -> None:
+    def save(self, connection: sqlite3.Connection, *, is_last: bool = False) -> None:
         """Copy the open file to where it can be found; what is at its path stays.
 
-        Raises StoreError, and the file is to stay open.
+        Unless it `is_last`, what is there must be a store to go on with. Raises StoreError,
+        and the file is to stay open.
         """
         path = self._path
+        if self.has_lost_wal:
+            self._checkpoint(connection)
+            return
         if _identity(path) is None:
             to = path
         else:
             # What was put there may be nothing to go on with; and it is not to be read through
             # the WAL of another file.
             has_our_wal = _identity(_beside(path, "-wal")) == self._wal
-            connect_reader(path, is_alone=has_our_wal).close()
+            if not is_last:
+                connect_reader(path, is_alone=has_our_wal).close()
             if _device(path) != self._device:
                 return
             to = _replaced(path)
@@ -66,6 +77,15 @@ class Place:
             self.problem() if to != path else "was deleted",
             to.name,
         )
+
+    def _checkpoint(self, connection: sqlite3.Connection) -> None:
+        try:
+            is_busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.Error as error:
+            raise store_error(self._path, error) from error
+        if is_busy:
+            raise StoreError(f"{self._path}: its WAL was deleted, and somebody reads from it")
+        logger.error("%s: its WAL was deleted while it was in use; nothing is lost", self._path)
 
     def forget_wal(self) -> None:
         """Delete the WAL of a file that is not at its path any more: it is in the copy.
