@@ -1,6 +1,7 @@
 """Boots: where readings come from, which of them is on which link, and where each resumes."""
 
 import logging
+import random
 from typing import Any
 
 from pyv_edge_core.host_event import Greeting
@@ -26,14 +27,15 @@ class Boots:
         pipeline: Pipeline,
         time_base: TimeBase,
         admission: Admission,
-        run_id: int,
+        rng: random.Random,
     ) -> None:
-        """Begin without any; `run_id` is the boot id of what the agent polls."""
+        """Begin without any."""
         self._store = store
         self._pipeline = pipeline
         self._time = time_base
         self._admission = admission
-        self._run_id = run_id
+        self._rng = rng
+        self._run_id = rng.getrandbits(32)  # boot id of what the agent polls
         self._sources: dict[SerialLink, Source] = {}
         self._owners: dict[int, tuple[SerialLink, Source]] = {}  # by boot_id
         self._polled: dict[str, Source] = {}
@@ -51,7 +53,12 @@ class Boots:
             owner[0].committed(owner[1].boot, stream, next_seq)
 
     def start_over(self) -> None:
-        """Forget all, and let every board greet anew."""
+        """Forget all, and let every board greet anew.
+
+        What is polled has another boot id from now on: the store may stand at numbers that
+        sinks already have, and each stands for one reading only.
+        """
+        self._run_id = self._rng.getrandbits(32)
         for link in list(self._sources):
             link.restart()
         self._sources.clear()

@@ -78,7 +78,7 @@ class Ingest:
         self._clock = clock
         self._wake = wake
         self._commit_max = commit_max
-        run_id = rng.getrandbits(32)  # boot id of what the agent polls itself
+        run_id = rng.getrandbits(32)
         self.time = TimeBase(TimeSegments(store), clock, f"{run_id:08x}", source=time_source)
         self._inbox: deque[tuple[SerialLink, Any]] = deque()
         self._lost = 0  # readings lost since that was last logged
@@ -94,7 +94,7 @@ class Ingest:
         self._refused_ms: int | None = None  # since when its disk refuses what is to be stored
         self._batch = self._new_batch()
         admission = Admission(store, clock, pins or {})
-        self.boots = Boots(store, pipeline, self.time, admission, run_id)
+        self.boots = Boots(store, pipeline, self.time, admission, rng)
 
     # -- from the links' threads ---------------------------------------------------
 

@@ -2,16 +2,18 @@
 
 import os
 import shutil
+import sqlite3
 import subprocess
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from host.fakes import batch, greeting
+from host.fakes import UTC_MS, batch, greeting
 from host.processes import find, small_disk
 from host.store_rig import StoreRig
 from host.test_ingest import BOOT, Rig
 from pyv_edge_agent.store import Limits, SQLiteStore, read_ledger, verify
+from pyv_edge_agent.types import SensorReading
 
 COUNT = 100  # readings of a batch
 MINUTE_MS = 60_000
@@ -157,6 +159,26 @@ def test_file_that_is_replaced_is_kept_under_another_name(site, tmp_path):
     assert verify(kept).problems == []
     assert site.rows("SELECT count(*) FROM reading") == [(site.acked,)] > [(5,)]
     assert read_ledger(site.path).is_balanced
+
+
+def test_numbers_of_what_is_polled_never_stand_for_two_readings(site, tmp_path):
+    device = {"name": "t1", "unit": "Cel"}
+
+    def poll():
+        site.ingest.add_polled(device, SensorReading("t1", UTC_MS / 1000, 5.0), 0)
+        site.loop()
+
+    poll()
+    with closing(sqlite3.connect(tmp_path / "older.db")) as older:
+        site.store._writer.backup(older)
+    for _ in range(5):
+        poll()
+    (tmp_path / "older.db").replace(site.path)
+    for _ in range(3):
+        poll()
+    boots = "SELECT boot_id, count(*) FROM reading JOIN boot ON boot.id = boot_id"
+    counts = site.rows(f"{boots} WHERE board = 'agent' GROUP BY 1 ORDER BY 1")
+    assert [count for _, count in counts] == [1, 1]  # two polls were in memory
 
 
 def test_file_of_another_program_is_not_gone_on_with(site):

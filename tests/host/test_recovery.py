@@ -5,9 +5,11 @@ import os
 import random
 import shutil
 import sqlite3
+from functools import partial
 
 import pytest
 from host.fakes import UTC_MS, FakeClock
+from host.processes import small_disk
 from host.store_rig import StoreRig
 from host.test_store import event_row, info, telemetry
 from pyv_edge_agent.errors import StoreBrokenError, StoreError
@@ -18,6 +20,7 @@ from pyv_edge_agent.store import (
     WriteBatch,
     open_store,
     read_ledger,
+    recovery,
     verify,
 )
 
@@ -229,6 +232,72 @@ def test_file_that_is_cut_off_or_empty(sound, tmp_path, size):
     store = open_store(path, FakeClock())
     check(store)
     store.close()
+
+
+def damaged(sound, folder):
+    path = checkpointed(sound, folder)
+    overwrite(path, root_page(path, "reading") + 300)
+    return path
+
+
+def stop_before_renames(path):
+    recovery._note_pending(path, path.with_name("edge.db.broken-1"), "damaged")
+
+
+def stop_between_renames(path):
+    stop_before_renames(path)
+    path.with_name("edge.db-wal").touch()
+    path.with_name("edge.db-wal").rename(path.with_name("edge.db.broken-1-wal"))
+    path.with_name("edge.db.schema").rename(path.with_name("edge.db.broken-1.schema"))
+
+
+def stop_after_renames(path):
+    recovery.set_aside(path, "damaged")
+
+
+def stop_with_a_new_file(path):
+    recovery.set_aside(path, "damaged")
+    SQLiteStore(path, FakeClock()).abandon()
+
+
+@pytest.mark.parametrize(
+    "stop",
+    [stop_before_renames, stop_between_renames, stop_after_renames, stop_with_a_new_file],
+)
+def test_salvage_that_was_stopped_before_it_began_is_owed(sound, tmp_path, stop):
+    path = damaged(sound, tmp_path)
+    stop(path)
+    store = open_store(path, FakeClock())
+    ledger = check(store)
+    assert ledger.total("stored") == COUNT + 3
+    assert 0 < ledger.total("evicted") < COUNT / 10
+    store.close()
+    assert sorted(one.name for one in tmp_path.glob("*broken-?")) == ["edge.db.broken-1"]
+    assert not (tmp_path / "edge.db.set-aside").exists()
+    open_store(path, FakeClock()).close()
+
+
+@pytest.mark.parametrize("is_running", [False, True])
+def test_salvage_without_room_is_tried_again(sound, tmp_path, is_running):
+    with small_disk(tmp_path / "small", 4 << 20) as folder:
+        path = damaged(sound, folder)
+        store = SQLiteStore(path, FakeClock()) if is_running else None
+        ballast = folder / "ballast"
+        ballast.write_bytes(bytes(shutil.disk_usage(folder).free - 40_960))
+        begin = partial(recovery.recover, store, "damaged") if store else partial(open_store, path)
+        with pytest.raises(StoreError, match="full"):
+            begin()
+        ballast.unlink()
+        if store is None:
+            store = open_store(path, FakeClock())
+        else:
+            assert not store.is_open
+            recovery.recover(store, store.broken)
+        ledger = check(store)
+        assert ledger.total("stored") == COUNT + 3
+        assert 0 < ledger.total("evicted") < COUNT / 10
+        store.close()
+        assert [one.name for one in folder.glob("*broken-?")] == ["edge.db.broken-1"]
 
 
 def schema_pages(path):

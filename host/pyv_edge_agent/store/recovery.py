@@ -46,52 +46,116 @@ def open_store(
     Raises StoreError, also for a file that was never a store.
     """
     place = Path(path)
+    pending = _read_pending(place)
     try:
-        return SQLiteStore(place, clock, check_ms)
+        if pending is not None:
+            set_aside(place, pending[1])  # an earlier run may have stopped in the middle
+        store = SQLiteStore(place, clock, check_ms)
     except StoreBrokenError as error:
         if not was_store(place):
             raise StoreError(str(error)) from error  # another program's file
-        broken = set_aside(place, str(error))
-    store = SQLiteStore(place, clock or SystemClock())
-    begin_salvage(store, broken, "found at the start")
+        _forget_pending(place)
+        set_aside(place, str(error))
+        store = SQLiteStore(place, clock or SystemClock())
+    try:
+        _salvage_pending(store)
+    except BaseException:
+        store.close()
+        raise
     return store
 
 
 def recover(store: SQLiteStore, reason: str) -> None:
     """Replace the damaged file of an open store by a new one. Raises StoreError.
 
-    Whoever knows resume points or ids of it has to start over.
+    Whoever knows resume points or ids of it has to start over. If it can't be done, the
+    store is closed, and it is to be tried again: nothing may be stored before.
     """
     with store.lock:
         store.check_place()  # else it is another file that would be set aside
         store.disconnect()
-        broken = set_aside(store.path, reason)
+        set_aside(store.path, reason)
         store.reconnect()
+        try:
+            _salvage_pending(store)
+        except BaseException:
+            store.disconnect()
+            store.broken = reason
+            raise
+
+
+def _salvage_pending(store: SQLiteStore) -> None:
+    """Begin with the salvage of a file that was set aside, unless that was done."""
+    pending = _read_pending(store.path)
+    if pending is None:
+        return
+    broken, reason = pending
+    if store.salvage is None or store.salvage.file != broken.name:
         begin_salvage(store, broken, reason)
+    _forget_pending(store.path)
 
 
-def set_aside(path: Path, reason: str) -> Path:
-    """Rename a damaged file and its WAL; return the new name. Raises StoreError."""
+# -- setting aside -----------------------------------------------------------------
+
+
+def _pending_file(path: Path) -> Path:
+    return path.with_name(path.name + ".set-aside")
+
+
+def _read_pending(path: Path) -> tuple[Path, str] | None:
+    """Return the file that is, or is to be, set aside and is owed a salvage, and why."""
+    try:
+        name, reason = json.loads(_pending_file(path).read_text())
+        return path.with_name(name), reason
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        raise StoreError(
+            f"{_pending_file(path)}: can't be read: {error}; keep the newest {path.name}.broken-*,"
+            " which may not be salvaged, and delete this one"
+        ) from error
+
+
+def _note_pending(path: Path, broken: Path, reason: str) -> None:
+    made = path.with_name(path.name + ".set-aside.new")
+    made.write_text(json.dumps([broken.name, reason]))
+    sync(made)
+    os.replace(made, _pending_file(path))
+    sync(path.parent)
+
+
+def _forget_pending(path: Path) -> None:
+    _pending_file(path).unlink(missing_ok=True)
+
+
+def _next_name(path: Path) -> Path:
     for number in range(1, SET_ASIDE_MAX + 1):
         broken = path.with_name(f"{path.name}.broken-{number}")
         if not broken.exists():
-            break
-    else:
-        raise StoreError(
-            f"{path}: is damaged, as were {SET_ASIDE_MAX} before it; check the disk, then move"
-            f" {path.name}.broken-* away"
-        )
-    wal = path.with_name(path.name + "-wal")
+            return broken
+    raise StoreError(
+        f"{path}: is damaged, as were {SET_ASIDE_MAX} before it; check the disk, then move"
+        f" {path.name}.broken-* away"
+    )
+
+
+def set_aside(path: Path, reason: str) -> Path:
+    """Rename a damaged file and all that belongs to it; return the new name. Raises StoreError.
+
+    Goes on with what an earlier call has begun; that a salvage is owed is on the disk first.
+    """
+    pending = _read_pending(path)
+    broken = _next_name(path) if pending is None else pending[0]
+    if broken.exists():
+        return broken  # that was done; what is at the path is another file
     try:
+        if pending is None:
+            _note_pending(path, broken, reason)
         # The WAL first: without its file it is nothing, but a new file must not find it.
-        if wal.exists():
-            os.replace(wal, broken.with_name(broken.name + "-wal"))
+        for end in ("-wal", schema_copy.SUFFIX):
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(path.with_name(path.name + end), broken.with_name(broken.name + end))
         path.with_name(path.name + "-shm").unlink(missing_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            os.replace(
-                path.with_name(path.name + schema_copy.SUFFIX),
-                broken.with_name(broken.name + schema_copy.SUFFIX),
-            )
         if path.exists():
             os.replace(path, broken)
         sync(path.parent)
