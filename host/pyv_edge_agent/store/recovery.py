@@ -107,7 +107,7 @@ def _read_pending(path: Path) -> tuple[Path, str] | None:
     try:
         name, reason = json.loads(_pending_file(path).read_text())
         return path.with_name(name), reason
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, TypeError) as error:
         raise StoreError(
