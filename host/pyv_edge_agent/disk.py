@@ -1,4 +1,4 @@
-"""What the disk is asked directly: how much is free, and that what was written is on it."""
+"""What the disk is asked directly: how much is free, and that what was written is on it, whole."""
 
 import os
 import shutil
@@ -17,3 +17,23 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def beside(path: Path, end: str) -> Path:
+    """Return the file beside `path` that has its name and `end` behind it."""
+    return path.with_name(path.name + end)
+
+
+def unused(path: Path, kind: str, count_max: int) -> Path | None:
+    """Return the first of `path.kind-1` to `path.kind-count_max` that isn't there."""
+    names = (beside(path, f".{kind}-{number}") for number in range(1, count_max + 1))
+    return next((name for name in names if not name.exists()), None)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file that is there whole, on the disk, or not at all. Raises OSError."""
+    draft = beside(path, ".new")
+    draft.write_bytes(data)
+    sync(draft)
+    os.replace(draft, path)
+    sync(path.parent)

@@ -86,7 +86,7 @@ class Capacity:
         self.run = GapRun()
         self._target: int | None = None  # bytes to come down to, while evicting
         self._rejecting: set[int] = set()  # classes
-        self._reserve = store.path.with_name(store.path.name + ".reserve")
+        self._reserve = disk.beside(store.path, ".reserve")
         self._wal_allowance = 0
         self._wal_allowance = min(JOURNAL_SIZE_MAX, max(0, self.room_size()) // 8)
         store.limit_wal(self._wal_allowance)
@@ -100,7 +100,7 @@ class Capacity:
     @property
     def wal_size(self) -> int:
         """Bytes of the WAL on the disk."""
-        wal = self._store.path.with_name(self._store.path.name + "-wal")
+        wal = disk.beside(self._store.path, "-wal")
         return wal.stat().st_size if wal.exists() else 0
 
     def used_size(self) -> int:

@@ -8,6 +8,7 @@ import os
 import sqlite3
 from pathlib import Path
 
+from ..disk import beside
 from ..errors import StoreBrokenError, StoreError, StoreFullError, StoreRefusedError
 from .migration import migrate
 from .schema import APPLICATION_ID, SCHEMA_VERSION, TABLES, VIEWS
@@ -176,7 +177,7 @@ def connect_reader(path: Path, *, is_alone: bool = False) -> sqlite3.Connection:
         except sqlite3.OperationalError:
             # WAL wants to write beside the file even for reading. Evidence on a read-only
             # medium can be read all the same, provided that nothing waits in the WAL.
-            wal = path.with_name(path.name + "-wal")
+            wal = beside(path, "-wal")
             if wal.exists() and wal.stat().st_size:
                 raise
             connection, application = _open_reader(path, "mode=ro&immutable=1")

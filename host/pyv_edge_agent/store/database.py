@@ -150,10 +150,14 @@ class Database(ABC):
 
     def check_place(self) -> None:
         """Raise StoreError if the open file is not what is at the path any more."""
+        if self._is_displaced():
+            raise StoreError(self.displaced)
+
+    def _is_displaced(self) -> bool:
         problem = self._place.problem() if self._is_open else ""
         if problem:
             self.displaced = f"{self.path}: {problem}"
-            raise StoreError(self.displaced)
+        return bool(problem)
 
     def renew(self) -> None:
         """Open what is at the path by now, once it can be written.
@@ -161,8 +165,7 @@ class Database(ABC):
         What is only in a file that was deleted or replaced is copied before, see Place.
         For the one that holds the lock. Raises StoreError, to be tried again.
         """
-        if self._is_open and self._place.problem():
-            self.displaced = f"{self.path}: {self._place.problem()}"
+        if self._is_displaced():
             if self._place.is_away:
                 self.disconnect()  # or its disk could not be mended
                 self._unlock()

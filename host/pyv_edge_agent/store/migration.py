@@ -5,13 +5,13 @@ they are when the schema moves on: each leads from one version to the next.
 """
 
 import logging
-import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 from .. import disk
 from ..errors import StoreError
+from .copy import copy_whole
 from .schema import SCHEMA_VERSION, VIEWS
 
 logger = logging.getLogger(__name__)
@@ -162,7 +162,7 @@ def migrate(
             f"{path}: has schema {version} of a version before the first release;"
             " move it away, it is still good evidence"
         )
-    backup = path.with_name(f"{path.name}.v{version}.backup")
+    backup = disk.beside(path, f".v{version}.backup")
     needed = path.stat().st_size + SPARE_SIZE
     if free_size(path.parent) < needed:
         raise StoreError(
@@ -193,15 +193,7 @@ def migrate(
 
 def _back_up(connection: sqlite3.Connection, backup: Path) -> None:
     """Copy the store; a copy is whole or not there."""
-    draft = backup.with_name(f"{backup.name}.new")
     try:
-        draft.unlink(missing_ok=True)
-        copy = sqlite3.connect(draft)
-        try:
-            connection.backup(copy)
-        finally:
-            copy.close()
-        disk.sync(draft)
-        os.replace(draft, backup)
+        copy_whole(connection, disk.beside(backup, ".new"), backup)
     except OSError as error:
         raise StoreError(f"{backup}: can't be made: {error}") from error

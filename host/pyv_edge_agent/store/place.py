@@ -8,12 +8,13 @@ is only in an open file is copied to where it can be found.
 import logging
 import os
 import sqlite3
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 
-from ..disk import sync
+from ..disk import beside, sync, unused
 from ..errors import StoreError
 from .connection import connect_reader, store_error
+from .copy import copy_whole
 
 logger = logging.getLogger(__name__)
 
@@ -27,22 +28,19 @@ class Place:
         """Note what is there now."""
         self._path = path
         self._file = _identity(path)
-        self._wal = _identity(_beside(path, "-wal"))
+        self._wal = _identity(beside(path, "-wal"))
         self._device = _device(path)
 
     def problem(self) -> str:
         """Return why the open file is not what is at its path, "" if it is."""
         if _identity(self._path) == self._file:
-            return "its WAL was deleted" if self.has_lost_wal else ""
+            return "its WAL was deleted" if self._is_wal_lost() else ""
         if _device(self._path) != self._device:
             return "its disk is not the one that it was opened on; mount that again"
         return "was deleted" if _identity(self._path) is None else "was replaced"
 
-    @property
-    def has_lost_wal(self) -> bool:
-        """Whether only the WAL is not there any more: a checkpoint saves what is in it."""
-        is_there = _identity(self._path) == self._file
-        return is_there and _identity(_beside(self._path, "-wal")) != self._wal
+    def _is_wal_lost(self) -> bool:
+        return _identity(beside(self._path, "-wal")) != self._wal
 
     @property
     def is_away(self) -> bool:
@@ -56,17 +54,16 @@ class Place:
         and the file is to stay open.
         """
         path = self._path
-        if self.has_lost_wal:
-            self._checkpoint(connection)
+        if _identity(path) == self._file:
+            self._checkpoint(connection)  # only its WAL is lost, and may be again
             return
         if _identity(path) is None:
             to = path
         else:
             # What was put there may be nothing to go on with; and it is not to be read through
             # the WAL of another file.
-            has_our_wal = _identity(_beside(path, "-wal")) == self._wal
             if not is_last:
-                connect_reader(path, is_alone=has_our_wal).close()
+                connect_reader(path, is_alone=not self._is_wal_lost()).close()
             if _device(path) != self._device:
                 return
             to = _replaced(path)
@@ -92,11 +89,11 @@ class Place:
 
         SQLite would take it for the WAL of the file that is there now. Raises StoreError.
         """
-        wal = _beside(self._path, "-wal")
-        if self._wal is not None and _identity(wal) == self._wal:
+        wal = beside(self._path, "-wal")
+        if self._wal is not None and not self._is_wal_lost():
             try:
                 wal.unlink()
-                _beside(self._path, "-shm").unlink(missing_ok=True)
+                beside(self._path, "-shm").unlink(missing_ok=True)
             except OSError as error:
                 raise StoreError(
                     f"{wal}: is of another file, and can't be deleted: {error}"
@@ -104,22 +101,17 @@ class Place:
 
 
 def _copy(connection: sqlite3.Connection, path: Path, to: Path) -> None:
-    made = path.with_name(path.name + ".copy")
+    draft = beside(path, ".copy")
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
-        made.unlink(missing_ok=True)
-        with closing(sqlite3.connect(made)) as copy:
-            connection.backup(copy)
-            # Its own WAL, so that there is none when it is renamed.
-            copy.execute("PRAGMA journal_mode = DELETE").fetchone()
         if to == path:
-            for end in ("-wal", "-shm"):
-                _beside(path, end).unlink(missing_ok=True)
-        os.replace(made, to)
+            for end in ("-wal", "-shm"):  # the copy has it all, and no WAL
+                beside(path, end).unlink(missing_ok=True)
+        copy_whole(connection, draft, to)
         sync(to.parent)
     except sqlite3.Error as error:
         with suppress(OSError):
-            made.unlink(missing_ok=True)
+            draft.unlink(missing_ok=True)
         found = store_error(path, error)
         raise type(found)(f"{found}; it is not at its path, and can't be copied there") from error
     except OSError as error:
@@ -129,18 +121,13 @@ def _copy(connection: sqlite3.Connection, path: Path, to: Path) -> None:
 
 
 def _replaced(path: Path) -> Path:
-    for number in range(1, REPLACED_MAX + 1):
-        to = path.with_name(f"{path.name}.replaced-{number}")
-        if not to.exists():
-            return to
-    raise StoreError(
-        f"{path}: was replaced, as it was {REPLACED_MAX} times before; move"
-        f" {path.name}.replaced-* away"
-    )
-
-
-def _beside(path: Path, end: str) -> Path:
-    return path.with_name(path.name + end)
+    to = unused(path, "replaced", REPLACED_MAX)
+    if to is None:
+        raise StoreError(
+            f"{path}: was replaced, as it was {REPLACED_MAX} times before; move"
+            f" {path.name}.replaced-* away"
+        )
+    return to
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..clock import Clock, SystemClock
-from ..disk import sync
+from ..disk import beside, sync, unused, write_whole
 from ..errors import StoreBrokenError, StoreError
 from . import schema_copy
 from .boot import channel_facts
@@ -99,7 +99,7 @@ def _salvage_pending(store: SQLiteStore) -> None:
 
 
 def _pending_file(path: Path) -> Path:
-    return path.with_name(path.name + ".set-aside")
+    return beside(path, ".set-aside")
 
 
 def _read_pending(path: Path) -> tuple[Path, str] | None:
@@ -117,11 +117,7 @@ def _read_pending(path: Path) -> tuple[Path, str] | None:
 
 
 def _note_pending(path: Path, broken: Path, reason: str) -> None:
-    made = path.with_name(path.name + ".set-aside.new")
-    made.write_text(json.dumps([broken.name, reason]))
-    sync(made)
-    os.replace(made, _pending_file(path))
-    sync(path.parent)
+    write_whole(_pending_file(path), json.dumps([broken.name, reason]).encode())
 
 
 def _forget_pending(path: Path) -> None:
@@ -129,14 +125,13 @@ def _forget_pending(path: Path) -> None:
 
 
 def _next_name(path: Path) -> Path:
-    for number in range(1, SET_ASIDE_MAX + 1):
-        broken = path.with_name(f"{path.name}.broken-{number}")
-        if not broken.exists():
-            return broken
-    raise StoreError(
-        f"{path}: is damaged, as were {SET_ASIDE_MAX} before it; check the disk, then move"
-        f" {path.name}.broken-* away"
-    )
+    broken = unused(path, "broken", SET_ASIDE_MAX)
+    if broken is None:
+        raise StoreError(
+            f"{path}: is damaged, as were {SET_ASIDE_MAX} before it; check the disk, then move"
+            f" {path.name}.broken-* away"
+        )
+    return broken
 
 
 def set_aside(path: Path, reason: str) -> Path:
@@ -154,8 +149,8 @@ def set_aside(path: Path, reason: str) -> Path:
         # The WAL first: without its file it is nothing, but a new file must not find it.
         for end in ("-wal", schema_copy.SUFFIX):
             with contextlib.suppress(FileNotFoundError):
-                os.replace(path.with_name(path.name + end), broken.with_name(broken.name + end))
-        path.with_name(path.name + "-shm").unlink(missing_ok=True)
+                os.replace(beside(path, end), beside(broken, end))
+        beside(path, "-shm").unlink(missing_ok=True)
         if path.exists():
             os.replace(path, broken)
         sync(path.parent)

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..disk import sync
+from ..disk import beside, sync, write_whole
 from .schema import TABLES, VIEWS
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ def keep(connection: sqlite3.Connection, path: Path) -> None:
 
     Waits for nobody. That it can't be written is no fault: it is for a file that is damaged.
     """
-    known = _read(_beside(path, SUFFIX))
+    known = _read(beside(path, SUFFIX))
     try:
         page_size, version = (
             connection.execute(f"PRAGMA {name}").fetchone()[0]
@@ -56,13 +56,7 @@ def keep(connection: sqlite3.Connection, path: Path) -> None:
             "texts": _texts(connection),
             "sha256": hashlib.sha256(body).hexdigest(),
         }
-        made = _beside(path, SUFFIX + ".new")
-        with made.open("wb") as out:
-            out.write(json.dumps(head).encode() + b"\n" + body)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(made, _beside(path, SUFFIX))
-        sync(path.parent)
+        write_whole(beside(path, SUFFIX), json.dumps(head).encode() + b"\n" + body)
     except (sqlite3.Error, OSError) as error:
         logger.warning("%s: no copy of its schema can be made: %s", path, error)
 
@@ -72,7 +66,7 @@ def fits(connection: sqlite3.Connection, path: Path) -> bool:
 
     SQLite would not see a changed letter in the name of a column.
     """
-    known = _read(_beside(path, SUFFIX))
+    known = _read(beside(path, SUFFIX))
     try:
         if not has_columns(connection):
             return False
@@ -114,20 +108,20 @@ def _texts(connection: sqlite3.Connection) -> str:
     return hashlib.sha256(repr(sorted(rows)).encode()).hexdigest()
 
 
-def put_back(broken: Path) -> bool:
-    """Put the copy beside a damaged file into it; return whether that was done.
+def put_back(broken: Path) -> None:
+    """Put the copy beside a damaged file into it, if it is that file's.
 
     What was there is kept in another file beside it.
     """
-    known = _read(_beside(broken, SUFFIX))
-    original = _beside(broken, ORIGINAL)
+    known = _read(beside(broken, SUFFIX))
+    original = beside(broken, ORIGINAL)
     if known is None or original.exists():
-        return False
+        return
     head, body = known
     size = head["page_size"]
     try:
         if broken.stat().st_ino != head["inode"]:
-            return False
+            return
         with broken.open("r+b") as file:
             last = file.seek(0, os.SEEK_END) // size
             there = [_page(file.fileno(), number, size) for number in head["pages"]]
@@ -143,9 +137,8 @@ def put_back(broken: Path) -> bool:
             os.fsync(file.fileno())
     except OSError as error:
         logger.warning("%s: its schema can't be put back: %s", broken, error)
-        return False
-    logger.warning("%s: its schema could not be read, and was put back from a copy", broken)
-    return True
+    else:
+        logger.warning("%s: its schema could not be read, and was put back from a copy", broken)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], bytes] | None:
@@ -164,7 +157,3 @@ def _read(path: Path) -> tuple[dict[str, Any], bytes] | None:
 
 def _page(descriptor: int, number: int, size: int) -> bytes:
     return os.pread(descriptor, size, (number - 1) * size).ljust(size, b"\0")
-
-
-def _beside(path: Path, end: str) -> Path:
-    return path.with_name(path.name + end)
