@@ -9,13 +9,17 @@ from pyv_edge_core.message_to_host import RESET_CAUSES
 
 from . import __version__
 from .admission import Admission
+from .errors import SubmissionError
 from .link import SerialLink
 from .pipeline import Pipeline
 from .series import Plan, Series, Source, board_alert, split_table
 from .store import BootInfo, OpenedBoot, SQLiteStore, WriteBatch
+from .submission import Sample
 from .time_base import TimeBase
 
 logger = logging.getLogger(__name__)
+
+CHANNELS_MAX = 1000  # of a device whose adapter finds them out as they come
 
 
 class Boots:
@@ -35,10 +39,10 @@ class Boots:
         self._time = time_base
         self._admission = admission
         self._rng = rng
-        self._run_id = rng.getrandbits(32)  # boot id of what the agent polls
+        self._run_id = rng.getrandbits(32)  # boot id of what has no boots of its own
         self._sources: dict[SerialLink, Source] = {}
         self._owners: dict[int, tuple[SerialLink, Source]] = {}  # by boot_id
-        self._polled: dict[str, Source] = {}
+        self._fed: dict[str, Source] = {}
         self._sampled_before = 0  # by boots that have ended since the agent started
         self._sampled: dict[int, int] = {}  # by boot_id: what boards last said
 
@@ -55,15 +59,15 @@ class Boots:
     def start_over(self) -> None:
         """Forget all, and let every board greet anew.
 
-        What is polled has another boot id from now on: the store may stand at numbers that
-        sinks already have, and each stands for one reading only.
+        What is polled or submitted has another boot id from now on: the store may stand at
+        numbers that sinks already have, and each stands for one reading only.
         """
         self._run_id = self._rng.getrandbits(32)
         for link in list(self._sources):
             link.restart()
         self._sources.clear()
         self._owners.clear()
-        self._polled.clear()
+        self._fed.clear()
 
     # -- what was sampled ----------------------------------------------------------
 
@@ -77,12 +81,12 @@ class Boots:
 
         Any thread may ask.
         """
-        polled = sum(source.next_seq[0] for source in list(self._polled.values()))
+        fed = sum(source.next_seq[0] for source in list(self._fed.values()))
         arrived = {source.boot_id: source.next_seq[0] for _, source in list(self._owners.values())}
         said = dict(self._sampled)
         boots = arrived.keys() | said.keys()
         live = sum(max(arrived.get(boot, 0), said.get(boot, 0)) for boot in boots)
-        return self._sampled_before + polled + live
+        return self._sampled_before + fed + live
 
     # -- boards --------------------------------------------------------------------
 
@@ -144,23 +148,56 @@ class Boots:
         if boot_id is None:
             self._admission.gone(link)
 
-    # -- what the agent polls ------------------------------------------------------
+    # -- what has no boots of its own: the agent polls it, or its adapter submits ----
 
     def polled(self, device: dict[str, Any], batch: WriteBatch) -> Source:
-        """Return the boot of a device that the agent polls; open it if need be.
+        """Return the boot of a device that has one channel; open it if need be.
 
         Raises StoreError.
         """
+        key = ("", device["unit"])
+        source = self._fed.get(device["name"])
+        return source if source is not None else self._open_fed(device, [key], batch)
+
+    def fed(self, device: dict[str, Any], samples: list[Sample], batch: WriteBatch) -> Source:
+        """Return the boot of a device with the channels of `samples`; open what is new of it.
+
+        Raises StoreError, and SubmissionError if there would be too many channels.
+        """
+        source = self._fed.get(device["name"])
+        known = () if source is None else source.places
+        new = list(dict.fromkeys(key for one in samples if (key := (one[0], one[3])) not in known))
+        if source is not None and not new:
+            return source
+        if len(known) + len(new) > CHANNELS_MAX:
+            raise SubmissionError(
+                f"device {device['name']}: more than {CHANNELS_MAX} channels; the next would be"
+                f" {new[0][0]!r}: let fewer topics or names through"
+            )
+        return self._open_fed(device, new, batch)
+
+    def _open_fed(
+        self, device: dict[str, Any], keys: list[tuple[str, str]], batch: WriteBatch
+    ) -> Source:
         name = device["name"]
-        source = self._polled.get(name)
+        plans = [self._pipeline.plan_fed(name, *key) for key in keys]
+        infos = tuple(plan.info for plan in plans)
+        info = BootInfo(name, name, self._run_id, "agent", __version__, "start", infos)
+        opened = self._store.open_boot(info, self._time.utc_ms(), batch.unset_id)
+        series = self._open_series(plans, opened, batch)
+        source = self._fed.get(name)
         if source is None:
-            plan = self._pipeline.plan_polled(name, device["unit"])
-            info = BootInfo(name, name, self._run_id, "agent", __version__, "start", (plan.info,))
-            opened = self._store.open_boot(info, self._time.utc_ms(), batch.unset_id)
-            series = self._open_series([plan], opened, batch)
-            source = Source(name, self._run_id, opened.boot_id, series, list(opened.next_seq))
-            self._polled[name] = source
+            source = Source(name, self._run_id, opened.boot_id, [], list(opened.next_seq))
+            self._fed[name] = source
+        for key, one in zip(keys, series, strict=True):
+            source.places[key] = len(source.series)
+            source.series.append(one)
         return source
+
+    def note_vitals(self, source: Source, errors_total: int, batch: WriteBatch) -> None:
+        """Note what is known of such a device beside its readings."""
+        figures = (source.next_seq[0], 0, 0, 0, errors_total, False)
+        batch.vitals[source.boot_id] = (*figures, self._time.utc_ms())
 
     def _open_series(
         self, plans: list[Plan], opened: OpenedBoot, batch: WriteBatch

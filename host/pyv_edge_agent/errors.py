@@ -45,5 +45,9 @@ class MisplacedError(StoreError):
     """A batch doesn't continue the streams as they stand in the store. Trying again is no use."""
 
 
+class SubmissionError(ValueError):
+    """What a source has brought can't be stored, now or ever."""
+
+
 class AdapterError(RuntimeError):
     """A source of readings has none to give."""

@@ -27,10 +27,12 @@ from .boots import Boots
 from .clock import Clock
 from .dating import TimedBatch
 from .errors import MisplacedError, StoreError, StoreFullError, StoreRefusedError
+from .intake import Intake
 from .link import SerialLink
 from .pipeline import Pipeline
 from .series import Source
 from .store import SQLiteStore, TimeSegments, Upkeep, WriteBatch
+from .submission import Feed, Forgotten, Submission
 from .time_base import TimeBase
 from .types import SensorReading
 
@@ -45,6 +47,7 @@ LOSS_CAUSES = {
 SOONER_MS_MAX = 200  # a commit is moved up for a waiting reading by no more
 RECOVER_MS = 60_000  # between two replacements of a damaged file
 UPKEEP_SKIPS_MAX = 3  # commits in a row without upkeep, because more was waiting already
+SUBMITTED_MAX = 20_000  # readings in the inbox, from which on adapters have to wait
 UNCOMMITTED_MAX = 20_000  # readings in memory while commits fail; then nothing more is taken
 
 
@@ -80,7 +83,7 @@ class Ingest:
         self._commit_max = commit_max
         run_id = rng.getrandbits(32)
         self.time = TimeBase(TimeSegments(store), clock, f"{run_id:08x}", source=time_source)
-        self._inbox: deque[tuple[SerialLink, Any]] = deque()
+        self._inbox: deque[tuple[Any, Any]] = deque()  # a link or a feed, and what it brings
         self._lost = 0  # readings lost since that was last logged
         self._lost_logged_ms: int | None = None
         self._failures = 0  # commits failed in a row
@@ -95,43 +98,53 @@ class Ingest:
         self._batch = self._new_batch()
         admission = Admission(store, clock, pins or {})
         self.boots = Boots(store, pipeline, self.time, admission, rng)
+        self._is_ended = False
+        self._intake = Intake(store, pipeline, self.boots, self.time)
 
-    # -- from the links' threads ---------------------------------------------------
+    # -- from other threads --------------------------------------------------------
 
-    def put(self, link: SerialLink, event: Any) -> bool:
-        """Take what a link has learned; return False if there is no room."""
+    def put(self, origin: SerialLink | Feed, event: Any) -> bool:
+        """Take what a link has learned or an adapter submits; return False if there is no room."""
         if len(self._inbox) >= INBOX_MAX:
             return False
-        self._inbox.append((link, event))
+        is_submission = isinstance(event, Submission)
+        # Adapters have no windows that would keep their share small.
+        if is_submission and (self._is_ended or self._waiting >= SUBMITTED_MAX):
+            return False
+        self._inbox.append((origin, event))
         if isinstance(event, TimedBatch):
-            self._waiting += len(event.records) // RECORD_SIZE
-            if self._oldest_ms is None:
-                self._oldest_ms = event.base_ms
-                self._wake.set()  # what `due_ms` says is another time now
+            self._note_waiting(len(event.records) // RECORD_SIZE, event.base_ms)
+        elif is_submission:
+            self._note_waiting(len(event.samples), event.taken_ms)
         if isinstance(event, Greeting) or self._waiting >= self._commit_max:
             self._is_urgent = True
             self._wake.set()
         return True
 
+    def _note_waiting(self, count: int, taken_ms: int) -> None:
+        self._waiting += count
+        if self._oldest_ms is None:
+            self._oldest_ms = taken_ms
+            self._wake.set()  # what `due_ms` says is another time now
+
     def store_status(self) -> dict[str, Any]:
         """Return how the store does. Raises StoreError."""
         return self._upkeep.status() if self._upkeep is not None else {"state": "unattended"}
 
-    def resume(self, aliases: Container[str]) -> None:
-        """Watch what the devices called `aliases` had, also if they don't come back.
+    def resume(self, boards: Container[str], others: Container[str] = ()) -> None:
+        """Watch what devices had, given by their names, also if they don't come back.
 
         Call it before anything else. Raises StoreError.
         """
         for watched in self._store.watched_channels():
             info = watched.info
-            if watched.alias not in aliases:
-                continue
-            if watched.alias == watched.device == info.sensor_name:
-                plan = self.pipeline.plan_polled(watched.alias, info.unit)
+            if watched.alias in boards:
+                channel = Channel(info.name, info.unit, info.exponent)
+                plan = self.pipeline.plan(watched.alias, channel)
+            elif watched.alias in others:
+                plan = self.pipeline.plan_fed(watched.alias, info.name, info.unit)
             else:
-                plan = self.pipeline.plan(
-                    watched.alias, Channel(info.name, info.unit, info.exponent)
-                )
+                continue
             if plan.info == info:  # else the policy makes another channel of it by now
                 self.pipeline.alerting.open(
                     plan, watched.channel_id, watched.boot_id, self.time.rule_ms(), self._batch
@@ -165,11 +178,11 @@ class Ingest:
         """
         source = self.boots.polled(device, self._batch)
         self.pipeline.add_reading(source, reading, quality, self.time.rule_ms(), self._batch)
-        sampled = source.next_seq[0]
-        self._batch.vitals[source.boot_id] = (sampled, *(0, 0, 0, 0, False), self.time.utc_ms())
+        self.boots.note_vitals(source, 0, self._batch)
 
     def run(self) -> None:
         """Take everything that has come in, commit it and acknowledge it."""
+        self._intake.tell()  # what an adapter's error has kept from being told
         self._oldest_ms = None  # first: what comes from now on begins anew
         self._is_urgent = False
         if self._upkeep is not None:
@@ -177,9 +190,9 @@ class Ingest:
         count = self._follow_clock()
         while count and self.has_room:
             count -= 1
-            link, event = self._inbox.popleft()
-            if not self._take(link, event):
-                self._inbox.appendleft((link, event))
+            origin, event = self._inbox.popleft()
+            if not self._take(origin, event):
+                self._inbox.appendleft((origin, event))
                 return
             if len(self._batch) >= self._commit_max and not self.commit():
                 return
@@ -191,11 +204,17 @@ class Ingest:
             self._keep_up()
 
     def end(self) -> None:
-        """Commit what there is and how all alerts stand."""
+        """Commit what there is and how all alerts stand; settle what is not stored."""
+        self._is_ended = True
         self.run()
         self.pipeline.alerting.save(self._batch)
         if self.commit() and self._upkeep is not None:
             self._do_for_store(self._upkeep.close)
+        self._intake.given_up()
+        for _, event in self._inbox:
+            if isinstance(event, Submission):
+                self._intake.refuse(event)
+        self._intake.tell()
 
     def _new_batch(self) -> WriteBatch:
         return WriteBatch(self.time.segment, self.time.error_ms)
@@ -265,6 +284,7 @@ class Ingest:
         """Store what has been taken, then acknowledge it; return False if that failed."""
         batch = self._batch
         if batch.is_empty:
+            self._settle()
             return True
         try:
             if self._upkeep is not None:
@@ -281,7 +301,12 @@ class Ingest:
         self._batch = self._new_batch()
         for (boot_id, stream), progress in batch.progress.items():
             self.boots.acknowledge(boot_id, stream, progress.next_seq)
+        self._settle()
         return True
+
+    def _settle(self) -> None:
+        self._intake.committed()
+        self._intake.tell()
 
     def _mend(self, upkeep: Upkeep) -> None:
         """Go on with another file if this one is damaged or gone, at most once a minute."""
@@ -318,6 +343,7 @@ class Ingest:
         self.discarded_total += len(self._batch.readings)
         logger.error("%s; %d readings in memory are given up", error, len(self._batch.readings))
         self._batch = self._new_batch()
+        self._intake.given_up()
         self.boots.start_over()
         self.pipeline.alerting.start_over()
 
@@ -350,8 +376,14 @@ class Ingest:
         self._refused_ms = None
         self._obstacle = self.problem = ""
 
-    def _take(self, link: SerialLink, event: Any) -> bool:
+    def _take(self, origin: Any, event: Any) -> bool:
         """Take one event; return False if it has to wait for the store."""
+        if isinstance(event, Submission):
+            return self._take_submission(origin, event)
+        if isinstance(event, Forgotten):
+            self._intake.forget(origin, event.keys)
+            return True
+        link: SerialLink = origin
         if isinstance(event, Greeting):
             return self._welcome(link, event)
         source = self.boots.on(link)
@@ -369,6 +401,15 @@ class Ingest:
                 link.restart()
         elif isinstance(event, Report):
             self._report(source, event)
+        return True
+
+    def _take_submission(self, feed: Feed, submission: Submission) -> bool:
+        try:
+            self._intake.take(feed, submission, self._batch)
+        except StoreError as error:
+            self._commit_failed(error)
+            return False
+        self._waiting -= len(submission.samples)
         return True
 
     def _log_loss(self, source: Source, loss: Loss) -> None:

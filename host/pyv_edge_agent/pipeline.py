@@ -11,7 +11,6 @@ dated is an estimate, which can go back when more is known. Rules see no time go
 back: a reading dated before the newest of its board has that one's time for them.
 """
 
-import dataclasses
 import math
 from struct import iter_unpack
 
@@ -25,8 +24,9 @@ from pyv_edge_core.ring import RingBuffer
 
 from .alerting import Alerting
 from .dating import TimedBatch
-from .series import AGENT_CHANNEL, Plan, Source, make_plan
-from .store import TIME_QUALITY_SHIFT, WriteBatch
+from .series import AGENT_CHANNEL, Plan, Series, Source, make_plan
+from .store import TIME_QUALITY_SHIFT, TIME_SENDER, WriteBatch
+from .submission import Sample
 from .types import SensorReading
 
 # By more than this a board's readings don't go back: what was so far ahead is forgotten.
@@ -54,11 +54,13 @@ class Pipeline:
         """Return what becomes of a board's channel."""
         return make_plan(self._privacy, alias, channel)
 
-    def plan_polled(self, name: str, unit: str) -> Plan:
-        """Return what becomes of a device that the agent polls itself."""
+    def plan_fed(self, alias: str, name: str, unit: str) -> Plan:
+        """Return what becomes of a channel of a device that is no board; "" if it has only one."""
         channel = Channel(AGENT_CHANNEL, "", 0)
-        channel.unit = unit  # a device's unit may be anything, a board's may not
-        return make_plan(self._privacy, name, channel, is_float=True)
+        if name:
+            channel.name = name
+        channel.unit = unit  # these may be anything, a board's may not
+        return make_plan(self._privacy, alias, channel, is_float=True)
 
     def add_batch(self, source: Source, batch: TimedBatch, now_ms: int, out: WriteBatch) -> bool:
         """Add a board's records to `out`; return False, adding nothing, if they are misplaced."""
@@ -130,7 +132,8 @@ class Pipeline:
                 if buffer is not None and quality != QUALITY_BAD:
                     self._remember(buffer, series.number(value), utc_ms)
             else:
-                out.summarise(series.channel_id, utc_ms, value, quality == QUALITY_BAD)
+                is_bad = quality == QUALITY_BAD
+                out.summarise(series.channel_id, utc_ms, value, is_bad, segment.time_quality)
                 aggregated += 1
             if series.watch is not None:
                 time_ms = (utc_ms if utc_ms > newest_ms else newest_ms) - rule_shift_ms
@@ -181,46 +184,83 @@ class Pipeline:
 
         Its timestamp is UTC of the time segment in force.
         """
-        series = source.series[0]
-        seq = source.next_seq[0]
-        progress = out.stream(source.boot_id, 0, seq)
-        self.readings_total += 1
-        source.next_seq[0] = seq + 1
-        if not math.isfinite(reading.value):  # bad quality, not a value
-            reading = dataclasses.replace(reading, value=0.0)
-            quality = QUALITY_BAD
+        denied_before = self.denied_total
+        # Callers may have a policy of their own, which judges readings as a whole.
         allowed = self._privacy.evaluate(reading)
-        if allowed is None and not series.plan.is_aggregated:
-            progress.move(denied=1)
-            self.denied_total += 1
-            return False
-        utc_ms = round(reading.timestamp * 1000)
-        if series.plan.gate.is_hidden:
-            quality = QUALITY_BAD
-        is_bad = quality == QUALITY_BAD
-        if allowed is None:
-            value = series.plan.gate.value(reading.value)
-            out.summarise(series.channel_id, utc_ms, value, is_bad)
-            progress.move(aggregated=1)
-            self.aggregated_total += 1
-        else:
-            value = allowed.value
-            buffer = self._buffers.get(source.alias)
-            if buffer is not None and not is_bad:
-                self._remember(buffer, value, utc_ms)
-            marked = quality | out.segment.time_quality << TIME_QUALITY_SHIFT
-            error_ms = out.clock_error_ms
-            out.readings.append(
-                (
-                    *(series.channel_id, source.boot_id, 0, seq),
-                    *(utc_ms, error_ms, marked, float(value)),
+        value = reading.value if allowed is None else allowed.value
+        sample = Sample("", value, None, reading.unit, quality)
+        taken_ms = round(reading.timestamp * 1000) - out.segment.offset_ms
+        self._add_fed(source, source.series[:1], [sample], taken_ms, now_ms, out)
+        return self.denied_total == denied_before
+
+    def add_samples(
+        self,
+        source: Source,
+        samples: list[Sample],
+        taken_ms: int,
+        now_ms: int,
+        out: WriteBatch,
+    ) -> None:
+        """Add what an adapter has submitted at `taken_ms`; `source` has all its channels."""
+        places, table = source.places, source.series
+        series = [table[places[one[0], one[3]]] for one in samples]
+        self._add_fed(source, series, samples, taken_ms, now_ms, out)
+
+    def _add_fed(
+        self,
+        source: Source,
+        table: list[Series],
+        samples: list[Sample],
+        taken_ms: int,
+        now_ms: int,
+        out: WriteBatch,
+    ) -> None:
+        """Add `samples`, each of the series at its place in `table`."""
+        buffer = self._buffers.get(source.alias)
+        rows, boot_id, segment = out.readings, source.boot_id, out.segment
+        here_ms = taken_ms + segment.offset_ms
+        seq = source.next_seq[0]
+        progress = out.stream(boot_id, 0, seq)
+        stored = denied = aggregated = 0
+        for series, (_, value, sent_ms, _, quality) in zip(table, samples, strict=True):
+            plan = series.plan
+            gate = plan.gate
+            seq += 1
+            if not gate.is_open:
+                denied += 1
+                continue
+            if gate.is_hidden or not math.isfinite(value):
+                quality = QUALITY_BAD
+            is_bad = quality == QUALITY_BAD
+            if is_bad:
+                value = 0.0
+            elif plan.is_guarded:
+                value = float(gate.value(value))
+            if sent_ms is None:
+                utc_ms, error_ms, time_quality = here_ms, out.clock_error_ms, segment.time_quality
+                rule_ms = here_ms - segment.rule_shift_ms
+            else:
+                utc_ms, error_ms, time_quality = sent_ms, 0, TIME_SENDER
+                # Its clock may be ahead: rules know nothing of what is to come.
+                rule_ms = min(sent_ms - segment.rule_shift_ms, now_ms)
+            if plan.is_aggregated:
+                out.summarise(series.channel_id, utc_ms, value, is_bad, time_quality)
+                aggregated += 1
+            else:
+                marked = quality | time_quality << TIME_QUALITY_SHIFT
+                rows.append(
+                    (series.channel_id, boot_id, 0, seq - 1, utc_ms, error_ms, marked, value)
                 )
-            )
-            progress.move(stored=1)
-        if series.watch is not None:
-            time_ms = utc_ms - out.segment.rule_shift_ms
-            self.alerting.update(source.boot_id, series, now_ms, time_ms, value, quality, out)
-        return True
+                stored += 1
+                if buffer is not None and not is_bad:
+                    self._remember(buffer, value, utc_ms)
+            if series.watch is not None:
+                self.alerting.update(boot_id, series, now_ms, rule_ms, value, quality, out)
+        progress.move(stored=stored, denied=denied, aggregated=aggregated)
+        source.next_seq[0] = seq
+        self.readings_total += len(samples)
+        self.denied_total += denied
+        self.aggregated_total += aggregated
 
     def _remember(self, buffer: RingBuffer, value: float, utc_ms: int) -> None:
         try:

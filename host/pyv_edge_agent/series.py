@@ -14,7 +14,7 @@ from pyv_edge_core.rule import SEVERITIES, Rule
 from .policy import MARK_LOCAL, hash_mark
 from .store import ChannelInfo, in_unit
 
-AGENT_CHANNEL = "value"  # of a device that the agent polls itself
+AGENT_CHANNEL = "value"  # of a device that has one channel and no boots
 
 
 @dataclass
@@ -69,6 +69,8 @@ class Source:
     next_seq: list[int]  # per stream: next number to take, ahead of what is committed
     newest_ms: int | None = None  # monotonic: of the newest of the board's readings
     alerts: dict[int, BoardAlert] = field(default_factory=dict)  # by place in the table
+    # place of each channel, of a device whose adapter names them: by (name, unit)
+    places: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
 def polled_names(name: str) -> tuple[str, str]:
@@ -86,11 +88,12 @@ def make_plan(policy: PrivacyPolicy, alias: str, row: Channel, is_float: bool = 
     What the board says must stay local does, also if the policy here would let
     it go: of the two the stricter holds.
     """
-    if is_float:
-        sensor, exponent = alias, None
+    exponent = None if is_float else row.exponent
+    if is_float and row.name == AGENT_CHANNEL:
+        sensor = alias
         device, channel = polled_names(alias)
     else:
-        sensor, exponent = f"{alias}.{row.name}", row.exponent
+        sensor = f"{alias}.{row.name}"
         device, channel = alias, row.name
     rule = policy.decide(device, channel, sensor)
     gate = policy.gate(device, channel, sensor, exponent)

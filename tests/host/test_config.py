@@ -555,7 +555,7 @@ def test_store_of_a_later_version(write_config, tmp_path):
     connection.execute("PRAGMA user_version = 99")
     connection.close()
     line = starts_not(write_config())
-    assert "has schema 99, this program knows 5; use a newer one" in line
+    assert "has schema 99, this program knows 6; use a newer one" in line
 
 
 def test_two_kinds_of_boards_may_be_told_apart_by_their_serial_numbers(tmp_path):

@@ -65,7 +65,7 @@ class Rig:
         self.polled = {}
         for name in ("t1", "hall.air"):
             self.polled[name] = self._open(
-                name, name, boot, [self.pipeline.plan_polled(name, "V")]
+                name, name, boot, [self.pipeline.plan_fed(name, "", "V")]
             )
 
     def _open(self, device, alias, boot, plans):
@@ -192,7 +192,7 @@ def test_polled_rows_are_judged_by_the_names_they_were_stored_under(make, name, 
         rule = {**about, "action": action}
         # The store and the sink must mean the same by a rule.
         at_store = Pipeline(policy(rule), {}, Alerting(read_rules(NO_RULES)))
-        assert at_store.plan_polled(name, "V").gate.action == action
+        assert at_store.plan_fed(name, "", "V").gate.action == action
     rig = make()
     for index, about in enumerate(
         ({"pattern": name}, {"device": device}, {"channel": channel or name})

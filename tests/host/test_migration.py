@@ -9,8 +9,11 @@ from pyv_edge_agent.errors import StoreError
 from pyv_edge_agent.store import SQLiteStore, WriteBatch, migration, read_ledger
 from pyv_edge_agent.store.schema import SCHEMA_VERSION
 
+BACK_TO_5 = "DROP TABLE receipt; DROP TABLE source_position; PRAGMA user_version = 5;"
+
 # The tables that schema 5 has changed or brought, as schema 4 had them.
-BACK_TO_4 = """
+BACK_TO_4 = f"""
+{BACK_TO_5}
 PRAGMA foreign_keys = OFF;
 DROP VIEW readings; DROP VIEW events; DROP VIEW summaries; DROP VIEW gaps; DROP VIEW clock_steps;
 DROP VIEW audit_log;
@@ -45,7 +48,8 @@ CREATE TABLE sync_queue (
 CREATE INDEX sync_queue_due ON sync_queue (priority, next_retry_at);
 CREATE VIEW readings AS SELECT id FROM reading;
 INSERT INTO sink VALUES ('http', 2, 2, 0, 4, 'pyv-old-key');
-INSERT INTO sync_queue VALUES (7, '{"n":1}', 3, 5.0, 0, 2, 9.0), (8, '{"n":2}', 4, 5.0, 60, 0, 0);
+INSERT INTO sync_queue VALUES (7, '{{"n":1}}', 3, 5.0, 0, 2, 9.0);
+INSERT INTO sync_queue VALUES (8, '{{"n":2}}', 4, 5.0, 60, 0, 0);
 INSERT INTO summary VALUES (1, 60000, 0, 0, 2, 0, 1, 2, 3, 2, 5);
 PRAGMA user_version = 4;
 """
@@ -87,6 +91,17 @@ def test_migrated_store_has_the_schema_of_a_new_one(old, tmp_path):
     SQLiteStore(old).close()
     SQLiteStore(tmp_path / "new.db").close()
     assert schema(old) == schema(tmp_path / "new.db")
+
+
+def test_store_of_schema_5_becomes_one_of_today(tmp_path):
+    path = tmp_path / "edge.db"
+    SQLiteStore(path).close()
+    connection = sqlite3.connect(path)
+    connection.executescript(BACK_TO_5)
+    connection.close()
+    SQLiteStore(path).close()
+    SQLiteStore(tmp_path / "new.db").close()
+    assert schema(path) == schema(tmp_path / "new.db")
 
 
 def test_everything_goes_on_where_it_stood(old):

@@ -32,7 +32,7 @@ class Made:
         self.alerting = Alerting(read_rules(rules))
         self.pipeline = Pipeline(privacy or PrivacyPolicy(), buffers, self.alerting)
         if polled:
-            self.plan = self.pipeline.plan_polled(polled, "Cel")
+            self.plan = self.pipeline.plan_fed(polled, "", "Cel")
         else:
             self.plan = self.pipeline.plan("porch", Channel("temp", "Cel", exponent, flags))
         self.series = self.alerting.open(self.plan, 7, 3, UTC_MS, WriteBatch(SEGMENT))

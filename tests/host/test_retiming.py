@@ -9,8 +9,9 @@ from host.test_alerting import BOARD_ALERTS, CHANNELS, DEVICE, HIGH, Agent
 from hypothesis import given
 from hypothesis import strategies as st
 from pyv_edge_agent.errors import StoreError
-from pyv_edge_agent.store import Upkeep, read_ledger, verify
+from pyv_edge_agent.store import Limits, Upkeep, read_ledger, verify
 from pyv_edge_agent.store.time_segment import RETIME_ROWS_MAX, retimed_item
+from pyv_edge_agent.submission import Feed, Sample, Submission
 from pyv_edge_agent.types import SensorReading
 from pyv_edge_core.channel_table import EVENT_FIRED
 from pyv_edge_core.host_event import Loss
@@ -174,6 +175,29 @@ def test_summaries_of_a_clock_that_was_not_set_stay_by_themselves(site):
     assert moved == (wrong_start - WRONG_MS,)
     # A clock that begins where it was last stopped must not add to what is there already.
     assert agent.rows("SELECT count(*) FROM summary") == [(4,)]
+
+
+def test_what_a_sender_has_dated_stays_as_it_is_also_in_summaries(site):
+    agent = site.start()
+    feed = Feed({"name": "meter"}, agent.ingest.put, str, site.clock)
+    feed.put(Submission([Sample("sent", 1.0, UTC_MS), Sample("here", 2.0)]))
+    agent.ingest.run()
+    upkeep = Upkeep(agent.store, Limits())
+    while upkeep.rollups.roll_up():
+        pass
+    site.set_clock()
+    site.settle()
+    assert agent.rows("SELECT sensor, time_quality FROM readings ORDER BY id") == [
+        ("meter.sent", "sender"),
+        ("meter.here", "retimed"),
+    ]
+    assert site.rows("utc_ms") == [(UTC_MS,)] * 2
+    assert agent.rows(
+        "SELECT sensor, start_ms, time_quality FROM summaries WHERE period_s = 60 ORDER BY 1"
+    ) == [
+        ("meter.here", UTC_MS // 60_000 * 60_000, "retimed"),
+        ("meter.sent", UTC_MS // 60_000 * 60_000, "good"),
+    ]
 
 
 @pytest.mark.parametrize("by_ms", [120_000, -120_000, 7])

@@ -172,7 +172,7 @@ def test_batch_that_does_not_continue_its_stream_stores_nothing(store):
         batch.vitals[other.boot_id] = (50, 0, 0, 0, 0, True, UTC_MS)
         batch.events.append(event_row(other))
         batch.rule_states[other.channel_ids[0]] = "[]"
-        batch.summarise(other.channel_ids[0], UTC_MS, 5, False)
+        batch.summarise(other.channel_ids[0], UTC_MS, 5, False, 0)
         with pytest.raises(StoreError, match=f"does not stand at {first_seq}; nothing"):
             store.commit(batch)
     assert query(store, "SELECT seq, value FROM reading") == [(0, 1), (1, 2), (2, 3)]

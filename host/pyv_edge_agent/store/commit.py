@@ -97,6 +97,7 @@ def write_batch(store: "SQLiteStore", tx: sqlite3.Connection, batch: WriteBatch)
         queue_gaps(store, tx)
     tx.executemany(_UPDATE_VITALS, batch.vitals_rows())
     store.items.write(tx, batch.items)
+    store.receipts.write(tx, batch.receipts, batch.positions)
 
 
 def _move_streams(store: "SQLiteStore", tx: sqlite3.Connection, batch: WriteBatch) -> None:

@@ -143,6 +143,17 @@ CREATE TABLE dead_letter (
   utc_ms INTEGER NOT NULL
 );
 """,
+    5: """
+CREATE TABLE receipt (
+  id INTEGER PRIMARY KEY,
+  device TEXT NOT NULL,
+  keys BLOB NOT NULL
+);
+CREATE TABLE source_position (
+  device TEXT PRIMARY KEY,
+  position TEXT NOT NULL
+) WITHOUT ROWID;
+""",
 }
 
 

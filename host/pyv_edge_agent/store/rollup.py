@@ -25,16 +25,17 @@ SUMMARY_PRIORITY = 3  # as readings
 # In SQL, since each reading is looked at once more. A bare column beside max() is of its row.
 _MINUTES = """
 SELECT channel_id, utc_ms - ((utc_ms % :period) + :period) % :period AS start_ms,
+       quality >> 2 = 1 AS is_unset,
        count(*) FILTER (WHERE quality & 3 <> 2), count(*) FILTER (WHERE quality & 3 = 2),
        min(value) FILTER (WHERE quality & 3 <> 2), max(value) FILTER (WHERE quality & 3 <> 2),
        sum(value) FILTER (WHERE quality & 3 <> 2)
-FROM reading WHERE id >= :first AND id <= :last GROUP BY channel_id, start_ms
+FROM reading WHERE id >= :first AND id <= :last GROUP BY channel_id, start_ms, is_unset
 """
 _LASTS = """
 SELECT channel_id, utc_ms - ((utc_ms % :period) + :period) % :period AS start_ms,
-       value, max(utc_ms)
+       quality >> 2 = 1 AS is_unset, value, max(utc_ms)
 FROM reading WHERE id >= :first AND id <= :last AND quality & 3 <> 2
-GROUP BY channel_id, start_ms
+GROUP BY channel_id, start_ms, is_unset
 """
 
 _SEGMENT = """
@@ -126,15 +127,19 @@ def _summaries(
     made: list[tuple[Any, ...]] = []
     for period_ms in PERIODS_MS:
         stretch = {"period": period_ms, "first": first_id, "last": last_id}
-        lasts = {(row[0], row[1]): row[2:] for row in tx.execute(_LASTS, stretch)}
-        for channel_id, start_ms, count, bad, low, high, total in tx.execute(_MINUTES, stretch):
-            last, last_ms = lasts.get((channel_id, start_ms), (0, start_ms))
+        lasts = {row[:3]: row[3:] for row in tx.execute(_LASTS, stretch)}
+        for key, count, bad, low, high, total in (
+            (row[:3], *row[3:]) for row in tx.execute(_MINUTES, stretch)
+        ):
+            channel_id, start_ms, is_unset = key
+            last, last_ms = lasts.get(key, (0, start_ms))
             if not count:
                 low = high = total = 0
             made.append(
                 (
                     *(channel_id, period_ms, start_ms, count, bad, low, high, total),
-                    *(last, last_ms, unset_id),
+                    # What a sender has dated is right whatever the clock here was.
+                    *(last, last_ms, unset_id if is_unset else 0),
                 )
             )
     return made

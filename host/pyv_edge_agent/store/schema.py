@@ -7,7 +7,7 @@ person queries the views `readings`, `events`, `gaps`, `summaries`, `clock_steps
 """
 
 APPLICATION_ID = 0x50595645  # "PYVE": tells `file` and us what the file is
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -200,6 +200,20 @@ CREATE TABLE dead_letter (
   reason TEXT NOT NULL,
   utc_ms INTEGER NOT NULL
 );
+
+-- What senders were told is stored and may yet send again: digests of 12 bytes, see receipt.py.
+CREATE TABLE receipt (
+  id INTEGER PRIMARY KEY,
+  device TEXT NOT NULL,               -- what the configuration calls it
+  keys BLOB NOT NULL
+);
+
+-- Where a source that is read, such as a file, goes on behind what is stored of it.
+CREATE TABLE source_position (
+  device TEXT PRIMARY KEY,
+  position TEXT NOT NULL              -- JSON, the adapter's own
+) WITHOUT ROWID;
+
 -- Stretches of time in which UTC is the monotonic clock of the host plus one offset.
 CREATE TABLE time_segment (
   id INTEGER PRIMARY KEY,             -- without holes: a segment ends where the next begins
@@ -231,7 +245,8 @@ SELECT reading.id,
             ELSE value * CAST('1e' || exponent AS REAL) END AS value,
        unit,
        CASE quality & 3 WHEN 0 THEN 'good' WHEN 1 THEN 'uncertain' ELSE 'bad' END AS quality,
-       CASE quality >> 2 WHEN 0 THEN 'good' WHEN 1 THEN 'unset' ELSE 'retimed' END AS time_quality,
+       CASE quality >> 2 WHEN 0 THEN 'good' WHEN 1 THEN 'unset' WHEN 2 THEN 'retimed'
+            ELSE 'sender' END AS time_quality,
        error_ms AS time_error_ms,
        device.name AS device,
        channel.name AS channel,

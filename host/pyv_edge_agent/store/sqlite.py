@@ -16,6 +16,7 @@ from .commit import write_batch
 from .database import Database
 from .dead_letter import DeadLetters
 from .item_queue import ItemQueue
+from .receipt import Receipts
 from .salvage import Salvage
 from .sink_cursor import SinkCursors
 from .write_batch import WriteBatch
@@ -61,6 +62,7 @@ class SQLiteStore(Database):
         self.sinks = SinkCursors(self)
         self.items = ItemQueue(self)
         self.dead_letters = DeadLetters(self)
+        self.receipts = Receipts(self)
         self.audit = AuditLog(self)
         self.open(check_ms)
 
@@ -69,7 +71,7 @@ class SQLiteStore(Database):
     def _begin(self, check_ms: int) -> str:
         known_id, run_ms = self.store_id, self.run_ms
         try:
-            saved_ms = self._load(self.sinks, self.items, self.dead_letters, self.audit)
+            saved_ms = self._load(self.sinks, *self._parts)
         except (ValueError, KeyError, TypeError) as error:
             raise StoreBrokenError(f"{self.path}: {type(error).__name__}: {error}") from error
         # The time goes on if it is the same store that is opened again.
@@ -93,7 +95,7 @@ class SQLiteStore(Database):
 
     def _load_after_doubt(self) -> None:
         # Not how the sinks stand: what memory knows of them is written as a whole.
-        self._load(self.items, self.dead_letters, self.audit)
+        self._load(*self._parts)
 
     def _let_go(self) -> None:
         if self.salvage is not None:
@@ -102,7 +104,11 @@ class SQLiteStore(Database):
     def reload(self) -> None:
         """Read again from the file what is kept in memory. Raises StoreError."""
         with self.lock, self._guard():
-            self._load(self.sinks, self.items, self.dead_letters, self.audit)
+            self._load(self.sinks, *self._parts)
+
+    @property
+    def _parts(self) -> tuple[Any, ...]:
+        return (self.items, self.dead_letters, self.receipts, self.audit)
 
     def _load(self, *parts: Any) -> int:
         """Read from the file what `parts` and the store itself keep in memory.

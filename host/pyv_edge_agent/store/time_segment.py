@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 TIME_GOOD = 0  # the clock was known to be right
 TIME_UNSET = 1  # it was not: utc_ms may be off by anything
 TIME_RETIMED = 2  # it was not, and utc_ms has been corrected since
-TIME_QUALITY_NAMES = ("good", "unset", "retimed")
+TIME_SENDER = 3  # its sender says so, whose clock nobody here knows; it is never corrected
+TIME_QUALITY_NAMES = ("good", "unset", "retimed", "sender")
 
 TIME_QUALITY_SHIFT = 2  # the column `quality` holds quality | time quality << 2
 QUALITY_MASK = 3

@@ -63,7 +63,10 @@ class WriteBatch:
     progress: dict[tuple[int, int], Progress] = field(default_factory=dict)  # by boot_id, stream
     items: list[tuple[str, int, float, int]] = field(default_factory=list)  # see sync_queue
     rule_states: dict[int, str | None] = field(default_factory=dict)  # JSON by channel_id
-    rollups: dict[tuple[int, int], Rollup] = field(default_factory=dict)  # channel_id, period_ms
+    # by channel_id, period_ms, unset_id
+    rollups: dict[tuple[int, int, int], Rollup] = field(default_factory=dict)
+    receipts: dict[str, list[bytes]] = field(default_factory=dict)  # by device, see receipt.py
+    positions: dict[str, str] = field(default_factory=dict)  # by device
 
     def __len__(self) -> int:
         return len(self.readings) + len(self.events) + len(self.gaps)
@@ -71,7 +74,8 @@ class WriteBatch:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to store."""
-        return not (len(self) or self.vitals or self.progress or self.items or self.rule_states)
+        others = (self.vitals, self.progress, self.items, self.rule_states)
+        return not (len(self) or any(others) or self.receipts or self.positions)
 
     @property
     def unset_id(self) -> int:
@@ -85,10 +89,13 @@ class WriteBatch:
             progress = self.progress[boot_id, stream] = Progress(next_seq, next_seq)
         return progress
 
-    def summarise(self, channel_id: int, utc_ms: int, value: float, is_bad: bool) -> None:
+    def summarise(
+        self, channel_id: int, utc_ms: int, value: float, is_bad: bool, time_quality: int
+    ) -> None:
         """Add a reading, which itself is not stored, to the summaries of its channel."""
+        unset_id = self.segment.id if time_quality == TIME_UNSET else 0
         for period_ms in PERIODS_MS:
-            key = (channel_id, period_ms)
+            key = (channel_id, period_ms, unset_id)
             if key not in self.rollups:
                 self.rollups[key] = Rollup(period_ms)
             self.rollups[key].add(utc_ms, value, is_bad)
@@ -98,9 +105,9 @@ class WriteBatch:
         return [
             (
                 *(channel_id, period_ms, start_ms, one.count, one.bad_count),
-                *(one.low, one.high, one.total, one.last, one.last_ms, self.unset_id),
+                *(one.low, one.high, one.total, one.last, one.last_ms, unset_id),
             )
-            for (channel_id, period_ms), rollup in self.rollups.items()
+            for (channel_id, period_ms, unset_id), rollup in self.rollups.items()
             for start_ms, one in rollup.buckets()
         ]
 

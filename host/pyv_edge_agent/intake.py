@@ -1,0 +1,86 @@
+"""Intake: what adapters submit, from the inbox into a commit, and the verdicts that follow it.
+
+For the thread that stores.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+from .boots import Boots
+from .errors import SubmissionError
+from .pipeline import Pipeline
+from .store import SQLiteStore, WriteBatch
+from .submission import Feed, Submission, Verdict
+from .time_base import TimeBase
+
+
+class Intake:
+    """Takes submissions and settles them when they are committed."""
+
+    def __init__(
+        self, store: SQLiteStore, pipeline: Pipeline, boots: Boots, time_base: TimeBase
+    ) -> None:
+        """Begin with none."""
+        self._store = store
+        self._pipeline = pipeline
+        self._boots = boots
+        self._time = time_base
+        self._pending: set[tuple[str, bytes]] = set()  # (device, key) of what is not committed
+        self._settling: list[tuple[Submission, Verdict]] = []  # once the batch is committed
+        self._settled: deque[Callable[[], None]] = deque()  # calls that are still to be made
+
+    def take(self, feed: Feed, submission: Submission, batch: WriteBatch) -> None:
+        """Add a submission to `batch`. Raises StoreError, and nothing of it is done."""
+        key = submission.key
+        if key and (
+            (feed.name, key) in self._pending or self._store.receipts.knows(feed.name, key)
+        ):
+            feed.known_total += len(submission.samples)
+            self._settling.append((submission, Verdict.KNOWN))
+            return
+        try:
+            source = self._boots.fed(feed.device, submission.samples, batch)
+        except SubmissionError as error:
+            feed.reject(str(error), len(submission.samples))
+            self._settle(submission, Verdict.REFUSED, str(error))
+            return
+        self._pipeline.add_samples(
+            source, submission.samples, submission.taken_ms, self._time.rule_ms(), batch
+        )
+        self._boots.note_vitals(source, feed.rejected_total, batch)
+        if key:
+            self._pending.add((feed.name, key))
+            batch.receipts.setdefault(feed.name, []).append(key)
+        if submission.position:
+            batch.positions[feed.name] = submission.position
+        self._settling.append((submission, Verdict.STORED))
+
+    def forget(self, feed: Feed, keys: list[bytes]) -> None:
+        """Forget receipts that nobody can ask for any more."""
+        self._store.receipts.forget(feed.name, keys)
+
+    def committed(self) -> None:
+        """Settle what was taken before the commit that has just succeeded."""
+        self._end(None)
+
+    def given_up(self) -> None:
+        """Settle what was taken and is not stored."""
+        self._end(Verdict.GIVEN_UP)
+
+    def refuse(self, submission: Submission) -> None:
+        """Settle what was never taken, because the agent stops."""
+        self._settle(submission, Verdict.GIVEN_UP, "the agent stops")
+
+    def _end(self, instead: Verdict | None) -> None:
+        settling, self._settling = self._settling, []
+        self._pending.clear()
+        for submission, verdict in settling:
+            self._settle(submission, instead or verdict, "")
+
+    def _settle(self, submission: Submission, verdict: Verdict, reason: str) -> None:
+        self._settled.append(lambda: submission.settle(verdict, reason))
+
+    def tell(self) -> None:
+        """Let the adapters know what is settled. What they raise passes through."""
+        while self._settled:
+            self._settled.popleft()()

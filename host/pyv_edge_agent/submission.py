@@ -1,0 +1,180 @@
+"""Submissions: readings that a source brings by itself, and what becomes of them.
+
+    adapter --put--> Feed --> ingest: all of it into one commit, or nothing --settle--> adapter
+
+The adapter answers its sender only when a submission is settled. Whoever sends again
+because there was no answer is known by the submission's key, which is stored with its
+readings; whoever reads from somewhere gives the position behind them instead.
+"""
+
+import hashlib
+import logging
+import math
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, NamedTuple
+
+from pyv_edge_core.reading import QUALITY_BAD, QUALITY_GOOD
+
+from .clock import Clock
+from .errors import SubmissionError
+from .store.receipt import KEY_SIZE
+
+logger = logging.getLogger(__name__)
+
+SAMPLES_MAX = 10_000  # of one submission
+NAME_SIZE_MAX = 100  # characters of a channel's name, or of a unit
+UTC_MIN_MS = 946_684_800_000  # 2000: what is dated before is a clock that was never set
+UTC_MAX_MS = 4_102_444_800_000  # 2100
+LOG_MS = 10_000  # what is rejected is logged so often at most; all of it is counted
+
+
+class Sample(NamedTuple):
+    """One value of one channel of the device that submits it."""
+
+    channel: str  # "": the device has no others
+    value: float
+    utc_ms: int | None = None  # None: when it was submitted, by the clock here
+    unit: str = ""
+    quality: int = QUALITY_GOOD
+
+
+class Verdict(Enum):
+    """What became of a submission."""
+
+    STORED = "stored"  # it is committed
+    KNOWN = "known"  # it was stored before, under the same key
+    REFUSED = "refused"  # nothing of it will ever be stored
+    GIVEN_UP = "given up"  # it is not stored, and may be sent again
+
+
+def _ignore(verdict: Verdict, reason: str) -> None:
+    pass
+
+
+@dataclass
+class Submission:
+    """Readings that are stored together or not at all.
+
+    `settle` is called once with the verdict and a reason, in the thread that stores: it
+    must not block. That also ends when the agent stops, with GIVEN_UP.
+    """
+
+    samples: list[Sample]
+    key: bytes = b""  # see receipt_key; b"": it can't be sent again
+    position: str = ""  # where its source goes on behind it; "": it isn't read from anywhere
+    settle: Callable[[Verdict, str], None] = _ignore
+    taken_ms: int = field(default=0, init=False)  # monotonic, set by Feed.put
+
+
+def receipt_key(*parts: bytes) -> bytes:
+    """Return the key of what a sender would send again as the same `parts`."""
+    digest = hashlib.blake2b(digest_size=KEY_SIZE)
+    for part in parts:
+        digest.update(len(part).to_bytes(4, "big"))
+        digest.update(part)
+    return digest.digest()
+
+
+def check_samples(samples: list[Sample]) -> None:
+    """Raise SubmissionError for what no store could take."""
+    if len(samples) > SAMPLES_MAX:
+        raise SubmissionError(f"{len(samples)} readings at once; at most {SAMPLES_MAX}")
+    for sample in samples:
+        if sample.quality != QUALITY_BAD and not math.isfinite(sample.value):
+            raise SubmissionError(f"{_shown(sample)}: the value is {sample.value}")
+        if sample.utc_ms is not None and not UTC_MIN_MS <= sample.utc_ms < UTC_MAX_MS:
+            raise SubmissionError(f"{_shown(sample)}: the time is outside of 2000 to 2100")
+        for text in (sample.channel, sample.unit):
+            if len(text) > NAME_SIZE_MAX or not (text.isprintable() or not text):
+                raise SubmissionError(
+                    f"a channel or unit is not printable, or longer than {NAME_SIZE_MAX}"
+                )
+
+
+def _shown(sample: Sample) -> str:
+    return f"channel {sample.channel!r}" if sample.channel else "a reading"
+
+
+class Feed:
+    """Where one device's adapter puts what comes to it. Thread-safe."""
+
+    def __init__(
+        self,
+        device: dict[str, Any],
+        inbox: "Callable[[Feed, Any], bool]",
+        position: Callable[[str], str],
+        clock: Clock,
+    ) -> None:
+        """Bring what `device` submits to `inbox`; `position` is what the store knows of it."""
+        self.device = device
+        self.name: str = device["name"]
+        self.submitted_total = 0  # readings
+        self.known_total = 0  # readings of submissions that were sent again
+        self.rejected_total = 0  # readings or messages that were none
+        self.full_total = 0  # times that there was no room
+        self.last_ms: int | None = None  # monotonic: when something good came last
+        self.problem = ""  # what was last wrong with what comes in, one line
+        self._inbox = inbox
+        self._position = position
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._rejected = 0  # since that was last logged
+        self._logged_ms: int | None = None
+
+    def put(self, submission: Submission) -> bool:
+        """Bring a submission; return False if there is no room for it now.
+
+        Raises SubmissionError, and none of it will be stored.
+        """
+        check_samples(submission.samples)
+        submission.taken_ms = self._clock.monotonic_ms()
+        if not self._inbox(self, submission):
+            self.full_total += 1
+            return False
+        with self._lock:
+            self.submitted_total += len(submission.samples)
+        self.last_ms = submission.taken_ms
+        return True
+
+    def forget(self, keys: list[bytes]) -> None:
+        """Note that submissions of these keys can't be sent again."""
+        if keys:
+            self._inbox(self, Forgotten(keys))
+
+    def position(self) -> str:
+        """Return the position behind what is stored of this device, "" if nothing is."""
+        return self._position(self.name)
+
+    def reject(self, problem: str, count: int = 1) -> None:
+        """Count what came in and is no reading; `problem` must not repeat a value."""
+        now_ms = self._clock.monotonic_ms()
+        with self._lock:
+            self.rejected_total += count
+            self._rejected += count
+            self.problem = problem
+            if self._logged_ms is not None and now_ms - self._logged_ms < LOG_MS:
+                return
+            self._logged_ms, rejected, self._rejected = now_ms, self._rejected, 0
+        logger.warning("device %s: %d rejected, the last one: %s", self.name, rejected, problem)
+
+    def status(self) -> dict[str, Any]:
+        """Return the counters as JSON types."""
+        age_ms = None if self.last_ms is None else self._clock.monotonic_ms() - self.last_ms
+        return {
+            "submitted_total": self.submitted_total,
+            "known_total": self.known_total,
+            "rejected_total": self.rejected_total,
+            "full_total": self.full_total,
+            "last_age_ms": age_ms,
+            "problem": self.problem,
+        }
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """Keys of submissions that can't be sent again."""
+
+    keys: list[bytes]

@@ -1,0 +1,253 @@
+"""What adapters submit: stored once, settled after the commit, known again."""
+
+import pytest
+from host.fakes import UTC_MS
+from host.test_ingest import Rig
+from pyv_edge_agent.boots import CHANNELS_MAX
+from pyv_edge_agent.errors import SubmissionError
+from pyv_edge_agent.ingest import SUBMITTED_MAX
+from pyv_edge_agent.store import receipt
+from pyv_edge_agent.submission import (
+    NAME_SIZE_MAX,
+    SAMPLES_MAX,
+    Feed,
+    Sample,
+    Submission,
+    Verdict,
+    receipt_key,
+)
+from pyv_edge_core.reading import QUALITY_BAD
+
+DEVICE = {"name": "meter", "ingest_type": "mqtt", "unit": "W"}
+KEY = receipt_key(b"topic", b"7")
+
+
+class Site(Rig):
+    """An ingest on a store of its own, which can be killed and started again."""
+
+    def __init__(self, path):
+        self.verdicts = []
+        self.start(path)
+
+    def start(self, path):
+        super().__init__(path)
+        self.feed = Feed(DEVICE, self.ingest.put, self.store.receipts.position, self.clock)
+
+    def kill(self):
+        self.store.abandon()
+        self.start(self.path)
+
+    def submit(self, *values, key=b"", position=""):
+        samples = [one if isinstance(one, Sample) else Sample("", one, unit="W") for one in values]
+        made = Submission(samples, key, position, lambda *told: self.verdicts.append(told))
+        return self.feed.put(made)
+
+    def seen(self, columns="sensor, value"):
+        return self.rows(f"SELECT {columns} FROM readings ORDER BY id")
+
+
+@pytest.fixture
+def site(tmp_path):
+    made = Site(tmp_path / "edge.db")
+    yield made
+    made.store.close()
+
+
+def test_submission_is_settled_when_it_is_committed(site):
+    assert site.submit(1.5, 2.5)
+    assert site.verdicts == []
+    site.ingest.run()
+    assert site.verdicts == [(Verdict.STORED, "")]
+    assert site.seen() == [("meter", 1.5), ("meter", 2.5)]
+
+
+def test_channels_are_named_behind_the_device_and_kept_apart_by_unit(site):
+    site.submit(
+        Sample("temp", 20.0, unit="Cel"),
+        Sample("temp", 68.0, unit="[degF]"),
+        Sample("hum", 40.0),
+        Sample("temp", 21.0, unit="Cel"),
+    )
+    site.ingest.run()
+    assert site.seen("sensor, unit, value, channel") == [
+        ("meter.temp", "Cel", 20.0, "temp"),
+        ("meter.temp", "[degF]", 68.0, "temp"),
+        ("meter.hum", "", 40.0, "hum"),
+        ("meter.temp", "Cel", 21.0, "temp"),
+    ]
+
+
+def test_time_is_the_senders_or_that_of_arrival_and_says_which(site):
+    site.submit(Sample("", 1.0, UTC_MS - 5000), Sample("", 2.0))
+    site.clock.advance(700)  # waiting for the commit is not its time
+    site.ingest.run()
+    assert site.seen("time_quality") == [("sender",), ("good",)]
+    assert site.rows("SELECT utc_ms FROM reading") == [(UTC_MS - 5000,), (UTC_MS,)]
+
+
+def test_same_key_is_stored_once(site):
+    for _ in range(2):
+        site.submit(1.0, key=KEY)
+        site.submit(1.0, key=KEY)  # before the first one is committed
+        site.ingest.run()
+    assert site.seen() == [("meter", 1.0)]
+    assert site.verdicts == [(Verdict.STORED, "")] + [(Verdict.KNOWN, "")] * 3
+    assert site.feed.known_total == 3
+
+
+def test_key_is_known_after_a_kill_behind_the_commit(site):
+    site.submit(1.0, key=KEY, position='{"at": 9}')
+    site.ingest.run()
+    site.kill()
+    assert site.feed.position() == '{"at": 9}'
+    site.submit(1.0, key=KEY)
+    site.ingest.run()
+    assert site.verdicts[-1] == (Verdict.KNOWN, "")
+    assert len(site.seen()) == 1
+
+
+def test_kill_before_the_commit_leaves_neither_reading_nor_key_nor_position(site):
+    site.submit(1.0, key=KEY, position="5")
+    site.kill()
+    assert site.feed.position() == ""
+    site.submit(1.0, key=KEY)
+    site.ingest.run()
+    assert site.verdicts == [(Verdict.STORED, "")]
+
+
+def test_key_of_another_device_is_another_key(site):
+    site.submit(1.0, key=KEY)
+    site.ingest.run()
+    other = Feed({**DEVICE, "name": "other"}, site.ingest.put, str, site.clock)
+    other.put(Submission([Sample("", 3.0)], KEY))
+    site.ingest.run()
+    assert site.seen() == [("meter", 1.0), ("other", 3.0)]
+
+
+def test_forgotten_key_is_stored_again_once_its_commit_needs_no_other_key(site):
+    kept = receipt_key(b"kept")
+    site.submit(1.0, key=KEY)
+    site.submit(2.0, key=kept)
+    site.ingest.run()
+    site.feed.forget([KEY])
+    site.submit(1.0, key=KEY)
+    site.ingest.run()
+    assert [row[1] for row in site.seen()] == [1.0, 2.0, 1.0]
+    site.feed.forget([KEY, kept])
+    site.submit(4.0)
+    site.ingest.run()
+    assert site.rows("SELECT count(*) FROM receipt") == [(0,)]
+    site.kill()
+    site.submit(2.0, key=kept)
+    site.ingest.run()
+    assert [row[1] for row in site.seen()] == [1.0, 2.0, 1.0, 4.0, 2.0]
+
+
+def test_oldest_keys_are_forgotten_at_the_limit_and_counted(site):
+    keys = [receipt_key(b"%d" % number) for number in range(receipt.KEYS_MAX + 5)]
+    for key in keys:
+        assert site.submit(1.0, key=key)
+    site.ingest.run()
+    assert site.store.receipts.forgotten_total == 5
+    assert not site.store.receipts.knows("meter", keys[4])
+    assert site.store.receipts.knows("meter", keys[5])
+
+
+def test_failed_commit_settles_nothing_until_it_succeeds(site):
+    site.submit(1.0, key=KEY)
+    site.ingest.run()
+    site.fill_up()
+    site.submit(*[3.0] * 1000)
+    site.ingest.run()
+    assert site.ingest.problem
+    assert len(site.verdicts) == 1
+    site.make_room()
+    site.ingest.run()
+    assert site.verdicts == [(Verdict.STORED, "")] * 2
+
+
+def test_nothing_is_taken_after_the_end(site):
+    site.ingest.end()
+    assert not site.submit(1.0)
+    assert site.feed.full_total == 1
+
+
+def test_failing_last_commit_gives_up_what_was_taken(site):
+    site.submit(1.0)
+    site.ingest.run()
+    site.verdicts.clear()
+    site.fill_up()
+    site.submit(*[1.0] * 1000)
+    site.submit(2.0)
+    site.ingest.end()
+    assert [verdict for verdict, _ in site.verdicts] == [Verdict.GIVEN_UP] * 2
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        Sample("", float("nan")),
+        Sample("", float("inf")),
+        Sample("", 1.0, 0),
+        Sample("", 1.0, UTC_MS * 1000),
+        Sample("a\nb", 1.0),
+        Sample("x" * (NAME_SIZE_MAX + 1), 1.0),
+        Sample("", 1.0, unit="\x00"),
+    ],
+    ids=repr,
+)
+def test_what_no_store_could_take_is_refused_at_once(site, sample):
+    with pytest.raises(SubmissionError):
+        site.submit(1.0, sample)
+    site.ingest.run()
+    assert site.seen() == []
+
+
+def test_bad_reading_needs_no_number(site):
+    site.submit(Sample("", float("nan"), quality=QUALITY_BAD))
+    site.ingest.run()
+    assert site.seen("value, quality") == [(None, "bad")]
+
+
+def test_too_many_readings_at_once_are_refused(site):
+    with pytest.raises(SubmissionError, match="at most"):
+        site.submit(*[1.0] * (SAMPLES_MAX + 1))
+
+
+def test_channels_are_limited_and_the_excess_is_counted(site):
+    site.submit(*(Sample(f"c{number}", 1.0) for number in range(CHANNELS_MAX)))
+    site.submit(Sample("c1", 2.0), Sample("one more", 2.0))
+    site.ingest.run()
+    assert sorted(verdict.name for verdict, _ in site.verdicts) == ["REFUSED", "STORED"]
+    assert f"more than {CHANNELS_MAX} channels" in "".join(reason for _, reason in site.verdicts)
+    assert (len(site.seen()), site.feed.rejected_total) == (CHANNELS_MAX, 2)
+
+
+def test_there_is_room_for_so_many_readings_and_then_none(site):
+    many = [1.0] * SAMPLES_MAX
+    count = 0
+    while site.submit(*many):
+        count += 1
+    assert count == SUBMITTED_MAX // SAMPLES_MAX
+    assert site.feed.full_total == 1
+    site.ingest.run()
+    assert site.submit(*many)
+
+
+def test_store_has_how_many_were_rejected(site):
+    site.feed.reject("a message that is no JSON", 3)
+    site.submit(1.0)
+    site.ingest.run()
+    assert site.rows("SELECT sampled_total, sensor_errors_total FROM boot") == [(1, 3)]
+
+
+def test_error_of_an_adapter_keeps_no_other_from_being_told(site):
+    def fail(verdict, reason):
+        raise OSError("went away")
+
+    site.feed.put(Submission([Sample("", 1.0)], settle=fail))
+    site.submit(2.0)
+    with pytest.raises(OSError, match="went away"):
+        site.ingest.run()
+    site.ingest.run()
+    assert site.verdicts == [(Verdict.STORED, "")]
