@@ -20,13 +20,14 @@ from pyv_edge_core.ring import RingBuffer
 from pyv_edge_core.rule import read_rules
 
 from . import __version__, health
-from .adapters import create_adapter, read_value
+from .adapters import read_value
 from .admission import pins
 from .alerting import Alerting
 from .board_request import CHANNEL_OPS, OPS, Outcome
 from .channel_policy import ChannelPolicies
 from .clock import Clock, SystemClock
 from .config import Config
+from .devices import Devices
 from .errors import RequestError, StartError, StoreError
 from .ingest import Ingest
 from .link import SerialLink
@@ -35,10 +36,11 @@ from .metrics import SystemMetrics
 from .outbox import CloudSyncQueue
 from .pipeline import Pipeline
 from .policy import open_policy
-from .port_search import PortClaims
+from .polling import PollSchedule
 from .series import polled_names
 from .sinks.http import HTTPCloudUploader
 from .store import Limits, SQLiteStore, Upkeep, open_store
+from .threads import join
 from .types import SensorReading
 from .uploader import UploadWorker
 from .uploads import Uploads
@@ -48,7 +50,7 @@ logger = logging.getLogger(__name__)
 MEGABYTE = 1_048_576
 HEALTH_JOIN_S = 2.0
 AGENT_JOIN_S = 10.0
-LINK_JOIN_S = 2.0
+SINK_JOIN_S = 2.0
 
 
 class EdgeAgent:
@@ -81,10 +83,10 @@ class EdgeAgent:
         self._health_thread: threading.Thread | None = None
         self._system_metrics = SystemMetrics(clock=self.clock)
 
-        self._devices: dict[str, dict[str, Any]] = {}
+        self._devices: Devices | None = None
+        self._polls: PollSchedule | None = None
         self._ingest: Ingest | None = None
         self._uploads: Uploads | None = None
-        self._links: list[tuple[SerialLink, threading.Thread]] = []
         self._wake = threading.Event()  # the main loop has something to do before its time
         self._cycle_lock = threading.Lock()  # run_once may be called from outside too
         self._adapter_failures: dict[str, int] = {}  # in a row, by device
@@ -102,7 +104,7 @@ class EdgeAgent:
     @property
     def links(self) -> list[SerialLink]:
         """The serial lines."""
-        return [link for link, _ in self._links]
+        return [] if self._devices is None else list(self._devices.links.values())
 
     def start(self) -> None:
         """Load the configuration, build everything and run it in threads.
@@ -127,20 +129,20 @@ class EdgeAgent:
             self._start_health_server()
         except BaseException:
             self._close_components()
-            self._buffers, self._adapters, self._devices = {}, {}, {}
+            self._buffers, self._adapters = {}, {}
             raise
         self._running = True
         self._thread = threading.Thread(target=self.run_loop, daemon=True, name="edge-agent")
         try:
             self._thread.start()
-            for _, thread in self._links:
-                thread.start()
+            assert self._devices is not None
             assert self._uploads is not None
+            self._devices.start()
             self._uploads.start()
         except RuntimeError as error:
             self.stop()
             raise StartError(f"can't start a thread: {error}; raise the limit of tasks") from error
-        logger.info("EdgeAgent started with %d devices", len(self._devices))
+        logger.info("EdgeAgent started with %d devices", len(self._devices.tables))
 
     def stop(self) -> None:
         """Stop in order; what was acknowledged is in the store. Does nothing if not running."""
@@ -152,28 +154,17 @@ class EdgeAgent:
         if self._health_server is not None:
             self._health_server.shutdown()
             self._health_server.server_close()
-        self._join(self._health_thread, HEALTH_JOIN_S)
-        self._join(self._thread, AGENT_JOIN_S)
-        # Only now, so that they still send the acknowledgements of the last commit.
-        for link, _ in self._links:
-            link.stop()
+        join(self._health_thread, HEALTH_JOIN_S)
+        join(self._thread, AGENT_JOIN_S)
         if self._uploads is not None:
             self._uploads.stop()
-        for link, thread in self._links:
-            self._join(thread, LINK_JOIN_S)
-            link.requests.stop()  # a thread that hangs, or never ran, answers nobody
+        if self._devices is not None:
+            # Only now, so that they still send the acknowledgements of the last commit.
+            self._devices.stop()
         for thread in self._uploads.threads if self._uploads is not None else ():
-            self._join(thread, LINK_JOIN_S)
+            join(thread, SINK_JOIN_S)
         self._close_components()
         logger.info("EdgeAgent stopped")
-
-    @staticmethod
-    def _join(thread: threading.Thread | None, timeout_s: float) -> None:
-        if thread is None or thread.ident is None or thread is threading.current_thread():
-            return  # never begun, or it is us
-        thread.join(timeout_s)
-        if thread.is_alive():
-            logger.warning("thread %s does not end; going on without it", thread.name)
 
     def __enter__(self) -> "EdgeAgent":
         self.start()
@@ -196,12 +187,8 @@ class EdgeAgent:
         self._store.items.size_max = round(config.get("cloud", "queue_max_mb") * MEGABYTE)
         self._privacy = open_policy(config.get("privacy"), config.hash_key_path)
         self._cloud.bind(self._store, self._wake_uploads)
-        windows = config.get("windows")
-        self._devices = {device["name"]: device for device in config.get("sensors", "devices")}
-        self._buffers = {
-            name: RingBuffer(windows["default_size"], windows["dtype"], threading.Lock())
-            for name in self._devices
-        }
+        tables = config.get("sensors", "devices")
+        self._buffers = {table["name"]: self._new_buffer() for table in tables}
         alerting = Alerting(read_rules(config.get("rules")), self._store.rule_state)
         self._ingest = Ingest(
             self._store,
@@ -210,36 +197,31 @@ class EdgeAgent:
             self._rng,
             self._wake,
             commit_max=config.get("storage", "commit_max"),
-            pins=pins(self._devices.values()),
+            pins=pins(tables),
             time_source=config.get("time", "source"),
             upkeep=Upkeep(self._store, self._limits()),
         )
-        self._ingest.resume(self._devices)
+        self._ingest.resume(*_split(tables))
         self._store.audit.append(
             "agent_started",
             {
                 "version": __version__,
                 "was_closed": self._store.was_closed,
                 "privacy": f"{self._privacy.fingerprint:08x}",
-                "devices": sorted(self._devices),
+                "devices": sorted(self._buffers),
             },
         )
-        self._adapters = {}
-        claims = PortClaims()
-        for name, device in self._devices.items():
-            adapter = create_adapter(device, self.clock)
-            self._adapters[name] = adapter
-            if getattr(adapter, "is_pushing", False):
-                adapter.buffer = self._buffers[name]
-                link = adapter.open_link(
-                    self.clock,
-                    random.Random(self._rng.random()),
-                    self._ingest.put,
-                    folder=config.folder,
-                    claims=claims,
-                )
-                thread = threading.Thread(target=link.run, daemon=True, name=f"edge-link-{name}")
-                self._links.append((link, thread))
+        self._devices = Devices(
+            self.clock,
+            self._rng,
+            self._ingest.put,
+            self._store.receipts.position,
+            config.folder,
+        )
+        self._adapters = self._devices.adapters
+        for table in tables:
+            self._devices.add(table, self._buffers[table["name"]])
+        self._plan_polls()
         self._uploads = Uploads(
             config,
             self._store,
@@ -250,6 +232,22 @@ class EdgeAgent:
             self._rng,
         )
         self._uploader = self._uploads.cloud
+
+    def _new_buffer(self) -> RingBuffer:
+        windows = self._config.get("windows")
+        return RingBuffer(windows["default_size"], windows["dtype"], threading.Lock())
+
+    def _plan_polls(self) -> None:
+        """Poll each device at its interval, the ones there are."""
+        assert self._devices is not None
+        now_ms = self.clock.monotonic_ms()
+        interval_s = float(self._config.get("sensors", "poll_interval_seconds"))
+        self._polls = PollSchedule(interval_s * 1000, now_ms)
+        tables = self._devices.tables
+        self._polls.set(
+            [(name, tables[name]["interval_seconds"] * 1000) for name in self._devices.polled],
+            now_ms,
+        )
 
     def _limits(self) -> Limits:
         storage = self._config.get("storage")
@@ -283,15 +281,12 @@ class EdgeAgent:
             self._health_server.server_close()
         if self._uploads is not None:
             self._uploads.close()
-        for adapter in self._adapters.values():
-            close = getattr(adapter, "close", None)
-            if callable(close):
-                close()
+        if self._devices is not None:
+            self._devices.close()
         if self._store is not None:
             self._close_store(self._store)
         self._store = self._ingest = self._uploads = self._uploader = None
-        self._thread = self._health_thread = self._health_server = None
-        self._links = []
+        self._thread = self._health_thread = self._health_server = self._devices = None
 
     @staticmethod
     def _close_store(store: SQLiteStore) -> None:
@@ -305,20 +300,22 @@ class EdgeAgent:
 
     def run_loop(self) -> None:
         """Poll at each interval and store what boards send in between, until shutdown."""
-        interval_s = float(self._config.get("sensors", "poll_interval_seconds", default=5.0))
-        interval_ms = interval_s * 1000
-        commit_ms = self._config.get("storage", "commit_interval_ms", default=1000)
-        poll_at_ms = float(self.clock.monotonic_ms())
         shutdown, wake = self._shutdown_event, self._wake
         stored_ms = self.clock.monotonic_ms()
         while self._running and not shutdown.is_set():
             wake.clear()
+            assert self._polls is not None
+            polls = self._polls  # a reload makes others
+            commit_ms = self._config.get("storage", "commit_interval_ms")
             try:
                 now_ms = self.clock.monotonic_ms()
-                if now_ms >= poll_at_ms:
-                    poll_at_ms = max(poll_at_ms, now_ms - interval_ms) + interval_ms
-                    self._is_grouping = interval_ms < commit_ms
-                    self.run_once()
+                due = polls.take(now_ms)
+                if due is not None:
+                    self._is_grouping = polls.shortest_ms < commit_ms
+                    if len(due) == polls.count:
+                        self.run_once()
+                    else:
+                        self._cycle(due)
                     stored_ms = stored_ms if self._is_grouping else now_ms
                 if now_ms >= self._commit_due_ms(stored_ms, commit_ms):
                     stored_ms = now_ms
@@ -326,7 +323,7 @@ class EdgeAgent:
             except Exception:  # top of a thread
                 logger.exception("Error in run_loop iteration")
             self._is_grouping = False
-            due_ms = min(poll_at_ms, self._commit_due_ms(stored_ms, commit_ms))
+            due_ms = min(polls.due_ms, self._commit_due_ms(stored_ms, commit_ms))
             wait_ms = due_ms - self.clock.monotonic_ms()
             if not shutdown.is_set():
                 wake.wait(timeout=max(wait_ms, 0) / 1000)
@@ -342,12 +339,14 @@ class EdgeAgent:
 
     def run_once(self) -> None:
         """Do one cycle: collect, wrap, filter, buffer, detect events, store, flush."""
-        ingest = self._ingest
-        if ingest is None:
+        if self._devices is not None:
+            self._cycle(self._devices.polled)
+
+    def _cycle(self, names: list[str]) -> None:
+        ingest, devices = self._ingest, self._devices
+        if ingest is None or devices is None:
             return
-        for name in self._buffers:
-            if getattr(self._adapters.get(name), "is_pushing", False):
-                continue  # its readings come by themselves
+        for name in names:
             if not ingest.has_room:
                 self._polls_skipped_total += 1
                 continue
@@ -355,7 +354,9 @@ class EdgeAgent:
             quality = QUALITY_BAD if self._adapter_failures.get(name) else QUALITY_GOOD
             if quality == QUALITY_BAD and self._config.get("sensors", "on_error") == "skip":
                 continue
-            device = self._devices[name]
+            device = devices.tables.get(name)
+            if device is None:
+                continue  # a reload has taken it away
             metadata = {} if quality == QUALITY_GOOD else {"quality": QUALITY_NAMES[quality]}
             with self._cycle_lock:
                 taken = ingest.time.utc_ms() / 1000
@@ -459,3 +460,9 @@ class EdgeAgent:
             "cloud_pending": self._cloud.pending_count(),
             "privacy_enabled": self._privacy.is_enabled,
         }
+
+
+def _split(tables: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
+    """Return the names of the boards among devices, and of the others."""
+    boards = [table["name"] for table in tables if table["ingest_type"] == "serial"]
+    return boards, [table["name"] for table in tables if table["ingest_type"] != "serial"]

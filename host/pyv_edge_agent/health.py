@@ -168,7 +168,7 @@ def _counters(agent: "EdgeAgent") -> dict[str, dict[str, Any]]:
         },
         "ingest": {
             "adapters_connected": len(agent._adapters) - len(failing) - len(pushing),
-            "devices_configured": len(agent._devices),
+            "devices_configured": len(agent._buffers),
             "sampled_total": ingest.boots.sampled_total if ingest else 0,
         },
         "time": {

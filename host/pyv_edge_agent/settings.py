@@ -50,6 +50,8 @@ class Setting:
             value = float(value)
         if type(value) is not self.kind:
             raise self._refusal(value, is_substituted)
+        if isinstance(value, dict) and not all(isinstance(one, str) for one in value.values()):
+            raise ValueError('the value is not a table of texts, such as {temp = "main.temp"}')
         if isinstance(value, (int, float)) and not (
             self.low <= value <= self.high and math.isfinite(value)
         ):
@@ -73,6 +75,7 @@ class Setting:
         if self.choices:
             return "one of " + ", ".join(self.choices)
         name = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+        name[dict] = "a table"
         text = name[self.kind]
         if self.kind in (int, float) and self.low > -math.inf:
             text += f" in {self.low:g}..{self.high:g}"
@@ -298,9 +301,38 @@ DEVICE: dict[str, Setting] = {
     "unit": Setting(str, "", "unit of its values"),
 }
 
+_POLLED = {
+    "interval_seconds": Setting(
+        float, 0.0, "time between two polls of it; 0: sensors.poll_interval_seconds", 0, 86400
+    ),
+}
+
+# How an adapter finds readings in what comes in, see adapters/mapping.py. Paths are those of JSON:
+# main.temp, list[0], ["odd key"].
+MAPPING = {
+    "items_path": Setting(
+        str, "", "path of the list of readings; empty: the whole is one or a list"
+    ),
+    "value_path": Setting(str, "value", "path of a reading's value"),
+    "time_path": Setting(
+        str,
+        "timestamp",
+        "path of its time, ISO-8601 or s or ms since 1970; empty: when it arrived",
+    ),
+    "channel_path": Setting(str, "", "path of its channel's name; empty: the device has only one"),
+    "unit_path": Setting(str, "", "path of its unit; empty, or nothing there: the device's unit"),
+    "quality_path": Setting(
+        str, "", "path of its quality: good, uncertain or bad; empty, or nothing there: good"
+    ),
+    "fields": Setting(
+        dict, {}, "several channels of one reading: name of each, and path of its value"
+    ),
+}
+
 # ingest_type: the keys a device of that type has beside those of every device
 DEVICES: dict[str, dict[str, Setting]] = {
     "simulator": {
+        **_POLLED,
         "baseline": Setting(float, 20.0, "value it varies about"),
         "noise_std": Setting(float, 0.5, "standard deviation of its noise", 0, 1e9),
         "min_value": Setting(float, -1e9, "clamp"),

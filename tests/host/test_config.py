@@ -195,8 +195,8 @@ FAULTS = [
         SIMULATOR + "port = '/dev/ttyUSB0'\n",
         (
             "sensors.devices[0].port: is not a setting; known here: baseline, drift_amplitude,"
-            " drift_model, drift_period_seconds, drift_rate, ingest_type, max_value, min_value,"
-            " name, noise_std, seed, sensor_type, unit"
+            " drift_model, drift_period_seconds, drift_rate, ingest_type, interval_seconds,"
+            " max_value, min_value, name, noise_std, seed, sensor_type, unit"
         ),
     ),
     (

@@ -9,6 +9,7 @@ counts. `close()`, if it has one, is called at the end.
 import math
 from collections.abc import Iterator, Mapping
 from numbers import Real
+from pathlib import Path
 from typing import Any
 
 from ..clock import Clock
@@ -18,8 +19,11 @@ METHODS = ("read", "generate_batch", "generate_reading")
 _DEPTH_MAX = 3  # generate_batch returns a list of lists of dicts
 
 
-def create_adapter(device: dict[str, Any], clock: Clock) -> Any:
-    """Return a new adapter for a checked device table. Opens nothing."""
+def create_adapter(device: dict[str, Any], clock: Clock, folder: Path = Path()) -> Any:
+    """Return a new adapter for a checked device table, whose paths count from `folder`.
+
+    Opens nothing. Raises AdapterError if there is none.
+    """
     kind = device["ingest_type"]
     if kind == "simulator":
         from .simulator import SensorConfig, SimulatorAdapter
