@@ -12,6 +12,7 @@ from interpreter import ROOT, find_program
 from pyv_edge_bench import (
     budgets,
     bytecode,
+    cli_start,
     core_path,
     core_size,
     registry,
@@ -188,6 +189,14 @@ def test_a_ratio_is_of_pairs_measured_side_by_side():
     assert (json_part.name, json_part.values) == ("core.path_us.x.json", [4, 12, 16])
     with pytest.raises(ValueError, match="zip"):
         core_path.measured("x", lines[:-1])
+
+
+def test_a_start_is_measured_beside_that_of_a_bare_python():
+    ratio, took_ms = cli_start.measured([(0.02, 0.01), (0.09, 0.03)])
+    assert (ratio.name, ratio.values) == ("cli.start_ratio", [2, 3])
+    assert took_ms.values == [20, 90]
+    with pytest.raises(RuntimeError, match="boom"):
+        cli_start._seconds([sys.executable, "-c", "raise RuntimeError('boom')"])
 
 
 @pytest.mark.parametrize("run", [workload.on_micropython, workload.on_cpython])

@@ -9,6 +9,10 @@ class ConfigError(ValueError):
         self.problems = problems
 
 
+class UsageError(ValueError):
+    """A command can't do what it was asked for: the text names the option and what it takes."""
+
+
 class StartError(RuntimeError):
     """Something the agent needs from the computer at its start isn't to be had."""
 

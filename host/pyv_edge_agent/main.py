@@ -9,17 +9,14 @@ import signal
 import sys
 from types import FrameType
 
-from . import __version__
+from . import __version__, exit_status
 from .agent import EdgeAgent
-from .errors import ConfigError, StartError, StoreError
+from .errors import UsageError
 from .health import _HealthHandler
 
 __all__ = ["EdgeAgent", "_HealthHandler", "main", "run_agent"]
 
 logger = logging.getLogger(__name__)
-
-EXIT_CONFIG = 2
-EXIT_START = 3
 
 
 def _signal_handler(agent: EdgeAgent, signum: int, frame: FrameType | None) -> None:
@@ -30,10 +27,12 @@ def _signal_handler(agent: EdgeAgent, signum: int, frame: FrameType | None) -> N
 
 
 def run_agent(config_path: str) -> int:
-    """Run an agent in the foreground until a signal stops it; return the exit status."""
+    """Run an agent in the foreground until a signal stops it; return the exit status.
+
+    Raises UsageError, and what `EdgeAgent.start` does.
+    """
     if not config_path:
-        print("--config: is empty; name a TOML or JSON file", file=sys.stderr)
-        return EXIT_CONFIG
+        raise UsageError("--config: is empty; name a TOML or JSON file")
     agent = EdgeAgent(config_path=config_path)
     # Python may run a handler in the middle of anything, with the lock of the log held, which
     # the threads that are to end may be waiting for. So it only leaves a note for this thread.
@@ -41,22 +40,11 @@ def run_agent(config_path: str) -> int:
     os.set_blocking(note, False)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda s, f: _note(note, s))
-    try:
-        agent.start()
-    except ConfigError as error:
-        for problem in error.problems:
-            print(problem, file=sys.stderr)
-        return EXIT_CONFIG
-    except FileNotFoundError as error:
-        print(error, file=sys.stderr)
-        return EXIT_CONFIG
-    except (StoreError, StartError) as error:
-        print(error, file=sys.stderr)
-        return EXIT_START
+    agent.start()
     while agent.is_running:
         if select.select([arrived], [], [], 1.0)[0]:
             _signal_handler(agent, os.read(arrived, 1)[0], None)
-    return 0
+    return exit_status.DONE
 
 
 def _note(descriptor: int, signum: int) -> None:
@@ -71,4 +59,9 @@ def main(argv: list[str] | None = None) -> int:
         "--config", default="edge_config.toml", metavar="FILE", help="TOML or JSON (%(default)s)"
     )
     parser.add_argument("--version", action="version", version=__version__)
-    return run_agent(parser.parse_args(argv).config)
+    try:
+        return run_agent(parser.parse_args(argv).config)
+    except exit_status.TOLD as error:
+        status, lines = exit_status.status_of(error)
+        print("\n".join(lines), file=sys.stderr)
+        return status

@@ -6,7 +6,16 @@ which have no goal and whose names begin with the figure's group.
 
 from collections.abc import Callable
 
-from . import core_path, core_size, link_decode, link_latency, link_wire, simulation, store
+from . import (
+    cli_start,
+    core_path,
+    core_size,
+    link_decode,
+    link_latency,
+    link_wire,
+    simulation,
+    store,
+)
 from .figure import Measured
 
 FIGURES: dict[str, Callable[[], list[Measured]]] = {
@@ -30,6 +39,7 @@ FIGURES: dict[str, Callable[[], list[Measured]]] = {
     "sync.live_p99_ms": store.live,
     "agent.rss_mb": store.rss,
     "agent.rss_growth_mb": store.growth,
+    "cli.start_ratio": cli_start.measure,
 }
 
 

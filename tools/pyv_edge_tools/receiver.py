@@ -219,7 +219,13 @@ def open_receiver(
 
 
 def run(
-    host: str, port: int, db: str, script: str = "", certificate: tuple[str, str] | None = None
+    host: str,
+    port: int,
+    db: str,
+    script: str = "",
+    certificate: tuple[str, str] | None = None,
+    *,
+    is_json: bool = False,
 ) -> int:
     """Receive until Ctrl-C or SIGTERM; return the exit status."""
     try:
@@ -244,7 +250,10 @@ def run(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     scheme = "http" if certificate is None else "https"
     address = "{}://{}:{}".format(scheme, *server.server_address[:2])
-    print(f"receiver listens at {address}{PATH} and tells at {address}/stats", flush=True)
+    if is_json:
+        print(json.dumps({"url": address + PATH, "stats_url": f"{address}/stats"}), flush=True)
+    else:
+        print(f"receiver listens at {address}{PATH} and tells at {address}/stats", flush=True)
     try:
         server.serve_forever()
     except KeyboardInterrupt:

@@ -1,15 +1,23 @@
 """`pyv-edge-host`: everything an operator does. One file per command.
 
-Exit status: 0 done, 1 done and the answer is no, 2 wrong usage or
-configuration, 3 the computer refused something (port, file, store).
+Each has `add_arguments(parser)` and `run(args)`, which returns a status of
+`exit_status` or raises one of its errors; nothing else turns errors into lines.
+Only the module of the command that is called is imported, and it imports what it
+needs when it runs: the bench's `cli.start_ratio` guards that.
 """
 
 import argparse
+import os
+import sys
+from collections.abc import Collection
 from importlib import import_module
 
 from pyv_edge_core import __version__
 
-# command: what it does, one line; its module is imported only when it is called
+PROGRAM = "pyv-edge-host"
+_WIDTH = 80  # of help, where there is no terminal
+
+# command: what it does, one line
 COMMANDS = {
     "run": "run the agent in the foreground",
     "demo": "boards, agent and cloud on this computer, and a ledger of every reading",
@@ -19,15 +27,69 @@ COMMANDS = {
 }
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run one command; return the exit status."""
+class _Help(argparse.HelpFormatter):
+    """Help as wide as the terminal; argparse itself imports archivers to find that out."""
+
+    def __init__(self, prog: str) -> None:
+        try:
+            width = os.get_terminal_size().columns - 2
+        except OSError:
+            width = _WIDTH
+        super().__init__(prog, width=width)
+
+
+def make_parser(commands: Collection[str]) -> argparse.ArgumentParser:
+    """Return the parser of all commands, of which only `commands` have their options."""
     parser = argparse.ArgumentParser(
-        prog="pyv-edge-host", description="Operate a Pyvorin Edge host."
+        prog=PROGRAM, description="Operate a Pyvorin Edge host.", formatter_class=_Help
     )
     parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    parsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, text in COMMANDS.items():
-        module = import_module(f".{name}", __name__)
-        module.add_arguments(commands.add_parser(name, help=text, description=text))
-    args = parser.parse_args(argv)
-    return int(import_module(f".{args.command}", __name__).run(args))
+        one = parsers.add_parser(name, help=text, description=text, formatter_class=_Help)
+        if name in commands:
+            import_module(f".{name}", __name__).add_arguments(one)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; return the exit status."""
+    try:
+        try:
+            status = _call(sys.argv[1:] if argv is None else argv)
+        finally:
+            sys.stdout.flush()  # here, where a broken pipe is caught
+    except BrokenPipeError:
+        # Whoever reads, `head` perhaps, has enough. Python flushes once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    except SystemExit:
+        raise  # of argparse, before what tells errors is imported
+    except KeyboardInterrupt:
+        from ..exit_status import INTERRUPTED
+
+        status = INTERRUPTED
+    except _told() as error:
+        from ..exit_status import status_of
+
+        status, lines = status_of(error)
+        print("\n".join(lines), file=sys.stderr)
+    return status
+
+
+def _call(words: list[str]) -> int:
+    name = words[0] if words else ""
+    if name not in COMMANDS:
+        make_parser(()).parse_args(words)  # which ends the process: help, version or a fault
+    module = import_module(f".{name}", __name__)
+    parser = argparse.ArgumentParser(
+        prog=f"{PROGRAM} {name}", description=COMMANDS[name], formatter_class=_Help
+    )
+    module.add_arguments(parser)
+    return int(module.run(parser.parse_args(words[1:])))
+
+
+def _told() -> tuple[type[Exception], ...]:
+    from ..exit_status import TOLD
+
+    return TOLD

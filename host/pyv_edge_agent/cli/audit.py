@@ -2,8 +2,14 @@
 
 import argparse
 import json
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import UsageError
+from ..exit_status import DONE, NO
+from .place import add_store, store_path
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -11,9 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "what", choices=("verify", "list"), help="check everything, or show the log"
     )
-    place = parser.add_mutually_exclusive_group(required=True)
-    place.add_argument("--config", metavar="FILE", help="the agent's configuration")
-    place.add_argument("--db", metavar="FILE", help="the store itself")
+    add_store(parser)
     parser.add_argument(
         "--checkpoint",
         metavar="ID:HASH",
@@ -27,21 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Verify or list; return 0 if everything fits, 1 if it doesn't."""
-    from ..config import Config
-    from ..errors import ConfigError, StoreError
-
-    try:
-        path = args.db if args.db is not None else Config.from_file(args.config).store_path
-        return _verify(path, args) if args.what == "verify" else _list(path, args)
-    except (ConfigError, FileNotFoundError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    except StoreError as error:
-        print(error, file=sys.stderr)
-        return 2 if str(error).startswith("--") else 3
+    path = store_path(args)
+    return _verify(path, args) if args.what == "verify" else _list(path, args)
 
 
-def _verify(path: "str | Path", args: argparse.Namespace) -> int:
+def _verify(path: "Path", args: argparse.Namespace) -> int:
     from ..store import parse_checkpoint, verify
 
     checkpoint = parse_checkpoint(args.checkpoint) if args.checkpoint is not None else None
@@ -57,19 +51,18 @@ def _verify(path: "str | Path", args: argparse.Namespace) -> int:
             f" {verdict.unsealed} readings are not sealed yet"
         )
         print(f"head of the audit log: {verdict.audit_rows}:{verdict.head}")
-    return 0 if verdict.fits else 1
+    return DONE if verdict.fits else NO
 
 
-def _list(path: "str | Path", args: argparse.Namespace) -> int:
+def _list(path: "Path", args: argparse.Namespace) -> int:
     from ..store import list_audit
 
     if args.limit < 1:
-        print(f"--limit: {args.limit} is below 1", file=sys.stderr)
-        return 2
+        raise UsageError(f"--limit: {args.limit} is below 1")
     rows = list_audit(path, args.limit)
     if args.json:
         print(json.dumps({"audit_logs": rows}))
-        return 0
+        return DONE
     for row in rows:
         print(f"{row['id']:>6} {row['time']} {row['action']:<20} {json.dumps(row['details'])}")
-    return 0
+    return DONE

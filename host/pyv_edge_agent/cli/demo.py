@@ -1,7 +1,6 @@
 """`pyv-edge-host demo`: the whole path on one computer, and a ledger at the end."""
 
 import argparse
-import sys
 from collections.abc import Callable
 
 
@@ -42,15 +41,8 @@ def run(args: argparse.Namespace) -> int:
     from pyv_edge_tools import demo
 
     from ..config import Config
-    from ..errors import ConfigError
 
-    settings = {}
-    if args.config is not None:
-        try:
-            settings = Config.from_file(args.config).to_dict()
-        except (ConfigError, FileNotFoundError) as error:
-            print(error, file=sys.stderr)
-            return 2
+    settings = {} if args.config is None else Config.from_file(args.config).to_dict()
     return demo.run(
         seconds=args.seconds,
         boards=args.boards,

@@ -2,8 +2,10 @@
 
 import argparse
 import json
-import sys
 from typing import TYPE_CHECKING
+
+from ..exit_status import DONE, NO
+from .place import add_store, store_path
 
 if TYPE_CHECKING:
     from ..store import Ledger
@@ -11,32 +13,20 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    place = parser.add_mutually_exclusive_group(required=True)
-    place.add_argument("--config", metavar="FILE", help="the agent's configuration")
-    place.add_argument("--db", metavar="FILE", help="the store itself")
+    add_store(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the ledger; return 0 if it balances, 1 if it doesn't."""
-    from ..config import Config
-    from ..errors import ConfigError, StoreError
     from ..store import read_ledger
 
-    try:
-        path = args.db if args.db is not None else Config.from_file(args.config).store_path
-        ledger = read_ledger(path)
-    except (ConfigError, FileNotFoundError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    except StoreError as error:
-        print(error, file=sys.stderr)
-        return 3
+    ledger = read_ledger(store_path(args))
     if args.json:
         print(json.dumps(ledger.to_dict()))
     else:
         print_ledger(ledger)
-    return 0 if ledger.is_balanced else 1
+    return DONE if ledger.is_balanced else NO
 
 
 def print_ledger(ledger: "Ledger") -> None:

@@ -1,7 +1,8 @@
 """`pyv-edge-host receive`: the reference endpoint that users test against."""
 
 import argparse
-import sys
+
+from ..errors import UsageError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--cert", metavar="FILE", help="PEM; with --key, it speaks https")
     parser.add_argument("--key", metavar="FILE", help="PEM")
+    parser.add_argument("--json", action="store_true", help="say where it listens as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -26,7 +28,6 @@ def run(args: argparse.Namespace) -> int:
     certificate = None
     if args.cert is not None or args.key is not None:
         if args.cert is None or args.key is None:
-            print("--cert and --key: give both, or none", file=sys.stderr)
-            return 2
+            raise UsageError("--cert and --key: give both, or none")
         certificate = (args.cert, args.key)
-    return receiver.run(args.host, args.port, args.db, args.script, certificate)
+    return receiver.run(args.host, args.port, args.db, args.script, certificate, is_json=args.json)

@@ -2,14 +2,16 @@
 
 import argparse
 
+from .place import add_config, config_path
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--config", required=True, metavar="FILE", help="TOML or JSON")
+    add_config(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the agent; return the exit status."""
     from ..main import run_agent
 
-    return run_agent(args.config)
+    return run_agent(config_path(args))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import StoreError
+from ..errors import UsageError
 from . import block
 from .audit import GENESIS, row_hash
 from .boot import channel_facts
@@ -181,10 +181,10 @@ def _readings(connection: sqlite3.Connection, verdict: Verdict, facts: _Facts) -
 
 
 def parse_checkpoint(text: str) -> tuple[int, str]:
-    """Return the id and the hash of "ID:HASH". Raises StoreError for anything else."""
+    """Return the id and the hash of "ID:HASH". Raises UsageError for anything else."""
     row_id, _, saved = text.partition(":")
     if not row_id.isdecimal() or len(saved) != len(GENESIS):
-        raise StoreError(
+        raise UsageError(
             f"--checkpoint: {text!r} is not ID:HASH, as audit_id and hash of a checkpoint"
         )
     return int(row_id), saved.lower()
