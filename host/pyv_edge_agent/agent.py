@@ -28,6 +28,7 @@ from .channel_policy import ChannelPolicies
 from .clock import Clock, SystemClock
 from .config import Config
 from .errors import RequestError, StartError, StoreError
+from .heartbeat import STEP_MS, Heartbeats
 from .ingest import Ingest
 from .link import SerialLink
 from .log import setup_logging
@@ -49,6 +50,7 @@ MEGABYTE = 1_048_576
 HEALTH_JOIN_S = 2.0
 AGENT_JOIN_S = 10.0
 LINK_JOIN_S = 2.0
+WORKER = "edge-agent"  # the thread of readings
 
 
 class EdgeAgent:
@@ -81,6 +83,8 @@ class EdgeAgent:
         self._health_thread: threading.Thread | None = None
         self._system_metrics = SystemMetrics(clock=self.clock)
 
+        self.heartbeats = Heartbeats(self.clock)  # of this start's workers
+        self._heartbeat = self.heartbeats.open(WORKER)
         self._devices: dict[str, dict[str, Any]] = {}
         self._ingest: Ingest | None = None
         self._uploads: Uploads | None = None
@@ -121,6 +125,8 @@ class EdgeAgent:
         # New ones: a thread of an earlier start that did not end in time still looks at its own.
         self._shutdown_event = threading.Event()
         self._wake = threading.Event()
+        self.heartbeats = Heartbeats(self.clock)
+        self._heartbeat = self.heartbeats.open(WORKER)
         self._adapter_failures.clear()
         try:
             self._init_components()
@@ -130,7 +136,7 @@ class EdgeAgent:
             self._buffers, self._adapters, self._devices = {}, {}, {}
             raise
         self._running = True
-        self._thread = threading.Thread(target=self.run_loop, daemon=True, name="edge-agent")
+        self._thread = threading.Thread(target=self.run_loop, daemon=True, name=WORKER)
         try:
             self._thread.start()
             for _, thread in self._links:
@@ -213,6 +219,7 @@ class EdgeAgent:
             pins=pins(self._devices.values()),
             time_source=config.get("time", "source"),
             upkeep=Upkeep(self._store, self._limits()),
+            heartbeat=self._heartbeat,
         )
         self._ingest.resume(self._devices)
         self._store.audit.append(
@@ -238,7 +245,10 @@ class EdgeAgent:
                     folder=config.folder,
                     claims=claims,
                 )
-                thread = threading.Thread(target=link.run, daemon=True, name=f"edge-link-{name}")
+                worker = f"edge-link-{name}"
+                thread = threading.Thread(
+                    target=link.run, args=(self.heartbeats.open(worker),), daemon=True, name=worker
+                )
                 self._links.append((link, thread))
         self._uploads = Uploads(
             config,
@@ -248,6 +258,7 @@ class EdgeAgent:
             self._ingest.time,
             self.clock,
             self._rng,
+            self.heartbeats,
         )
         self._uploader = self._uploads.cloud
 
@@ -313,6 +324,7 @@ class EdgeAgent:
         stored_ms = self.clock.monotonic_ms()
         while self._running and not shutdown.is_set():
             wake.clear()
+            self._heartbeat.beat()
             try:
                 now_ms = self.clock.monotonic_ms()
                 if now_ms >= poll_at_ms:
@@ -328,12 +340,14 @@ class EdgeAgent:
             self._is_grouping = False
             due_ms = min(poll_at_ms, self._commit_due_ms(stored_ms, commit_ms))
             wait_ms = due_ms - self.clock.monotonic_ms()
+            self._heartbeat.beat(round(max(wait_ms, 0)) + STEP_MS)
             if not shutdown.is_set():
                 wake.wait(timeout=max(wait_ms, 0) / 1000)
         try:
             self._store_received(is_last=True)
         except Exception:  # top of a thread
             logger.exception("Error in the last commit")
+        self._heartbeat.end()
 
     def _commit_due_ms(self, stored_ms: int, commit_ms: int) -> int:
         if self._ingest is None:
@@ -351,6 +365,7 @@ class EdgeAgent:
             if not ingest.has_room:
                 self._polls_skipped_total += 1
                 continue
+            self._heartbeat.beat()
             value = self._get_reading_value(name)
             quality = QUALITY_BAD if self._adapter_failures.get(name) else QUALITY_GOOD
             if quality == QUALITY_BAD and self._config.get("sensors", "on_error") == "skip":
