@@ -29,6 +29,7 @@ from .clock import Clock, SystemClock
 from .config import Config
 from .devices import Devices
 from .errors import RequestError, StartError, StoreError
+from .heartbeat import STEP_MS, Heartbeats
 from .ingest import Ingest
 from .link import SerialLink
 from .log import setup_logging
@@ -51,6 +52,7 @@ MEGABYTE = 1_048_576
 HEALTH_JOIN_S = 2.0
 AGENT_JOIN_S = 10.0
 SINK_JOIN_S = 2.0
+WORKER = "edge-agent"  # the thread of readings
 
 
 class EdgeAgent:
@@ -83,6 +85,8 @@ class EdgeAgent:
         self._health_thread: threading.Thread | None = None
         self._system_metrics = SystemMetrics(clock=self.clock)
 
+        self.heartbeats = Heartbeats(self.clock)  # of this start's workers
+        self._heartbeat = self.heartbeats.open(WORKER)
         self._devices: Devices | None = None
         self._polls: PollSchedule | None = None
         self._ingest: Ingest | None = None
@@ -123,6 +127,8 @@ class EdgeAgent:
         # New ones: a thread of an earlier start that did not end in time still looks at its own.
         self._shutdown_event = threading.Event()
         self._wake = threading.Event()
+        self.heartbeats = Heartbeats(self.clock)
+        self._heartbeat = self.heartbeats.open(WORKER)
         self._adapter_failures.clear()
         try:
             self._init_components()
@@ -132,7 +138,7 @@ class EdgeAgent:
             self._buffers, self._adapters = {}, {}
             raise
         self._running = True
-        self._thread = threading.Thread(target=self.run_loop, daemon=True, name="edge-agent")
+        self._thread = threading.Thread(target=self.run_loop, daemon=True, name=WORKER)
         try:
             self._thread.start()
             assert self._devices is not None
@@ -200,6 +206,7 @@ class EdgeAgent:
             pins=pins(tables),
             time_source=config.get("time", "source"),
             upkeep=Upkeep(self._store, self._limits()),
+            heartbeat=self._heartbeat,
         )
         self._ingest.resume(*_split(tables))
         self._store.audit.append(
@@ -217,6 +224,7 @@ class EdgeAgent:
             self._ingest.put,
             self._store.receipts.position,
             config.folder,
+            self.heartbeats,
         )
         self._adapters = self._devices.adapters
         for table in tables:
@@ -230,6 +238,7 @@ class EdgeAgent:
             self._ingest.time,
             self.clock,
             self._rng,
+            self.heartbeats,
         )
         self._uploader = self._uploads.cloud
 
@@ -307,6 +316,7 @@ class EdgeAgent:
             assert self._polls is not None
             polls = self._polls  # a reload makes others
             commit_ms = self._config.get("storage", "commit_interval_ms")
+            self._heartbeat.beat()
             try:
                 now_ms = self.clock.monotonic_ms()
                 due = polls.take(now_ms)
@@ -325,12 +335,14 @@ class EdgeAgent:
             self._is_grouping = False
             due_ms = min(polls.due_ms, self._commit_due_ms(stored_ms, commit_ms))
             wait_ms = due_ms - self.clock.monotonic_ms()
+            self._heartbeat.beat(round(max(wait_ms, 0)) + STEP_MS)
             if not shutdown.is_set():
                 wake.wait(timeout=max(wait_ms, 0) / 1000)
         try:
             self._store_received(is_last=True)
         except Exception:  # top of a thread
             logger.exception("Error in the last commit")
+        self._heartbeat.end()
 
     def _commit_due_ms(self, stored_ms: int, commit_ms: int) -> int:
         if self._ingest is None:
@@ -350,6 +362,7 @@ class EdgeAgent:
             if not ingest.has_room:
                 self._polls_skipped_total += 1
                 continue
+            self._heartbeat.beat()
             value = self._get_reading_value(name)
             quality = QUALITY_BAD if self._adapter_failures.get(name) else QUALITY_GOOD
             if quality == QUALITY_BAD and self._config.get("sensors", "on_error") == "skip":

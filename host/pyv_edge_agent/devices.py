@@ -16,6 +16,7 @@ from pyv_edge_core.ring import RingBuffer
 
 from .adapters import create_adapter
 from .clock import Clock
+from .heartbeat import Heartbeats
 from .link import SerialLink
 from .port_search import PortClaims
 from .submission import Feed
@@ -37,6 +38,7 @@ class Devices:
         inbox: Callable[[Any, Any], bool],
         position: Callable[[str], str],
         folder: Path,
+        heartbeats: Heartbeats,
     ) -> None:
         """Begin without any; see Ingest.put for `inbox` and Feed for `position`.
 
@@ -56,6 +58,7 @@ class Devices:
         self._inbox = inbox
         self._position = position
         self._folder = folder
+        self._heartbeats = heartbeats
 
     @property
     def polled(self) -> list[str]:
@@ -78,12 +81,15 @@ class Devices:
                 folder=self._folder,
                 claims=self._claims,
             )
+            worker = f"edge-link-{name}"
             self.links[name] = link
             self._threads[name] = threading.Thread(
-                target=link.run, daemon=True, name=f"edge-link-{name}"
+                target=link.run, args=(self._heartbeats.open(worker),), daemon=True, name=worker
             )
         elif getattr(adapter, "is_pushing", False):
+            worker = f"edge-adapter-{name}"
             feed = Feed(table, self._inbox, self._position, self._clock)
+            feed.open_heartbeat = lambda: self._heartbeats.open(worker)
             stopping = threading.Event()
             self.feeds[name] = feed
             self._stopping[name] = stopping
@@ -91,7 +97,7 @@ class Devices:
                 target=self._run,
                 args=(adapter, feed, stopping),
                 daemon=True,
-                name=f"edge-adapter-{name}",
+                name=worker,
             )
         self.tables[name] = table
         self.buffers[name] = buffer
@@ -111,6 +117,7 @@ class Devices:
                 self.restarts_total += 1
                 feed.problem = "its adapter failed, see the log; it is run again"
                 logger.exception("adapter of %s failed; it is run again", feed.name)
+            feed.end()
             stopping.wait(RESTART_S)
 
     def stop(self, names: list[str] | None = None) -> None:

@@ -27,6 +27,7 @@ from .boots import Boots
 from .clock import Clock
 from .dating import TimedBatch
 from .errors import MisplacedError, StoreError, StoreFullError, StoreRefusedError
+from .heartbeat import Heartbeat
 from .intake import Intake
 from .link import SerialLink
 from .pipeline import Pipeline
@@ -46,6 +47,7 @@ LOSS_CAUSES = {
 }
 SOONER_MS_MAX = 200  # a commit is moved up for a waiting reading by no more
 RECOVER_MS = 60_000  # between two replacements of a damaged file
+MEND_MS = 1_800_000  # longest that one takes: all of a large file may have to be copied
 UPKEEP_SKIPS_MAX = 3  # commits in a row without upkeep, because more was waiting already
 SUBMITTED_MAX = 20_000  # readings in the inbox, from which on adapters have to wait
 UNCOMMITTED_MAX = 20_000  # readings in memory while commits fail; then nothing more is taken
@@ -66,10 +68,12 @@ class Ingest:
         pins: Mapping[str, Pin] | None = None,
         time_source: str = "ntp",
         upkeep: Upkeep | None = None,
+        heartbeat: Heartbeat | None = None,
     ) -> None:
         """Build the stage on an open store; see TimeBase for `time_source`. Raises StoreError.
 
-        Without `upkeep`, the store is only written to.
+        Without `upkeep`, the store is only written to; without `heartbeat`, nobody minds
+        how long that takes.
         """
         self.problem = ""  # why the last commit failed; "" if it did not
         self.commit_failures_total = 0
@@ -78,6 +82,7 @@ class Ingest:
         self.pipeline = pipeline
         self._store = store
         self._upkeep = upkeep
+        self._heartbeat = heartbeat or Heartbeat("ingest", clock)
         self._clock = clock
         self._wake = wake
         self._commit_max = commit_max
@@ -260,6 +265,10 @@ class Ingest:
             self._skips += 1
             return
         self._skips = 0
+        if self._store.salvage is not None:
+            self._heartbeat.hold(MEND_MS)  # its end counts all that is in the file
+        else:
+            self._heartbeat.beat()
 
         def step() -> None:
             if upkeep.step(
@@ -286,6 +295,7 @@ class Ingest:
         if batch.is_empty:
             self._settle()
             return True
+        self._heartbeat.beat()
         try:
             if self._upkeep is not None:
                 self._upkeep.refuse(batch)
@@ -318,6 +328,7 @@ class Ingest:
         if self._recovered_ms is not None and now_ms - self._recovered_ms < RECOVER_MS:
             return
         self._recovered_ms = now_ms
+        self._heartbeat.hold(MEND_MS)
         try:
             if broken and not displaced:
                 upkeep.recover(broken)
@@ -365,7 +376,7 @@ class Ingest:
         try:
             upkeep.disk_is_full()
             while upkeep.capacity.step():
-                pass
+                self._heartbeat.beat()
         except StoreError as error:
             logger.error("can't make room: %s", error)
 

@@ -26,6 +26,7 @@ from typing import Any
 from .clock import Clock
 from .egress import Egress
 from .errors import StoreError
+from .heartbeat import STEP_MS, Heartbeat
 from .outbox import CloudSyncQueue
 from .sinks.delivery import FAILED, TOO_LARGE, UNAUTHORISED, Delivery, Sink
 from .store import BACKLOG, LIVE, SQLiteStore, UploadBatch
@@ -56,8 +57,12 @@ class UploadWorker:
         retry_max_s: float,
         sink: str = SINK,
         waits_for: Callable[[], str] = lambda: "",
+        delivery_ms: int = STEP_MS,
+        heartbeat: Heartbeat | None = None,
     ) -> None:
         """Register the sink in `store`; `queue` is its own. Raises StoreError.
+
+        `delivery_ms` is longer than a delivery may take; whoever has `heartbeat` is told so.
 
         While `waits_for` gives a reason, readings are not sent. Items are: an alarm that
         comes in time with a wrong time is worth more than a right one that comes late.
@@ -86,6 +91,8 @@ class UploadWorker:
         self._retry_base_s = retry_base_s
         self._retry_max_s = retry_max_s
         self._waits_for = waits_for
+        self._delivery_ms = delivery_ms
+        self._heartbeat = heartbeat or Heartbeat(sink, clock)
         self._lanes = [
             _Lane("items", self._deliver_items),
             _Lane("readings", lambda: self._deliver_readings(LIVE)),
@@ -121,7 +128,10 @@ class UploadWorker:
             self._wake.clear()
             wait_s = self.step()
             if not self._is_stopping:
-                self._wake.wait(min(wait_s, self.settle()))
+                wait_s = min(wait_s, self.settle())
+                self._heartbeat.beat(round(wait_s * 1000) + STEP_MS)
+                self._wake.wait(wait_s)
+        self._heartbeat.end()
 
     def wake(self) -> None:
         """Say that there is something to deliver."""
@@ -142,6 +152,7 @@ class UploadWorker:
                 if self._clock.monotonic_ms() < lane.not_before_ms:
                     continue
                 lane.not_before_ms = 0
+                self._heartbeat.beat(self._delivery_ms)
                 try:
                     is_moving |= lane.deliver()
                 except StoreError as error:

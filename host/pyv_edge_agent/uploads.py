@@ -3,12 +3,14 @@
 import logging
 import random
 import threading
+from typing import Any
 
 from pyv_edge_core.privacy import PrivacyPolicy
 
 from .clock import Clock
 from .config import Config
 from .egress import Egress
+from .heartbeat import STEP_MS, Heartbeats
 from .outbox import CloudSyncQueue
 from .sinks import create_sink, read_options
 from .sinks.delivery import Sink
@@ -20,6 +22,9 @@ from .uploader import UploadWorker
 logger = logging.getLogger(__name__)
 
 CLOUD = "http"  # the name of the sink that [cloud] describes
+# A delivery is a connection, a request, its reply, and what is done anew for each, of which each
+# may take the time-out; and a name is looked up, which nobody can limit.
+TIMEOUTS = 5
 
 
 class Uploads:
@@ -34,6 +39,7 @@ class Uploads:
         time_base: TimeBase,
         clock: Clock,
         rng: random.Random,
+        heartbeats: Heartbeats,
     ) -> None:
         """Make the uploaders of all sinks that are enabled; `start` sets them going.
 
@@ -50,6 +56,7 @@ class Uploads:
         self._time = time_base
         self._clock = clock
         self._rng = rng
+        self._heartbeats = heartbeats
         try:
             self._build()
         except BaseException:
@@ -69,19 +76,20 @@ class Uploads:
                     HTTPOptions, cloud, config.folder, {"is_compressed": cloud["compress"]}
                 ),
             )
-            self._add(CLOUD, self.cloud, cloud["batch_size"])
+            self._add(CLOUD, self.cloud, cloud)
         for name, settings in config.get("sinks").items():
             if settings["enabled"]:
                 sink = create_sink(name, settings, config.folder, self._clock)
-                self._add(name, sink, settings["batch_size"])
+                self._add(name, sink, settings)
         for name in self._store.sinks.unconfigured:
             logger.warning(
                 "sink %s is not configured any more: its readings are kept for it all the same",
                 name,
             )
 
-    def _add(self, name: str, sink: Sink, batch_size: int) -> None:
+    def _add(self, name: str, sink: Sink, settings: dict[str, Any]) -> None:
         self._sinks.append(sink)
+        timeout_s = settings.get("timeout_seconds", 0.0)  # a file has none
         cloud = self._config.get("cloud")
         patience_ms = round(self._config.get("time", "upload_wait_seconds") * 1000)
         queue = self._queue
@@ -96,10 +104,12 @@ class Uploads:
             self._clock,
             random.Random(self._rng.random()),
             sink=name,
-            batch_size=batch_size,
+            batch_size=settings["batch_size"],
             retry_base_s=cloud["retry_base_seconds"],
             retry_max_s=cloud["retry_max_seconds"],
             waits_for=lambda: self._time.upload_wait(patience_ms),
+            delivery_ms=round(timeout_s * 1000) * TIMEOUTS + STEP_MS,
+            heartbeat=self._heartbeats.open(f"edge-sink-{name}"),
         )
         self.workers.append(worker)
         self.threads.append(
