@@ -335,6 +335,7 @@ DEVICES: dict[str, dict[str, Setting]] = {
         **_POLLED,
         "baseline": Setting(float, 20.0, "value it varies about"),
         "noise_std": Setting(float, 0.5, "standard deviation of its noise", 0, 1e9),
+        "noise_model": Setting(str, "GAUSSIAN", "its distribution", choices=("GAUSSIAN",)),
         "min_value": Setting(float, -1e9, "clamp"),
         "max_value": Setting(float, 1e9, "clamp"),
         "drift_model": Setting(
@@ -343,7 +344,14 @@ DEVICES: dict[str, dict[str, Setting]] = {
         "drift_rate": Setting(float, 0.0, "units a second, LINEAR"),
         "drift_amplitude": Setting(float, 0.0, "units, SINUSOIDAL"),
         "drift_period_seconds": Setting(float, 86400.0, "of SINUSOIDAL", 0.001, 1e9),
-        "seed": Setting(int, 0, "of its noise", 0, 2**31),
+        "spike_probability": Setting(float, 0.0, "that a reading begins a spike", 0, 1),
+        "spike_size": Setting(float, 10.0, "units that a spike is away, up or down", 0, 1e9),
+        "spike_count": Setting(int, 1, "readings that a spike lasts for", 1, 1_000_000),
+        "dropout_probability": Setting(float, 0.0, "that a reading begins a dropout", 0, 1),
+        "dropout_count": Setting(int, 1, "readings that are missing then", 1, 1_000_000),
+        "stuck_probability": Setting(float, 0.0, "that a reading begins to repeat", 0, 1),
+        "stuck_count": Setting(int, 10, "readings that repeat the one before", 1, 1_000_000),
+        "seed": Setting(int, 0, "of its noise and anomalies", 0, 2**31),
     },
     "serial": {
         "port": Setting(
