@@ -329,6 +329,25 @@ MAPPING = {
     ),
 }
 
+# What `system` measures, and the unit of each unless the device has another
+SYSTEM_UNITS = {
+    "cpu_percent": "%",
+    "ram_percent": "%",
+    "swap_percent": "%",
+    "disk_percent": "%",
+    "load_1": "1",
+    "temperature": "Cel",
+    "uptime_seconds": "s",
+    "network_received_bytes": "By",
+    "network_sent_bytes": "By",
+    "network_received_rate": "By/s",
+    "network_sent_rate": "By/s",
+    "disk_read_bytes": "By",
+    "disk_written_bytes": "By",
+    "disk_read_rate": "By/s",
+    "disk_written_rate": "By/s",
+}
+
 # ingest_type: the keys a device of that type has beside those of every device
 DEVICES: dict[str, dict[str, Setting]] = {
     "simulator": {
@@ -352,6 +371,19 @@ DEVICES: dict[str, dict[str, Setting]] = {
         "stuck_probability": Setting(float, 0.0, "that a reading begins to repeat", 0, 1),
         "stuck_count": Setting(int, 10, "readings that repeat the one before", 1, 1_000_000),
         "seed": Setting(int, 0, "of its noise and anomalies", 0, 2**31),
+    },
+    "system": {
+        **_POLLED,
+        "metric": Setting(
+            str, MISSING, "which figure of this computer", choices=tuple(SYSTEM_UNITS)
+        ),
+        "path": Setting(str, "/", "disk_percent: a folder on the disk that is meant"),
+        "source": Setting(
+            str,
+            "",
+            "which sensor (chip or chip/label), network interface or disk; empty: the first"
+            " temperature, the sum of all interfaces or disks",
+        ),
     },
     "serial": {
         "port": Setting(

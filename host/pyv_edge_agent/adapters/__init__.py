@@ -29,6 +29,10 @@ def create_adapter(device: dict[str, Any], clock: Clock, folder: Path = Path()) 
         from .simulator import open_simulator
 
         return open_simulator(device, clock)
+    if kind == "system":
+        from .system import SystemAdapter
+
+        return SystemAdapter(device, clock)
     if kind == "serial":
         from .serial import SerialAdapter
 
