@@ -29,6 +29,13 @@ def create_adapter(device: dict[str, Any], clock: Clock, folder: Path = Path()) 
         from .simulator import open_simulator
 
         return open_simulator(device, clock)
+    if kind == "file":
+        from .file_replay import FileReplayAdapter
+        from .file_tail import FileTailAdapter
+
+        if device["mode"] == "tail":
+            return FileTailAdapter(device, folder)
+        return FileReplayAdapter(device, clock, folder)
     if kind == "system":
         from .system import SystemAdapter
 
