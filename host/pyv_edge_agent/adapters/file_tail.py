@@ -33,6 +33,8 @@ class FileTailAdapter:
         self._rows = Rows(device, path)
         self._mapper = Mapper(device)
         self._stop = Stop()
+        self._stored: StoredFeed | None = None
+        self._obstacle: Obstacle | None = None
         self._saved: Place | None = None  # what the store has
         self._behind: Place | None = None  # what was gathered
         self._clear()
@@ -43,36 +45,31 @@ class FileTailAdapter:
 
     def run(self, feed: Feed) -> None:
         """Bring readings until `stop`."""
-        stored = StoredFeed(feed, self._stop)
-        obstacle = Obstacle(feed)
-        self._go_back(stored)
+        self.begin(feed)
         try:
             while not self._stop.is_set:
-                if not self._bring(stored, obstacle):
+                if not self.step():
                     self._stop.wait(feed, self._interval_s)
         finally:
             self._following.close()
 
-    def _go_back(self, stored: StoredFeed) -> None:
-        """Read from where the store stands."""
-        self._following.resume(stored.position)
-        self._saved = self._behind = read_place(stored.position)
-        self._clear()
+    def begin(self, feed: Feed) -> None:
+        """Get ready to read from where the store stands."""
+        self._stored = StoredFeed(feed, self._stop)
+        self._obstacle = Obstacle(feed)
+        self._go_back(self._stored)
 
-    def _clear(self) -> None:
-        self._splitter = LineSplitter()
-        self._lines: deque[Line] = deque()  # that were read and are still to be taken
-        self._taken = 0  # offset behind the last one that was
-        self._opened_total = self._following.opened_total
-
-    def _bring(self, stored: StoredFeed, obstacle: Obstacle) -> bool:
+    def step(self) -> bool:
         """Store the next piece of what there is; return whether there may be more at once."""
-        following = self._following
+        stored, obstacle, following = self._stored, self._obstacle, self._following
+        assert stored is not None
+        assert obstacle is not None
         samples: list[Sample] = []
-        has_more = False
+        has_more, opened_total = False, following.opened_total
         try:
             has_more = self._gather(stored, samples)
-            obstacle.pass_by()
+            if not has_more or following.opened_total > opened_total:
+                obstacle.pass_by()
         except FileNotFoundError:
             # What is open is read on, until another file has the name.
             obstacle.meet(f"{following.path} is not there")
@@ -87,6 +84,18 @@ class FileTailAdapter:
                 return True
             self._saved = read_place(stored.position)
         return has_more
+
+    def _go_back(self, stored: StoredFeed) -> None:
+        """Read from where the store stands."""
+        self._following.resume(stored.position)
+        self._saved = self._behind = read_place(stored.position)
+        self._clear()
+
+    def _clear(self) -> None:
+        self._splitter = LineSplitter()
+        self._lines: deque[Line] = deque()  # that were read and are still to be taken
+        self._taken = 0  # offset behind the last one that was
+        self._opened_total = self._following.opened_total
 
     def _is_far(self, place: Place) -> bool:
         """Return whether a place is worth saving by itself."""
