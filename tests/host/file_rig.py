@@ -49,11 +49,12 @@ class Shelf:
 
 
 class Log:
-    """What another program writes."""
+    """What another program writes. Each write and copy is a second later than the one before."""
 
     def __init__(self, path):
         self.path = path
         self.writer = None  # None: it opens the file for each line
+        self.now_s = 1_780_000_000
 
     def hold_open(self):
         self.writer = self.path.open("ab", buffering=0)
@@ -62,26 +63,43 @@ class Log:
         data = data if isinstance(data, bytes) else data.encode()
         if self.writer is not None:
             self.writer.write(data)
-            return
-        with self.path.open("ab") as file:
-            file.write(data)
+            self.date(self.writer.fileno())
+        else:
+            with self.path.open("ab") as file:
+                file.write(data)
+            self.date(self.path)
+
+    def date(self, path):
+        self.now_s += 1
+        os.utime(path, (self.now_s, self.now_s))
 
     def add(self, *numbers):
         """Write a line of JSON for each number."""
         self.write("".join(f'{{"value": {number}}}\n' for number in numbers))
 
-    def move_away(self, end=".1", count=3):
-        """Rename it, and those that were before."""
-        for number in range(count, 0, -1):
-            old = self.path.with_name(f"{self.path.name}.{number}")
-            if end == ".1" and old.exists():
-                old.rename(self.path.with_name(f"{self.path.name}.{number + 1}"))
-        self.path.rename(self.path.with_name(self.path.name + end))
+    def _name(self, end):
+        return self.path.with_name(self.path.name + end)
+
+    def _make_way(self, end):
+        """Give those that were moved away before the next higher number."""
+        if end == ".1":
+            number = 1
+            while self._name(f".{number}").exists():
+                number += 1
+            for other in range(number - 1, 0, -1):
+                self._name(f".{other}").rename(self._name(f".{other + 1}"))
+
+    def move_away(self, end=".1"):
+        self._make_way(end)
+        self.path.rename(self._name(end))
 
     def cut_off(self, end=".1"):
         """Copy it, and begin anew in the same file, as logrotate's copytruncate does."""
-        shutil.copyfile(self.path, self.path.with_name(self.path.name + end))
+        self._make_way(end)
+        shutil.copyfile(self.path, self._name(end))
+        self.date(self._name(end))
         os.truncate(self.path, 0)
+        self.date(self.path)
 
 
 class Reading:
@@ -92,11 +110,13 @@ class Reading:
         self.path = path
         self.shelf = Shelf()
         self.clock = FakeClock()
-        self.feed = None
+        self.adapter = None
         self.start()
 
     def start(self):
         """Begin as after a kill: only what is on the shelf is known."""
+        if self.adapter is not None:
+            self.adapter.close()
         table = file_device(self.path, **self.settings)
         self.adapter = create_adapter(table, self.clock)
         self.feed = Feed(table, self.shelf.put, lambda name: self.shelf.position, self.clock)

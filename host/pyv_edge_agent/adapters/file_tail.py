@@ -12,9 +12,10 @@ from typing import Any
 
 from ..errors import SubmissionError
 from ..submission import Feed, Sample
-from .following import Following, Place, read_place
+from .following import Following
 from .lines import Line, LineSplitter, Rows
 from .mapping import Mapper
+from .place import Place, read_place
 from .stored_feed import PIECE_MAX, Obstacle, Stop, StoredFeed
 
 READ_MAX = 4_194_304  # bytes, behind which the place is saved, readings or not
@@ -51,7 +52,11 @@ class FileTailAdapter:
                 if not self.step():
                     self._stop.wait(feed, self._interval_s)
         finally:
-            self._following.close()
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._following.close()
 
     def begin(self, feed: Feed) -> None:
         """Get ready to read from where the store stands."""

@@ -1,9 +1,6 @@
 """Following: a file that grows, is moved away, cut off or made anew, read once from end to end.
 
-Where reading goes on is a `Place`: which file, how far, and what was read there. A file's
-number alone says little: it is given again once the file is gone, and is another one on a
-disk without numbers. So a file is known by its number and by the bytes that were read at
-its beginning and just before the place:
+What is stored is a `Place`. Which file it is in by now, is found out like this:
 
 - the same number, the same bytes: it is the one;
 - its number under another name: it was moved away. It is read to its end, then what was
@@ -13,131 +10,20 @@ its beginning and just before the place:
 - none of these: what was not read of it is lost, and the log says so.
 """
 
-import hashlib
-import json
 import logging
 import os
 import re
-import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 from .lines import SIZE_MAX
+from .place import OpenFile, Place, read_place
 
 logger = logging.getLogger(__name__)
 
-CHUNK_SIZE = 65_536
-HEAD_SIZE = 1024  # bytes at the beginning by which a file is known
-MARK_SIZE = 256  # and before the place
 ENTRIES_MAX = 10_000  # of a folder, that are looked at for a file that was moved away
 _ROTATED = re.compile(r"[.\-_]?\d[\d.\-_T]*")  # behind the name: .1, -20261127, .2026-11-27T10
-
-
-class Place(NamedTuple):
-    """How far a file was read. `inode` 0: there was no file yet."""
-
-    inode: int = 0
-    offset: int = 0
-    head: str = ""  # digests of what was read
-    mark: str = ""
-
-    def to_json(self) -> str:
-        """Return it as a submission's position."""
-        return json.dumps({"mode": "tail", **self._asdict()})
-
-
-def read_place(position: str) -> Place | None:
-    """Return the place that a position stands for, None if it stands for none."""
-    try:
-        found = json.loads(position or "null")
-        inode, offset, head, mark = (found[name] for name in Place._fields)
-        return Place(int(inode), int(offset), str(head), str(mark))
-    except (ValueError, KeyError, TypeError):
-        return None  # nothing was read yet, or by another adapter under this name
-
-
-def digest(data: bytes) -> str:
-    """Return what `data` is known by."""
-    return hashlib.blake2b(data, digest_size=8).hexdigest()
-
-
-def open_plain(path: str | Path) -> int:
-    """Return a descriptor of a file to read. Raises OSError, also for what is no plain file."""
-    # Without waiting: a pipe may have no other end.
-    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(file).st_mode):
-        os.close(file)
-        raise OSError("is no plain file")
-    return file
-
-
-class OpenFile:
-    """One file while it is read."""
-
-    def __init__(self, path: str | Path) -> None:
-        """Open it. Raises OSError, also for what is no plain file."""
-        self._file = open_plain(path)
-        self.inode = self.status.st_ino
-        self.offset = 0  # of the next byte to be read
-        self._head = b""
-        self._window = b""  # what was read last
-
-    def close(self) -> None:
-        """Let go of it."""
-        os.close(self._file)
-
-    @property
-    def status(self) -> os.stat_result:
-        """What the disk says of it now."""
-        return os.fstat(self._file)
-
-    def bytes_at(self, start: int, size: int) -> bytes:
-        """Return up to `size` bytes of it."""
-        return os.pread(self._file, size, start)
-
-    def read(self) -> bytes:
-        """Return what follows, b"" at the end."""
-        data = self.bytes_at(self.offset, CHUNK_SIZE)
-        if self.offset < HEAD_SIZE:
-            self._head = (self._head + data)[:HEAD_SIZE]
-        self.offset += len(data)
-        self._window = self._window[-MARK_SIZE:] + data
-        return data
-
-    def go_to(self, offset: int) -> None:
-        """Read from there on."""
-        start = max(0, offset - MARK_SIZE)
-        self._head = self.bytes_at(0, min(HEAD_SIZE, offset))
-        self.offset, self._window = offset, self.bytes_at(start, offset - start)
-
-    def place(self, offset: int) -> Place:
-        """Return the place at `offset`, which the last read has reached or passed."""
-        end = len(self._window) - (self.offset - offset)
-        assert end >= min(offset, MARK_SIZE), "that was read too long ago"
-        mark = self._window[max(0, end - MARK_SIZE) : end]
-        return Place(self.inode, offset, digest(self._head[:offset]), digest(mark))
-
-    def holds(self, place: Place) -> bool:
-        """Return whether it has what was read up to `place`."""
-        start = max(0, place.offset - MARK_SIZE)
-        mark = self.bytes_at(start, place.offset - start)
-        head = self.bytes_at(0, min(HEAD_SIZE, place.offset))
-        is_long_enough = self.status.st_size >= place.offset
-        is_same = (digest(head), digest(mark)) == (place.head, place.mark)
-        return is_long_enough and (is_same or not place.offset)
-
-    def is_altered(self) -> bool:
-        """Return whether what was read last isn't there any more."""
-        known = self._window[-MARK_SIZE:]
-        return self.bytes_at(self.offset - len(known), len(known)) != known
-
-    def last_line_start(self) -> int:
-        """Return where the line begins that has no end yet."""
-        size = self.status.st_size
-        start = max(0, size - SIZE_MAX)
-        return start + self.bytes_at(start, size - start).rfind(b"\n") + 1
 
 
 class Following:
@@ -202,7 +88,9 @@ class Following:
         if self._file is None:
             self._open()
         elif self._file.is_altered():
-            self._find_altered()
+            self._find_altered(self._file)
+        elif self._file.has_more and (missed := self._missed(self._file)):
+            self._adopt(missed)
         elif data := self._file.read():
             self._is_leaving = False
             return data
@@ -213,10 +101,20 @@ class Following:
     # -- which file -----------------------------------------------------------------------
 
     def _adopt(self, file: OpenFile, offset: int = 0) -> None:
+        """Read another file, from `offset` on."""
+        before, known_ns = 0, 0
+        if self._file is not None:
+            before, known_ns = self._file.inode, self._file.status.st_mtime_ns
+        known_ns = max(known_ns, file.status.st_mtime_ns)
         file.go_to(offset)
+        self._go_on(file, file.place(offset)._replace(opened_ns=known_ns, before=before))
+
+    def _go_on(self, file: OpenFile, place: Place) -> None:
+        """Read a file that has been read up to `place`."""
+        file.go_to(place.offset)
         self.close()
         self._file = file
-        self._place = file.place(offset)
+        self._place = place._replace(inode=file.inode)
         self.opened_total += 1
 
     def _open(self) -> None:
@@ -238,30 +136,45 @@ class Following:
         elif not self._is_leaving:
             self._is_leaving = True  # whoever has it open may not have noticed yet
         else:
-            self._adopt(self._successor(file))
+            self._adopt(self._missed(file) or self._successor(file))
 
     def _successor(self, file: OpenFile) -> OpenFile:
         """Return the file after one that was moved away: the next one moved, or the present."""
-        since_ns = file.status.st_mtime_ns
+        moved = self._moved_since(file.status.st_mtime_ns, (file.inode,))
+        return OpenFile(moved or self.path)
+
+    def _missed(self, file: OpenFile) -> OpenFile | None:
+        """Return what was in a file that was cut off before a line of it was taken."""
+        place, status = self._place, file.status
+        if place is None or place.offset or not place.opened_ns:
+            return None
+        moved = self._moved_since(place.opened_ns, (file.inode, place.before), status.st_mtime_ns)
+        return OpenFile(moved) if moved else None
+
+    def _moved_since(
+        self, since_ns: int, others: tuple[int, ...], before_ns: int = 2**63
+    ) -> str | None:
+        """Return the oldest of what was moved away and written in between, but for `others`."""
         moved = [
             (status.st_mtime_ns, entry.path)
             for entry, status in self._entries()
-            if _ROTATED.fullmatch(entry.name.removeprefix(self.path.name))
-            and entry.name.startswith(self.path.name)
-            and status.st_mtime_ns > since_ns
-            and status.st_ino != file.inode
+            if entry.name.startswith(self.path.name)
+            and _ROTATED.fullmatch(entry.name.removeprefix(self.path.name))
+            and since_ns < status.st_mtime_ns < before_ns
+            and status.st_ino not in others
         ]
-        return OpenFile(min(moved)[1] if moved else self.path)
+        return min(moved)[1] if moved else None
 
-    def _find_altered(self) -> None:
+    def _find_altered(self, file: OpenFile) -> None:
         """Go on in the copy of a file that was cut off, or at the beginning of what it is now."""
         assert self._place is not None
-        copy = self._copy(self._place)
-        if copy is not None:
-            self._adopt(copy, self._place.offset)
-            return
-        logger.warning("%s was cut off or written anew: it is read from its beginning", self.path)
-        self._adopt(OpenFile(self.path))
+        if (copy := self._copy(self._place)) is not None:
+            self._go_on(copy, self._place)
+        elif (missed := self._missed(file)) is not None:
+            self._adopt(missed)
+        else:
+            logger.warning("%s was cut off or written anew: it is read whole", self.path)
+            self._adopt(OpenFile(self.path))
 
     def _find(self, place: Place) -> None:
         """Go on where an earlier run has ended."""
@@ -269,17 +182,17 @@ class Following:
         with suppress(FileNotFoundError):
             here = OpenFile(self.path)
         if here is not None and here.inode == place.inode and here.holds(place):
-            self._adopt(here, place.offset)
+            self._go_on(here, place)
             return
         found = self._moved(place)
         if found is None and here is not None and place.offset and here.holds(place):
-            self._adopt(here, place.offset)
+            self._go_on(here, place)
             return
         found = found or self._copy(place)
         if found is not None:
             if here is not None:
                 here.close()
-            self._adopt(found, place.offset)
+            self._go_on(found, place)
             return
         if here is None:
             raise FileNotFoundError(2, "is not there")

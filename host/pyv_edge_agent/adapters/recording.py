@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from .following import CHUNK_SIZE, HEAD_SIZE, digest, open_plain
 from .lines import Line, LineSplitter
+from .place import CHUNK_SIZE, HEAD_SIZE, digest, open_plain
 
 
 class Recording:
