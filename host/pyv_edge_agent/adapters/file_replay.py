@@ -113,16 +113,17 @@ class FileReplayAdapter:
             self._rest(stored.feed)
             return
         with open_recording(self._path) as recording:
-            obstacle.pass_by()
             if standing.offset and recording.head(standing.offset) != standing.head:
                 logger.warning("%s is another file by now: it is replayed whole", self._path)
                 standing = Standing()
             if standing.is_finished:
                 self._rest(stored.feed)
             else:
-                self._play_from(standing, recording, stored)
+                self._play_from(standing, recording, stored, obstacle)
 
-    def _play_from(self, standing: Standing, recording: Recording, stored: StoredFeed) -> None:
+    def _play_from(
+        self, standing: Standing, recording: Recording, stored: StoredFeed, obstacle: Obstacle
+    ) -> None:
         assert self._device is not None
         pace = _Pace(self._device["speed"], self._clock)
         self._begin(standing, recording)
@@ -130,6 +131,8 @@ class FileReplayAdapter:
         samples: list[Sample] = []
         for line, end in recording.lines(standing.offset):
             found = self._take(line, stored)
+            if found:
+                obstacle.pass_by()
             is_early = bool(found) and not pace.is_due(found[0].utc_ms)
             if is_early or len(samples) >= PIECE_MAX or count >= LINES_MAX:
                 behind = Standing(offset, passes, recording.head(offset))

@@ -33,6 +33,12 @@ class Stop:
         """End a wait before its time. Any thread may."""
         self._wake.set()
 
+    def calm(self) -> None:
+        """Forget what has woken it."""
+        self._wake.clear()
+        if self.is_set:
+            self._wake.set()
+
     def wait(self, feed: Feed, seconds: float) -> None:
         """Wait for so long at most, or until something wakes it."""
         if not self.is_set:
@@ -83,6 +89,7 @@ class StoredFeed:
             self._stop.wait(self.feed, WAIT_S / 10)
         while piece.verdict is None and not self._stop.is_set:
             self._stop.wait(self.feed, WAIT_S)
+        self._stop.calm()
         if piece.verdict is Verdict.GIVEN_UP:
             self.position = self.feed.position()
         elif piece.verdict is not None:
