@@ -166,7 +166,10 @@ FAULTS = [
     ),
     (
         "[[sensors.devices]]\nname = 'a'\ningest_type = 'simulater'\n",
-        "sensors.devices[0].ingest_type: 'simulater' is unknown; known: file, serial, simulator, system",
+        (
+            "sensors.devices[0].ingest_type: 'simulater' is unknown; known: file, serial,"
+            " simulator, system"
+        ),
     ),
     (
         "[[sensors.devices]]\nname = 'a'\n",
