@@ -14,13 +14,15 @@ import logging
 import random
 import threading
 from collections import deque
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
 from pyv_edge_core import message
 from pyv_edge_core.host_event import Greeting, Loss, Report
+from pyv_edge_core.privacy import PrivacyPolicy
 from pyv_edge_core.reading import STREAM_NAMES, Channel
 from pyv_edge_core.record_ring import RECORD_SIZE
+from pyv_edge_core.rule import Rule
 
 from .admission import Admission, Pin
 from .boots import Boots
@@ -32,7 +34,7 @@ from .intake import Intake
 from .link import SerialLink
 from .pipeline import Pipeline
 from .series import Source
-from .store import SQLiteStore, TimeSegments, Upkeep, WriteBatch
+from .store import Limits, SQLiteStore, TimeSegments, Upkeep, WriteBatch
 from .submission import Feed, Forgotten, Submission
 from .time_base import TimeBase
 from .types import SensorReading
@@ -184,6 +186,47 @@ class Ingest:
         source = self.boots.polled(device, self._batch)
         self.pipeline.add_reading(source, reading, quality, self.time.rule_ms(), self._batch)
         self.boots.note_vitals(source, 0, self._batch)
+
+    def settle_all(self) -> None:
+        """Commit all there is and how all alerts stand, before something else is to hold.
+
+        Raises StoreError if that fails: everything stays as it is.
+        """
+        self.run()
+        self.pipeline.alerting.save(self._batch)
+        if not self.commit():
+            raise StoreError(f"can't store now: {self.problem}")
+
+    def adopt(
+        self,
+        privacy: PrivacyPolicy,
+        rules: Sequence[Rule],
+        boards: Container[str],
+        others: Container[str],
+    ) -> None:
+        """Go on by another policy and other rules, for the devices of these names.
+
+        Call `settle_all` before. Alerts of rules that are as they were go on where they stood.
+        """
+        self.boots.open_anew()
+        successor = self.pipeline.alerting.successor(rules)
+        self.pipeline.adopt(privacy, successor)
+        self.resume(boards, others)
+
+    def drop(self, names: list[str]) -> None:
+        """Forget devices that there are no more, and their alerts. Call `settle_all` before."""
+        self.boots.drop(names)
+        for name in names:
+            self.pipeline.alerting.forget(name, (), self._batch)
+
+    def limit_commits(self, commit_max: int) -> None:
+        """Let a commit be due when so many readings wait for it."""
+        self._commit_max = commit_max
+
+    def limit_store(self, limits: Limits) -> None:
+        """Let the store take so much room."""
+        if self._upkeep is not None:
+            self._upkeep.adopt(limits)
 
     def run(self) -> None:
         """Take everything that has come in, commit it and acknowledge it."""
