@@ -17,6 +17,7 @@ from types import FrameType
 
 from . import __version__, exit_status
 from .agent import EdgeAgent
+from .control import Control
 from .errors import UsageError
 from .health import _HealthHandler, status_line
 from .notify import Notifier
@@ -98,8 +99,10 @@ def run_agent(config_path: str) -> int:
         signal.signal(number, notes.leave)
     stop = _start(agent, notes, notifier)
     if stop is None:
+        control = Control(agent, config_path, os.environ)
         notifier.ready(status_line(agent))
         stop = _watch(agent, notes, notifier)
+        control.close()
     if stop is not None:
         notifier.stopping()
         _signal_handler(agent, stop, None)

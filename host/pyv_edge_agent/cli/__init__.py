@@ -21,6 +21,10 @@ _WIDTH = 80  # of help, where there is no terminal
 COMMANDS = {
     "run": "run the agent in the foreground",
     "demo": "boards, agent and cloud on this computer, and a ledger of every reading",
+    "status": "how the running agent is",
+    "device": "list devices, look at one, or ask a board for something",
+    "queue": "what waits for the sinks, and what they have refused for good",
+    "reload": "let the running agent read its configuration again",
     "ledger": "account for every reading in a store",
     "audit": "check that nothing in a store was changed, or list what was done with it",
     "receive": "a small cloud endpoint to test against",
