@@ -56,7 +56,11 @@ def test_board_is_asked_and_answers(boards, agents):
     board = boards("board-1", sample_for_ms=0)
     board.start()
     agent = agents(
-        {"sensors": {"devices": [{"name": "porch", "ingest_type": "serial", "port": board.port}]}}
+        {
+            "sensors": {
+                "devices": [{"name": "porch", "ingest_type": "serial", "port": str(board.path)}]
+            }
+        }
     )
     agent.start()
     wait_for(
