@@ -70,8 +70,8 @@ def test_board_is_asked_and_answers(boards, agents):
     assert told["is_done"] is True
     told = command(agent, "device", "cmd", "porch", "read_now", "temperature", "--json")
     assert told["is_done"] is True
-    shown = command(agent, "device", "cmd", "porch", "read_now", "no such", status=1)
-    assert "no such" in shown
+    shown = command(agent, "device", "cmd", "porch", "read_now", "no such", status=3)
+    assert "there are temperature" in shown
     assert "porch" in command(agent, "device", "info", "porch")
 
 
@@ -147,9 +147,11 @@ def test_without_an_agent_the_store_is_opened_and_the_rest_says_so(agent):
     agent.stop()
     assert "no agent runs with" in command(agent, "status", status=4)
     assert "no agent runs with" in command(agent, "queue", "drain", status=4)
-    assert command(agent, "queue", "stats", "--json")["items"] == 1
-    assert command(agent, "queue", "purge", "--yes", "--json") == {"purged": 1}
-    assert command(agent, "ledger", "--json")["is_balanced"] is True
+    count = command(agent, "queue", "stats", "--json")["items"]
+    assert count >= 1
+    assert command(agent, "queue", "purge", "--yes", "--json") == {"purged": count}
+    assert command(agent, "queue", "stats", "--json")["items"] == 0
+    assert command(agent, "ledger", "--json")["balanced"] is True
     agent.start()
     agent.kill()
     assert "no agent runs with" in command(agent, "status", status=4)
