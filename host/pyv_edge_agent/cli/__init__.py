@@ -21,6 +21,8 @@ _WIDTH = 80  # of help, where there is no terminal
 COMMANDS = {
     "run": "run the agent in the foreground",
     "demo": "boards, agent and cloud on this computer, and a ledger of every reading",
+    "query": "show the newest of what is stored",
+    "export": "take out what is stored, for other programs",
     "ledger": "account for every reading in a store",
     "audit": "check that nothing in a store was changed, or list what was done with it",
     "receive": "a small cloud endpoint to test against",
