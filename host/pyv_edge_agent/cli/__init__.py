@@ -21,6 +21,7 @@ _WIDTH = 80  # of help, where there is no terminal
 COMMANDS = {
     "run": "run the agent in the foreground",
     "demo": "boards, agent and cloud on this computer, and a ledger of every reading",
+    "tail": "follow what an agent stores, live",
     "query": "show the newest of what is stored",
     "export": "take out what is stored, for other programs",
     "ledger": "account for every reading in a store",

@@ -41,12 +41,12 @@ class Extraction:
     """One pass over a store."""
 
     def __init__(self, view: View, request: Request) -> None:
-        """Prepare to take out what is requested."""
+        """Prepare to take out what is requested. Raises StoreError."""
         self.taken_total = 0
         self.withheld_total = 0
         self._view = view
         self._request = request
-        self._channels: dict[int, StoredChannel] = {}
+        self._channels = {one.id: one for one in extract.channels(view.reader)}
 
     def size(self) -> int:
         """Return how far `pieces` counts. Raises StoreError."""
@@ -80,10 +80,9 @@ class Extraction:
 
     def _few(self) -> Iterator[list[Payload]]:
         reader, request = self._view.reader, self._request
-        self._channels = {one.id: one for one in extract.channels(reader)}
         order = {"is_newest_first": request.limit is not None}
         if request.kind == EVENTS:
-            return self._made(extract.events(reader, *request.times, **order), self._event)
+            return self._made(extract.events(reader, *request.times, **order), self.event)
         if request.kind == GAPS:
             return self._made(extract.gaps(reader, *request.times, **order), self._gap)
         rows = extract.summaries(reader, request.period_ms, *request.times, **order)
@@ -106,7 +105,8 @@ class Extraction:
         if limit is not None:
             yield newest[:limit][::-1]
 
-    def _event(self, row: extract.Row) -> Payload | None:
+    def event(self, row: extract.Row) -> Payload | None:
+        """Return what may be known of a row of `extract.events`, None if it is not wanted."""
         channel = self._channels.get(row[1])
         if channel is None or not self._view.fits(self._request.names, channel):
             return None

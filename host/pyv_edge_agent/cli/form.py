@@ -38,8 +38,13 @@ def _of_reading(name: str) -> Column:
     return name, lambda payload: (payload["sensor_readings"] or [{}])[0].get(name)
 
 
+def shown_time(payload: Payload) -> str:
+    """Return when a payload was, as text."""
+    return show_ms(round(payload["timestamp"] * 1000))
+
+
 def _time(name: str) -> Column:
-    return name, lambda payload: show_ms(round(payload["timestamp"] * 1000))
+    return name, shown_time
 
 
 _SENSOR: Column = ("sensor", lambda payload: payload["sensor_name"])

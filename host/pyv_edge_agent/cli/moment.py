@@ -8,9 +8,7 @@ from ..adapters.mapping import read_time_ms
 from ..errors import SubmissionError, UsageError
 
 _UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
-_EXAMPLES = (
-    "2026-05-28, 2026-05-28T21:30:00Z, 2026-05-28T21:30+02:00, or ago: 90s, 2h, 7d"
-)
+_EXAMPLES = "2026-05-28, 2026-05-28T21:30:00Z, 2026-05-28T21:30+02:00, or ago: 90s, 2h, 7d"
 
 
 def parse_moment(option: str, text: str, now_ms: int) -> int:

@@ -16,7 +16,7 @@ from .reader import StoreReader
 from .rollup import SUMMARY_ROWS
 from .sink_cursor import READING_COLUMNS, READING_TABLES
 
-PIECE_IDS = 10_000  # readings that one query may look at
+PIECE_IDS = 5000  # readings that one query may look at
 PIECE_ROWS = 1000  # of anything else
 
 Row = tuple[Any, ...]
@@ -96,15 +96,22 @@ def readings(
 
     Rows are as those of an UploadBatch, from `first_id` on. Raises StoreError.
     """
-    named = wanted.parameters()
     passed = 0
     for first, last in stretches(reader, wanted.start_ms, wanted.end_ms):
-        for begin in range(first, last + 1, PIECE_IDS):
-            end = min(begin + PIECE_IDS - 1, last)
-            passed += end - begin + 1
-            if end >= first_id:
-                ids = {"first": max(begin, first_id), "last": end}
-                yield passed, reader.rows(_READINGS, {**named, **ids})
+        passed += max(0, min(first_id - first, last - first + 1))
+        for count, rows in readings_between(reader, wanted, max(first, first_id), last):
+            passed += count
+            yield passed, rows
+
+
+def readings_between(
+    reader: StoreReader, wanted: Wanted, first_id: int, last_id: int
+) -> Iterator[tuple[int, list[Row]]]:
+    """Yield (ids looked at, rows) of a range of ids. Raises StoreError."""
+    named = wanted.parameters()
+    for first in range(first_id, last_id + 1, PIECE_IDS):
+        last = min(first + PIECE_IDS - 1, last_id)
+        yield last - first + 1, reader.rows(_READINGS, {**named, "first": first, "last": last})
 
 
 def first_of_newest(reader: StoreReader, wanted: Wanted, limit: int) -> int:
@@ -168,6 +175,13 @@ def summaries(
     """Yield rows that `summary_payload` takes, in the same way. Raises StoreError."""
     named = {"period": period_ms, "start": start_ms, "end": end_ms}
     return _walk(reader, _SUMMARIES, named, **order)
+
+
+def last_event_id(reader: StoreReader) -> int:
+    """Return the highest id of an event, 0 if there is none. Raises StoreError."""
+    row = reader.row("SELECT coalesce(max(id), 0) FROM event")
+    assert row is not None
+    return int(row[0])
 
 
 def _walk(
