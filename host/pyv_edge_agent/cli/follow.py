@@ -29,24 +29,26 @@ class Follower:
         self._view = open_view(args)
         self._problem = ""
         self._version = -1  # of the file's contents, when they were last looked at
-        self._reading_id = self._view.reader.last_reading_id
-        self._event_id = extract.last_event_id(self._view.reader)
+        self._reading_id = self._event_id = 0  # followed up to there
 
     def close(self) -> None:
         """Close the store."""
         self._view.close()
 
-    def past(self, limit: int) -> list[Payload]:
-        """Return the newest readings and events, oldest first. Raises StoreError."""
-        if not limit:
-            return []
+    def begin(self, limit: int) -> list[Payload]:
+        """Follow from here on; return the newest before, oldest first. Raises StoreError."""
         found: list[Payload] = []
-        for kind in (_READINGS, _EVENTS):
-            qualities = self._args.quality
-            request = Request(kind, self._names, qualities, ALWAYS, limit)
-            for piece in Extraction(self._view, request).pieces():
-                found += piece
+        with self._view.reader.snapshot():  # so that nothing comes twice, or not at all
+            self._reading_id, self._event_id = self._ends()
+            for kind in (_READINGS, _EVENTS) if limit else ():
+                request = Request(kind, self._names, self._args.quality, ALWAYS, limit)
+                for piece in Extraction(self._view, request).pieces():
+                    found += piece
         return sorted(found, key=lambda payload: float(payload["timestamp"]))[-limit:]
+
+    def _ends(self) -> tuple[int, int]:
+        reader = self._view.reader
+        return reader.last_reading_id, extract.last_event_id(reader)
 
     def step(self) -> Iterator[list[Payload]]:
         """Yield what is new since the last step."""
@@ -68,10 +70,10 @@ class Follower:
 
     def _readings(self) -> Iterator[list[Payload]]:
         reader = self._view.reader
+        last_id = reader.last_reading_id
         # Anew each time: a board may have brought channels that were not there before.
         known, _ = self._view.channels(self._names)
         wanted = self._view.wanted(known, self._args.quality, ALWAYS)
-        last_id = reader.last_reading_id
         for count, rows in extract.readings_between(reader, wanted, self._reading_id + 1, last_id):
             self._reading_id += count
             yield self._view.egress.readings(rows)
@@ -89,7 +91,7 @@ class Follower:
         opened = open_view(self._args)
         self._view.close()
         self._view, self._version = opened, -1
-        last_id, event_id = opened.reader.last_reading_id, extract.last_event_id(opened.reader)
+        last_id, event_id = self._ends()
         if opened.reader.store_id != before:
             self._reading_id, self._event_id = last_id, event_id
         else:  # it may be an older copy, whose ids will be given out again

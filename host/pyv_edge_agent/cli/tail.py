@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     pause = threading.Event()  # never set
     follower = Follower(args)
     try:
-        show(follower.past(args.lines))
+        show(follower.begin(args.lines))
         while True:
             for payloads in follower.step():
                 show(payloads)

@@ -83,6 +83,17 @@ class StoreReader:
         assert row is not None  # no such PRAGMA
         return int(row[0])
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let all queries inside see one moment. To be over soon: it holds up the WAL."""
+        with self._guard():
+            self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            with self._guard():
+                self._connection.execute("ROLLBACK")
+
     def _meta(self) -> dict[str, str]:
         return dict(self._connection.execute("SELECT key, value FROM meta").fetchall())
 
