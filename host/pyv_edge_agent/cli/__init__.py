@@ -26,6 +26,10 @@ COMMANDS = {
     "export": "take out what is stored, for other programs",
     "ledger": "account for every reading in a store",
     "audit": "check that nothing in a store was changed, or list what was done with it",
+    "backup": "copy the store while the agent writes, and check the copy",
+    "size": "how much disk, card and buffer readings take, and for how long it lasts",
+    "rules": "try rules on what is stored",
+    "privacy": "say which rule decides about a sensor, and what becomes of it where",
     "receive": "a small cloud endpoint to test against",
 }
 

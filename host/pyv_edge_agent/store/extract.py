@@ -132,6 +132,39 @@ def first_of_newest(reader: StoreReader, wanted: Wanted, limit: int) -> int:
 
 
 @dataclass(frozen=True)
+class Recorded:
+    """What came in the last hour that something came."""
+
+    rate_hz: float
+    channels: int
+    boots: int  # of boards, and of the agent for each device that is none
+
+
+RECENT_MS = 3_600_000
+
+_RECENT = """
+SELECT count(*), min(utc_ms), count(DISTINCT channel_id), count(DISTINCT boot_id)
+FROM reading WHERE id >= ? AND id <= ? AND utc_ms > ? AND utc_ms <= ?
+"""
+
+
+def recorded(reader: StoreReader) -> Recorded | None:
+    """Return how much is being recorded, None if it can't be told. Raises StoreError."""
+    newest = reader.row("SELECT utc_ms FROM reading ORDER BY id DESC LIMIT 1")
+    if newest is None:
+        return None
+    end_ms = int(newest[0])
+    places = stretches(reader, end_ms - RECENT_MS, end_ms + 1)
+    first, last = places[0][0], places[-1][1]
+    row = reader.row(_RECENT, (first, last, end_ms - RECENT_MS, end_ms))
+    assert row is not None  # count(*) is always one
+    count, began_ms, channel_count, boots = row
+    if count < 2 or began_ms == end_ms:
+        return None
+    return Recorded((count - 1) * 1000 / (end_ms - began_ms), channel_count, boots)
+
+
+@dataclass(frozen=True)
 class _Source:
     """Rows in the order of a key."""
 
