@@ -39,6 +39,10 @@ class Intake:
             feed.known_total += len(submission.samples)
             self._settling.append((submission, Verdict.KNOWN))
             return
+        if submission.after is not None and submission.after != self._position(feed, batch):
+            # Read before something that went another way: the adapter has to go back.
+            self._settle(submission, Verdict.GIVEN_UP, "another position is stored")
+            return
         try:
             source = self._boots.fed(feed.device, submission.samples, batch)
         except SubmissionError as error:
@@ -55,6 +59,9 @@ class Intake:
         if submission.position:
             batch.positions[feed.name] = submission.position
         self._settling.append((submission, Verdict.STORED))
+
+    def _position(self, feed: Feed, batch: WriteBatch) -> str:
+        return batch.positions.get(feed.name, self._store.receipts.position(feed.name))
 
     def forget(self, feed: Feed, keys: list[bytes]) -> None:
         """Forget receipts that nobody can ask for any more."""
