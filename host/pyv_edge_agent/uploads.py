@@ -22,6 +22,13 @@ logger = logging.getLogger(__name__)
 CLOUD = "http"  # the name of the sink that [cloud] describes
 
 
+def sink_names(config: Config) -> list[str]:
+    """Return the names of the sinks that are enabled."""
+    cloud = config.get("cloud")
+    own = [CLOUD] if cloud["enabled"] and cloud["endpoint"] else []
+    return own + [name for name, table in config.get("sinks").items() if table["enabled"]]
+
+
 class Uploads:
     """What sends to each sink."""
 
@@ -58,8 +65,9 @@ class Uploads:
 
     def _build(self) -> None:
         config = self._config
-        cloud = config.get("cloud")
-        if cloud["enabled"] and cloud["endpoint"]:
+        cloud, sinks = config.get("cloud"), config.get("sinks")
+        names = sink_names(config)
+        if CLOUD in names:
             self.cloud = HTTPCloudUploader(
                 cloud["endpoint"],
                 cloud["api_key"],
@@ -70,10 +78,10 @@ class Uploads:
                 ),
             )
             self._add(CLOUD, self.cloud, cloud["batch_size"])
-        for name, settings in config.get("sinks").items():
-            if settings["enabled"]:
-                sink = create_sink(name, settings, config.folder, self._clock)
-                self._add(name, sink, settings["batch_size"])
+        for name in names:
+            if name != CLOUD:
+                sink = create_sink(name, sinks[name], config.folder, self._clock)
+                self._add(name, sink, sinks[name]["batch_size"])
         for name in self._store.sinks.unconfigured:
             logger.warning(
                 "sink %s is not configured any more: its readings are kept for it all the same",
