@@ -154,7 +154,9 @@ class Explainer:
 
 # What a board's policy may have, and what it is without.
 _OF_BOARD: dict[str, Any] = {
-    **{"rules": [], "default": "allow", "enabled": True},
+    "rules": [],
+    "default": "allow",
+    "enabled": True,
     **dict.fromkeys(LISTS, ()),
 }
 

@@ -53,7 +53,6 @@ def run(args: argparse.Namespace) -> int:
     start_ms, end_ms = (parse_moment("--replay", text, now_ms) for text in args.replay)
     if start_ms >= end_ms:
         raise UsageError("--replay: TO is not later than FROM")
-    end_ms = max(start_ms, min(end_ms, now_ms))  # nothing lasts into the future
     with closing(open_view(args)) as view, progress("replaying", 100) as advance:
         replay = Replay(_rules(args), view.policy, start_ms)
         # The last of them: what is asked is mostly how it ended.
