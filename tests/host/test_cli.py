@@ -21,7 +21,7 @@ from pyv_edge_core.errors import TableError
 
 OPERATIONS = (ROOT / "OPERATIONS.md").read_text()
 # They go on until they are stopped, and their output is a log, or code for a shell.
-WITHOUT_JSON = {"run"}
+WITHOUT_JSON = {"run", "completion"}
 
 
 # -- statuses --------------------------------------------------------------------------

@@ -24,6 +24,7 @@ COMMANDS = {
     "tail": "follow what an agent stores, live",
     "query": "show the newest of what is stored",
     "export": "take out what is stored, for other programs",
+    "plot": "draw a sensor over time in the terminal",
     "ledger": "account for every reading in a store",
     "audit": "check that nothing in a store was changed, or list what was done with it",
     "backup": "copy the store while the agent writes, and check the copy",
@@ -31,6 +32,7 @@ COMMANDS = {
     "rules": "try rules on what is stored",
     "privacy": "say which rule decides about a sensor, and what becomes of it where",
     "receive": "a small cloud endpoint to test against",
+    "completion": "print what makes a shell complete commands and options",
 }
 
 
