@@ -56,10 +56,15 @@ def find_policy(section: dict[str, Any], key_path: Path) -> PrivacyPolicy:
 def _open(
     section: dict[str, Any], key_path: Path, key_of: Callable[[Path], bytes]
 ) -> PrivacyPolicy:
-    key = section["hash_key"].encode()
-    if not key and any(rule.action == "hash" for rule in read_policy(section).rules):
-        key = key_of(key_path)
+    key = key_of(key_path) if keeps_key(section) else section["hash_key"].encode()
     return read_policy(section, key)
+
+
+def keeps_key(section: dict[str, Any]) -> bool:
+    """Return whether the secret is one that a file keeps. Raises TableError."""
+    if section["hash_key"]:
+        return False
+    return any(rule.action == "hash" for rule in read_policy(section).rules)
 
 
 def hash_mark(policy: PrivacyPolicy, rule: PrivacyRule) -> str:

@@ -20,7 +20,7 @@ from ..policy import find_policy, read_policy
 from ..store.extract import StoredChannel, channels
 from ..store.reader import StoreReader
 from ..types import SensorReading
-from ..uploads import sink_names
+from ..uploads import enabled_sinks
 from .selection import View
 
 STORED = {
@@ -118,7 +118,7 @@ class Explainer:
         if not told.startswith(NOTHING) and sync != SYNC_RAW | SYNC_EVENTS:
             names = [name for name, bit in SYNCS.items() if sync & bit]
             told += f"; by policies.channels only {', '.join(names) or 'nothing'}"
-        return dict.fromkeys(sink_names(self.config), told)
+        return dict.fromkeys(enabled_sinks(self.config), told)
 
     def _board(self, names: Names) -> str:
         """Return what the board's own policy says, as far as it is known here."""
