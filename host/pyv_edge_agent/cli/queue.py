@@ -43,11 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_limit(listed)
     add_asking(listed)
     one = kinds.add_parser("show", help="one of them, as it was to be sent")
-    one.add_argument("id", type=int)
+    one.add_argument("id", type=int, help="its number")
     add_asking(one)
     for name, text in (("retry", "send again"), ("drop", "delete")):
         some = kinds.add_parser(name, help=text)
-        some.add_argument("ids", type=int, nargs="*", metavar="ID")
+        some.add_argument("ids", type=int, nargs="*", metavar="ID", help="their numbers")
         some.add_argument("--all", action="store_true", help="all of them")
         add_asking(some)
 
