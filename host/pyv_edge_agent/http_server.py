@@ -269,8 +269,7 @@ class Exchange(BaseHTTPRequestHandler):
         except Exception:  # top of a thread
             logger.exception("a request to %s can't be answered", self.server.server_address)
             self.send_error(500)
-        self.connection.settimeout(WRITE_S)
-        self.wfile.flush()
+        self.flush()
         self._allow(self.idle_s)
 
     def _take(self) -> None:
@@ -280,6 +279,11 @@ class Exchange(BaseHTTPRequestHandler):
         elif self.parse_request():
             self._head_left = None
             self.answer()
+
+    def flush(self) -> None:
+        """Send what has been written."""
+        self.connection.settimeout(WRITE_S)
+        self.wfile.flush()
 
     def answer(self) -> None:
         """Answer the request that has come: by the method that is named for its own."""

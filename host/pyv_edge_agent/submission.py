@@ -84,15 +84,15 @@ def check_samples(samples: list[Sample]) -> None:
     if len(samples) > SAMPLES_MAX:
         raise SubmissionError(f"{len(samples)} readings at once; at most {SAMPLES_MAX}")
     for sample in samples:
-        if sample.quality != QUALITY_BAD and not math.isfinite(sample.value):
-            raise SubmissionError(f"{_shown(sample)}: the value is {sample.value}")
-        if sample.utc_ms is not None and not UTC_MIN_MS <= sample.utc_ms < UTC_MAX_MS:
-            raise SubmissionError(f"{_shown(sample)}: the time is outside of 2000 to 2100")
-        for text in (sample.channel, sample.unit):
+        for text in (sample.channel, sample.unit):  # first: the others show the channel
             if len(text) > NAME_SIZE_MAX or not (text.isprintable() or not text):
                 raise SubmissionError(
                     f"a channel or unit is not printable, or longer than {NAME_SIZE_MAX}"
                 )
+        if sample.quality != QUALITY_BAD and not math.isfinite(sample.value):
+            raise SubmissionError(f"{_shown(sample)}: the value is {sample.value}")
+        if sample.utc_ms is not None and not UTC_MIN_MS <= sample.utc_ms < UTC_MAX_MS:
+            raise SubmissionError(f"{_shown(sample)}: the time is outside of 2000 to 2100")
 
 
 def _shown(sample: Sample) -> str:

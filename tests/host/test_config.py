@@ -165,7 +165,10 @@ FAULTS = [
     ),
     (
         "[[sensors.devices]]\nname = 'a'\ningest_type = 'simulater'\n",
-        "sensors.devices[0].ingest_type: 'simulater' is unknown; known: serial, simulator",
+        (
+            "sensors.devices[0].ingest_type: 'simulater' is unknown;"
+            " known: http, http_poll, serial, simulator"
+        ),
     ),
     (
         "[[sensors.devices]]\nname = 'a'\n",

@@ -35,6 +35,14 @@ def create_adapter(device: dict[str, Any], clock: Clock, folder: Path = Path()) 
         from .serial import SerialAdapter
 
         return SerialAdapter(device)
+    if kind == "http":
+        from .http_receive import HTTPAdapter
+
+        return HTTPAdapter(device, clock, folder)
+    if kind == "http_poll":
+        from .http_poll import HTTPPollAdapter
+
+        return HTTPPollAdapter(device, clock, folder)
     raise AdapterError(f"ingest_type {kind!r} has no adapter")
 
 
