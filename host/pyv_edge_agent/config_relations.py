@@ -37,13 +37,16 @@ def check_relations(fault: Fault, values: dict[str, Any], faulty: Container[str]
     if 0 < storage["max_mb"] < 2:
         fault("storage.max_mb", "must be 0 or at least 2: an empty store takes half of that")
     _check_unique(fault, values["sensors"]["devices"], "sensors.devices", "name")
-    _check_unique(fault, values["sensors"]["devices"], "sensors.devices", "port", normal)
+    lines = [
+        one if one.get("ingest_type") == "serial" else {} for one in values["sensors"]["devices"]
+    ]
+    _check_unique(fault, lines, "sensors.devices", "port", normal)
     _check_unique(fault, values["sensors"]["devices"], "sensors.devices", "device_id")
     for index, device in enumerate(values["sensors"]["devices"]):
         place = f"sensors.devices[{index}]"
         if device.get("name") == "":
             fault(f"{place}.name", "must not be empty")
-        if "port" in device:
+        if "port" in lines[index]:
             try:
                 parse(device["port"])
             except ValueError as error:
