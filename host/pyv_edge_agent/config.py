@@ -24,7 +24,7 @@ from . import channel_policy
 from .config_relations import check_relations
 from .errors import ConfigError
 from .policy import read_policy
-from .settings import DEVICE, DEVICES, MISSING, SECTIONS, SINKS, Setting
+from .settings import DEVICE, DEVICES, MISSING, SECTIONS, SINKS, SYSTEM_UNITS, Setting
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -165,7 +165,10 @@ class _Checker:
             kind = plain
         else:
             kind = None
-        return self.table(values, {**DEVICE, **(DEVICES[kind] if kind else {})}, path)
+        table = self.table(values, {**DEVICE, **(DEVICES[kind] if kind else {})}, path)
+        if kind == "system" and not table["unit"]:
+            table["unit"] = SYSTEM_UNITS.get(table.get("metric", ""), "")
+        return table
 
 
 class Config:

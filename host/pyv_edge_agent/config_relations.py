@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .adapters.mapping import check_mapping
+from .adapters.simulator import probability_fault
 from .port_search import normal, parse
 from .settings import HTTP_LISTENER
 
@@ -56,6 +57,8 @@ def check_relations(fault: Fault, values: dict[str, Any], faulty: Container[str]
             fault(f"{place}.accept_new", problem)
         if device.get("min_value", 0) > device.get("max_value", 0):
             fault(f"sensors.devices[{index}].min_value", "is greater than max_value")
+        if "spike_probability" in device and (problem := probability_fault(device)):
+            fault(f"{place}.spike_probability", problem)
         if "value_path" in device:
             for key, problem in check_mapping(device):
                 fault(f"{place}.{key}", problem)

@@ -109,6 +109,7 @@ def health_report(agent: "EdgeAgent") -> dict[str, Any]:
         "store": counters["store"],
         "time": counters["time"],
         "links": [link.status() for link in agent.links],
+        "devices": agent._devices.status(agent._adapter_failures) if agent._devices else [],
         "workers": workers,
     }
 

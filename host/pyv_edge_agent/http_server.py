@@ -203,7 +203,6 @@ class Exchange(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     default_request_version = "HTTP/1.0"  # else there are answers without a status
     server_version = "pyv-edge"
-    sys_version = ""
     wbufsize = -1  # an answer in two packets would wait for the client to acknowledge the first
     disable_nagle_algorithm = True
 
@@ -332,6 +331,10 @@ class Exchange(BaseHTTPRequestHandler):
                 left -= size
         except LateError:
             return
+
+    def version_string(self) -> str:
+        """Return the product's name, and nothing of what it is made with."""
+        return self.server_version
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         """Say nothing: requests are no news."""

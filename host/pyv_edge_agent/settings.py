@@ -379,12 +379,32 @@ _HTTP_POLL = {
     "time_path": replace(MAPPING["time_path"], default=""),
 }
 
+# What `system` measures, and the unit of each unless the device has another
+SYSTEM_UNITS = {
+    "cpu_percent": "%",
+    "ram_percent": "%",
+    "swap_percent": "%",
+    "disk_percent": "%",
+    "load_1": "1",
+    "temperature": "Cel",
+    "uptime_seconds": "s",
+    "network_received_bytes": "By",
+    "network_sent_bytes": "By",
+    "network_received_rate": "By/s",
+    "network_sent_rate": "By/s",
+    "disk_read_bytes": "By",
+    "disk_written_bytes": "By",
+    "disk_read_rate": "By/s",
+    "disk_written_rate": "By/s",
+}
+
 # ingest_type: the keys a device of that type has beside those of every device
 DEVICES: dict[str, dict[str, Setting]] = {
     "simulator": {
         **_POLLED,
         "baseline": Setting(float, 20.0, "value it varies about"),
         "noise_std": Setting(float, 0.5, "standard deviation of its noise", 0, 1e9),
+        "noise_model": Setting(str, "GAUSSIAN", "its distribution", choices=("GAUSSIAN",)),
         "min_value": Setting(float, -1e9, "clamp"),
         "max_value": Setting(float, 1e9, "clamp"),
         "drift_model": Setting(
@@ -393,7 +413,27 @@ DEVICES: dict[str, dict[str, Setting]] = {
         "drift_rate": Setting(float, 0.0, "units a second, LINEAR"),
         "drift_amplitude": Setting(float, 0.0, "units, SINUSOIDAL"),
         "drift_period_seconds": Setting(float, 86400.0, "of SINUSOIDAL", 0.001, 1e9),
-        "seed": Setting(int, 0, "of its noise", 0, 2**31),
+        "spike_probability": Setting(float, 0.0, "that a reading begins a spike", 0, 1),
+        "spike_size": Setting(float, 10.0, "units that a spike is away, up or down", 0, 1e9),
+        "spike_count": Setting(int, 1, "readings that a spike lasts for", 1, 1_000_000),
+        "dropout_probability": Setting(float, 0.0, "that a reading begins a dropout", 0, 1),
+        "dropout_count": Setting(int, 1, "readings that are missing then", 1, 1_000_000),
+        "stuck_probability": Setting(float, 0.0, "that a reading begins to repeat", 0, 1),
+        "stuck_count": Setting(int, 10, "readings that repeat the one before", 1, 1_000_000),
+        "seed": Setting(int, 0, "of its noise and anomalies", 0, 2**31),
+    },
+    "system": {
+        **_POLLED,
+        "metric": Setting(
+            str, MISSING, "which figure of this computer", choices=tuple(SYSTEM_UNITS)
+        ),
+        "path": Setting(str, "/", "disk_percent: a folder on the disk that is meant"),
+        "source": Setting(
+            str,
+            "",
+            "which sensor (chip or chip/label), network interface or disk; empty: the first"
+            " temperature, the sum of all interfaces or disks",
+        ),
     },
     "serial": {
         "port": Setting(

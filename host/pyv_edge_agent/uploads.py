@@ -13,8 +13,9 @@ from .clock import Clock
 from .config import Config
 from .egress import Egress
 from .heartbeat import STEP_MS, Heartbeats
+from .options import read_options
 from .outbox import CloudSyncQueue
-from .sinks import create_sink, read_options
+from .sinks import create_sink
 from .sinks.delivery import Sink
 from .sinks.http import HTTPCloudUploader, HTTPOptions
 from .store import SQLiteStore

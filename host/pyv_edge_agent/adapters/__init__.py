@@ -26,11 +26,13 @@ def create_adapter(device: dict[str, Any], clock: Clock, folder: Path = Path()) 
     """
     kind = device["ingest_type"]
     if kind == "simulator":
-        from .simulator import SensorConfig, SimulatorAdapter
+        from .simulator import open_simulator
 
-        names = set(SensorConfig.__dataclass_fields__)
-        sensor = SensorConfig(**{key: value for key, value in device.items() if key in names})
-        return SimulatorAdapter([sensor], seed=device["seed"], clock=clock)
+        return open_simulator(device, clock)
+    if kind == "system":
+        from .system import SystemAdapter
+
+        return SystemAdapter(device, clock)
     if kind == "serial":
         from .serial import SerialAdapter
 

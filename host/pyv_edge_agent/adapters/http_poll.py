@@ -42,15 +42,14 @@ class HTTPPollAdapter:
         self._stopping = threading.Event()
         self._validators: dict[str, str] = {}  # of the last reply that was stored
         self._channels = _known_channels(device)  # (name, unit) of what a good poll has
-        self._state: Availability | None = None
+        self._server = Availability(device["name"], clock)
 
     def run(self, feed: Feed) -> None:
         """Poll for `feed` until `stop`."""
-        state = self._state = self._state or Availability(feed)
         while not self._stopping.is_set():
             began_ms = self._clock.monotonic_ms()
             feed.beat(round(self._device["timeout_seconds"] * 1000) + STEP_MS)
-            wait_s = max(self._interval_s, self._poll(feed, state))
+            wait_s = max(self._interval_s, self._poll(feed))
             left_s = wait_s - (self._clock.monotonic_ms() - began_ms) / 1000
             feed.beat(round(max(left_s, 0) * 1000) + STEP_MS)
             self._stopping.wait(max(left_s, 0))
@@ -60,7 +59,7 @@ class HTTPPollAdapter:
         self._stopping.set()
         self._fetcher.cut()
 
-    def _poll(self, feed: Feed, state: Availability) -> float:
+    def _poll(self, feed: Feed) -> float:
         """Ask once; return how long the server wants to be left alone."""
         self.polls_total += 1
         try:
@@ -70,14 +69,14 @@ class HTTPPollAdapter:
         except (FetchError, SubmissionError) as error:
             if self._stopping.is_set():
                 return 0.0  # it was cut by us
-            is_fetched = isinstance(error, SubmissionError)
-            state.down(
-                f"the reply of {self._fetcher.shown}: {error}" if is_fetched else str(error)
-            )
+            is_reply = isinstance(error, SubmissionError)
+            problem = f"the reply of {self._fetcher.shown}: {error}" if is_reply else str(error)
+            self._server.lost(problem)
             self._validators = {}
             self._put_bad(feed)
             return min(getattr(error, "wait_s", 0.0), WAIT_S_MAX)
-        state.up()
+        if not self._server.is_there:
+            self._server.found(f"has readings from {self._fetcher.shown}")
         return 0.0
 
     def _samples(self, body: bytes) -> list[Sample]:
@@ -107,12 +106,11 @@ class HTTPPollAdapter:
 
     def status(self) -> dict[str, Any]:
         """Return the counters as JSON types."""
-        state = self._state
         return {
             "url": self._fetcher.shown,
-            "is_down": state.is_down if state else False,
+            "state": "polled" if self._server.is_there else "failing",
+            **self._server.status(),
             "polls_total": self.polls_total,
-            "failures_total": state.failures_total if state else 0,
             "unchanged_total": self.unchanged_total,
             "skipped_total": self.skipped_total,
         }

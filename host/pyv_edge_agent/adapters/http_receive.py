@@ -57,30 +57,30 @@ class HTTPAdapter:
         self._callbacks: list[Callback] = []
         self._route: Route | None = None
         self._listener: Listener | None = None
-        self._state: Availability | None = None
+        self._port = Availability(self._device["name"], self._clock)
 
     # -- for the agent -----------------------------------------------------------------
 
     def run(self, feed: Feed) -> None:
         """Take readings for `feed` until `stop`. A port that is in use is waited for."""
         route = self._route = self._route or Route(self._device, feed, self._clock)
-        state = self._state = self._state or Availability(feed)
         while not self._stopping.is_set():
             feed.beat()
             try:
                 listener = self.listeners.attach(self._options(), route, self._clock)
             except (OSError, OverflowError) as error:
-                state.down(f"can't listen on {self.shown}: {error}")
+                self._port.lost(f"can't listen for {self.shown}: {error}")
                 self._stopping.wait(RETRY_S)
                 continue
-            state.up()
             self._listener = listener
-            logger.info("device %s takes readings at %s", feed.name, self.shown)
+            self._port.found(f"takes readings at {self.shown}")
             try:
                 self._attend(listener, feed)
             finally:
                 self._listener = None
                 self.listeners.detach(listener, route)
+            if not self._stopping.is_set():
+                self._port.lost(f"what listened for {self.shown} has ended")
 
     def _attend(self, listener: Listener, feed: Feed) -> None:
         turns = -1
@@ -96,11 +96,11 @@ class HTTPAdapter:
 
     def status(self) -> dict[str, Any]:
         """Return the counters as JSON types."""
-        route, listener, state = self._route, self._listener, self._state
+        route, listener = self._route, self._listener
         return {
             "url": self.shown,
-            "is_listening": listener is not None,
-            "failures_total": state.failures_total if state else 0,
+            "state": "listening" if self._port.is_there else "waiting for its port",
+            **self._port.status(),
             **(route.status() if route else {}),
             "listener": listener.status() if listener else {},
         }
