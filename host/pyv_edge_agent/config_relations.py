@@ -1,18 +1,14 @@
 """What is wrong between settings of which each is right by itself."""
 
-import re
 from collections.abc import Callable, Container
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
+from .adapters.http_relations import check_http
 from .adapters.mapping import check_mapping
 from .adapters.simulator import probability_fault
+from .adapters.topic import check_subscription, client_id_of
 from .port_search import normal, parse
-from .settings import HTTP_LISTENER
-
-_ENDPOINT = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*")
-_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 Fault = Callable[[str, str], None]  # is told a setting and what is wrong with it
 
@@ -38,16 +34,18 @@ def check_relations(fault: Fault, values: dict[str, Any], faulty: Container[str]
     if 0 < storage["max_mb"] < 2:
         fault("storage.max_mb", "must be 0 or at least 2: an empty store takes half of that")
     _check_unique(fault, values["sensors"]["devices"], "sensors.devices", "name")
-    lines = [
-        one if one.get("ingest_type") == "serial" else {} for one in values["sensors"]["devices"]
+    # A list of the same length, since faults name places in it.
+    boards = [
+        table if table.get("ingest_type") == "serial" else {}
+        for table in values["sensors"]["devices"]
     ]
-    _check_unique(fault, lines, "sensors.devices", "port", normal)
+    _check_unique(fault, boards, "sensors.devices", "port", normal)
     _check_unique(fault, values["sensors"]["devices"], "sensors.devices", "device_id")
     for index, device in enumerate(values["sensors"]["devices"]):
         place = f"sensors.devices[{index}]"
         if device.get("name") == "":
             fault(f"{place}.name", "must not be empty")
-        if "port" in lines[index]:
+        if device.get("ingest_type") == "serial" and "port" in device:
             try:
                 parse(device["port"])
             except ValueError as error:
@@ -62,7 +60,14 @@ def check_relations(fault: Fault, values: dict[str, Any], faulty: Container[str]
         if "value_path" in device:
             for key, problem in check_mapping(device):
                 fault(f"{place}.{key}", problem)
-    _check_http(fault, values["sensors"]["devices"], values["health"], faulty)
+        if "url" in device and not _is_url(device["url"]):
+            fault(f"{place}.url", "must be a URL, http://... or https://...")
+        if "topic" in device:
+            for key, problem in check_subscription(device):
+                fault(f"{place}.{key}", problem)
+    _check_sessions(fault, values)
+    for path, problem in check_http(values["sensors"]["devices"], values["health"], faulty):
+        fault(path, problem)
 
 
 def _check_sinks(fault: Fault, sinks: dict[str, Any], faulty: Container[str]) -> None:
@@ -89,59 +94,21 @@ def _check_sinks(fault: Fault, sinks: dict[str, Any], faulty: Container[str]) ->
             fault("sinks.mqtt.discovery_prefix", problem)
 
 
-def _check_http(
-    fault: Fault, devices: list[dict[str, Any]], health: dict[str, Any], faulty: Container[str]
-) -> None:
-    """Find what is wrong with devices that speak HTTP."""
-    first: dict[tuple[str, int], tuple[int, dict[str, Any]]] = {}  # by address
-    seen: dict[tuple[str, int, str], int] = {}
-    for index, device in enumerate(devices):
-        place = f"sensors.devices[{index}]"
-        if device.get("ingest_type") == "http_poll" and f"{place}.url" not in faulty:
-            _check_http_poll(fault, place, device)
-        if device.get("ingest_type") != "http":
+def _check_sessions(fault: Fault, values: dict[str, Any]) -> None:
+    """Find two clients that would take one session at a broker from each other for ever."""
+    seen: dict[tuple[str, int, str], str] = {}
+    sink = values["sinks"]["mqtt"]
+    if sink["enabled"]:
+        seen[sink["host"].lower(), sink["port"], sink["client_id"]] = "sinks.mqtt"
+    for index, device in enumerate(values["sensors"]["devices"]):
+        if device.get("ingest_type") != "mqtt" or "name" not in device:
             continue
-        if not device["token"].isascii():
-            fault(f"{place}.token", "must be ASCII, to go into an HTTP header")
-        is_open = not device["token"] and f"{place}.token" not in faulty
-        if is_open and not _is_loopback(device["host"]):
-            problem = "is missing: whoever reaches this computer could store readings"
-            fault(f"{place}.token", f'{problem}; give one, or say host = "127.0.0.1"')
-        if not _ENDPOINT.fullmatch(device["endpoint"]):
-            fault(f"{place}.endpoint", "must be a path as in /ingest, of what a URL may have")
-        if device["key_file"] and not device["cert_file"]:
-            fault(f"{place}.key_file", "is the key of a certificate; give cert_file, too")
-        address = (device["host"], device["port"])
-        if device["port"] and health["enabled"] and device["port"] == health["port"]:
-            fault(f"{place}.port", "is the same as health.port; each needs its own")
-        other, shared = first.setdefault(address, (index, device))
-        for key in HTTP_LISTENER:
-            if device[key] != shared[key]:
-                problem = f"differs from sensors.devices[{other}]'s, which has the same port"
-                fault(f"{place}.{key}", problem)
-        known = seen.setdefault((*address, device["endpoint"]), index)
-        if known != index:
-            problem = f"is the same as sensors.devices[{known}]'s on the same port"
-            fault(f"{place}.endpoint", f"{problem}; each needs its own")
-
-
-def _check_http_poll(fault: Fault, place: str, device: dict[str, Any]) -> None:
-    if not _is_url(device["url"]):
-        fault(f"{place}.url", "must be a URL, http://... or https://...")
-    if not device["token"].isascii():
-        fault(f"{place}.token", "must be ASCII, to go into an HTTP header")
-    for name, value in device["headers"].items():
-        if not _HEADER.fullmatch(name) or not value.isascii() or not value.isprintable():
-            fault(f"{place}.headers", f"{name!r} is no header, or its value is not ASCII")
-    if device["key_file"] and not device["cert_file"]:
-        fault(f"{place}.key_file", "is the key of a certificate; give cert_file, too")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+        place = f"sensors.devices[{index}]"
+        session = (device["host"].lower(), device["port"], client_id_of(device))
+        if session in seen:
+            fault(f"{place}.client_id", f"is the same as {seen[session]}'s at the same broker")
+        else:
+            seen[session] = place
 
 
 def _is_url(text: str) -> bool:

@@ -135,9 +135,10 @@ class Devices:
     def make(self, table: dict[str, Any], buffer: RingBuffer) -> Device:
         """Return a device of a checked table, of which nothing is open yet; see `adopt`.
 
-        Raises ConfigError, AdapterError.
+        Raises ConfigError, AdapterError, StartError.
         """
-        made = Device(table, buffer, create_adapter(table, self._clock, self._folder))
+        adapter = create_adapter(table, self._clock, self._folder, self._rng)
+        made = Device(table, buffer, adapter)
         if hasattr(made.adapter, "open_link"):
             made.adapter.buffer = buffer
             made.link = made.adapter.open_link(

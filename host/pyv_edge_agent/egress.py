@@ -56,6 +56,7 @@ class JudgedChannel:
         self.is_local = MARK_LOCAL in marks.split()
         self.is_aggregated = False  # nobody is to know more than summaries
         mark = _hash_mark(marks)
+        self.is_pseudonym = bool(mark)  # what it was called, nobody knows
         if mark:
             self.device = policy.pseudonym(device)
             self.is_denied = not is_still_hashed(policy, mark)

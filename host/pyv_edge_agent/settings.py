@@ -453,6 +453,63 @@ DEVICES: dict[str, dict[str, Setting]] = {
             str, "", "file whose first line is the board's link_key: only that board is heard"
         ),
     },
+    "mqtt": {
+        "host": Setting(str, "127.0.0.1", "name or address of the broker"),
+        "port": Setting(int, 1883, "its port", 1, 65535),
+        "client_id": Setting(
+            str, "", "name of the session at the broker, unique there; empty: pyv-edge-NAME"
+        ),
+        "username": Setting(str, "", "empty: none"),
+        "password": Setting(str, "", "of the user", is_secret=True),
+        "protocol": Setting(str, "5", "version of MQTT", choices=("5", "3.1.1")),
+        "tls": Setting(bool, False, "whether the connection is encrypted"),
+        **_TLS,
+        "topic": Setting(str, MISSING, "topics that are taken, a filter with + and #"),
+        "channel": Setting(
+            str,
+            "",
+            "channel of a topic, {1} being what its first + stands for, {#} the rest; empty: all"
+            " of that with dots between",
+        ),
+        "payload": Setting(
+            str,
+            "json",
+            "form of a message: JSON, or a bare number, whose time is that of arrival",
+            choices=("json", "number"),
+        ),
+        **MAPPING,
+        "qos": Setting(
+            int,
+            1,
+            "0: what is sent while the agent is away or behind is lost; 1: nothing is",
+            0,
+            1,
+        ),
+        "retained": Setting(
+            str,
+            "ignore",
+            "what becomes of the old message that a broker keeps for those who subscribe",
+            choices=("ignore", "take"),
+        ),
+        "session_expiry_seconds": Setting(
+            int,
+            604_800,
+            "how long the broker keeps what comes while the agent is away, MQTT 5; with 3.1.1 that"
+            " is the broker's affair",
+            0,
+            4_294_967_295,
+        ),
+        "inflight_max": Setting(
+            int,
+            0,
+            "messages that the broker sends ahead of their acknowledgement; with 3.1.1 this must"
+            " be what the broker has set; 0: 1000 with MQTT 5, 20 with 3.1.1 as mosquitto has",
+            0,
+            5000,
+        ),
+        "keepalive_seconds": Setting(int, 30, "longest silence on the line", 5, 3600),
+        "timeout_seconds": Setting(float, 10.0, "longest wait for an answer", 0.1, 600),
+    },
     "http": _HTTP,
     "http_poll": _HTTP_POLL,
 }

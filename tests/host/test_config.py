@@ -167,7 +167,7 @@ FAULTS = [
         "[[sensors.devices]]\nname = 'a'\ningest_type = 'simulater'\n",
         (
             "sensors.devices[0].ingest_type: 'simulater' is unknown;"
-            " known: http, http_poll, serial, simulator, system"
+            " known: http, http_poll, mqtt, serial, simulator, system"
         ),
     ),
     (

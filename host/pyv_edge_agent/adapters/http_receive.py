@@ -23,13 +23,13 @@ from ..submission import Feed, Submission, Verdict, check_samples
 from ..types import SensorReading
 from .availability import Availability
 from .http_listener import Listener, ListenerOptions, Listeners
+from .http_relations import is_loopback
 from .http_route import Route
 
 logger = logging.getLogger(__name__)
 
 RETRY_S = 5.0  # before a port that can't be had is tried again
 LOOK_S = 5.0  # between two looks whether the listener still moves
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 Callback = Callable[[dict[str, Any]], None]
 
@@ -145,7 +145,7 @@ class HTTPAdapter:
 
         Raises AdapterError beyond loopback without a token, OSError if the port can't be had.
         """
-        if not token and host not in LOOPBACK:
+        if not token and not is_loopback(host):
             raise AdapterError(f"{host} is not loopback: give a token that POSTs must have")
         if self._listener is not None:
             raise AdapterError(f"it takes readings at {self.shown} already")

@@ -110,20 +110,19 @@ class Extraction:
         channel = self._channels.get(row[1])
         if channel is None or not self._view.fits(self._request.names, channel):
             return None
-        known = self._view.judge(channel)
-        if self._view.egress.keeps_events(known):
+        released = event_payload(self._view, channel, row)
+        if released is None:
             self.withheld_total += 1
             return None
-        item = event_item(event_facts(channel, known.names, row))
-        return self._released(item, f"event-{row[0]}")
+        return self._named(released, f"event-{row[0]}")
 
     def _gap(self, row: extract.Row) -> Payload | None:
         number, device, alias = row[:3]
         withheld = self.withheld_total
-        released = self._released(gap_payload(row), f"gap-{number}")
+        released = self._released(gap_payload(row))
         known = device if released is None else released["device"]
         if self._request.names.fit_device(known, *([alias] if known == device else [])):
-            return released
+            return None if released is None else self._named(released, f"gap-{number}")
         self.withheld_total = withheld
         return None
 
@@ -131,18 +130,26 @@ class Extraction:
         channel = self._channels.get(row[0])
         if channel is None or not self._view.fits(self._request.names, channel):
             return None
-        return self._released(summary_payload(row), None)
+        return self._released(summary_payload(row))
 
-    def _released(self, item: Payload, identity: str | None) -> Payload | None:
+    def _released(self, item: Payload) -> Payload | None:
         """Return what may be known of an item, counting it if that is nothing."""
         released = self._view.egress.item(item)
-        if released is None:
-            self.withheld_total += 1
-            return None
-        if identity is not None:
-            item_id = f"{self._view.reader.store_id}-{identity}"
-            released["metadata"] = {**released.get("metadata", {}), "item_id": item_id}
+        self.withheld_total += released is None
         return released
+
+    def _named(self, item: Payload, identity: str) -> Payload:
+        """Return an item with what tells it from all others, as each sink gets it."""
+        item_id = f"{self._view.reader.store_id}-{identity}"
+        return {**item, "metadata": {**item.get("metadata", {}), "item_id": item_id}}
+
+
+def event_payload(view: View, channel: StoredChannel, row: extract.Row) -> Payload | None:
+    """Return what may be known of a row of `extract.events`, None if that is nothing."""
+    known = view.judge(channel)
+    if view.egress.keeps_events(known):
+        return None
+    return view.egress.item(event_item(event_facts(channel, known.names, row)))
 
 
 def event_facts(
@@ -152,7 +159,7 @@ def event_facts(
 
     `names` are those that a policy sees.
     """
-    _, _, rule, severity, state, utc_ms, value, message, time_quality = row
+    _, _, rule, severity, state, utc_ms, value, message, time_quality = row[:9]
     is_hashed = MARK_HASH in channel.marks
     return EventFacts(
         *(rule, severity, state, utc_ms, time_quality, message, value),

@@ -14,6 +14,7 @@ from ..sinks.line_protocol import line
 from ..sinks.payload import senml_record
 from .filters import FORMS, KINDS
 from .moment import show_ms
+from .output import paint
 
 Payload = dict[str, Any]
 Pieces = Iterable[list[Payload]]
@@ -23,6 +24,7 @@ READINGS, EVENTS, GAPS, SUMMARIES = KINDS
 TABLE, CSV, NDJSON, SENML, LINE_PROTOCOL = FORMS
 
 _WIDTH_MIN = 5
+_COLOURS = {"critical": "red", "warning": "yellow", "info": "cyan"}
 
 
 def _field(name: str) -> Column:
@@ -153,6 +155,14 @@ def table_text(pieces: Pieces, kind: str) -> Iterator[str]:
             rows.insert(0, table.head())
             is_first = False
         yield "".join(row + "\n" for row in rows)
+
+
+def event_line(payload: Payload) -> str:
+    """Return an event as a line for people, in colour on a terminal."""
+    severity, state = payload["severity"], payload["metadata"].get("state", "")
+    text = f"{severity} {state}: {payload['message']} ({payload['rule_name']})"
+    colour = "green" if state == "resolved" else _COLOURS.get(severity, "yellow")
+    return f"{shown_time(payload)}  {paint(text, colour)}"
 
 
 def _shown(value: Any) -> str:

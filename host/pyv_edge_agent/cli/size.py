@@ -150,7 +150,7 @@ _LINES = (
     "in the file    {file_bytes_per_day} a day, {file_bytes_per_year} a year",
     "kept           {file_bytes_kept} for {kept}",
     "to the card    {written_bytes_per_day} a day, {written_bytes_per_reading} for a reading",
-    "card lasts     {card}: {card_gb:g} GB, {cycles} cycles, writes {amplification:g} times as much",
+    "card lasts     {card}: {card_gb:g} GB, {cycles} cycles, {amplification:g} times as much",
     "without cloud  the store has room for {room}: {room_bytes}",
     "without agent  a board's ring of {ring_readings} holds {ring}, if there are {boards}",
 )

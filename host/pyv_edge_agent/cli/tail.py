@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from .form import Payload
 
 POLL_S = 0.5  # between two looks; a commit a second is what there is to see
-_COLOURS = {"critical": "red", "warning": "yellow", "info": "cyan"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,19 +65,9 @@ class _Lines:
 
     def show(self, payloads: "list[Payload]") -> None:
         """Print payloads in their order."""
+        from .form import event_line
+
         for payload in payloads:
-            print(self._event(payload) if "rule_name" in payload else self._reading(payload))
+            is_event = "rule_name" in payload
+            print(event_line(payload) if is_event else self._table.rows([payload])[0])
         print(end="", flush=True)
-
-    def _reading(self, payload: "Payload") -> str:
-        return self._table.rows([payload])[0]
-
-    @staticmethod
-    def _event(payload: "Payload") -> str:
-        from .form import shown_time
-        from .output import paint
-
-        severity, state = payload["severity"], payload["metadata"].get("state", "")
-        text = f"{severity} {state}: {payload['message']} ({payload['rule_name']})"
-        colour = "green" if state == "resolved" else _COLOURS.get(severity, "yellow")
-        return f"{shown_time(payload)}  {paint(text, colour)}"

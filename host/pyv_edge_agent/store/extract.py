@@ -176,7 +176,7 @@ class _Source:
 _EVENTS = _Source(
     """
     SELECT event.id, channel_id, rule, severity, state, utc_ms, event.value, message,
-           time_quality
+           time_quality, seq
     FROM event WHERE utc_ms >= :start AND utc_ms < :end
     """,
     ("event.id",),
@@ -190,8 +190,9 @@ _SUMMARIES = _Source(
 
 
 def events(reader: StoreReader, start_ms: int, end_ms: int, **order: Any) -> Iterator[list[Row]]:
-    """Yield (id, channel_id, rule, severity, state, utc_ms, value, message, time_quality).
+    """Yield (id, channel_id, rule, severity, state, utc_ms, value, message, time_quality, seq).
 
+    The last is None unless a board's own rule has made it.
     Oldest first, or as `order` says: see `_walk`. Raises StoreError.
     """
     return _walk(reader, _EVENTS, {"start": start_ms, "end": end_ms}, **order)
