@@ -51,6 +51,10 @@ class LateError(Exception):
     """A request is not complete, and its time is over."""
 
 
+class GoneError(Exception):
+    """A client has closed its connection, or reads nothing."""
+
+
 class LongHeadError(Exception):
     """A request's head is longer than any may be."""
 
@@ -232,6 +236,8 @@ class Exchange(BaseHTTPRequestHandler):
             size: int = self.connection.recv_into(buffer)
         except TimeoutError:
             raise LateError from None
+        except OSError:
+            raise GoneError from None
         if self._head_left is not None:
             self._head_left -= size
         return size
@@ -242,8 +248,8 @@ class Exchange(BaseHTTPRequestHandler):
             super().handle()
             if self.is_input_left:
                 self._linger()
-        except OSError:
-            self.server.note_failed()  # the client is gone, or doesn't read
+        except (GoneError, OSError):
+            self.server.note_failed()
 
     def handle_one_request(self) -> None:
         """Take a request and answer it."""
@@ -263,7 +269,7 @@ class Exchange(BaseHTTPRequestHandler):
             self.send_error(408)
         except LongHeadError:
             self.send_error(431)
-        except OSError:
+        except GoneError:
             raise
         except Exception:  # top of a thread
             logger.exception("a request to %s can't be answered", self.server.server_address)
@@ -282,7 +288,10 @@ class Exchange(BaseHTTPRequestHandler):
     def flush(self) -> None:
         """Send what has been written."""
         self.connection.settimeout(WRITE_S)
-        self.wfile.flush()
+        try:
+            self.wfile.flush()
+        except OSError:
+            raise GoneError from None
 
     def answer(self) -> None:
         """Answer the request that has come: by the method that is named for its own."""
@@ -316,9 +325,13 @@ class Exchange(BaseHTTPRequestHandler):
             self.send_header("Connection", "close")
         for name, value in headers:
             self.send_header(name, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content)
+        self.connection.settimeout(WRITE_S)
+        try:
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(content)
+        except OSError:
+            raise GoneError from None
 
     def _linger(self) -> None:
         """Take what the client still sends, for a while: else it might never see the answer."""
