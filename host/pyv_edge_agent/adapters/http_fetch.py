@@ -127,9 +127,13 @@ class Fetcher:
         timer.daemon = True
         timer.start()
         try:
-            with _session(line) as session:
-                return self._follow(session, validators)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            return self._follow(line, validators)
+        except (
+            requests.RequestException,
+            urllib3.exceptions.HTTPError,
+            OSError,
+            ValueError,  # `requests` looks where a redirect leads, also if it isn't to follow
+        ) as error:
             if line.is_cut:
                 raise self._late() from None
             # Only its kind: its text may repeat the URL, and with it a password.
@@ -144,10 +148,11 @@ class Fetcher:
     def _late(self) -> FetchError:
         return FetchError(f"no whole reply from {self.shown} in {self._options.timeout_s:g} s")
 
-    def _follow(self, session: Any, validators: Mapping[str, str]) -> Fetched:
+    def _follow(self, line: _Line, validators: Mapping[str, str]) -> Fetched:
         url = self._options.url
         for _ in range(self._options.redirects_max + 1):
-            with self._get(session, url, validators) as reply:
+            # One each: a connection that a server has just closed would be used again.
+            with _session(line) as session, self._get(session, url, validators) as reply:
                 location = reply.headers.get("Location")
                 if reply.status_code not in REDIRECTS or location is None:
                     return self._judge(reply, bool(validators))
@@ -155,10 +160,10 @@ class Fetcher:
         raise FetchError(f"{self.shown}: more than {self._options.redirects_max} redirects")
 
     def _redirected(self, url: str, location: str) -> str:
-        target = urljoin(url, location)
         try:
+            target = urljoin(url, location)
             parts = urlsplit(target)
-            is_url = parts.scheme in ("http", "https") and bool(parts.hostname)
+            is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
         except ValueError:
             is_url = False
         if not is_url:

@@ -28,7 +28,7 @@ from .http_route import Route
 
 logger = logging.getLogger(__name__)
 
-RETRY_S = 5.0  # before a port that can't be had is tried again
+RETRY_S = 1.0  # before a port that can't be had is tried again
 LOOK_S = 5.0  # between two looks whether the listener still moves
 
 Callback = Callable[[dict[str, Any]], None]
