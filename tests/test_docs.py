@@ -1,6 +1,7 @@
 """The documents say what is so: commands exist, examples work, diagrams match the code."""
 
 import ast
+import itertools
 import json
 import re
 import shutil
@@ -13,12 +14,14 @@ import generate_links_md
 import generate_privacy_md
 import generate_protocol_md
 import generate_rules_md
+import generate_sizes_md
 from accepted import ACCEPTED
 from pyv_edge_agent import link_state
 from pyv_edge_agent.alerting import DEFAULT_RULE
 from pyv_edge_agent.cli import COMMANDS
 from pyv_edge_agent.config import Config
 from pyv_edge_agent.policy import open_policy
+from pyv_edge_agent.service_files import PLACES, UNIT
 from pyv_edge_core import __version__, disclosure, message, privacy, privacy_rule
 from pyv_edge_core.event_text import FIELDS
 from pyv_edge_core.pattern import SIZE_MAX
@@ -32,6 +35,7 @@ else:
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(ROOT.glob("*.md"))
+OTHERS = {"sqlite3", "python3", "pip", "install"}  # programs in their commands, beside ours
 TYPES = {"u8": "B", "u16": "H", "u32": "I", "text": "T", "bytes": "*"}
 
 
@@ -46,14 +50,17 @@ def test_every_command_in_the_documents_exists():
         for block in blocks(document, "sh"):
             for line in block.splitlines():
                 words = line.split("#")[0].split()
-                while words and "=" in words[0]:
+                while words and (words[0] == "sudo" or "=" in words[0]):
                     words = words[1:]
+                words[:1] = [Path(word).name for word in words[:1]]
                 if words[:1] == ["make"]:
                     assert words[1] in targets, f"{document.name}: {line}"
                 elif words[:1] == ["pyv-edge-host"]:
                     assert words[1] in COMMANDS, f"{document.name}: {line}"
+                    # As far as a subcommand goes, whose options its command doesn't show.
+                    given = itertools.takewhile(lambda word: not word.startswith("-"), words[1:])
                     options = subprocess.run(
-                        [sys.executable, "-m", "pyv_edge_agent.cli", words[1], "--help"],
+                        [sys.executable, "-m", "pyv_edge_agent.cli", *given, "--help"],
                         capture_output=True,
                         text=True,
                         check=True,
@@ -61,10 +68,17 @@ def test_every_command_in_the_documents_exists():
                     for word in words[2:]:
                         if word.startswith("--"):
                             assert word in options, f"{document.name}: {line}"
+                elif words[:1] in (["systemctl"], ["journalctl"]):
+                    assert UNIT.removesuffix(".service") in words, f"{document.name}: {line}"
                 else:
-                    assert words[:1] in ([], ["sqlite3"]), f"{document.name}: {line}"
+                    assert words[:1] == [] or words[0] in OTHERS, f"{document.name}: {line}"
                 seen.update(words[:2])
     assert {"demo", "test", "check", "run", "ledger", "receive"} <= seen
+
+
+def test_every_file_of_the_service_is_told():
+    rows = re.findall(r"^\| `(/[^`]+)` \|", (ROOT / "OPERATIONS.md").read_text(), re.MULTILINE)
+    assert rows == [str(path) for path in PLACES.values()]
 
 
 def test_configuration_in_the_readme_is_valid(tmp_path, monkeypatch):
@@ -143,6 +157,11 @@ def test_protocol_tables_match_the_messages():
 def test_protocol_has_the_states_and_the_vectors_of_the_code():
     text = (ROOT / "PROTOCOL.md").read_text(encoding="utf-8")
     assert text == generate_protocol_md.generate(text), "make docs"
+
+
+def test_sizes_of_readings_are_what_the_code_calculates():
+    text = (ROOT / "OPERATIONS.md").read_text()
+    assert text == generate_sizes_md.generate(text), "make docs"
 
 
 # -- RULES.md --------------------------------------------------------------------------

@@ -190,8 +190,8 @@ class Boots:
             return source
         if len(known) + len(new) > CHANNELS_MAX:
             raise SubmissionError(
-                f"device {device['name']}: more than {CHANNELS_MAX} channels; the next would be"
-                f" {new[0][0]!r}: let fewer topics or names through"
+                f"device {device['name']}: more than {CHANNELS_MAX} channels:"
+                " let fewer topics or names through"
             )
         return self._open_fed(device, new, batch)
 

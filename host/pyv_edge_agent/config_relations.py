@@ -4,8 +4,11 @@ from collections.abc import Callable, Container
 from typing import Any
 from urllib.parse import urlsplit
 
+from .adapters.file_relations import check_file
+from .adapters.http_relations import check_http
 from .adapters.mapping import check_mapping
 from .adapters.simulator import probability_fault
+from .adapters.topic import check_subscription, client_id_of
 from .port_search import normal, parse
 
 Fault = Callable[[str, str], None]  # is told a setting and what is wrong with it
@@ -32,13 +35,18 @@ def check_relations(fault: Fault, values: dict[str, Any], faulty: Container[str]
     if 0 < storage["max_mb"] < 2:
         fault("storage.max_mb", "must be 0 or at least 2: an empty store takes half of that")
     _check_unique(fault, values["sensors"]["devices"], "sensors.devices", "name")
-    _check_unique(fault, values["sensors"]["devices"], "sensors.devices", "port", normal)
+    # A list of the same length, since faults name places in it.
+    boards = [
+        table if table.get("ingest_type") == "serial" else {}
+        for table in values["sensors"]["devices"]
+    ]
+    _check_unique(fault, boards, "sensors.devices", "port", normal)
     _check_unique(fault, values["sensors"]["devices"], "sensors.devices", "device_id")
     for index, device in enumerate(values["sensors"]["devices"]):
         place = f"sensors.devices[{index}]"
         if device.get("name") == "":
             fault(f"{place}.name", "must not be empty")
-        if "port" in device:
+        if device.get("ingest_type") == "serial" and "port" in device:
             try:
                 parse(device["port"])
             except ValueError as error:
@@ -54,20 +62,16 @@ def check_relations(fault: Fault, values: dict[str, Any], faulty: Container[str]
             for key, problem in check_mapping(device):
                 fault(f"{place}.{key}", problem)
         if device.get("ingest_type") == "file":
-            _check_file(fault, place, device)
-
-
-def _check_file(fault: Fault, place: str, device: dict[str, Any]) -> None:
-    if device.get("path") == "":
-        fault(f"{place}.path", "must not be empty")
-    if device["mode"] == "tail":
-        if device.get("path", "").endswith(".gz"):
-            fault(f"{place}.path", 'is packed; only mode = "replay" unpacks')
-        return
-    if device["loop"] and device["times"] == "file":
-        fault(f"{place}.loop", 'would store the same times again; it needs times = "now"')
-    if device["speed"] and not device["time_path"]:
-        fault(f"{place}.time_path", "must be given, unless speed is 0: it says what is due when")
+            for key, problem in check_file(device):
+                fault(f"{place}.{key}", problem)
+        if "url" in device and not _is_url(device["url"]):
+            fault(f"{place}.url", "must be a URL, http://... or https://...")
+        if "topic" in device:
+            for key, problem in check_subscription(device):
+                fault(f"{place}.{key}", problem)
+    _check_sessions(fault, values)
+    for path, problem in check_http(values["sensors"]["devices"], values["health"], faulty):
+        fault(path, problem)
 
 
 def _check_sinks(fault: Fault, sinks: dict[str, Any], faulty: Container[str]) -> None:
@@ -92,6 +96,23 @@ def _check_sinks(fault: Fault, sinks: dict[str, Any], faulty: Container[str]) ->
         if mqtt["discovery_prefix"] and mqtt["mode"] == "batch":
             problem = 'needs mode = "reading": Home Assistant reads one state from one topic'
             fault("sinks.mqtt.discovery_prefix", problem)
+
+
+def _check_sessions(fault: Fault, values: dict[str, Any]) -> None:
+    """Find two clients that would take one session at a broker from each other for ever."""
+    seen: dict[tuple[str, int, str], str] = {}
+    sink = values["sinks"]["mqtt"]
+    if sink["enabled"]:
+        seen[sink["host"].lower(), sink["port"], sink["client_id"]] = "sinks.mqtt"
+    for index, device in enumerate(values["sensors"]["devices"]):
+        if device.get("ingest_type") != "mqtt" or "name" not in device:
+            continue
+        place = f"sensors.devices[{index}]"
+        session = (device["host"].lower(), device["port"], client_id_of(device))
+        if session in seen:
+            fault(f"{place}.client_id", f"is the same as {seen[session]}'s at the same broker")
+        else:
+            seen[session] = place
 
 
 def _is_url(text: str) -> bool:

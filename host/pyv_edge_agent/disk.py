@@ -2,7 +2,10 @@
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 def free_size(folder: Path) -> int:
@@ -30,10 +33,35 @@ def unused(path: Path, kind: str, count_max: int) -> Path | None:
     return next((name for name in names if not name.exists()), None)
 
 
+@contextmanager
+def writing_whole(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file that is at `path` at the end: whole, on the disk, or not at all.
+
+    Raises OSError.
+    """
+    draft = beside(path, ".new")
+    try:
+        with draft.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file that is there whole, on the disk, or not at all. Raises OSError."""
-    draft = beside(path, ".new")
-    draft.write_bytes(data)
-    sync(draft)
-    os.replace(draft, path)
-    sync(path.parent)
+    with writing_whole(path) as file:
+        file.write(data)
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells the file at `path` from another one, None if there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

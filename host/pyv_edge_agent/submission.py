@@ -11,7 +11,7 @@ import hashlib
 import logging
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple
@@ -67,6 +67,8 @@ class Submission:
 
     samples: list[Sample]
     key: bytes = b""  # see receipt_key; b"": it can't be sent again
+    is_first: bool = False  # it was never sent before: what is known under its key was another
+    is_urgent: bool = False  # its sender can't go on before it is committed
     position: str = ""  # where its source goes on behind it; "": it isn't read from anywhere
     settle: Callable[[Verdict, str], None] = _ignore
     after: str | None = None  # the position that it goes on from; else it is given up. None: any
@@ -86,13 +88,16 @@ def check_samples(samples: list[Sample]) -> None:
     """Raise SubmissionError for what no store could take, whoever made it."""
     if len(samples) > SAMPLES_MAX:
         raise SubmissionError(f"{len(samples)} readings at once; at most {SAMPLES_MAX}")
-    for sample in samples:
+    for index, sample in enumerate(samples):
+        # By its place, as its channel may be a name that the policy hides.
         if not (isinstance(sample, Sample) and _has_right_types(sample)):
-            raise SubmissionError("a reading is no Sample(str, float, int or None, str, quality)")
+            raise SubmissionError(
+                f"reading {index} is no Sample(str, float, int or None, str, quality)"
+            )
         if sample.quality != QUALITY_BAD and not math.isfinite(sample.value):
-            raise SubmissionError(f"{_shown(sample)}: the value is {sample.value}")
+            raise SubmissionError(f"reading {index}: the value is {sample.value}")
         if sample.utc_ms is not None and not UTC_MIN_MS <= sample.utc_ms < UTC_MAX_MS:
-            raise SubmissionError(f"{_shown(sample)}: the time is outside of 2000 to 2100")
+            raise SubmissionError(f"reading {index}: the time is outside of 2000 to 2100")
         for text in (sample.channel, sample.unit):
             if len(text) > NAME_SIZE_MAX or not (text.isprintable() or not text):
                 raise SubmissionError(
@@ -125,10 +130,6 @@ def check_submission(submission: Submission) -> None:
     if len(submission.key) not in (0, KEY_SIZE):
         raise SubmissionError(f"a key has {len(submission.key)} bytes; receipt_key makes keys")
     check_samples(submission.samples)
-
-
-def _shown(sample: Sample) -> str:
-    return f"channel {sample.channel!r}" if sample.channel else "a reading"
 
 
 class Feed:
@@ -194,6 +195,13 @@ class Feed:
         if keys:
             self._inbox(self, Forgotten(keys))
 
+    def forget_all_but(self, keys: Iterable[bytes]) -> bool:
+        """Note that of all submissions only those of these keys can be sent again.
+
+        Returns False if there is no room for that now, and nothing is forgotten.
+        """
+        return self._inbox(self, Remembered(frozenset(keys)))
+
     def position(self) -> str:
         """Return the position behind what is stored of this device, "" if nothing is."""
         return self._position(self.name)
@@ -228,3 +236,10 @@ class Forgotten:
     """Keys of submissions that can't be sent again."""
 
     keys: list[bytes]
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """The only keys of submissions that can be sent again."""
+
+    keys: frozenset[bytes]

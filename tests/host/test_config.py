@@ -167,8 +167,8 @@ FAULTS = [
     (
         "[[sensors.devices]]\nname = 'a'\ningest_type = 'simulater'\n",
         (
-            "sensors.devices[0].ingest_type: 'simulater' is unknown; known: file, serial,"
-            " simulator, system"
+            "sensors.devices[0].ingest_type: 'simulater' is unknown;"
+            " known: file, http, http_poll, mqtt, serial, simulator, system"
         ),
     ),
     (

@@ -4,7 +4,7 @@ import pytest
 from host.fakes import UTC_MS
 from host.test_ingest import Rig
 from pyv_edge_agent.errors import SubmissionError
-from pyv_edge_agent.ingest import SUBMITTED_MAX
+from pyv_edge_agent.inbox import SUBMITTED_MAX
 from pyv_edge_agent.store import receipt
 from pyv_edge_agent.submission import (
     CHANNELS_MAX,
@@ -37,10 +37,10 @@ class Site(Rig):
         self.store.abandon()
         self.start(self.path)
 
-    def submit(self, *values, key=b"", position="", after=None):
+    def submit(self, *values, key=b"", **more):
         samples = [Sample("", one, unit="W") if type(one) is float else one for one in values]
-        made = Submission(samples, key, position, lambda *told: self.verdicts.append(told), after)
-        return self.feed.put(made)
+        told = self.verdicts.append
+        return self.feed.put(Submission(samples, key, settle=lambda *args: told(args), **more))
 
     def seen(self, columns="sensor, value"):
         return self.rows(f"SELECT {columns} FROM readings ORDER BY id")
@@ -165,6 +165,60 @@ def test_forgotten_key_is_stored_again_once_its_commit_needs_no_other_key(site):
     site.submit(2.0, key=kept)
     site.ingest.run()
     assert [row[1] for row in site.seen()] == [1.0, 2.0, 1.0, 4.0, 2.0]
+
+
+def test_first_of_its_kind_is_stored_whatever_is_known_under_its_key(site):
+    for _ in range(2):
+        site.submit(1.0, key=KEY, is_first=True)
+        site.submit(1.0, key=KEY, is_first=True)  # within one commit, too
+        site.submit(1.0, key=KEY)
+        site.ingest.run()
+    assert len(site.seen()) == 4
+    assert [verdict for verdict, _ in site.verdicts].count(Verdict.KNOWN) == 2
+    site.kill()
+    site.feed.forget([KEY])
+    site.submit(2.0)
+    site.ingest.run()
+    assert site.rows("SELECT count(*) FROM receipt") == [(0,)]
+
+
+def test_all_keys_but_some_are_forgotten_committed_or_not(site):
+    keys = [receipt_key(b"%d" % number) for number in range(4)]
+    for committed, uncommitted in (keys[:2], keys[2:]):
+        site.submit(1.0, key=committed)
+        site.ingest.run()
+        site.submit(2.0, key=uncommitted)
+    other = Feed({**DEVICE, "name": "other"}, site.ingest.put, str, site.clock)
+    other.put(Submission([Sample("", 3.0)], keys[0]))
+    assert site.feed.forget_all_but([keys[1], keys[3]])
+    for key in keys:
+        site.submit(4.0, key=key)
+    other.put(Submission([Sample("", 4.0)], keys[0]))
+    site.ingest.run()
+    again = [row for row in site.seen() if row[1] == 4.0]
+    assert again == [("meter", 4.0)] * 2
+    assert site.feed.known_total == 2
+    assert other.known_total == 1
+
+
+def test_forgetting_all_leaves_no_receipt(site):
+    site.submit(1.0, key=KEY)
+    assert site.feed.forget_all_but(())
+    site.ingest.run()
+    site.kill()
+    site.submit(1.0, key=KEY)
+    site.ingest.run()
+    assert len(site.seen()) == 2
+
+
+def test_urgent_submission_is_not_left_waiting(site):
+    assert site.submit(1.0)
+    site.wake.clear()
+    now_ms = site.clock.monotonic_ms()
+    assert site.ingest.due_ms(now_ms, 1000) > now_ms
+    assert site.submit(2.0, is_urgent=True)
+    assert site.wake.is_set()
+    assert site.ingest.due_ms(now_ms, 1000) == now_ms
 
 
 def test_oldest_keys_are_forgotten_at_the_limit_and_counted(site):

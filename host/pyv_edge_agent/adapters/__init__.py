@@ -7,6 +7,7 @@ counts. `close()`, if it has one, is called at the end.
 """
 
 import math
+import random
 from collections.abc import Iterator, Mapping
 from numbers import Real
 from pathlib import Path
@@ -14,15 +15,22 @@ from typing import Any
 
 from ..clock import Clock
 from ..errors import AdapterError
+from ..options import need_extra
 
 METHODS = ("read", "generate_batch", "generate_reading")
 _DEPTH_MAX = 3  # generate_batch returns a list of lists of dicts
 
 
-def create_adapter(device: dict[str, Any], clock: Clock, folder: Path = Path()) -> Any:
+def create_adapter(
+    device: dict[str, Any],
+    clock: Clock,
+    folder: Path = Path(),
+    rng: random.Random | None = None,
+) -> Any:
     """Return a new adapter for a checked device table, whose paths count from `folder`.
 
-    Opens nothing. Raises AdapterError if there is none.
+    Opens nothing; `rng` is for its back-offs. Raises AdapterError if there is none,
+    StartError without the package that it needs.
     """
     kind = device["ingest_type"]
     if kind == "simulator":
@@ -34,7 +42,7 @@ def create_adapter(device: dict[str, Any], clock: Clock, folder: Path = Path()) 
         from .file_tail import FileTailAdapter
 
         if device["mode"] == "tail":
-            return FileTailAdapter(device, folder)
+            return FileTailAdapter(device, clock, folder)
         return FileReplayAdapter(device, clock, folder)
     if kind == "system":
         from .system import SystemAdapter
@@ -44,6 +52,19 @@ def create_adapter(device: dict[str, Any], clock: Clock, folder: Path = Path()) 
         from .serial import SerialAdapter
 
         return SerialAdapter(device)
+    if kind == "http":
+        from .http_receive import HTTPAdapter
+
+        return HTTPAdapter(device, clock, folder)
+    if kind == "http_poll":
+        from .http_poll import HTTPPollAdapter
+
+        return HTTPPollAdapter(device, clock, folder)
+    if kind == "mqtt":
+        need_extra("mqtt", f"device {device['name']}")
+        from .mqtt import MQTTAdapter
+
+        return MQTTAdapter(device, clock, folder, rng or random.Random())
     raise AdapterError(f"ingest_type {kind!r} has no adapter")
 
 
