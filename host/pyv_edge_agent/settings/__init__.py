@@ -1,0 +1,24 @@
+"""Every setting of the agent: its type, its unit, its range, its default, one sentence.
+
+`config` reads files against these tables; CONFIGURATION.md and the schema are made of
+them. A value is changed nowhere else.
+"""
+
+from .device import DEVICE, DEVICE_DOCS, DEVICES, LISTENING, MAPPING
+from .section import SECTION_DOCS, SECTIONS
+from .setting import MISSING, Setting
+from .sink import SINK_DOCS, SINKS
+
+__all__ = [
+    "DEVICE",
+    "DEVICES",
+    "DEVICE_DOCS",
+    "LISTENING",
+    "MAPPING",
+    "MISSING",
+    "SECTIONS",
+    "SECTION_DOCS",
+    "SINKS",
+    "SINK_DOCS",
+    "Setting",
+]
