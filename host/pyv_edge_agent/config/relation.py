@@ -4,9 +4,11 @@ from collections.abc import Callable, Container
 from typing import Any
 from urllib.parse import urlsplit
 
-from .port_search import normal, parse
+from ..port_search import normal, parse
+from ..settings import LISTENING, SECTIONS
 
 Fault = Callable[[str, str], None]  # is told a setting and what is wrong with it
+ANY_HOST = {"", "0.0.0.0", "::"}  # noqa: S104 nothing is bound here
 
 
 def check_relations(fault: Fault, values: dict[str, Any], faulty: Container[str]) -> None:
@@ -21,22 +23,60 @@ def check_relations(fault: Fault, values: dict[str, Any], faulty: Container[str]
         )
     if not cloud["api_key"].isascii():
         fault("cloud.api_key", "must be ASCII, to go into an HTTP header")
+    if cloud["retry_base_seconds"] > cloud["retry_max_seconds"]:
+        fault("cloud.retry_base_seconds", "is greater than cloud.retry_max_seconds; lower it")
+    _check_client(fault, cloud, "cloud")
     if not values["health"]["host"].isascii():
         fault("health.host", "must be ASCII: an address, or a name in its IDNA form")
     _check_sinks(fault, values["sinks"], faulty)
-    storage = values["storage"]
+    _check_storage(fault, values["storage"])
+    _check_devices(fault, values["sensors"]["devices"])
+    check_listeners(fault, listeners(values))
+
+
+def listeners(values: dict[str, Any]) -> list[tuple[str, str, int]]:
+    """Return what listens on this machine: the path of its port, the address, the port."""
+    found: list[tuple[str, str, int]] = []
+    health = values["health"]
+    if health["enabled"]:
+        found.append(("health.port", health["host"], health["port"]))
+    for index, device in enumerate(values["sensors"]["devices"]):
+        host, port = LISTENING.get(device.get("ingest_type", ""), ("", ""))
+        if port in device:
+            found.append((f"sensors.devices[{index}].{port}", device[host], device[port]))
+    return found
+
+
+def check_listeners(fault: Fault, found: list[tuple[str, str, int]]) -> None:
+    """Find what would listen where something before it in the list does."""
+    for index, (path, host, port) in enumerate(found):
+        for other, other_host, other_port in found[:index]:
+            hosts = {"127.0.0.1" if one == "localhost" else one for one in (host, other_host)}
+            is_same_host = len(hosts) == 1 or bool(hosts & ANY_HOST)
+            if port and port == other_port and is_same_host:
+                fault(path, f"{port} is {other} too; choose another")
+                break
+
+
+def _check_storage(fault: Fault, storage: dict[str, Any]) -> None:
     if storage["low_water"] >= storage["high_water"]:
         fault("storage.low_water", "must be below storage.high_water")
     if 0 < storage["max_mb"] < 2:
         fault("storage.max_mb", "must be 0 or at least 2: an empty store takes half of that")
-    _check_unique(fault, values["sensors"]["devices"], "sensors.devices", "name")
-    _check_unique(fault, values["sensors"]["devices"], "sensors.devices", "port", normal)
-    _check_unique(fault, values["sensors"]["devices"], "sensors.devices", "device_id")
-    for index, device in enumerate(values["sensors"]["devices"]):
+    is_default = storage["keep_mb"] == SECTIONS["storage"]["keep_mb"].default
+    if 0 < storage["max_mb"] < storage["keep_mb"] and not is_default:
+        fault("storage.keep_mb", "is greater than storage.max_mb; lower it")
+
+
+def _check_devices(fault: Fault, devices: list[dict[str, Any]]) -> None:
+    _check_unique(fault, devices, "sensors.devices", "name")
+    _check_unique(fault, devices, "sensors.devices", "port", normal)
+    _check_unique(fault, devices, "sensors.devices", "device_id")
+    for index, device in enumerate(devices):
         place = f"sensors.devices[{index}]"
         if device.get("name") == "":
             fault(f"{place}.name", "must not be empty")
-        if "port" in device:
+        if isinstance(device.get("port"), str):
             try:
                 parse(device["port"])
             except ValueError as error:
@@ -45,7 +85,13 @@ def check_relations(fault: Fault, values: dict[str, Any], faulty: Container[str]
             problem = "takes any board, device_id only one; leave one out"
             fault(f"{place}.accept_new", problem)
         if device.get("min_value", 0) > device.get("max_value", 0):
-            fault(f"sensors.devices[{index}].min_value", "is greater than max_value")
+            fault(f"{place}.min_value", "is greater than max_value")
+
+
+def _check_client(fault: Fault, table: dict[str, Any], path: str) -> None:
+    """Find what is wrong with how we say who we are."""
+    if table["enabled"] and table["key_file"] and not table["cert_file"]:
+        fault(f"{path}.key_file", "is the key of cert_file, which is missing; give both or none")
 
 
 def _check_sinks(fault: Fault, sinks: dict[str, Any], faulty: Container[str]) -> None:
@@ -58,6 +104,7 @@ def _check_sinks(fault: Fault, sinks: dict[str, Any], faulty: Container[str]) ->
                 fault(f"sinks.influxdb.{key}", f"must be given for version {version}")
         if not _is_url(influx["url"]):
             fault("sinks.influxdb.url", "must be a URL, http://... or https://...")
+        _check_user(fault, influx, "sinks.influxdb")
     if nats["enabled"] and not all(
         one.strip().startswith(("nats://", "tls://", "ws://", "wss://"))
         for one in nats["servers"].split(",")
@@ -70,6 +117,20 @@ def _check_sinks(fault: Fault, sinks: dict[str, Any], faulty: Container[str]) ->
         if mqtt["discovery_prefix"] and mqtt["mode"] == "batch":
             problem = 'needs mode = "reading": Home Assistant reads one state from one topic'
             fault("sinks.mqtt.discovery_prefix", problem)
+        _check_user(fault, mqtt, "sinks.mqtt")
+        _check_client(fault, mqtt, "sinks.mqtt")
+    if nats["enabled"]:
+        _check_user(fault, nats, "sinks.nats")
+        _check_client(fault, nats, "sinks.nats")
+        given = [key for key in ("username", "token", "creds_file") if nats[key]]
+        if len(given) > 1:
+            problem = f"{' and '.join(given)} each say who we are; keep one"
+            fault(f"sinks.nats.{given[1]}", problem)
+
+
+def _check_user(fault: Fault, table: dict[str, Any], path: str) -> None:
+    if table["password"] and not table["username"]:
+        fault(f"{path}.username", "is missing; the password is not sent without it")
 
 
 def _is_url(text: str) -> bool:
@@ -87,10 +148,10 @@ def _check_unique(
     key: str,
     normalize: Callable[[str], str] = str,
 ) -> None:
-    """Find values of `key` that stand twice; an empty one stands for none."""
+    """Find texts of `key` that stand twice; an empty one stands for none."""
     seen: dict[str, int] = {}
     for index, table in enumerate(tables):
-        if not table.get(key):
+        if not table.get(key) or not isinstance(table[key], str):
             continue
         value = normalize(table[key])
         if value in seen:

@@ -1,0 +1,106 @@
+"""What a configuration may say and its author probably didn't mean."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..channel_policy import ChannelPolicies
+from ..settings import DEVICES
+from .origin import FILE, Origin
+from .source import Source
+from .table import tables
+
+Warn = Callable[[str, str], None]  # is told a setting and what is doubtful about it
+
+READING_SIZE = 30  # bytes of one in the store, see OPERATIONS.md
+_MEBIBYTE = 1_048_576
+_LOCAL = ("localhost", "127.0.0.1", "::1")
+
+
+def find_warnings(
+    warn: Warn, values: dict[str, Any], origins: Mapping[str, Origin], source: Source
+) -> None:
+    """Tell `warn` what is doubtful about checked values; `origins` are those of what is given."""
+    if source.is_file and not values["sensors"]["devices"]:
+        warn("sensors", "there are no devices, so nothing is recorded; add [[sensors.devices]]")
+    if source.is_open:
+        _warn_of_secrets(warn, values, origins)
+    _warn_of_what_is_off(warn, values, origins)
+    _warn_of_retention(warn, values)
+    _warn_of_strangers(warn, values)
+    for index, device in enumerate(values["sensors"]["devices"]):
+        if device.get("dtr") != device.get("rts"):
+            problem = "differs from rts: that holds an ESP32 in its reset or its boot loader"
+            warn(f"sensors.devices[{index}].dtr", problem)
+
+
+def _warn_of_secrets(warn: Warn, values: dict[str, Any], origins: Mapping[str, Origin]) -> None:
+    for path, table, keys in tables(values):
+        for key in [key for key, setting in keys.items() if setting.is_secret and table.get(key)]:
+            place = f"{path}.{key}"
+            if place in origins and origins[place].kind == FILE:
+                problem = f"can be read by everybody here; chmod 600 the file, or use {key}_file"
+                warn(place, problem)
+
+
+def _warn_of_what_is_off(
+    warn: Warn, values: dict[str, Any], origins: Mapping[str, Origin]
+) -> None:
+    """Find what is described in the file and not in force."""
+    for path in ("cloud", *(f"sinks.{kind}" for kind in values["sinks"])):
+        is_described = any(place.startswith(f"{path}.") for place in origins)
+        if is_described and f"{path}.enabled" not in origins:
+            warn(path, "is described but not enabled, so nothing goes there; set enabled")
+    privacy, mqtt = values["privacy"], values["sinks"]["mqtt"]
+    if privacy["rules"] and not privacy["enabled"]:
+        warn("privacy.enabled", "is false: the rules of privacy are not in force")
+    if privacy["hash_key"] and "privacy.hash_key_file" in origins:
+        warn("privacy.hash_key_file", "is not used, as there is a hash_key; leave one out")
+    for key in ("ca_file", "cert_file"):
+        if mqtt["enabled"] and mqtt[key] and not mqtt["tls"]:
+            warn(f"sinks.mqtt.{key}", "is not used without tls = true")
+
+
+def _warn_of_retention(warn: Warn, values: dict[str, Any]) -> None:
+    policies, storage, sensors = values["policies"], values["storage"], values["sensors"]
+    if 0 < policies["summary_keep_days"] < policies["keep_days"]:
+        problem = "is less than keep_days: summaries go before the readings they are of"
+        warn("policies.summary_keep_days", problem)
+    channels = ChannelPolicies(policies)
+    size, count = 0.0, 0
+    for device in sensors["devices"]:
+        if "interval_seconds" not in DEVICES[device["ingest_type"]]:
+            continue  # it isn't asked: who knows how often it sends
+        interval_s = device["interval_seconds"] or sensors["poll_interval_seconds"]
+        size += channels.of(device["name"]).keep_ms / 1000 / interval_s * READING_SIZE
+        count += channels.of(device["name"]).keep_ms > 0
+    if 0 < storage["max_mb"] * _MEBIBYTE < size:
+        warn(
+            "storage.max_mb",
+            f"is {storage['max_mb']:g}, less than the {size / _MEBIBYTE:.0f} that {count} polled"
+            f" devices take in the days they are kept, at {READING_SIZE} bytes a reading: the"
+            " oldest go sooner",
+        )
+
+
+def _warn_of_strangers(warn: Warn, values: dict[str, Any]) -> None:
+    """Find what others on the network can reach, or read along."""
+    health, cloud, sinks = values["health"], values["cloud"], values["sinks"]
+    if health["enabled"] and not _is_local(health["host"]):
+        warn("health.host", "lets everybody on that network see it; 127.0.0.1 keeps it here")
+    mqtt = sinks["mqtt"]
+    broker = f"{'mqtts' if mqtt['tls'] else 'mqtt'}://{mqtt['host']}"
+    lines: list[tuple[str, dict[str, Any], str, tuple[str, ...]]] = [
+        ("cloud.endpoint", cloud, cloud["endpoint"], ("api_key",)),
+        ("sinks.influxdb.url", sinks["influxdb"], sinks["influxdb"]["url"], ("token", "password")),
+        ("sinks.mqtt.tls", mqtt, broker, ("password",)),
+    ]
+    for path, table, url, secrets in lines:
+        shown = [key for key in secrets if table[key]]
+        parts = urlsplit(url) if table["enabled"] and shown else None
+        if parts and parts.scheme in ("http", "mqtt") and not _is_local(parts.hostname or ""):
+            warn(path, f"sends {shown[0]} unencrypted; others can read it on its way")
+
+
+def _is_local(host: str) -> bool:
+    return host in _LOCAL or host.startswith("127.")
