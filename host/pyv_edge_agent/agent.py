@@ -118,8 +118,11 @@ class EdgeAgent:
             return
         if self._config_path:
             self._config = Config.from_file(self._config_path)
+        self._config.validate()
         log_cfg = self._config.get("logging", default={})
         setup_logging(log_cfg.get("level", "INFO"), log_cfg.get("format", "json"))
+        for line in self._config.warnings:
+            logger.warning("%s", line)
         # New ones: a thread of an earlier start that did not end in time still looks at its own.
         self._shutdown_event = threading.Event()
         self._wake = threading.Event()

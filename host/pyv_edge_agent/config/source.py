@@ -136,7 +136,8 @@ class Source:
     def _fault(self, line: int | None, problem: str, path: str = "") -> Fault:
         shown = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in problem)
         if len(shown) > PROBLEM_SIZE_MAX:
-            shown = shown[:PROBLEM_SIZE_MAX] + "..."
+            # At its beginning is the value, at its end what is allowed.
+            shown = f"{shown[: PROBLEM_SIZE_MAX // 4]}...{shown[-PROBLEM_SIZE_MAX * 3 // 4 :]}"
         return Fault(self.name, line, path, shown)
 
     def _refusal(self, line: int | None, problem: str) -> ConfigError:
