@@ -51,7 +51,7 @@ class Admission:
         """Decide with `pins`, by alias; one without has none."""
         self._store = store
         self._clock = clock
-        self._pins = pins
+        self.pins = pins
         self._present: dict[SerialLink, tuple[str, int]] = {}  # device and boot last taken
 
     def objection(self, link: SerialLink, hello: Any) -> Objection | None:
@@ -77,7 +77,7 @@ class Admission:
         return None
 
     def _foreign(self, alias: str, device: str) -> str:
-        pin = self._pins.get(alias, Pin())
+        pin = self.pins.get(alias, Pin())
         if pin.device_id:
             if pin.device_id == device:
                 return ""

@@ -28,18 +28,21 @@ from .channel_policy import ChannelPolicies
 from .clock import Clock, SystemClock
 from .config import Config
 from .devices import Devices
-from .errors import RequestError, StartError, StoreError
+from .errors import ConfigError, RequestError, StartError, StoreError
+from .heartbeat import STEP_MS, Heartbeats
 from .ingest import Ingest
 from .link import SerialLink
 from .log import setup_logging
 from .metrics import SystemMetrics
 from .outbox import CloudSyncQueue
+from .parts import new_buffer, queue_size_max, split_devices, store_limits
 from .pipeline import Pipeline
 from .policy import open_policy
 from .polling import PollSchedule
+from .reload import Reload, reload
 from .series import polled_names
 from .sinks.http import HTTPCloudUploader
-from .store import Limits, SQLiteStore, Upkeep, open_store
+from .store import SQLiteStore, Upkeep, open_store
 from .threads import join
 from .types import SensorReading
 from .uploader import UploadWorker
@@ -47,10 +50,10 @@ from .uploads import Uploads
 
 logger = logging.getLogger(__name__)
 
-MEGABYTE = 1_048_576
 HEALTH_JOIN_S = 2.0
 AGENT_JOIN_S = 10.0
 SINK_JOIN_S = 2.0
+WORKER = "edge-agent"  # the thread of readings
 
 
 class EdgeAgent:
@@ -83,11 +86,14 @@ class EdgeAgent:
         self._health_thread: threading.Thread | None = None
         self._system_metrics = SystemMetrics(clock=self.clock)
 
+        self.heartbeats = Heartbeats(self.clock)  # of this start's workers
+        self._heartbeat = self.heartbeats.open(WORKER)
         self._devices: Devices | None = None
         self._polls: PollSchedule | None = None
         self._ingest: Ingest | None = None
         self._uploads: Uploads | None = None
         self._wake = threading.Event()  # the main loop has something to do before its time
+        self._reload_lock = threading.Lock()
         self._cycle_lock = threading.Lock()  # run_once may be called from outside too
         self._adapter_failures: dict[str, int] = {}  # in a row, by device
         self._adapter_failures_total = 0
@@ -104,7 +110,7 @@ class EdgeAgent:
     @property
     def links(self) -> list[SerialLink]:
         """The serial lines."""
-        return [] if self._devices is None else list(self._devices.links.values())
+        return [] if self._devices is None else self._devices.links
 
     def start(self) -> None:
         """Load the configuration, build everything and run it in threads.
@@ -126,6 +132,8 @@ class EdgeAgent:
         # New ones: a thread of an earlier start that did not end in time still looks at its own.
         self._shutdown_event = threading.Event()
         self._wake = threading.Event()
+        self.heartbeats = Heartbeats(self.clock)
+        self._heartbeat = self.heartbeats.open(WORKER)
         self._adapter_failures.clear()
         try:
             self._init_components()
@@ -135,7 +143,7 @@ class EdgeAgent:
             self._buffers, self._adapters = {}, {}
             raise
         self._running = True
-        self._thread = threading.Thread(target=self.run_loop, daemon=True, name="edge-agent")
+        self._thread = threading.Thread(target=self.run_loop, daemon=True, name=WORKER)
         try:
             self._thread.start()
             assert self._devices is not None
@@ -145,7 +153,21 @@ class EdgeAgent:
         except RuntimeError as error:
             self.stop()
             raise StartError(f"can't start a thread: {error}; raise the limit of tasks") from error
-        logger.info("EdgeAgent started with %d devices", len(self._devices.tables))
+        logger.info("EdgeAgent started with %d devices", len(self._buffers))
+
+    def reload_config(self) -> Reload:
+        """Read the configuration again and let it hold; return what is different.
+
+        What is as it was goes on untouched. Raises FileNotFoundError, ConfigError,
+        StartError, AdapterError or StoreError, and the old one goes on holding.
+        """
+        if not self._config_path:
+            raise ConfigError(["there is no config file to read again: config_path is not given"])
+        config = Config.from_file(self._config_path)
+        with self._reload_lock:
+            if not self._running:
+                raise StartError("the agent is not running; start() reads the configuration")
+            return reload(self, config)
 
     def stop(self) -> None:
         """Stop in order; what was acknowledged is in the store. Does nothing if not running."""
@@ -187,11 +209,11 @@ class EdgeAgent:
         config = self._config
         self._store = open_store(self._config.store_path, self.clock)
         self._store.apply_policies(ChannelPolicies(config.get("policies")))
-        self._store.items.size_max = round(config.get("cloud", "queue_max_mb") * MEGABYTE)
+        self._store.items.size_max = queue_size_max(config)
         self._privacy = open_policy(config.get("privacy"), config.hash_key_path)
         self._cloud.bind(self._store, self._wake_uploads)
         tables = config.get("sensors", "devices")
-        self._buffers = {table["name"]: self._new_buffer() for table in tables}
+        self._buffers = {table["name"]: new_buffer(config) for table in tables}
         alerting = Alerting(read_rules(config.get("rules")), self._store.rule_state)
         self._ingest = Ingest(
             self._store,
@@ -202,9 +224,10 @@ class EdgeAgent:
             commit_max=config.get("storage", "commit_max"),
             pins=pins(tables),
             time_source=config.get("time", "source"),
-            upkeep=Upkeep(self._store, self._limits()),
+            upkeep=Upkeep(self._store, store_limits(config)),
+            heartbeat=self._heartbeat,
         )
-        self._ingest.resume(*_split(tables))
+        self._ingest.resume(*split_devices(tables))
         self._store.audit.append(
             "agent_started",
             {
@@ -220,10 +243,12 @@ class EdgeAgent:
             self._ingest.put,
             self._store.receipts.position,
             config.folder,
+            self.heartbeats,
         )
         self._adapters = self._devices.adapters
+        self._polls = None
         for table in tables:
-            self._devices.add(table, self._buffers[table["name"]])
+            self._devices.adopt(self._devices.make(table, self._buffers[table["name"]]))
         self._plan_polls()
         self._uploads = Uploads(
             config,
@@ -233,31 +258,25 @@ class EdgeAgent:
             self._ingest.time,
             self.clock,
             self._rng,
+            self.heartbeats,
         )
         self._uploader = self._uploads.cloud
-
-    def _new_buffer(self) -> RingBuffer:
-        windows = self._config.get("windows")
-        return RingBuffer(windows["default_size"], windows["dtype"], threading.Lock())
 
     def _plan_polls(self) -> None:
         """Poll each device at its interval, the ones there are."""
         assert self._devices is not None
         now_ms = self.clock.monotonic_ms()
-        interval_s = float(self._config.get("sensors", "poll_interval_seconds"))
-        self._polls = PollSchedule(interval_s * 1000, now_ms)
-        tables = self._devices.tables
+        interval_ms = self._config.get("sensors", "poll_interval_seconds") * 1000
+        if self._polls is None or self._polls.common_ms != interval_ms:
+            self._polls = PollSchedule(interval_ms, now_ms)
         self._polls.set(
-            [(name, tables[name]["interval_seconds"] * 1000) for name in self._devices.polled],
+            [
+                (name, table["interval_seconds"] * 1000)
+                for name in self._devices.polled
+                if (table := self._devices.table(name)) is not None
+            ],
             now_ms,
         )
-
-    def _limits(self) -> Limits:
-        storage = self._config.get("storage")
-        max_size, min_free, keep_size = (
-            round(storage[name] * MEGABYTE) for name in ("max_mb", "min_free_mb", "keep_mb")
-        )
-        return Limits(max_size, min_free, keep_size, storage["high_water"], storage["low_water"])
 
     def _wake_uploads(self) -> None:
         if self._uploads is not None:
@@ -310,6 +329,7 @@ class EdgeAgent:
             assert self._polls is not None
             polls = self._polls  # a reload makes others
             commit_ms = self._config.get("storage", "commit_interval_ms")
+            self._heartbeat.beat()
             try:
                 now_ms = self.clock.monotonic_ms()
                 due = polls.take(now_ms)
@@ -328,12 +348,14 @@ class EdgeAgent:
             self._is_grouping = False
             due_ms = min(polls.due_ms, self._commit_due_ms(stored_ms, commit_ms))
             wait_ms = due_ms - self.clock.monotonic_ms()
+            self._heartbeat.beat(round(max(wait_ms, 0)) + STEP_MS)
             if not shutdown.is_set():
                 wake.wait(timeout=max(wait_ms, 0) / 1000)
         try:
             self._store_received(is_last=True)
         except Exception:  # top of a thread
             logger.exception("Error in the last commit")
+        self._heartbeat.end()
 
     def _commit_due_ms(self, stored_ms: int, commit_ms: int) -> int:
         if self._ingest is None:
@@ -353,11 +375,12 @@ class EdgeAgent:
             if not ingest.has_room:
                 self._polls_skipped_total += 1
                 continue
+            self._heartbeat.beat()
             value = self._get_reading_value(name)
             quality = QUALITY_BAD if self._adapter_failures.get(name) else QUALITY_GOOD
             if quality == QUALITY_BAD and self._config.get("sensors", "on_error") == "skip":
                 continue
-            device = devices.tables.get(name)
+            device = devices.table(name)
             if device is None:
                 continue  # a reload has taken it away
             metadata = {} if quality == QUALITY_GOOD else {"quality": QUALITY_NAMES[quality]}
@@ -463,9 +486,3 @@ class EdgeAgent:
             "cloud_pending": self._cloud.pending_count(),
             "privacy_enabled": self._privacy.is_enabled,
         }
-
-
-def _split(tables: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
-    """Return the names of the boards among devices, and of the others."""
-    boards = [table["name"] for table in tables if table["ingest_type"] == "serial"]
-    return boards, [table["name"] for table in tables if table["ingest_type"] != "serial"]

@@ -80,6 +80,13 @@ class Alerting:
         self._watched[channel_id] = (boot_id, series)
         return series
 
+    def successor(self, rules: Sequence[Rule]) -> "Alerting":
+        """Return what goes on with other rules; what this one knows must be stored."""
+        made = Alerting(rules, self._saved_state)
+        made.events_total, made.fired_total = self.events_total, self.fired_total
+        made.board_events_total = self.board_events_total
+        return made
+
     def start_over(self) -> None:
         """Forget what the store was not told: channels that are opened again go on from there."""
         self._watched.clear()

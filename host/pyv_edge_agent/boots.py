@@ -2,13 +2,14 @@
 
 import logging
 import random
+from collections.abc import Mapping
 from typing import Any
 
 from pyv_edge_core.host_event import Greeting
 from pyv_edge_core.message_to_host import RESET_CAUSES
 
 from . import __version__
-from .admission import Admission
+from .admission import Admission, Pin
 from .errors import SubmissionError
 from .link import SerialLink
 from .pipeline import Pipeline
@@ -63,11 +64,31 @@ class Boots:
         numbers that sinks already have, and each stands for one reading only.
         """
         self._run_id = self._rng.getrandbits(32)
+        self.open_anew()
+
+    def open_anew(self) -> None:
+        """Let everything be opened again, as policy and rules are by now.
+
+        Nothing may be left uncommitted. What is polled or submitted goes on with its numbers.
+        """
         for link in list(self._sources):
             link.restart()
         self._sources.clear()
         self._owners.clear()
         self._fed.clear()
+
+    def drop(self, names: list[str]) -> None:
+        """Forget devices that there are no more. Nothing may be left uncommitted."""
+        for name in names:
+            source = self._fed.pop(name, None)
+            if source is not None:
+                self._sampled_before += source.next_seq[0]
+        for link in [link for link in self._sources if link.name in names]:
+            self._end(link, None)
+
+    def adopt_pins(self, found: Mapping[str, Pin]) -> None:
+        """Let other boards than before be admitted."""
+        self._admission.pins = found
 
     # -- what was sampled ----------------------------------------------------------
 

@@ -9,6 +9,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from pyv_edge_core.ring import RingBuffer
 
 from .adapters import create_adapter
 from .clock import Clock
+from .heartbeat import Heartbeats
 from .link import SerialLink
 from .port_search import PortClaims
 from .submission import Feed
@@ -27,8 +29,45 @@ RESTART_S = 5.0  # before an adapter that failed is run again
 JOIN_S = 2.0
 
 
+@dataclass
+class Device:
+    """One device with what runs it."""
+
+    table: dict[str, Any]
+    buffer: RingBuffer
+    adapter: Any
+    link: SerialLink | None = None
+    feed: Feed | None = None
+    thread: threading.Thread | None = None
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def name(self) -> str:
+        """The name it has in the configuration."""
+        return str(self.table["name"])
+
+    @property
+    def is_polled(self) -> bool:
+        """Whether the agent asks its adapter for readings."""
+        return self.link is None and self.feed is None
+
+    def stop(self) -> None:
+        """Let its thread end soon."""
+        self.stopping.set()
+        if self.link is not None:
+            self.link.stop()
+        elif self.feed is not None:
+            self.adapter.stop()
+
+    def join(self) -> None:
+        """Wait for its thread, but not for ever."""
+        join(self.thread, JOIN_S)
+        if self.link is not None:  # a thread that hangs, or never ran, answers nobody
+            self.link.requests.stop()
+
+
 class Devices:
-    """All devices of one configuration, by name."""
+    """All devices of the configuration, by name."""
 
     def __init__(
         self,
@@ -37,110 +76,130 @@ class Devices:
         inbox: Callable[[Any, Any], bool],
         position: Callable[[str], str],
         folder: Path,
+        heartbeats: Heartbeats,
     ) -> None:
         """Begin without any; see Ingest.put for `inbox` and Feed for `position`.
 
         Files that devices name are in `folder`.
         """
-        self.tables: dict[str, dict[str, Any]] = {}
-        self.buffers: dict[str, RingBuffer] = {}
         self.adapters: dict[str, Any] = {}
-        self.links: dict[str, SerialLink] = {}
-        self.feeds: dict[str, Feed] = {}
         self.restarts_total = 0  # of adapters that failed
-        self._threads: dict[str, threading.Thread] = {}
-        self._stopping: dict[str, threading.Event] = {}
+        self._all: dict[str, Device] = {}
         self._claims = PortClaims()
         self._clock = clock
         self._rng = rng
         self._inbox = inbox
         self._position = position
         self._folder = folder
+        self._heartbeats = heartbeats
 
     @property
     def polled(self) -> list[str]:
         """The devices that the agent polls."""
-        return [name for name in self.tables if name not in self._threads]
+        return [name for name, device in list(self._all.items()) if device.is_polled]
 
-    def add(self, table: dict[str, Any], buffer: RingBuffer) -> None:
-        """Make a device of a checked table; `start` sets it going.
+    @property
+    def links(self) -> list[SerialLink]:
+        """The serial lines."""
+        return [one.link for one in list(self._all.values()) if one.link is not None]
 
-        Raises ConfigError, AdapterError, and there is none.
+    @property
+    def feeds(self) -> list[Feed]:
+        """Where adapters put what comes to them."""
+        return [one.feed for one in list(self._all.values()) if one.feed is not None]
+
+    def table(self, name: str) -> dict[str, Any] | None:
+        """Return the configuration of a device, None if there is no such device any more."""
+        device = self._all.get(name)
+        return None if device is None else device.table
+
+    def make(self, table: dict[str, Any], buffer: RingBuffer) -> Device:
+        """Return a device of a checked table, of which nothing is open yet; see `adopt`.
+
+        Raises ConfigError, AdapterError.
         """
-        name = table["name"]
-        adapter = create_adapter(table, self._clock, self._folder)
-        if hasattr(adapter, "open_link"):
-            adapter.buffer = buffer
-            link = adapter.open_link(
+        made = Device(table, buffer, create_adapter(table, self._clock, self._folder))
+        if hasattr(made.adapter, "open_link"):
+            made.adapter.buffer = buffer
+            made.link = made.adapter.open_link(
                 self._clock,
                 random.Random(self._rng.random()),
                 self._inbox,
                 folder=self._folder,
                 claims=self._claims,
             )
-            self.links[name] = link
-            self._threads[name] = threading.Thread(
-                target=link.run, daemon=True, name=f"edge-link-{name}"
-            )
-        elif getattr(adapter, "is_pushing", False):
-            feed = Feed(table, self._inbox, self._position, self._clock)
-            stopping = threading.Event()
-            self.feeds[name] = feed
-            self._stopping[name] = stopping
-            self._threads[name] = threading.Thread(
-                target=self._run,
-                args=(adapter, feed, stopping),
-                daemon=True,
-                name=f"edge-adapter-{name}",
-            )
-        self.tables[name] = table
-        self.buffers[name] = buffer
-        self.adapters[name] = adapter
+        elif getattr(made.adapter, "is_pushing", False):
+            made.feed = Feed(table, self._inbox, self._position, self._clock)
+        return made
 
-    def start(self, names: list[str] | None = None) -> None:
-        """Let the threads run. Raises RuntimeError if there can't be another thread."""
-        for name, thread in self._threads.items():
-            if names is None or name in names:
-                thread.start()
+    def adopt(self, device: Device) -> None:
+        """Take a device in; there must be none of its name. `start` sets it going."""
+        assert device.name not in self._all
+        self._all[device.name] = device
+        self.adapters[device.name] = device.adapter
 
-    def _run(self, adapter: Any, feed: Feed, stopping: threading.Event) -> None:
-        while not stopping.is_set():
+    def change_buffer(self, name: str, buffer: RingBuffer) -> None:
+        """Let a device have another buffer."""
+        device = self._all[name]
+        device.buffer = buffer
+        if device.link is not None:
+            device.adapter.buffer = buffer
+
+    def start(self) -> None:
+        """Let the threads run that don't. Raises RuntimeError if there can't be another one."""
+        for device in self._all.values():
+            if device.thread is None and not device.is_polled:
+                device.thread = self._thread_of(device)
+                device.thread.start()
+
+    def _thread_of(self, device: Device) -> threading.Thread:
+        name = f"edge-{'adapter' if device.link is None else 'link'}-{device.name}"
+        if device.link is not None:
+            run, arguments = device.link.run, (self._heartbeats.open(name),)
+            return threading.Thread(target=run, args=arguments, daemon=True, name=name)
+        assert device.feed is not None
+        device.feed.open_heartbeat = lambda: self._heartbeats.open(name)
+        return threading.Thread(target=self._run, args=(device,), daemon=True, name=name)
+
+    def _run(self, device: Device) -> None:
+        feed = device.feed
+        assert feed is not None
+        while not device.stopping.is_set():
             try:
-                adapter.run(feed)
+                device.adapter.run(feed)
             except Exception:  # top of a thread: an adapter may be anybody's code
                 self.restarts_total += 1
                 feed.problem = "its adapter failed, see the log; it is run again"
                 logger.exception("adapter of %s failed; it is run again", feed.name)
-            stopping.wait(RESTART_S)
+            feed.end()
+            device.stopping.wait(RESTART_S)
 
-    def stop(self, names: list[str] | None = None) -> None:
-        """Let devices end and wait for their threads."""
-        chosen = list(self.tables) if names is None else names
-        for name in chosen:
-            if name in self.links:
-                self.links[name].stop()
-            elif name in self.feeds:
-                self._stopping[name].set()
-                self.adapters[name].stop()
-        for name in chosen:
-            join(self._threads.get(name), JOIN_S)
-            if name in self.links:  # a thread that hangs, or never ran, answers nobody
-                self.links[name].requests.stop()
+    def stop(self) -> None:
+        """Let all devices end, and wait for their threads."""
+        self._stop(list(self._all.values()))
 
-    def close(self, names: list[str] | None = None) -> None:
+    @staticmethod
+    def _stop(devices: list[Device]) -> None:
+        for device in devices:
+            device.stop()
+        for device in devices:
+            device.join()
+
+    def close(self) -> None:
         """Close what adapters have open, once they are stopped."""
-        for name in list(self.adapters) if names is None else names:
-            close = getattr(self.adapters[name], "close", None)
-            if callable(close):
-                close()
+        for adapter in self.adapters.values():
+            _close(adapter)
 
     def remove(self, names: list[str]) -> None:
-        """Stop devices and forget them."""
-        self.stop(names)
-        self.close(names)
+        """Stop and close devices, and forget them."""
+        self._stop([self._all[name] for name in names])
         for name in names:
+            _close(self.adapters.pop(name))
+            del self._all[name]
             self._claims.release(name)
-            for known in (self.tables, self.buffers, self.adapters, self.links, self.feeds):
-                known.pop(name, None)
-            self._threads.pop(name, None)
-            self._stopping.pop(name, None)
+
+
+def _close(adapter: Any) -> None:
+    close = getattr(adapter, "close", None)
+    if callable(close):
+        close()

@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Optional
 
 from .errors import StartError, StoreError
+from .heartbeat import Heartbeat
 from .link_state import UP
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 REQUEST_TIMEOUT_S = 5.0  # a client that sends nothing is dropped then
 STOP_S = 0.1  # within which the server notices that it is to stop
+WORKER = "edge-health"  # the server's thread
+PROBLEMS_MAX = 3  # of those that the status line tells
 
 
 class _HealthHandler(BaseHTTPRequestHandler):
@@ -68,6 +71,16 @@ class _HealthHandler(BaseHTTPRequestHandler):
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    heartbeat: Heartbeat  # of the thread that serves
+
+    def serve_forever(self, poll_interval: float = STOP_S) -> None:
+        """Serve until `shutdown`."""
+        super().serve_forever(poll_interval)
+        self.heartbeat.end()
+
+    def service_actions(self) -> None:
+        """Say that the server moves: the loop that serves calls this."""
+        self.heartbeat.beat()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing: a client that went away in the middle is no news either."""
@@ -77,19 +90,19 @@ def open_server(agent: "EdgeAgent", host: str, port: int) -> HTTPServer:
     """Listen for requests about `agent`. Raises StartError."""
     bound = type("_BoundHealthHandler", (_HealthHandler,), {"agent_ref": agent})
     try:
-        return _Server((host, port), bound)
+        server = _Server((host, port), bound)
     except (OSError, OverflowError, ValueError, TypeError) as error:
         raise StartError(
             f"health.port: can't listen on {host}:{port}: {error};"
             " choose another, 0 for any, or set health.enabled = false"
         ) from error
+    server.heartbeat = agent.heartbeats.open(WORKER)
+    return server
 
 
 def serve(server: HTTPServer) -> threading.Thread:
     """Run `server` in a daemon thread; return the thread."""
-    thread = threading.Thread(
-        target=server.serve_forever, args=(STOP_S,), daemon=True, name="edge-health"
-    )
+    thread = threading.Thread(target=server.serve_forever, daemon=True, name=WORKER)
     thread.start()
     return thread
 
@@ -97,8 +110,10 @@ def serve(server: HTTPServer) -> threading.Thread:
 def health_report(agent: "EdgeAgent") -> dict[str, Any]:
     """Return what /health says."""
     counters = _counters(agent)
+    workers = agent.heartbeats.status()
+    is_moving = not any(one["is_late"] for one in workers.values())
     return {
-        "status": "healthy" if agent.is_running else "unhealthy",
+        "status": "healthy" if agent.is_running and is_moving else "unhealthy",
         "timestamp": agent.clock.utc_ms() / 1000,
         "metrics": agent._system_metrics.to_dict(),
         "agent": {
@@ -116,7 +131,23 @@ def health_report(agent: "EdgeAgent") -> dict[str, Any]:
         "store": counters["store"],
         "time": counters["time"],
         "links": [link.status() for link in agent.links],
+        "workers": workers,
     }
+
+
+def status_line(agent: "EdgeAgent") -> str:
+    """Return in one line how the agent is: what it has done and what is in its way."""
+    problems = [
+        f"{link.name}: {link.problem or link.state}" for link in agent.links if link.state != UP
+    ]
+    problems += [f"{one.sink}: {one.problem}" for one in agent.workers if one.problem]
+    if agent._ingest is not None and agent._ingest.problem:
+        problems.insert(0, f"can't store: {agent._ingest.problem}")
+    figures = f"{len(agent._buffers)} devices, {agent._readings_processed} readings"
+    shown = problems[:PROBLEMS_MAX]
+    if len(problems) > len(shown):
+        shown.append(f"and {len(problems) - len(shown)} more")
+    return "; ".join([figures, *shown])
 
 
 def _counters(agent: "EdgeAgent") -> dict[str, dict[str, Any]]:

@@ -14,24 +14,27 @@ import logging
 import random
 import threading
 from collections import deque
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
 from pyv_edge_core import message
 from pyv_edge_core.host_event import Greeting, Loss, Report
+from pyv_edge_core.privacy import PrivacyPolicy
 from pyv_edge_core.reading import STREAM_NAMES, Channel
 from pyv_edge_core.record_ring import RECORD_SIZE
+from pyv_edge_core.rule import Rule
 
 from .admission import Admission, Pin
 from .boots import Boots
 from .clock import Clock
 from .dating import TimedBatch
 from .errors import MisplacedError, StoreError, StoreFullError, StoreRefusedError
+from .heartbeat import Heartbeat
 from .intake import Intake
 from .link import SerialLink
 from .pipeline import Pipeline
 from .series import Source
-from .store import SQLiteStore, TimeSegments, Upkeep, WriteBatch
+from .store import Limits, SQLiteStore, TimeSegments, Upkeep, WriteBatch
 from .submission import Feed, Forgotten, Submission
 from .time_base import TimeBase
 from .types import SensorReading
@@ -46,6 +49,7 @@ LOSS_CAUSES = {
 }
 SOONER_MS_MAX = 200  # a commit is moved up for a waiting reading by no more
 RECOVER_MS = 60_000  # between two replacements of a damaged file
+MEND_MS = 1_800_000  # longest that one takes: all of a large file may have to be copied
 UPKEEP_SKIPS_MAX = 3  # commits in a row without upkeep, because more was waiting already
 SUBMITTED_MAX = 20_000  # readings in the inbox, from which on adapters have to wait
 UNCOMMITTED_MAX = 20_000  # readings in memory while commits fail; then nothing more is taken
@@ -66,10 +70,12 @@ class Ingest:
         pins: Mapping[str, Pin] | None = None,
         time_source: str = "ntp",
         upkeep: Upkeep | None = None,
+        heartbeat: Heartbeat | None = None,
     ) -> None:
         """Build the stage on an open store; see TimeBase for `time_source`. Raises StoreError.
 
-        Without `upkeep`, the store is only written to.
+        Without `upkeep`, the store is only written to; without `heartbeat`, nobody minds
+        how long that takes.
         """
         self.problem = ""  # why the last commit failed; "" if it did not
         self.commit_failures_total = 0
@@ -78,6 +84,7 @@ class Ingest:
         self.pipeline = pipeline
         self._store = store
         self._upkeep = upkeep
+        self._heartbeat = heartbeat or Heartbeat("ingest", clock)
         self._clock = clock
         self._wake = wake
         self._commit_max = commit_max
@@ -180,6 +187,47 @@ class Ingest:
         self.pipeline.add_reading(source, reading, quality, self.time.rule_ms(), self._batch)
         self.boots.note_vitals(source, 0, self._batch)
 
+    def settle_all(self) -> None:
+        """Commit all there is and how all alerts stand, before something else is to hold.
+
+        Raises StoreError if that fails: everything stays as it is.
+        """
+        self.run()
+        self.pipeline.alerting.save(self._batch)
+        if not self.commit():
+            raise StoreError(f"can't store now: {self.problem}")
+
+    def adopt(
+        self,
+        privacy: PrivacyPolicy,
+        rules: Sequence[Rule],
+        boards: Container[str],
+        others: Container[str],
+    ) -> None:
+        """Go on by another policy and other rules, for the devices of these names.
+
+        Call `settle_all` before. Alerts of rules that are as they were go on where they stood.
+        """
+        self.boots.open_anew()
+        successor = self.pipeline.alerting.successor(rules)
+        self.pipeline.adopt(privacy, successor)
+        self.resume(boards, others)
+
+    def drop(self, names: list[str]) -> None:
+        """Forget devices that there are no more, and their alerts. Call `settle_all` before."""
+        self.boots.drop(names)
+        for name in names:
+            self.pipeline.alerting.forget(name, (), self._batch)
+
+    def limit_commits(self, commit_max: int) -> None:
+        """Let a commit be due when so many readings wait for it."""
+        self._commit_max = commit_max
+
+    def limit_store(self, limits: Limits) -> None:
+        """Let the store take so much room."""
+        if self._upkeep is not None:
+            self._upkeep.adopt(limits)
+
     def run(self) -> None:
         """Take everything that has come in, commit it and acknowledge it."""
         self._intake.tell()  # what an adapter's error has kept from being told
@@ -260,6 +308,10 @@ class Ingest:
             self._skips += 1
             return
         self._skips = 0
+        if self._store.salvage is not None:
+            self._heartbeat.hold(MEND_MS)  # its end counts all that is in the file
+        else:
+            self._heartbeat.beat()
 
         def step() -> None:
             if upkeep.step(
@@ -286,6 +338,7 @@ class Ingest:
         if batch.is_empty:
             self._settle()
             return True
+        self._heartbeat.beat()
         try:
             if self._upkeep is not None:
                 self._upkeep.refuse(batch)
@@ -318,6 +371,7 @@ class Ingest:
         if self._recovered_ms is not None and now_ms - self._recovered_ms < RECOVER_MS:
             return
         self._recovered_ms = now_ms
+        self._heartbeat.hold(MEND_MS)
         try:
             if broken and not displaced:
                 upkeep.recover(broken)
@@ -365,7 +419,7 @@ class Ingest:
         try:
             upkeep.disk_is_full()
             while upkeep.capacity.step():
-                pass
+                self._heartbeat.beat()
         except StoreError as error:
             logger.error("can't make room: %s", error)
 

@@ -28,6 +28,7 @@ from .board_request import BoardRequests, Outcome
 from .clock import Clock
 from .dialogue import Dialogue
 from .errors import PortAbsentError, PortError
+from .heartbeat import STEP_MS, Heartbeat
 from .link_state import BACK_OFF_MAX_S, LOOK_S, UP, LinkState
 from .port import Port
 from .settings_file import SettingsFile
@@ -191,11 +192,13 @@ class SerialLink:
 
     # -- thread --------------------------------------------------------------------
 
-    def run(self) -> None:
+    def run(self, heartbeat: Heartbeat | None = None) -> None:
         """Keep the line up until `stop()`."""
+        heartbeat = heartbeat or Heartbeat(self.name, self._clock)
         self._is_running = True
         while not self._is_stopping.is_set():
             self._is_woken.clear()
+            heartbeat.beat()
             try:
                 wait_s = self.step()
             except Exception:  # top of a thread
@@ -203,6 +206,7 @@ class SerialLink:
                 self._close(link_state.FAILED, "internal error, see the log")
                 wait_s = BACK_OFF_MAX_S
             if wait_s > 0 and not self._is_stopping.is_set():
+                heartbeat.beat(round(wait_s * 1000) + STEP_MS)
                 self._is_woken.wait(wait_s)
         self.requests.stop()
         try:
@@ -211,6 +215,7 @@ class SerialLink:
         except PortError as error:
             logger.info("link %s: %s", self.name, error)
         self._close(link_state.STOPPED)
+        heartbeat.end()
 
     def step(self) -> float:
         """Do one round; return the seconds until the next is due (0 after a read)."""

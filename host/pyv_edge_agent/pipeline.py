@@ -47,12 +47,17 @@ class Pipeline:
         self.unbuffered_total = 0  # stored, and too large for the buffers in memory
         self.misplaced_total = 0  # batches that did not continue their stream
         self.alerting = alerting
-        self._privacy = privacy
+        self.privacy = privacy
         self._buffers = buffers
+
+    def adopt(self, privacy: PrivacyPolicy, alerting: Alerting) -> None:
+        """Go on by another policy and other rules; all channels must be planned anew."""
+        self.privacy = privacy
+        self.alerting = alerting
 
     def plan(self, alias: str, channel: Channel) -> Plan:
         """Return what becomes of a board's channel."""
-        return make_plan(self._privacy, alias, channel)
+        return make_plan(self.privacy, alias, channel)
 
     def plan_fed(self, alias: str, name: str, unit: str) -> Plan:
         """Return what becomes of a channel of a device that is no board; "" if it has only one."""
@@ -60,7 +65,7 @@ class Pipeline:
         if name:
             channel.name = name
         channel.unit = unit  # these may be anything, a board's may not
-        return make_plan(self._privacy, alias, channel, is_float=True)
+        return make_plan(self.privacy, alias, channel, is_float=True)
 
     def add_batch(self, source: Source, batch: TimedBatch, now_ms: int, out: WriteBatch) -> bool:
         """Add a board's records to `out`; return False, adding nothing, if they are misplaced."""
@@ -186,7 +191,7 @@ class Pipeline:
         """
         denied_before = self.denied_total
         # Callers may have a policy of their own, which judges readings as a whole.
-        allowed = self._privacy.evaluate(reading)
+        allowed = self.privacy.evaluate(reading)
         value = reading.value if allowed is None else allowed.value
         sample = Sample("", value, None, reading.unit, quality)
         taken_ms = round(reading.timestamp * 1000) - out.segment.offset_ms

@@ -8,14 +8,14 @@ class PollSchedule:
 
     def __init__(self, interval_ms: float, now_ms: int) -> None:
         """Poll at `interval_ms` from now on, unless a device has its own."""
-        self._common_ms = interval_ms
+        self.common_ms = interval_ms  # of devices that have no interval of their own
         self._intervals: dict[str, float] = {}  # by device
         self._due: dict[float, float] = {interval_ms: float(now_ms)}  # by interval
 
     def set(self, devices: Iterable[tuple[str, float]], now_ms: int) -> None:
         """Poll these devices, each given with its interval in ms; 0: the common one."""
-        self._intervals = {name: own or self._common_ms for name, own in devices}
-        intervals = {self._common_ms, *self._intervals.values()}
+        self._intervals = {name: own or self.common_ms for name, own in devices}
+        intervals = {self.common_ms, *self._intervals.values()}
         self._due = {one: self._due.get(one, float(now_ms)) for one in intervals}
 
     @property

@@ -20,6 +20,7 @@ from pyv_edge_core.reading import QUALITY_BAD, QUALITY_GOOD
 
 from .clock import Clock
 from .errors import SubmissionError
+from .heartbeat import STEP_MS, Heartbeat
 from .store.receipt import KEY_SIZE
 
 logger = logging.getLogger(__name__)
@@ -123,6 +124,23 @@ class Feed:
         self._lock = threading.Lock()
         self._rejected = 0  # since that was last logged
         self._logged_ms: int | None = None
+        self.open_heartbeat: Callable[[], Heartbeat] | None = None  # set by who runs the adapter
+        self._heartbeat: Heartbeat | None = None
+
+    def beat(self, within_ms: int = STEP_MS) -> None:
+        """Say that the adapter is here, and will be again within so many milliseconds.
+
+        One that never says so is not missed; one that has, is.
+        """
+        if self._heartbeat is None and self.open_heartbeat is not None:
+            self._heartbeat = self.open_heartbeat()
+        if self._heartbeat is not None:
+            self._heartbeat.beat(within_ms)
+
+    def end(self) -> None:
+        """Note that the adapter has ended, and will not say any more that it is here."""
+        if self._heartbeat is not None:
+            self._heartbeat.end()
 
     def put(self, submission: Submission) -> bool:
         """Bring a submission; return False if there is no room for it now.

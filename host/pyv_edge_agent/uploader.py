@@ -26,6 +26,7 @@ from typing import Any
 from .clock import Clock
 from .egress import Egress
 from .errors import StoreError
+from .heartbeat import STEP_MS, Heartbeat
 from .outbox import CloudSyncQueue
 from .sinks.delivery import FAILED, TOO_LARGE, UNAUTHORISED, Delivery, Sink
 from .store import BACKLOG, LIVE, SQLiteStore, UploadBatch
@@ -39,6 +40,24 @@ IDLE_S = 60.0  # nothing wakes the thread for so long: look anyway
 CIRCUIT_FAILURES = 5  # in a row, on all lanes together, that open the circuit
 
 
+@dataclass(frozen=True)
+class Terms:
+    """What the configuration says of a sink.
+
+    While `waits_for` gives a reason, readings are not sent. Items are: an alarm that comes in
+    time with a wrong time is worth more than a right one that comes late. `delivery_ms` is
+    longer than a delivery may take.
+    """
+
+    client: Sink
+    egress: Egress
+    batch_size: int
+    retry_base_s: float
+    retry_max_s: float
+    waits_for: Callable[[], str] = lambda: ""
+    delivery_ms: int = STEP_MS
+
+
 class UploadWorker:
     """Sends one sink what is pending whenever it is woken."""
 
@@ -46,22 +65,14 @@ class UploadWorker:
         self,
         store: SQLiteStore,
         queue: CloudSyncQueue,
-        client: Sink,
-        egress: Egress,
+        terms: Terms,
         clock: Clock,
         rng: random.Random,
         *,
-        batch_size: int,
-        retry_base_s: float,
-        retry_max_s: float,
         sink: str = SINK,
-        waits_for: Callable[[], str] = lambda: "",
+        heartbeat: Heartbeat | None = None,
     ) -> None:
-        """Register the sink in `store`; `queue` is its own. Raises StoreError.
-
-        While `waits_for` gives a reason, readings are not sent. Items are: an alarm that
-        comes in time with a wrong time is worth more than a right one that comes late.
-        """
+        """Register the sink in `store`; `queue` is its own. Raises StoreError."""
         self.sink = sink
         self.batches_total = 0  # accepted
         self.attempts_failed_total = 0  # attempts that were not
@@ -78,14 +89,10 @@ class UploadWorker:
         self._delivered_before_today = 0
         self._store = store
         self._queue = queue
-        self._client = client
-        self._egress = egress
+        self._terms = terms
         self._clock = clock
         self._rng = rng
-        self._batch_size = batch_size
-        self._retry_base_s = retry_base_s
-        self._retry_max_s = retry_max_s
-        self._waits_for = waits_for
+        self._heartbeat = heartbeat or Heartbeat(sink, clock)
         self._lanes = [
             _Lane("items", self._deliver_items),
             _Lane("readings", lambda: self._deliver_readings(LIVE)),
@@ -93,14 +100,15 @@ class UploadWorker:
         ]
         self._by_name = {lane.name: lane for lane in self._lanes}
         self._failures = 0  # in a row, whatever the lane
-        self._item_limit = batch_size  # fewer while a refused item is being singled out
-        self._reading_limit = batch_size  # fewer if the sink found a batch too large
+        self._item_limit = terms.batch_size  # fewer while a refused item is being singled out
+        self._reading_limit = terms.batch_size  # fewer if the sink found a batch too large
         self._items: list[dict[str, Any]] = []  # the batch of items under way
         self._wake = threading.Event()
         self._is_stopping = False
         self._dirty_ms: int | None = None  # since when the disk doesn't know all that the sink has
+        self._next: Terms | None = None  # to be adopted between two deliveries
         queue.sink = sink
-        store.sinks.register(sink, batch_size)
+        store.sinks.register(sink, terms.batch_size)
 
     @property
     def problem(self) -> str:
@@ -121,7 +129,10 @@ class UploadWorker:
             self._wake.clear()
             wait_s = self.step()
             if not self._is_stopping:
-                self._wake.wait(min(wait_s, self.settle()))
+                wait_s = min(wait_s, self.settle())
+                self._heartbeat.beat(round(wait_s * 1000) + STEP_MS)
+                self._wake.wait(wait_s)
+        self._heartbeat.end()
 
     def wake(self) -> None:
         """Say that there is something to deliver."""
@@ -130,18 +141,50 @@ class UploadWorker:
     def stop(self) -> None:
         """Make `run` return after the delivery under way."""
         self._is_stopping = True
-        self._client.wake()
+        self._terms.client.wake()
         self._wake.set()
+
+    @property
+    def terms(self) -> Terms:
+        """What holds, or will after the delivery under way."""
+        return self._next or self._terms
+
+    def adopt(self, terms: Terms) -> None:
+        """Go on as another configuration says, after the delivery under way."""
+        waiting, self._next = self._next, terms
+        if waiting is not None and waiting.client not in (terms.client, self._terms.client):
+            waiting.client.close()
+        self._terms.client.wake()
+        self._wake.set()
+
+    def _adopt(self, terms: Terms) -> None:
+        self._next = None
+        before, self._terms = self._terms, terms
+        if before.client is not terms.client:
+            before.client.close()
+        self._item_limit = self._reading_limit = terms.batch_size
+        # What was wrong may be right now: there is no use in waiting any longer.
+        self._failures = 0
+        for lane in self._lanes:
+            lane.attempts = lane.not_before_ms = 0
+
+    def close(self) -> None:
+        """Close the sink, once `run` has returned."""
+        for client in {self.terms.client, self._terms.client}:
+            client.close()
 
     def step(self) -> float:
         """Deliver until all is delivered or has to wait; return the seconds to wait."""
         is_moving = True
         while is_moving and not self._is_stopping:
             is_moving = False
+            if self._next is not None:
+                self._adopt(self._next)
             for lane in list(self._lanes):
                 if self._clock.monotonic_ms() < lane.not_before_ms:
                     continue
                 lane.not_before_ms = 0
+                self._heartbeat.beat(self._terms.delivery_ms)
                 try:
                     is_moving |= lane.deliver()
                 except StoreError as error:
@@ -194,14 +237,14 @@ class UploadWorker:
         identities = [self._identity(item) for item in self._items]
         digest = hashlib.sha256(repr(identities).encode()).hexdigest()[:16]
         key = f"pyv-{self._store.store_id}-{self.sink}-items-{digest}"
-        delivery = self._client.deliver(key, released)
+        delivery = self._terms.client.deliver(key, released)
         is_accepted = self._judged(lane, delivery)
         if is_accepted:
             self._queue.ack(ids)
             self._items = []
             self.items_total += len(released)
             self.withheld_total += withheld
-            self._item_limit = min(self._item_limit * 2, self._batch_size)
+            self._item_limit = min(self._item_limit * 2, self._terms.batch_size)
         elif delivery.is_refused:
             return self._single_out(lane, ids, released, delivery)
         return is_accepted
@@ -229,7 +272,7 @@ class UploadWorker:
 
     def _item_payload(self, item: dict[str, Any]) -> dict[str, Any] | None:
         """Return what the sink gets of an item, None if the policy keeps it back."""
-        payload = self._egress.item(dict(item["payload"]))
+        payload = self._terms.egress.item(dict(item["payload"]))
         if payload is None:
             return None
         given = payload.get("metadata")
@@ -253,10 +296,10 @@ class UploadWorker:
         batch = self._store.sinks.next_batch(self.sink, self._reading_limit, name)
         if batch is None:
             return False
-        payloads = self._egress.readings(batch.rows)
+        payloads = self._terms.egress.readings(batch.rows)
         withheld = len(batch.rows) - len(payloads)
         if payloads:
-            delivery = self._client.deliver(batch.key, payloads)
+            delivery = self._terms.client.deliver(batch.key, payloads)
             if not self._judged(lane, delivery):
                 return delivery.is_refused and self._split(lane, batch, payloads, delivery)
         if self._store.sinks.acknowledge(self.sink, batch, withheld):
@@ -288,7 +331,7 @@ class UploadWorker:
         return True
 
     def _is_waiting(self) -> bool:
-        reason = self._waits_for()
+        reason = self._terms.waits_for()
         if reason and not self.waiting:
             self.waits_total += 1
             logger.info("readings are not uploaded yet: %s", reason)
@@ -305,7 +348,7 @@ class UploadWorker:
         if lane.problem and not lane.is_refused:
             logger.warning(
                 "%s takes %s again after %d failed attempts",
-                *(self._client.shown, lane.name, lane.attempts),
+                *(self._terms.client.shown, lane.name, lane.attempts),
             )
             lane.settle()
         elif lane.is_refused:
@@ -347,18 +390,22 @@ class UploadWorker:
         if delivery.problem != lane.problem:
             logger.warning(
                 "%s does not take %s: %s; they are kept and sent again",
-                *(self._client.shown, lane.name, delivery.problem),
+                *(self._terms.client.shown, lane.name, delivery.problem),
             )
         lane.problem = delivery.problem
         lane.is_refused = delivery.is_refused
         lane.accepts = 0
         self.attempts_failed_total += 1
-        longest_s = min(self._retry_base_s * 2 ** min(lane.attempts, 30), self._retry_max_s)
+        longest_s = min(
+            self._terms.retry_base_s * 2 ** min(lane.attempts, 30), self._terms.retry_max_s
+        )
         if delivery.outcome == UNAUTHORISED:
-            longest_s = self._retry_max_s  # somebody has to act; until then, asking is no use
+            longest_s = (
+                self._terms.retry_max_s
+            )  # somebody has to act; until then, asking is no use
         wait_s = self._rng.uniform(0, longest_s)
         if delivery.retry_after_s is not None:
-            wait_s = max(wait_s, min(delivery.retry_after_s, self._retry_max_s))
+            wait_s = max(wait_s, min(delivery.retry_after_s, self._terms.retry_max_s))
         lane.attempts += 1
         lane.not_before_ms = self._clock.monotonic_ms() + int(wait_s * 1000) + 1
         if delivery.is_refused:

@@ -3,23 +3,30 @@
 import logging
 import random
 import threading
+from collections.abc import Container, Mapping
+from pathlib import Path
+from typing import Any
 
 from pyv_edge_core.privacy import PrivacyPolicy
 
 from .clock import Clock
 from .config import Config
 from .egress import Egress
+from .heartbeat import STEP_MS, Heartbeats
 from .outbox import CloudSyncQueue
 from .sinks import create_sink, read_options
 from .sinks.delivery import Sink
 from .sinks.http import HTTPCloudUploader, HTTPOptions
 from .store import SQLiteStore
 from .time_base import TimeBase
-from .uploader import UploadWorker
+from .uploader import Terms, UploadWorker
 
 logger = logging.getLogger(__name__)
 
 CLOUD = "http"  # the name of the sink that [cloud] describes
+# A delivery is a connection, a request, its reply, and what is done anew for each, of which each
+# may take the time-out; and a name is looked up, which nobody can limit.
+TIMEOUTS = 5
 
 
 class Uploads:
@@ -34,6 +41,7 @@ class Uploads:
         time_base: TimeBase,
         clock: Clock,
         rng: random.Random,
+        heartbeats: Heartbeats,
     ) -> None:
         """Make the uploaders of all sinks that are enabled; `start` sets them going.
 
@@ -41,49 +49,77 @@ class Uploads:
         """
         self.workers: list[UploadWorker] = []
         self.threads: list[threading.Thread] = []
-        self.cloud: HTTPCloudUploader | None = None
-        self._sinks: list[Sink] = []
         self._config = config
         self._store = store
         self._queue = queue
-        self._egress = (privacy, store.policies, store.channels_of)
         self._time = time_base
         self._clock = clock
         self._rng = rng
+        self._heartbeats = heartbeats
+        self._leaving: list[tuple[UploadWorker, threading.Thread]] = []  # not configured any more
+        made = self.make_sinks(config)
         try:
-            self._build()
+            for name, sink in made.items():
+                self._add(name, sink, privacy)
         except BaseException:
-            self.close()
+            for sink in made.values():
+                sink.close()
             raise
+        self._tell_of_others()
 
-    def _build(self) -> None:
-        config = self._config
-        cloud = config.get("cloud")
-        if cloud["enabled"] and cloud["endpoint"]:
-            self.cloud = HTTPCloudUploader(
-                cloud["endpoint"],
-                cloud["api_key"],
-                cloud["timeout_seconds"],
-                self._clock,
-                read_options(
-                    HTTPOptions, cloud, config.folder, {"is_compressed": cloud["compress"]}
-                ),
-            )
-            self._add(CLOUD, self.cloud, cloud["batch_size"])
-        for name, settings in config.get("sinks").items():
-            if settings["enabled"]:
-                sink = create_sink(name, settings, config.folder, self._clock)
-                self._add(name, sink, settings["batch_size"])
-        for name in self._store.sinks.unconfigured:
-            logger.warning(
-                "sink %s is not configured any more: its readings are kept for it all the same",
-                name,
-            )
+    @property
+    def cloud(self) -> HTTPCloudUploader | None:
+        """The sink of [cloud], None if it is not enabled."""
+        for worker in self.workers:
+            client = worker.terms.client
+            if worker.sink == CLOUD and isinstance(client, HTTPCloudUploader):
+                return client
+        return None
 
-    def _add(self, name: str, sink: Sink, batch_size: int) -> None:
-        self._sinks.append(sink)
+    # -- building ------------------------------------------------------------------
+
+    def make_sinks(self, config: Config, names: Container[str] | None = None) -> dict[str, Sink]:
+        """Return the sinks that `config` enables, of these names, by name. Connects to none.
+
+        Raises ConfigError, StartError, and nothing stays open.
+        """
+        made: dict[str, Sink] = {}
+        try:
+            for name, settings in enabled_sinks(config).items():
+                if names is None or name in names:
+                    made[name] = self._make(name, settings, config.folder)
+        except BaseException:
+            for sink in made.values():
+                sink.close()
+            raise
+        return made
+
+    def _make(self, name: str, settings: dict[str, Any], folder: Path) -> Sink:
+        if name != CLOUD:
+            return create_sink(name, settings, folder, self._clock)
+        own = {"is_compressed": settings["compress"]}
+        return HTTPCloudUploader(
+            *(settings["endpoint"], settings["api_key"], settings["timeout_seconds"]),
+            self._clock,
+            read_options(HTTPOptions, settings, folder, own),
+        )
+
+    def _terms(self, name: str, sink: Sink, privacy: PrivacyPolicy) -> Terms:
+        settings = enabled_sinks(self._config)[name]
+        timeout_s = settings.get("timeout_seconds", 0.0)  # a file has none
         cloud = self._config.get("cloud")
         patience_ms = round(self._config.get("time", "upload_wait_seconds") * 1000)
+        return Terms(
+            sink,
+            Egress(privacy, self._store.policies, self._store.channels_of),
+            settings["batch_size"],
+            cloud["retry_base_seconds"],
+            cloud["retry_max_seconds"],
+            lambda: self._time.upload_wait(patience_ms),
+            round(timeout_s * 1000) * TIMEOUTS + STEP_MS,
+        )
+
+    def _add(self, name: str, sink: Sink, privacy: PrivacyPolicy) -> None:
         queue = self._queue
         if self.workers:
             queue = CloudSyncQueue(clock=self._clock)
@@ -91,25 +127,31 @@ class Uploads:
         worker = UploadWorker(
             self._store,
             queue,
-            sink,
-            Egress(*self._egress),
+            self._terms(name, sink, privacy),
             self._clock,
             random.Random(self._rng.random()),
             sink=name,
-            batch_size=batch_size,
-            retry_base_s=cloud["retry_base_seconds"],
-            retry_max_s=cloud["retry_max_seconds"],
-            waits_for=lambda: self._time.upload_wait(patience_ms),
+            heartbeat=self._heartbeats.open(f"edge-sink-{name}"),
         )
         self.workers.append(worker)
         self.threads.append(
             threading.Thread(target=worker.run, daemon=True, name=f"edge-sink-{name}")
         )
 
+    def _tell_of_others(self) -> None:
+        for name in self._store.sinks.unconfigured:
+            logger.warning(
+                "sink %s is not configured any more: its readings are kept for it all the same",
+                name,
+            )
+
+    # -- running -------------------------------------------------------------------
+
     def start(self) -> None:
         """Let all uploaders run. Raises RuntimeError if there can't be another thread."""
         for thread in self.threads:
-            thread.start()
+            if thread.ident is None:
+                thread.start()
 
     def wake(self) -> None:
         """Let all uploaders look for what there is to send."""
@@ -123,5 +165,51 @@ class Uploads:
 
     def close(self) -> None:
         """Close all sinks."""
-        for sink in self._sinks:
-            sink.close()
+        for worker in (*self.workers, *(one for one, _ in self._leaving)):
+            worker.close()
+
+    # -- another configuration -----------------------------------------------------
+
+    def is_leaving(self, name: str) -> bool:
+        """Whether a sink that is not configured any more still ends its last delivery."""
+        self._close_left()
+        return any(worker.sink == name for worker, _ in self._leaving)
+
+    def adopt(self, config: Config, made: Mapping[str, Sink], privacy: PrivacyPolicy) -> None:
+        """Go on as `config` says: with the sinks in `made`, and those of now that it still has.
+
+        Raises StoreError if one that is new can't be registered.
+        """
+        self._config = config
+        wanted = enabled_sinks(config)
+        for worker, thread in list(zip(self.workers, self.threads, strict=True)):
+            if worker.sink not in wanted:
+                self.workers.remove(worker)
+                self.threads.remove(thread)
+                worker.stop()
+                self._leaving.append((worker, thread))
+                self._store.sinks.leave(worker.sink)
+        known = {worker.sink: worker for worker in self.workers}
+        for name in wanted:
+            if name in known:
+                sink = made.get(name, known[name].terms.client)
+                known[name].adopt(self._terms(name, sink, privacy))
+            else:
+                self._add(name, made[name], privacy)
+        self.start()
+        self._close_left()
+        self._tell_of_others()
+
+    def _close_left(self) -> None:
+        for worker, thread in list(self._leaving):
+            if not thread.is_alive():
+                self._leaving.remove((worker, thread))
+                worker.close()
+
+
+def enabled_sinks(config: Config) -> dict[str, dict[str, Any]]:
+    """Return the settings of the sinks that are enabled, by name."""
+    cloud = config.get("cloud")
+    found = {CLOUD: cloud} if cloud["enabled"] and cloud["endpoint"] else {}
+    sinks = config.get("sinks").items()
+    return {**found, **{name: settings for name, settings in sinks if settings["enabled"]}}

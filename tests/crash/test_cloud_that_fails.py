@@ -11,7 +11,7 @@ from pyv_edge_agent.egress import Egress
 from pyv_edge_agent.outbox import CloudSyncQueue
 from pyv_edge_agent.sinks.http import HTTPCloudUploader, HTTPOptions
 from pyv_edge_agent.store import Limits
-from pyv_edge_agent.uploader import UploadWorker
+from pyv_edge_agent.uploader import Terms, UploadWorker
 from pyv_edge_core.privacy import PrivacyPolicy
 from pyv_edge_tools.receiver import open_receiver
 from pyv_edge_tools.receiver_script import Reply, Script
@@ -42,11 +42,11 @@ class Cloudy(StoreRig):
             options=HTTPOptions(**options),
         )
         self.worker = UploadWorker(
-            *(self.store, self.queue, self.client, Egress(PrivacyPolicy()), self.clock),
+            self.store,
+            self.queue,
+            Terms(self.client, Egress(PrivacyPolicy()), batch_size, 1.0, 60.0),
+            self.clock,
             FixedRandom(0.5),
-            batch_size=batch_size,
-            retry_base_s=1.0,
-            retry_max_s=60.0,
         )
 
     def drain(self):

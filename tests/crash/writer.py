@@ -27,7 +27,7 @@ from pyv_edge_agent.store import (
     WriteBatch,
     open_store,
 )
-from pyv_edge_agent.uploader import UploadWorker
+from pyv_edge_agent.uploader import Terms, UploadWorker
 from pyv_edge_core.privacy import PrivacyPolicy
 
 UTC_MS = 1_780_000_000_000
@@ -122,12 +122,9 @@ def main(path, url, count, point, nth):
     queue.bind(store)
     client = Client(url, clock=clock)
     client.killer = killer
+    egress = Egress(PrivacyPolicy(), store.policies, store.channels_of)
     worker = UploadWorker(
-        *(store, queue, client, Egress(PrivacyPolicy(), store.policies, store.channels_of)),
-        *(clock, random.Random(1)),
-        batch_size=300,
-        retry_base_s=0.01,
-        retry_max_s=0.05,
+        *(store, queue, Terms(client, egress, 300, 0.01, 0.05), clock, random.Random(1))
     )
     channels = tuple(ChannelInfo(f"c{n}", f"porch.c{n}", "V", -1) for n in range(4))
     opened = store.open_boot(BootInfo("board", "porch", 7, "b", "f", "r", channels), UTC_MS)

@@ -705,7 +705,7 @@ def test_value_is_wrapped_in_a_sensor_reading_with_the_current_time(agents, writ
     agent.start()
     wait_for(lambda: agent._readings_processed == 1, "first cycle")
     agent._adapters["t1"] = Value(12.25)
-    policy = agent._ingest.pipeline._privacy = SeeingPolicy()
+    policy = agent._ingest.pipeline.privacy = SeeingPolicy()
     clock.advance(1500)
     agent.run_once()
     assert policy.seen == SensorReading("t1", (UTC_MS + 1500) / 1000, 12.25, "Cel")

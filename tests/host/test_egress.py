@@ -16,7 +16,7 @@ from pyv_edge_agent.series import Source
 from pyv_edge_agent.sinks.delivery import ACCEPTED, FAILED, Delivery
 from pyv_edge_agent.store import BootInfo, SQLiteStore, WriteBatch, read_ledger
 from pyv_edge_agent.types import Event, SensorReading
-from pyv_edge_agent.uploader import UploadWorker
+from pyv_edge_agent.uploader import Terms, UploadWorker
 from pyv_edge_core.channel_table import FLAG_LOCAL_ONLY
 from pyv_edge_core.privacy import PrivacyPolicy
 from pyv_edge_core.reading import Channel
@@ -103,13 +103,9 @@ class Rig:
         return UploadWorker(
             self.store,
             self.queue,
-            self.sink,
-            Egress(policy),
+            Terms(self.sink, Egress(policy), 10, 1.0, 60.0),
             self.clock,
             FixedRandom(),
-            batch_size=10,
-            retry_base_s=1.0,
-            retry_max_s=60.0,
         )
 
     def send(self, policy):

@@ -70,6 +70,7 @@ def test_report_has_its_blocks_and_is_dated(start):
         "time",
         "sinks",
         "store",
+        "workers",
     }
     assert found["sinks"] == {}
     assert (found["store"]["state"], found["store"]["is_degraded"]) == ("ok", False)

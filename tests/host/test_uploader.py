@@ -14,7 +14,7 @@ from pyv_edge_agent.sinks.delivery import ACCEPTED, FAILED, REFUSED, Delivery
 from pyv_edge_agent.sinks.http import HTTPCloudUploader
 from pyv_edge_agent.store import TIME_QUALITY_SHIFT, SQLiteStore, TimeSegments, read_ledger
 from pyv_edge_agent.time_base import TimeBase
-from pyv_edge_agent.uploader import IDLE_S, WAIT_MS, UploadWorker
+from pyv_edge_agent.uploader import IDLE_S, WAIT_MS, Terms, UploadWorker
 from pyv_edge_core.privacy import PrivacyPolicy
 
 
@@ -39,13 +39,9 @@ class Rig:
         return UploadWorker(
             self.store,
             self.queue,
-            self.client,
-            Egress(self.policy),
+            Terms(self.client, Egress(self.policy), batch_size, 1.0, 60.0),
             self.clock,
             self.rng,
-            batch_size=batch_size,
-            retry_base_s=1.0,
-            retry_max_s=60.0,
         )
 
     def close(self):
@@ -451,14 +447,9 @@ def judged_worker(rig, judge, **more):
     return UploadWorker(
         rig.store,
         rig.queue,
-        judge,
-        Egress(rig.policy),
+        Terms(judge, Egress(rig.policy), 10, 1.0, 60.0, **more),
         rig.clock,
         rig.rng,
-        batch_size=10,
-        retry_base_s=1.0,
-        retry_max_s=60.0,
-        **more,
     )
 
 

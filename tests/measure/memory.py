@@ -12,7 +12,7 @@ from pyv_edge_agent.egress import Egress
 from pyv_edge_agent.outbox import CloudSyncQueue
 from pyv_edge_agent.sinks.delivery import ACCEPTED, Delivery
 from pyv_edge_agent.store import Limits, Upkeep, WriteBatch
-from pyv_edge_agent.uploader import UploadWorker
+from pyv_edge_agent.uploader import Terms, UploadWorker
 from pyv_edge_core.privacy import PrivacyPolicy
 from rig import AgentProcess, Receiver, make_board, serial_device, wait_for
 
@@ -72,10 +72,11 @@ def growth(folder):
     queue = CloudSyncQueue(clock=feed.clock)
     queue.bind(feed.store)
     worker = UploadWorker(
-        *(feed.store, queue, Taker(), Egress(PrivacyPolicy()), feed.clock, FixedRandom()),
-        batch_size=1000,
-        retry_base_s=0.1,
-        retry_max_s=1.0,
+        feed.store,
+        queue,
+        Terms(Taker(), Egress(PrivacyPolicy()), 1000, 0.1, 1.0),
+        feed.clock,
+        FixedRandom(),
     )
     upkeep = Upkeep(feed.store, Limits(max_size=64_000_000))
     rng = random.Random(1)

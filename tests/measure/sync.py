@@ -11,7 +11,7 @@ from pyv_edge_agent.egress import Egress
 from pyv_edge_agent.outbox import CloudSyncQueue
 from pyv_edge_agent.sinks.http import HTTPCloudUploader
 from pyv_edge_agent.store import WriteBatch
-from pyv_edge_agent.uploader import UploadWorker
+from pyv_edge_agent.uploader import Terms, UploadWorker
 from pyv_edge_core.privacy import PrivacyPolicy
 
 from .store import Feed
@@ -61,10 +61,11 @@ def _once(folder):
         queue.bind(feed.store)
         client = Timed(url)
         worker = UploadWorker(
-            *(feed.store, queue, client, Egress(PrivacyPolicy()), feed.clock, random.Random(1)),
-            batch_size=BATCH,
-            retry_base_s=0.1,
-            retry_max_s=1.0,
+            feed.store,
+            queue,
+            Terms(client, Egress(PrivacyPolicy()), BATCH, 0.1, 1.0),
+            feed.clock,
+            random.Random(1),
         )
         thread = threading.Thread(target=worker.run, daemon=True)
         begun = time.perf_counter()

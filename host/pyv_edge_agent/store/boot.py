@@ -148,7 +148,6 @@ def channel_facts(
 
 def apply_policies(store: "SQLiteStore", policies: "ChannelPolicies") -> None:
     """Let `policies` hold for the channels there are and for those to come. Raises StoreError."""
-    store.policies = policies
     with store.transaction() as tx:
         changed = []
         for channel_id, sensor, *now in tx.execute(
@@ -165,6 +164,7 @@ def apply_policies(store: "SQLiteStore", policies: "ChannelPolicies") -> None:
             # Which of them are in which block, and until when, has to be found out again.
             tx.execute("UPDATE block SET classes = 7, due_utc_ms = 0")
             store.audit.write(tx, "policies_applied", {"channels": len(changed)})
+    store.policies = policies
 
 
 def watched_channels(reader: sqlite3.Connection) -> list[WatchedChannel]:

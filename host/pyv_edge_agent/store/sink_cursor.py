@@ -122,17 +122,14 @@ class SinkCursors:
 
         What was queued while there was no sink is its to send. Raises StoreError.
         """
-        with self._store.transaction() as tx:
-            if name not in self._sinks:
+        if name not in self._sinks:
+            with self._store.transaction() as tx:
                 (missed,) = tx.execute(
                     "SELECT coalesce(sum(expired_total + evicted_total), 0) FROM stream"
                     " WHERE stream = 0"
                 ).fetchone()
                 tx.execute("INSERT INTO sink (name, missed_total) VALUES (?, ?)", (name, missed))
                 self._store.items.adopt(tx, name)
-            else:
-                missed = None
-        if missed is not None:
             totals = {**dict.fromkeys(_COUNTERS, 0), "missed": missed}
             self._sinks[name] = _Sink(name, totals=totals)
         self._sinks[name].batch_count = batch_count
@@ -149,6 +146,10 @@ class SinkCursors:
             self._store.audit.write(tx, "sink_forgotten", {"sink": name})
             self._store.items.forget(tx, name)
         self._sinks.pop(name, None)
+
+    def leave(self, name: str) -> None:
+        """Note that nobody sends to a sink any more; its readings are held all the same."""
+        self._sinks[name].is_configured = False
 
     @property
     def names(self) -> list[str]:

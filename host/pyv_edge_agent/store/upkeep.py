@@ -53,6 +53,10 @@ class Upkeep:
         self._free_size = free_size
         self._start()
 
+    def adopt(self, limits: Limits) -> None:
+        """Go on with other limits."""
+        self._limits = self.capacity.limits = limits
+
     def _start(self) -> None:
         store = self._store
         self.blocks = Blocks(store)
