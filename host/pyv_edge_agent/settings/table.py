@@ -72,7 +72,7 @@ PRIVACY_RULE: dict[str, Key] = {
     "channel": Key(PATTERN, "any", "which channels it is about"),
     "key": Key(PATTERN, "none", "which keys of the metadata it is about, and nothing else"),
     "action": Key(CHOICE, "", "what becomes of that", privacy_rule.ACTIONS),
-    "step": Key(NUMBER, "", "of quantize: values become multiples of it"),
+    "step": Key(NUMBER, "none", "of quantize: values become multiples of it"),
     "low": Key(NUMBER, "none", "of clamp: no value is less; low, high or both"),
     "high": Key(NUMBER, "none", "of clamp: no value is greater"),
 }
