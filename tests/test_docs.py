@@ -19,6 +19,7 @@ from pyv_edge_agent.alerting import DEFAULT_RULE
 from pyv_edge_agent.cli import COMMANDS
 from pyv_edge_agent.config import Config
 from pyv_edge_agent.policy import open_policy
+from pyv_edge_agent.service_files import PLACES, UNIT
 from pyv_edge_core import __version__, disclosure, message, privacy, privacy_rule
 from pyv_edge_core.event_text import FIELDS
 from pyv_edge_core.pattern import SIZE_MAX
@@ -32,6 +33,7 @@ else:
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(ROOT.glob("*.md"))
+OTHERS = {"sqlite3", "python3", "pip", "install"}  # programs in their commands, beside ours
 TYPES = {"u8": "B", "u16": "H", "u32": "I", "text": "T", "bytes": "*"}
 
 
@@ -46,8 +48,9 @@ def test_every_command_in_the_documents_exists():
         for block in blocks(document, "sh"):
             for line in block.splitlines():
                 words = line.split("#")[0].split()
-                while words and "=" in words[0]:
+                while words and (words[0] == "sudo" or "=" in words[0]):
                     words = words[1:]
+                words[:1] = [Path(word).name for word in words[:1]]
                 if words[:1] == ["make"]:
                     assert words[1] in targets, f"{document.name}: {line}"
                 elif words[:1] == ["pyv-edge-host"]:
@@ -61,10 +64,17 @@ def test_every_command_in_the_documents_exists():
                     for word in words[2:]:
                         if word.startswith("--"):
                             assert word in options, f"{document.name}: {line}"
+                elif words[:1] in (["systemctl"], ["journalctl"]):
+                    assert UNIT.removesuffix(".service") in words, f"{document.name}: {line}"
                 else:
-                    assert words[:1] in ([], ["sqlite3"]), f"{document.name}: {line}"
+                    assert words[:1] == [] or words[0] in OTHERS, f"{document.name}: {line}"
                 seen.update(words[:2])
     assert {"demo", "test", "check", "run", "ledger", "receive"} <= seen
+
+
+def test_every_file_of_the_service_is_told():
+    rows = re.findall(r"^\| `(/[^`]+)` \|", (ROOT / "OPERATIONS.md").read_text(), re.MULTILINE)
+    assert rows == [str(path) for path in PLACES.values()]
 
 
 def test_configuration_in_the_readme_is_valid(tmp_path, monkeypatch):

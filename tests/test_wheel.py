@@ -44,6 +44,8 @@ def test_wheel_holds_the_four_packages_and_the_device_files(wheel):
     assert {top for top in tops if not top.endswith(".dist-info")} == TOP_LEVEL
     for name in ("main.py", "boot.py", "device.example.json"):
         assert f"pyv_edge_tools/device_files/{name}" in names
+    for name in ("pyv-edge.service", "pyv-edge.sysusers", "pyv-edge.rules"):
+        assert f"pyv_edge_agent/systemd/{name}" in names
     assert not [name for name in names if "test" in name.lower() or "__pycache__" in name]
 
 

@@ -44,10 +44,15 @@ def open_policy(section: dict[str, Any], key_path: Path) -> PrivacyPolicy:
 
     Raises StartError if it can't be read or made.
     """
-    key = section["hash_key"].encode()
-    if not key and any(rule.action == "hash" for rule in read_policy(section).rules):
-        key = load_key(key_path)
+    key = load_key(key_path) if keeps_key(section) else section["hash_key"].encode()
     return read_policy(section, key)
+
+
+def keeps_key(section: dict[str, Any]) -> bool:
+    """Return whether the secret is one that a file keeps. Raises TableError."""
+    if section["hash_key"]:
+        return False
+    return any(rule.action == "hash" for rule in read_policy(section).rules)
 
 
 def hash_mark(policy: PrivacyPolicy, rule: PrivacyRule) -> str:

@@ -103,13 +103,14 @@ class _Change:
         has_other_windows = self._has("windows")
         self.buffers = {
             name: new_buffer(self.config)
-            for name in tables
             if has_other_windows or name not in agent._buffers
+            else agent._buffers[name]
+            for name in tables
         }
         old = {table["name"]: table for table in self.before.get("sensors", "devices")}
         self.gone = [name for name in old if tables.get(name) != old[name]]
         self.made = [
-            agent._devices.make(table, self.buffers.get(name) or agent._buffers[name])
+            agent._devices.make(table, self.buffers[name])
             for name, table in tables.items()
             if old.get(name) != table
         ]  # nothing of them is open yet

@@ -24,6 +24,7 @@ COMMANDS = {
     "ledger": "account for every reading in a store",
     "audit": "check that nothing in a store was changed, or list what was done with it",
     "receive": "a small cloud endpoint to test against",
+    "service": "let systemd run the agent, or do so no more",
 }
 
 
