@@ -75,9 +75,7 @@ def core_table_of(keys):
         allowed = ", ".join(map(_code, key.choices)) if key.choices else key.kind
         if key.choices and key.kind.startswith("list"):
             allowed = f"list of {allowed}"
-        lines.append(
-            _row(_code(name), allowed, key.default or "must be given", sentence(key.doc))
-        )
+        lines.append(_row(_code(name), allowed, key.default or "must be given", sentence(key.doc)))
     return "\n".join(lines)
 
 
@@ -88,13 +86,15 @@ def sections():
         if name == "sensors":
             parts += ["### `[[sensors.devices]]`", "Every device has:", table_of(DEVICE)]
             for kind, more in DEVICES.items():
-                parts += [f"#### `ingest_type = \"{kind}\"`", DEVICE_DOCS[kind], table_of(more)]
+                parts += [f'#### `ingest_type = "{kind}"`', DEVICE_DOCS[kind], table_of(more)]
         elif name == "policies":
             text = "What holds for some channels; what a row leaves out is as the section says."
             parts += ["### `[[policies.channels]]`", text, core_table_of(CHANNEL)]
         elif name == "privacy":
             parts += ["and lists of patterns:", core_table_of(PRIVACY_LISTS)]
-            text = "An ordered list: the first rule that fits decides. See [PRIVACY.md](PRIVACY.md)."
+            text = (
+                "An ordered list: the first rule that fits decides. See [PRIVACY.md](PRIVACY.md)."
+            )
             parts += ["### `[[privacy.rules]]`", text, core_table_of(PRIVACY_RULE)]
     text = "When a reading becomes an event. See [RULES.md](RULES.md)."
     parts += ["### `[[rules]]`", text, core_table_of(RULE)]

@@ -30,10 +30,17 @@ def unused(path: Path, kind: str, count_max: int) -> Path | None:
     return next((name for name in names if not name.exists()), None)
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file that is there whole, on the disk, or not at all. Raises OSError."""
+def write_whole(path: Path, data: bytes, mode: int = 0o666) -> None:
+    """Write a file that is there whole, on the disk, or not at all. Raises OSError.
+
+    It has `mode` less what the umask forbids, from the first byte on.
+    """
     draft = beside(path, ".new")
-    draft.write_bytes(data)
-    sync(draft)
+    draft.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    with os.fdopen(os.open(draft, flags, mode), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(draft, path)
     sync(path.parent)

@@ -11,8 +11,12 @@ class Fault:
         self.problem = problem  # and what to do
 
     def __str__(self) -> str:
+        return self.labelled("")
+
+    def labelled(self, label: str) -> str:
+        """Return the line with a word before the setting, such as "warning"."""
         place = self.source if self.line is None else f"{self.source}:{self.line}"
-        return ": ".join(part for part in (place, self.path, self.problem) if part)
+        return ": ".join(part for part in (place, label, self.path, self.problem) if part)
 
 
 class ConfigError(ValueError):

@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError
+from ..errors import ConfigError, Fault
 from .check import Checker
 from .origin import CREDENTIAL, DEFAULT, SECRET_FILE, Origin
 from .outside import check_outside
 from .path import walk
 from .source import Source
-from .warning import find_warnings
+from .warning import find_warnings, secrets_in_file
 
 __all__ = ["Config", "Origin"]
 
@@ -104,7 +104,17 @@ class Config:
     @property
     def warnings(self) -> list[str]:
         """What is allowed and probably not meant, a line each."""
-        return [str(fault) for fault in self._source.faults(self._warnings)]
+        return [str(doubt) for doubt in self.doubts]
+
+    @property
+    def doubts(self) -> list[Fault]:
+        """The warnings, taken apart."""
+        return self._source.faults(self._warnings)
+
+    @property
+    def has_secrets(self) -> bool:
+        """Whether a secret stands in the file itself."""
+        return any(secrets_in_file(self._values, self._origins))
 
     @property
     def folder(self) -> Path:

@@ -1,6 +1,6 @@
 """What a configuration may say and its author probably didn't mean."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,8 +23,9 @@ def find_warnings(
     """Tell `warn` what is doubtful about checked values; `origins` are those of what is given."""
     if source.is_file and not values["sensors"]["devices"]:
         warn("sensors", "there are no devices, so nothing is recorded; add [[sensors.devices]]")
-    if source.is_open:
-        _warn_of_secrets(warn, values, origins)
+    for path in secrets_in_file(values, origins) if source.is_open else ():
+        problem = "can be read by everybody here; chmod 600 the file, or put the secret elsewhere"
+        warn(path, problem)
     _warn_of_what_is_off(warn, values, origins)
     _warn_of_retention(warn, values)
     _warn_of_strangers(warn, values)
@@ -34,13 +35,14 @@ def find_warnings(
             warn(f"sensors.devices[{index}].dtr", problem)
 
 
-def _warn_of_secrets(warn: Warn, values: dict[str, Any], origins: Mapping[str, Origin]) -> None:
+def secrets_in_file(values: dict[str, Any], origins: Mapping[str, Origin]) -> Iterator[str]:
+    """Yield the paths of secrets that stand in the file itself; URLs may hold one too."""
     for path, table, keys in tables(values):
-        for key in [key for key, setting in keys.items() if setting.is_secret and table.get(key)]:
-            place = f"{path}.{key}"
-            if place in origins and origins[place].kind == FILE:
-                problem = f"can be read by everybody here; chmod 600 the file, or use {key}_file"
-                warn(place, problem)
+        for key, setting in keys.items():
+            is_secret = setting.is_secret or (setting.is_url and "@" in table.get(key, ""))
+            origin = origins.get(f"{path}.{key}")
+            if is_secret and table.get(key) and origin is not None and origin.kind == FILE:
+                yield f"{path}.{key}"
 
 
 def _warn_of_what_is_off(
