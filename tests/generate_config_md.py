@@ -40,11 +40,9 @@ def _allowed(key, setting):
         return "secret text"
     if setting.is_url:
         return "URLs" if key.endswith("s") else "URL"
-    text = "path of a file" if setting.is_file else _KINDS[setting.kind]
-    if setting.kind in (int, float) and setting.low > float("-inf"):
-        text += f", {shown_number(setting.low)} to {shown_number(setting.high)}"
-    unit = setting.unit_of(key)
-    return f"{text} {unit}" if unit and setting.low > float("-inf") else text + unit and text
+    kind = "path of a file" if setting.is_file else _KINDS[setting.kind]
+    extent = setting.extent(key)
+    return f"{kind}, {extent}" if extent else kind
 
 
 def _default(value):

@@ -75,7 +75,7 @@ FAULTS = [
     ),
     (
         "[cloud]\nbatch_size = '5'\n",
-        "2: cloud.batch_size: '5' is not a whole number in 1..10000",
+        "2: cloud.batch_size: '5' is not a whole number in 1..10000; leave the quotes out",
     ),
     ("[cloud]\nenabled = 1\n", "2: cloud.enabled: 1 is not true or false"),
     ("[cloud]\napi_key = []\n", "2: cloud.api_key: the value is not a text"),

@@ -50,8 +50,8 @@ def _check(args: argparse.Namespace) -> int:
 
     reports: list[dict[str, Any]] = []
     for file in args.files or [config_path(args)]:
-        faults: "Sequence[Fault]" = ()
-        doubts: "Sequence[Fault]" = ()
+        faults: Sequence[Fault] = ()
+        doubts: Sequence[Fault] = ()
         try:
             config = Config.from_file(file)
             doubts = config.doubts

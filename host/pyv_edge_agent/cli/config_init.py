@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Callable
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,8 @@ def run(args: argparse.Namespace, ports: "ListPorts | None" = None) -> int:
     if not output:
         output = _ask("File to write", PLACES[0]) if is_asking else PLACES[0]
     path = Path(output)
+    if path.suffix.lower() == ".json":
+        raise UsageError(f"--output: {path} can't have comments; name it .toml")
     if path.exists() and not args.force:
         raise UsageError(f"{path}: is there; --force overwrites it, --output names another")
     if not path.parent.is_dir():
@@ -136,7 +139,7 @@ def _asked(given: Given, boards: dict[str, str], path: Path) -> Given:
     """Return what a person adds to what is given."""
     if not given["sensors"]["devices"]:
         for place, port in boards.items():
-            given = _settled(given, path, lambda one, at=place, to=port: _ask_board(one, at, to))
+            given = _settled(given, path, partial(_ask_board, place=place, port=port))
         if (
             not boards
             and _ask("No board is there. A simulated device, to try it out?", "y") in "yY"
@@ -215,6 +218,7 @@ def _checked(path: Path, given: Given) -> tuple["Config", str]:
 
 def _write(path: Path, given: Given, *, is_json: bool) -> None:
     from ..disk import write_whole
+    from ..settings import DEVICE_DOCS
 
     config, text = _checked(path, given)
     write_whole(path, text.encode(), 0o600 if config.has_secrets else 0o644)
@@ -223,8 +227,7 @@ def _write(path: Path, given: Given, *, is_json: bool) -> None:
         print(json.dumps({"file": str(path), "devices": [one["name"] for one in devices]}))
         return
     for device in devices:
-        where = device.get("port", "makes readings up")
-        note(f"device {device['name']}: {device['ingest_type']}, {where}")
+        note(f"device {device['name']}: {DEVICE_DOCS[device['ingest_type']]}")
     for doubt in config.doubts:
         note(doubt.labelled("warning"))
     print(f"{path}: written")

@@ -97,6 +97,8 @@ class Checker:
             import difflib
 
             near = difflib.get_close_matches(key, known, 1)
+        for meant in near:
+            self.blame(join(path, meant))  # that it is missing follows from this
         remedy = f"did you mean {near[0]}?" if near else "known here: " + ", ".join(sorted(known))
         self.fault(join(path, key), f"is not a setting; {remedy}")
 
@@ -189,13 +191,11 @@ class Checker:
                 self.fault(place, str(error))
         if self._secrets is not None:
             self._secrets.find(result, keys, values, path, credential or path)
-        for key in files:
-            result.pop(key, None)
         for key, setting in keys.items():
             is_given = key in values or key in result or self.is_faulty(join(path, key))
             if setting.default is MISSING and not is_given:
                 self.fault(join(path, key), f"is missing; it must be {setting.allowed}")
-        return result
+        return {key: result[key] for key in keys if key in result}
 
     def core_tables(self, values: Any, path: str, keys: tuple[str, ...]) -> list[Any]:
         """Return tables that the core will check; find the keys it doesn't know here.
@@ -245,7 +245,8 @@ class Checker:
         if self.problems:
             return
         self.origins = {path: Origin(FILE) for path, _ in walk(given)}
-        for section, values in given.items():
+        # A section that isn't there may have a secret all the same.
+        for section, values in {**{key: {} for key in SECTIONS}, **given}.items():
             if section == "rules":
                 self.values["rules"] = self.core_tables(values, "rules", rule.KEYS)
             elif section == "sinks":

@@ -1,4 +1,4 @@
-"""The text of a new configuration: all there is to set, with its sentence; defaults as comments."""
+"""The text of a new configuration: what is set, and all else there is as comments."""
 
 import json
 import textwrap
@@ -16,7 +16,7 @@ from ..settings import (
     SINKS,
     Setting,
 )
-from ..settings.setting import secret_files, sentence
+from ..settings.setting import secret_files
 
 _WIDTH = 99
 _HEAD = """\
@@ -84,9 +84,7 @@ def _settings(keys: dict[str, Setting], given: dict[str, Any]) -> list[str]:
     files = {key: name for name, key in secret_files(keys).items()}
     lines = []
     for key, setting in keys.items():
-        unit = setting.unit_of(key)
-        text = sentence(setting.doc) + (f" In {unit}." if unit else "")
-        lines += _comment(text if not setting.choices else f"{text} It is {setting.allowed}.")
+        lines += _comment(setting.described(key))
         file = files.get(key, "")
         if file in given:
             lines.append(f"{file} = {toml(given[file])}")

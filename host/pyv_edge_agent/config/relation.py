@@ -60,7 +60,7 @@ def check_listeners(fault: Fault, found: list[tuple[str, str, int]]) -> None:
 
 def _check_storage(fault: Fault, storage: dict[str, Any]) -> None:
     if storage["low_water"] >= storage["high_water"]:
-        fault("storage.low_water", "must be below storage.high_water")
+        fault("storage.low_water", "must be below storage.high_water; lower it")
     if 0 < storage["max_mb"] < 2:
         fault("storage.max_mb", "must be 0 or at least 2: an empty store takes half of that")
     is_default = storage["keep_mb"] == SECTIONS["storage"]["keep_mb"].default

@@ -107,8 +107,6 @@ def _table_of(keys: dict[str, Setting], doc: str, **lists: Any) -> dict[str, Any
 
 
 def _setting(key: str, setting: Setting) -> dict[str, Any]:
-    unit = setting.unit_of(key)
-    text = sentence(setting.doc) + (f" In {unit}." if unit else "")
     made: dict[str, Any] = {"type": _TYPES[setting.kind]}
     if setting.kind in (int, float) and setting.low > float("-inf"):
         made |= {"minimum": _shown(setting, setting.low), "maximum": _shown(setting, setting.high)}
@@ -121,7 +119,7 @@ def _setting(key: str, setting: Setting) -> dict[str, Any]:
         made = {"anyOf": [made, _VARIABLE]}
     if setting.default is not MISSING:
         made["default"] = setting.default
-    return {**made, "description": text}
+    return {**made, "description": setting.described(key)}
 
 
 def _shown(setting: Setting, limit: float) -> float:

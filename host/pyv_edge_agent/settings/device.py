@@ -4,7 +4,7 @@ from .setting import MISSING, Setting
 
 DEVICE: dict[str, Setting] = {
     "name": Setting(str, MISSING, "unique name of the device"),
-    "ingest_type": Setting(str, MISSING, "where its readings come from, one of the kinds below"),
+    "ingest_type": Setting(str, MISSING, "kind of source that its readings come from"),
     "sensor_type": Setting(str, "", "what it measures, for people"),
     "unit": Setting(str, "", "unit of its values, such as Cel or %RH"),
 }

@@ -1,6 +1,7 @@
 """What a setting is: one key of a table that the agent checks itself."""
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,7 @@ MISSING = object()  # a setting's default, if it must be given
 SHOWN_SIZE_MAX = 60  # characters of a wrong value that a message repeats
 INTEGER_MAX = 2**63 - 1  # TOML's integers have 64 bits
 
+_SCALAR = re.compile(r"[-+]?\d+(\.\d+)?|true|false")  # what needs no quotes
 _UNITS = {"_seconds": "s", "_ms": "ms", "_mb": "MiB", "_days": "days"}
 _KINDS = {
     bool: "true or false",
@@ -36,7 +38,8 @@ def kind_name(value: Any) -> str:
 
 def shown_number(number: float) -> str:
     """Return a number as people write it."""
-    return f"{number:.0f}" if abs(number) < 1e9 and number == int(number) else f"{number:g}"
+    is_short = abs(number) <= 1e9 and number == int(number)
+    return f"{number:.0f}" if is_short or isinstance(number, int) else f"{number:g}"
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,9 @@ class Setting:
         shown = "the value" if self.is_secret or self.is_url or is_hidden else repr(value)
         if len(shown) > SHOWN_SIZE_MAX:
             shown = shown[:SHOWN_SIZE_MAX] + "..."
-        return ValueError(f"{shown} is not {self.allowed}")
+        is_quoted = not is_hidden and self.kind is not str and isinstance(value, str)
+        remedy = "; leave the quotes out" if is_quoted and _SCALAR.fullmatch(value) else ""
+        return ValueError(f"{shown} is not {self.allowed}{remedy}")
 
     @property
     def allowed(self) -> str:
@@ -108,6 +113,20 @@ class Setting:
         """Return the unit of its values, given the key's name; "" if they have none."""
         ends = (unit for end, unit in _UNITS.items() if key.endswith(end))
         return self.unit or next(ends, "")
+
+    def extent(self, key: str) -> str:
+        """Return its choices, or its range and unit, given the key's name; "" if it has none."""
+        if self.choices:
+            return ", ".join(self.choices)
+        unit = self.unit_of(key)
+        if self.kind not in (int, float) or self.low == -math.inf:
+            return unit
+        return f"{shown_number(self.low)} to {shown_number(self.high)} {unit}".rstrip()
+
+    def described(self, key: str) -> str:
+        """Return what it says and its extent as a sentence."""
+        extent = self.extent(key)
+        return sentence(f"{self.doc} ({extent})" if extent else self.doc)
 
 
 def sentence(doc: str) -> str:
