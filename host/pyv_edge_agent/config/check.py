@@ -184,9 +184,10 @@ class Checker:
             if setting is None:
                 self.unknown(path, key, [*keys, *files, *also])
                 continue
-            is_substituted = isinstance(value, str) and _VARIABLE.search(value) is not None
+            plain = self.plain(value, place)
+            is_substituted = isinstance(value, (str, list, dict)) and plain != value
             try:
-                result[key] = setting.check(self.plain(value, place), is_substituted)
+                result[key] = setting.check(plain, is_substituted)
             except ValueError as error:
                 self.fault(place, str(error))
         if self._secrets is not None:
