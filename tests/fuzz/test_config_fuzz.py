@@ -17,7 +17,13 @@ from pyv_edge_agent.settings import DEVICE, DEVICES, SECTIONS, SINKS
 from pyv_edge_agent.settings.table import CHANNEL, PRIVACY_LISTS, PRIVACY_RULE, RULE
 
 # What an environment holds: a secret, and one that could be meant as a number.
-ENVIRONMENT = {"SECRET": "hunter2-'\"-swordfish", "PIN": "60221023", "EMPTY": ""}
+ENVIRONMENT = {
+    "SECRET": "hunter2-'\"-swordfish",
+    "PIN": "60221023",
+    "EMPTY": "",
+    "HUGE": "9" * 400,
+    "DEEP": "[" * 5000,
+}
 IN_FILE = "swordfish-in-the-file"  # only ever the value of a secret setting
 TOLD = ("hunter2", "swordfish", "60221023")
 
@@ -68,6 +74,8 @@ NAMES = st.sampled_from(["a.toml", "a.json"])
 @example(b"[" + b"a." * 2000 + b"a]\nb = 1", "a.toml")
 @example((b"a." * 2000 + b"b = 1\n") * 60, "a.toml")
 @example(b"x = 0x" + b"F" * 4000, "a.toml")
+@example(b"[[rules]]\nname = 'r'\nabove = 0x" + b"F" * 4000, "a.toml")
+@example(b"[privacy]\ndrop_fields = " + b"[" * 150 + b"]" * 150, "a.toml")
 @example(b'{"health": {"port": ' + b"9" * 5000 + b"}}", "a.json")
 @example(b"".join(b"a%d = 1\n" % index for index in range(20_000)), "a.toml")
 @example(b"[[rules]]\n" * 26_000, "a.toml")
@@ -200,6 +208,7 @@ def document(place, value):
 
 
 SHAPES = ("${SECRET}", "x${SECRET}y", "${PIN}", ["${SECRET}"], {"a": ["${PIN}"]}, [["${PIN}", 1]])
+SHAPES += ("${HUGE}", "${DEEP}")
 
 
 def test_no_variable_is_told_wherever_it_stands(folder):
