@@ -207,8 +207,10 @@ def document(place, value):
     return value
 
 
-SHAPES = ("${SECRET}", "x${SECRET}y", "${PIN}", ["${SECRET}"], {"a": ["${PIN}"]}, [["${PIN}", 1]])
-SHAPES += ("${HUGE}", "${DEEP}")
+SHAPES = (
+    *("${SECRET}", "x${SECRET}y", "${PIN}", "${HUGE}", "${DEEP}"),
+    *(["${SECRET}"], {"a": ["${PIN}"]}, [["${PIN}", 1]]),
+)
 
 
 def test_no_variable_is_told_wherever_it_stands(folder):
