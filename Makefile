@@ -45,6 +45,7 @@ docs: $(READY)
 	$(BIN)/python tests/generate_differences_md.py
 	$(BIN)/python tests/generate_links_md.py
 	$(BIN)/python tests/generate_protocol_md.py
+	$(BIN)/python tests/generate_sizes_md.py
 
 format: $(READY)
 	$(BIN)/ruff format .

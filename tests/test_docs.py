@@ -1,6 +1,7 @@
 """The documents say what is so: commands exist, examples work, diagrams match the code."""
 
 import ast
+import itertools
 import json
 import re
 import shutil
@@ -13,6 +14,7 @@ import generate_links_md
 import generate_privacy_md
 import generate_protocol_md
 import generate_rules_md
+import generate_sizes_md
 from accepted import ACCEPTED
 from pyv_edge_agent import link_state
 from pyv_edge_agent.alerting import DEFAULT_RULE
@@ -55,8 +57,10 @@ def test_every_command_in_the_documents_exists():
                     assert words[1] in targets, f"{document.name}: {line}"
                 elif words[:1] == ["pyv-edge-host"]:
                     assert words[1] in COMMANDS, f"{document.name}: {line}"
+                    # As far as a subcommand goes, whose options its command doesn't show.
+                    given = itertools.takewhile(lambda word: not word.startswith("-"), words[1:])
                     options = subprocess.run(
-                        [sys.executable, "-m", "pyv_edge_agent.cli", words[1], "--help"],
+                        [sys.executable, "-m", "pyv_edge_agent.cli", *given, "--help"],
                         capture_output=True,
                         text=True,
                         check=True,
@@ -153,6 +157,11 @@ def test_protocol_tables_match_the_messages():
 def test_protocol_has_the_states_and_the_vectors_of_the_code():
     text = (ROOT / "PROTOCOL.md").read_text(encoding="utf-8")
     assert text == generate_protocol_md.generate(text), "make docs"
+
+
+def test_sizes_of_readings_are_what_the_code_calculates():
+    text = (ROOT / "OPERATIONS.md").read_text()
+    assert text == generate_sizes_md.generate(text), "make docs"
 
 
 # -- RULES.md --------------------------------------------------------------------------

@@ -8,7 +8,7 @@ into. A device can be added and removed while the others go on.
 import logging
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,19 @@ class Device:
     def is_polled(self) -> bool:
         """Whether the agent asks its adapter for readings."""
         return self.link is None and self.feed is None
+
+    def status(self, failed_polls: int) -> dict[str, Any]:
+        """Return how it does, as JSON types."""
+        told: dict[str, Any] = {"name": self.name, "ingest_type": self.table["ingest_type"]}
+        if self.link is not None:
+            told.update(state=self.link.state, problem=self.link.problem)
+        elif self.feed is not None:
+            own = self.adapter.status() if hasattr(self.adapter, "status") else {}
+            told.update({"state": "running", **self.feed.status(), **own})
+        else:
+            told.update(state="failing" if failed_polls else "polled", problem="")
+            told["failed_polls"] = failed_polls
+        return told
 
     def stop(self) -> None:
         """Let its thread end soon."""
@@ -113,12 +126,17 @@ class Devices:
         device = self._all.get(name)
         return None if device is None else device.table
 
+    def status(self, failing: Mapping[str, int]) -> list[dict[str, Any]]:
+        """Return how each device does, as JSON types; `failing` has failed polls in a row."""
+        return [device.status(failing.get(name, 0)) for name, device in list(self._all.items())]
+
     def make(self, table: dict[str, Any], buffer: RingBuffer) -> Device:
         """Return a device of a checked table, of which nothing is open yet; see `adopt`.
 
-        Raises ConfigError, AdapterError.
+        Raises ConfigError, AdapterError, StartError.
         """
-        made = Device(table, buffer, create_adapter(table, self._clock, self._folder))
+        adapter = create_adapter(table, self._clock, self._folder, self._rng)
+        made = Device(table, buffer, adapter)
         if hasattr(made.adapter, "open_link"):
             made.adapter.buffer = buffer
             made.link = made.adapter.open_link(

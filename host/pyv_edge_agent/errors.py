@@ -79,3 +79,7 @@ class SubmissionError(ValueError):
 
 class AdapterError(RuntimeError):
     """A source of readings has none to give."""
+
+
+class AgentAbsentError(RuntimeError):
+    """No agent runs with that configuration, or it does not answer."""

@@ -35,7 +35,7 @@ from .link import SerialLink
 from .pipeline import Pipeline
 from .series import Source
 from .store import Limits, SQLiteStore, TimeSegments, Upkeep, WriteBatch
-from .submission import Feed, Forgotten, Submission
+from .submission import Feed, Forgotten, Remembered, Submission
 from .time_base import TimeBase
 from .types import SensorReading
 
@@ -123,7 +123,8 @@ class Ingest:
             self._note_waiting(len(event.records) // RECORD_SIZE, event.base_ms)
         elif is_submission:
             self._note_waiting(len(event.samples), event.taken_ms)
-        if isinstance(event, Greeting) or self._waiting >= self._commit_max:
+        is_urgent = isinstance(event, Greeting) or (is_submission and event.is_urgent)
+        if is_urgent or self._waiting >= self._commit_max:
             self._is_urgent = True
             self._wake.set()
         return True
@@ -436,6 +437,9 @@ class Ingest:
             return self._take_submission(origin, event)
         if isinstance(event, Forgotten):
             self._intake.forget(origin, event.keys)
+            return True
+        if isinstance(event, Remembered):
+            self._intake.forget_all_but(origin, event.keys, self._batch)
             return True
         link: SerialLink = origin
         if isinstance(event, Greeting):

@@ -4,7 +4,7 @@ For the thread that stores.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 from .boots import Boots
 from .errors import SubmissionError
@@ -32,11 +32,16 @@ class Intake:
     def take(self, feed: Feed, submission: Submission, batch: WriteBatch) -> None:
         """Add a submission to `batch`. Raises StoreError, and nothing of it is done."""
         key = submission.key
-        if key and (
+        may_be_known = key and not submission.is_first
+        if may_be_known and (
             (feed.name, key) in self._pending or self._store.receipts.knows(feed.name, key)
         ):
             feed.known_total += len(submission.samples)
             self._settling.append((submission, Verdict.KNOWN))
+            return
+        if submission.after is not None and submission.after != self._position(feed, batch):
+            # Read before something that went another way: the adapter has to go back.
+            self._settle(submission, Verdict.GIVEN_UP, "another position is stored")
             return
         try:
             source = self._boots.fed(feed.device, submission.samples, batch)
@@ -55,9 +60,22 @@ class Intake:
             batch.positions[feed.name] = submission.position
         self._settling.append((submission, Verdict.STORED))
 
+    def _position(self, feed: Feed, batch: WriteBatch) -> str:
+        return batch.positions.get(feed.name, self._store.receipts.position(feed.name))
+
     def forget(self, feed: Feed, keys: list[bytes]) -> None:
         """Forget receipts that nobody can ask for any more."""
         self._store.receipts.forget(feed.name, keys)
+
+    def forget_all_but(self, feed: Feed, keys: Container[bytes], batch: WriteBatch) -> None:
+        """Forget all receipts of a feed but these, those in `batch` too."""
+        self._store.receipts.forget_all_but(feed.name, keys)
+        uncommitted = batch.receipts.pop(feed.name, [])
+        kept = [key for key in uncommitted if key in keys]
+        if kept:
+            batch.receipts[feed.name] = kept
+        self._pending.difference_update((feed.name, key) for key in uncommitted)
+        self._pending.update((feed.name, key) for key in kept)
 
     def committed(self) -> None:
         """Settle what was taken before the commit that has just succeeded."""

@@ -157,7 +157,10 @@ FAULTS = [
     ),
     (
         "[[sensors.devices]]\nname = 'a'\ningest_type = 'simulater'\n",
-        "3: sensors.devices[0].ingest_type: 'simulater' is unknown; known: serial, simulator",
+        (
+            "3: sensors.devices[0].ingest_type: 'simulater' is unknown;"
+            " known: mqtt, serial, simulator, system"
+        ),
     ),
     (
         "[[sensors.devices]]\nname = 'a'\n",
@@ -184,11 +187,20 @@ FAULTS = [
         "4: sensors.devices[0].min_value: is greater than max_value",
     ),
     (
+        SIMULATOR + "spike_probability = 0.6\nstuck_probability = 0.6\n",
+        (
+            "4: sensors.devices[0].spike_probability: the probabilities of spikes, dropouts and"
+            " stuck values must add up to at most 1"
+        ),
+    ),
+    (
         SIMULATOR + "port = '/dev/ttyUSB0'\n",
         (
             "4: sensors.devices[0].port: is not a setting; known here: baseline, drift_amplitude,"
-            " drift_model, drift_period_seconds, drift_rate, ingest_type, interval_seconds,"
-            " max_value, min_value, name, noise_std, seed, sensor_type, unit"
+            " drift_model, drift_period_seconds, drift_rate, dropout_count,"
+            " dropout_probability, ingest_type, interval_seconds, max_value, min_value, name,"
+            " noise_model, noise_std, seed, sensor_type, spike_count, spike_probability,"
+            " spike_size, stuck_count, stuck_probability, unit"
         ),
     ),
     (

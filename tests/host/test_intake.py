@@ -3,11 +3,11 @@
 import pytest
 from host.fakes import UTC_MS
 from host.test_ingest import Rig
-from pyv_edge_agent.boots import CHANNELS_MAX
 from pyv_edge_agent.errors import SubmissionError
 from pyv_edge_agent.ingest import SUBMITTED_MAX
 from pyv_edge_agent.store import receipt
 from pyv_edge_agent.submission import (
+    CHANNELS_MAX,
     NAME_SIZE_MAX,
     SAMPLES_MAX,
     Feed,
@@ -37,10 +37,10 @@ class Site(Rig):
         self.store.abandon()
         self.start(self.path)
 
-    def submit(self, *values, key=b"", position=""):
-        samples = [one if isinstance(one, Sample) else Sample("", one, unit="W") for one in values]
-        made = Submission(samples, key, position, lambda *told: self.verdicts.append(told))
-        return self.feed.put(made)
+    def submit(self, *values, key=b"", **more):
+        samples = [Sample("", one, unit="W") if type(one) is float else one for one in values]
+        told = self.verdicts.append
+        return self.feed.put(Submission(samples, key, settle=lambda *args: told(args), **more))
 
     def seen(self, columns="sensor, value"):
         return self.rows(f"SELECT {columns} FROM readings ORDER BY id")
@@ -115,6 +115,30 @@ def test_kill_before_the_commit_leaves_neither_reading_nor_key_nor_position(site
     assert site.verdicts == [(Verdict.STORED, "")]
 
 
+def test_what_goes_on_from_another_position_is_given_up(site):
+    site.submit(1.0, position="a", after="")
+    site.submit(2.0, position="b", after="a")  # of which nothing is committed yet
+    site.submit(3.0, position="c", after="a")
+    site.ingest.run()
+    site.submit(4.0, position="c", after="a")
+    site.submit(5.0, position="c", after="b")
+    site.ingest.run()
+    assert [row[1] for row in site.seen()] == [1.0, 2.0, 5.0]
+    assert [verdict.name for verdict, _ in site.verdicts].count("GIVEN_UP") == 2
+    assert site.feed.position() == "c"
+
+
+def test_position_moves_without_a_reading(site):
+    site.submit(position="a", after="")
+    site.ingest.run()
+    assert (site.verdicts, site.feed.position()) == ([(Verdict.STORED, "")], "a")
+    site.kill()
+    assert site.feed.position() == "a"
+    site.submit(1.0, position="b", after="a")
+    site.ingest.run()
+    assert site.seen() == [("meter", 1.0)]
+
+
 def test_key_of_another_device_is_another_key(site):
     site.submit(1.0, key=KEY)
     site.ingest.run()
@@ -141,6 +165,60 @@ def test_forgotten_key_is_stored_again_once_its_commit_needs_no_other_key(site):
     site.submit(2.0, key=kept)
     site.ingest.run()
     assert [row[1] for row in site.seen()] == [1.0, 2.0, 1.0, 4.0, 2.0]
+
+
+def test_first_of_its_kind_is_stored_whatever_is_known_under_its_key(site):
+    for _ in range(2):
+        site.submit(1.0, key=KEY, is_first=True)
+        site.submit(1.0, key=KEY, is_first=True)  # within one commit, too
+        site.submit(1.0, key=KEY)
+        site.ingest.run()
+    assert len(site.seen()) == 4
+    assert [verdict for verdict, _ in site.verdicts].count(Verdict.KNOWN) == 2
+    site.kill()
+    site.feed.forget([KEY])
+    site.submit(2.0)
+    site.ingest.run()
+    assert site.rows("SELECT count(*) FROM receipt") == [(0,)]
+
+
+def test_all_keys_but_some_are_forgotten_committed_or_not(site):
+    keys = [receipt_key(b"%d" % number) for number in range(4)]
+    for committed, uncommitted in (keys[:2], keys[2:]):
+        site.submit(1.0, key=committed)
+        site.ingest.run()
+        site.submit(2.0, key=uncommitted)
+    other = Feed({**DEVICE, "name": "other"}, site.ingest.put, str, site.clock)
+    other.put(Submission([Sample("", 3.0)], keys[0]))
+    assert site.feed.forget_all_but([keys[1], keys[3]])
+    for key in keys:
+        site.submit(4.0, key=key)
+    other.put(Submission([Sample("", 4.0)], keys[0]))
+    site.ingest.run()
+    again = [row for row in site.seen() if row[1] == 4.0]
+    assert again == [("meter", 4.0)] * 2
+    assert site.feed.known_total == 2
+    assert other.known_total == 1
+
+
+def test_forgetting_all_leaves_no_receipt(site):
+    site.submit(1.0, key=KEY)
+    assert site.feed.forget_all_but(())
+    site.ingest.run()
+    site.kill()
+    site.submit(1.0, key=KEY)
+    site.ingest.run()
+    assert len(site.seen()) == 2
+
+
+def test_urgent_submission_is_not_left_waiting(site):
+    assert site.submit(1.0)
+    site.wake.clear()
+    now_ms = site.clock.monotonic_ms()
+    assert site.ingest.due_ms(now_ms, 1000) > now_ms
+    assert site.submit(2.0, is_urgent=True)
+    assert site.wake.is_set()
+    assert site.ingest.due_ms(now_ms, 1000) == now_ms
 
 
 def test_oldest_keys_are_forgotten_at_the_limit_and_counted(site):
@@ -193,6 +271,16 @@ def test_failing_last_commit_gives_up_what_was_taken(site):
         Sample("a\nb", 1.0),
         Sample("x" * (NAME_SIZE_MAX + 1), 1.0),
         Sample("", 1.0, unit="\x00"),
+        Sample("", "1.0"),
+        Sample("", True),
+        Sample("", None),
+        Sample("", 2**53),
+        Sample("", 1.0, UTC_MS + 0.5),
+        Sample("", 1.0, quality=3),
+        Sample("", 1.0, quality=None),
+        Sample(None, 1.0),
+        Sample("", 1.0, unit=3),
+        ("", 1.0, None, "", 0),
     ],
     ids=repr,
 )
@@ -201,6 +289,31 @@ def test_what_no_store_could_take_is_refused_at_once(site, sample):
         site.submit(1.0, sample)
     site.ingest.run()
     assert site.seen() == []
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [
+        None,
+        [Sample("", 1.0)],
+        Submission((Sample("", 1.0),)),
+        Submission([], key="k" * 12),
+        Submission([], key=b"short"),
+        Submission([], position=3),
+        Submission([], settle=None),
+    ],
+    ids=repr,
+)
+def test_what_is_no_submission_is_refused_at_once(site, thing):
+    with pytest.raises(SubmissionError):
+        site.feed.put(thing)
+    assert site.feed.submitted_total == 0
+
+
+def test_whole_number_is_a_value(site):
+    site.submit(Sample("", 2**53 - 1))
+    site.ingest.run()
+    assert site.seen() == [("meter", float(2**53 - 1))]
 
 
 def test_bad_reading_needs_no_number(site):

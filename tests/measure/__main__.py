@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import memory, store, sync
+from . import idle, memory, store, sync
 
 MEASURES = {
     "commit": store.commit,
@@ -13,6 +13,7 @@ MEASURES = {
     "large": store.large,
     "drain": sync.drain,
     "rss": memory.rss,
+    "idle": idle.idle,
     "growth": memory.growth,
 }
 

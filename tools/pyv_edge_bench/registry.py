@@ -39,6 +39,7 @@ FIGURES: dict[str, Callable[[], list[Measured]]] = {
     "sync.live_p99_ms": store.live,
     "agent.rss_mb": store.rss,
     "agent.rss_growth_mb": store.growth,
+    "agent.idle_cpu_percent": store.idle,
     "cli.start_ratio": cli_start.measure,
 }
 

@@ -7,6 +7,7 @@ counts. `close()`, if it has one, is called at the end.
 """
 
 import math
+import random
 from collections.abc import Iterator, Mapping
 from numbers import Real
 from pathlib import Path
@@ -14,27 +15,41 @@ from typing import Any
 
 from ..clock import Clock
 from ..errors import AdapterError
+from ..options import need_extra
 
 METHODS = ("read", "generate_batch", "generate_reading")
 _DEPTH_MAX = 3  # generate_batch returns a list of lists of dicts
 
 
-def create_adapter(device: dict[str, Any], clock: Clock, folder: Path = Path()) -> Any:
+def create_adapter(
+    device: dict[str, Any],
+    clock: Clock,
+    folder: Path = Path(),
+    rng: random.Random | None = None,
+) -> Any:
     """Return a new adapter for a checked device table, whose paths count from `folder`.
 
-    Opens nothing. Raises AdapterError if there is none.
+    Opens nothing; `rng` is for its back-offs. Raises AdapterError if there is none,
+    StartError without the package that it needs.
     """
     kind = device["ingest_type"]
     if kind == "simulator":
-        from .simulator import SensorConfig, SimulatorAdapter
+        from .simulator import open_simulator
 
-        names = set(SensorConfig.__dataclass_fields__)
-        sensor = SensorConfig(**{key: value for key, value in device.items() if key in names})
-        return SimulatorAdapter([sensor], seed=device["seed"], clock=clock)
+        return open_simulator(device, clock)
+    if kind == "system":
+        from .system import SystemAdapter
+
+        return SystemAdapter(device, clock)
     if kind == "serial":
         from .serial import SerialAdapter
 
         return SerialAdapter(device)
+    if kind == "mqtt":
+        need_extra("mqtt", f"device {device['name']}")
+        from .mqtt import MQTTAdapter
+
+        return MQTTAdapter(device, clock, folder, rng or random.Random())
     raise AdapterError(f"ingest_type {kind!r} has no adapter")
 
 

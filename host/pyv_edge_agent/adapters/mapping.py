@@ -183,7 +183,7 @@ class Mapper:
     def _map_one(self, document: Any, channel: str) -> list[Sample]:
         utc_ms = None
         if self._time is not None:
-            utc_ms = read_time_ms(self._time.find(document), self._time.text)
+            utc_ms = read_time_ms(self._find_time(self._time, document), self._time.text)
         unit = _text(self._unit_at, document, self._unit)
         quality = QUALITY_GOOD
         if self._quality is not None:
@@ -203,6 +203,14 @@ class Mapper:
             Sample(prefix + name, self._number(path, document, quality), utc_ms, unit, quality)
             for name, path in self._fields.items()
         ]
+
+    @staticmethod
+    def _find_time(path: Path, document: Any) -> Any:
+        try:
+            return path.find(document)
+        except SubmissionError as error:
+            remedy = 'set time_path; "" takes the time of arrival'
+            raise SubmissionError(f"{error}; {remedy}") from None
 
     @staticmethod
     def _number(path: Path, document: Any, quality: int) -> float:

@@ -15,6 +15,10 @@ _PERCENT = 100
 Advance = Callable[[int], None]
 
 
+def no_advance(done: int) -> None:
+    """Show nothing."""
+
+
 def has_colour(stream: TextIO) -> bool:
     """Return whether `stream` is a terminal whose user has not set NO_COLOR."""
     return stream.isatty() and not os.environ.get("NO_COLOR")
@@ -39,7 +43,7 @@ def progress(what: str, total: int) -> Iterator[Advance]:
     What is yielded is to be called with how much of `total` is done, from the start.
     """
     if not sys.stderr.isatty():
-        yield lambda done: None
+        yield no_advance
         return
     try:
         from rich.console import Console

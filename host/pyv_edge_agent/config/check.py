@@ -15,7 +15,7 @@ from pyv_edge_core.quantity import decimal, show
 
 from .. import channel_policy
 from ..policy import read_policy
-from ..settings import DEVICE, DEVICES, MISSING, SECTIONS, SINKS, Setting
+from ..settings import DEVICE, DEVICES, MISSING, SECTIONS, SINKS, SYSTEM_UNITS, Setting
 from ..settings.setting import INTEGER_MAX, kind_name, secret_files
 from .origin import ENVIRONMENT, FILE, Origin
 from .path import DEPTH_MAX, children, join, parents, walk
@@ -236,7 +236,11 @@ class Checker:
             values = {key: value for key, value in values.items() if key in DEVICE}
         name = self.plain(values.get("name"), f"{path}.name")
         credential = f"sensors.devices.{name}" if isinstance(name, str) else ""
-        return self.table(values, {**DEVICE, **DEVICES.get(kind, {})}, path, credential=credential)
+        keys = {**DEVICE, **DEVICES.get(kind, {})}
+        table = self.table(values, keys, path, credential=credential)
+        if kind == "system" and not table["unit"]:
+            table["unit"] = SYSTEM_UNITS.get(table.get("metric", ""), "")
+        return table
 
     # -- the whole -----------------------------------------------------------------
 

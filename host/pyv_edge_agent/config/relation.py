@@ -1,6 +1,6 @@
 """What is wrong between settings of which each is right by itself."""
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -31,6 +31,7 @@ def check_relations(fault: Fault, values: dict[str, Any], faulty: Container[str]
     _check_sinks(fault, values["sinks"], faulty)
     _check_storage(fault, values["storage"])
     _check_devices(fault, values["sensors"]["devices"])
+    _check_sessions(fault, values)
     check_listeners(fault, listeners(values))
 
 
@@ -70,13 +71,15 @@ def _check_storage(fault: Fault, storage: dict[str, Any]) -> None:
 
 def _check_devices(fault: Fault, devices: list[dict[str, Any]]) -> None:
     _check_unique(fault, devices, "sensors.devices", "name")
-    _check_unique(fault, devices, "sensors.devices", "port", normal)
+    # A list of the same length, since faults name places in it.
+    boards = [device if device.get("ingest_type") == "serial" else {} for device in devices]
+    _check_unique(fault, boards, "sensors.devices", "port", normal)
     _check_unique(fault, devices, "sensors.devices", "device_id")
     for index, device in enumerate(devices):
         place = f"sensors.devices[{index}]"
         if device.get("name") == "":
             fault(f"{place}.name", "must not be empty")
-        if isinstance(device.get("port"), str):
+        if device.get("ingest_type") == "serial" and "port" in device:
             try:
                 parse(device["port"])
             except ValueError as error:
@@ -86,6 +89,25 @@ def _check_devices(fault: Fault, devices: list[dict[str, Any]]) -> None:
             fault(f"{place}.accept_new", problem)
         if device.get("min_value", 0) > device.get("max_value", 0):
             fault(f"{place}.min_value", "is greater than max_value")
+        for key, problem in _problems(device):
+            fault(f"{place}.{key}", problem)
+
+
+def _problems(device: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what adapters find wrong with a device; few configurations need them all."""
+    if "spike_probability" in device:
+        from ..adapters.simulator import probability_fault
+
+        if problem := probability_fault(device):
+            yield "spike_probability", problem
+    if "value_path" in device:
+        from ..adapters.mapping import check_mapping
+
+        yield from check_mapping(device)
+    if "topic" in device:
+        from ..adapters.topic import check_subscription
+
+        yield from check_subscription(device)
 
 
 def _check_client(fault: Fault, table: dict[str, Any], path: str) -> None:
@@ -131,6 +153,25 @@ def _check_sinks(fault: Fault, sinks: dict[str, Any], faulty: Container[str]) ->
 def _check_user(fault: Fault, table: dict[str, Any], path: str) -> None:
     if table["password"] and not table["username"]:
         fault(f"{path}.username", "is missing; the password is not sent without it")
+
+
+def _check_sessions(fault: Fault, values: dict[str, Any]) -> None:
+    """Find two clients that would take one session at a broker from each other for ever."""
+    from ..adapters.topic import client_id_of
+
+    seen: dict[tuple[str, int, str], str] = {}
+    sink = values["sinks"]["mqtt"]
+    if sink["enabled"]:
+        seen[sink["host"].lower(), sink["port"], sink["client_id"]] = "sinks.mqtt"
+    for index, device in enumerate(values["sensors"]["devices"]):
+        if device.get("ingest_type") != "mqtt" or "name" not in device:
+            continue
+        place = f"sensors.devices[{index}]"
+        session = (device["host"].lower(), device["port"], client_id_of(device))
+        if session in seen:
+            fault(f"{place}.client_id", f"is the same as {seen[session]}'s at the same broker")
+        else:
+            seen[session] = place
 
 
 def _is_url(text: str) -> bool:

@@ -4,7 +4,7 @@
 them. A value is changed nowhere else.
 """
 
-from .device import DEVICE, DEVICE_DOCS, DEVICES, LISTENING, MAPPING
+from .device import DEVICE, DEVICE_DOCS, DEVICES, LISTENING, MAPPING, SYSTEM_UNITS
 from .section import SECTION_DOCS, SECTIONS
 from .setting import MISSING, Setting
 from .sink import SINK_DOCS, SINKS
@@ -20,5 +20,6 @@ __all__ = [
     "SECTION_DOCS",
     "SINKS",
     "SINK_DOCS",
+    "SYSTEM_UNITS",
     "Setting",
 ]

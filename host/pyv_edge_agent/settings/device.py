@@ -1,6 +1,7 @@
 """[[sensors.devices]]: where readings come from."""
 
 from .setting import MISSING, Setting
+from .sink import TLS
 
 DEVICE: dict[str, Setting] = {
     "name": Setting(str, MISSING, "unique name of the device"),
@@ -37,9 +38,30 @@ MAPPING = {
     ),
 }
 
+# What `system` measures, and the unit of each unless the device has another
+SYSTEM_UNITS = {
+    "cpu_percent": "%",
+    "ram_percent": "%",
+    "swap_percent": "%",
+    "disk_percent": "%",
+    "load_1": "1",
+    "temperature": "Cel",
+    "uptime_seconds": "s",
+    "network_received_bytes": "By",
+    "network_sent_bytes": "By",
+    "network_received_rate": "By/s",
+    "network_sent_rate": "By/s",
+    "disk_read_bytes": "By",
+    "disk_written_bytes": "By",
+    "disk_read_rate": "By/s",
+    "disk_written_rate": "By/s",
+}
+
 DEVICE_DOCS = {
     "simulator": "Makes readings up, to try things out.",
+    "system": "A figure of this computer.",
     "serial": "A board on a serial port.",
+    "mqtt": "Messages of an MQTT broker; pip install 'pyv-edge[mqtt]'.",
 }
 
 # ingest_type: the keys a device of that type has beside those of every device
@@ -49,6 +71,9 @@ DEVICES: dict[str, dict[str, Setting]] = {
         "baseline": Setting(float, 20.0, "value it varies about", unit="its unit"),
         "noise_std": Setting(
             float, 0.5, "standard deviation of its noise", 0, 1e9, unit="its unit"
+        ),
+        "noise_model": Setting(
+            str, "GAUSSIAN", "distribution of its noise", choices=("GAUSSIAN",)
         ),
         "min_value": Setting(float, -1e9, "least value it gives", unit="its unit"),
         "max_value": Setting(float, 1e9, "greatest value it gives", unit="its unit"),
@@ -60,7 +85,41 @@ DEVICES: dict[str, dict[str, Setting]] = {
         "drift_period_seconds": Setting(
             float, 86400.0, "period of a SINUSOIDAL drift", 0.001, 1e9
         ),
-        "seed": Setting(int, 0, "seed of its noise", 0, 2**31),
+        "spike_probability": Setting(
+            float, 0.0, "how likely a reading begins a spike", 0, 1, unit="part"
+        ),
+        "spike_size": Setting(
+            float, 10.0, "how far a spike is away, up or down", 0, 1e9, unit="its unit"
+        ),
+        "spike_count": Setting(
+            int, 1, "readings that a spike lasts for", 1, 1_000_000, unit="readings"
+        ),
+        "dropout_probability": Setting(
+            float, 0.0, "how likely a reading begins a dropout", 0, 1, unit="part"
+        ),
+        "dropout_count": Setting(
+            int, 1, "readings that a dropout takes away", 1, 1_000_000, unit="readings"
+        ),
+        "stuck_probability": Setting(
+            float, 0.0, "how likely a reading begins to repeat", 0, 1, unit="part"
+        ),
+        "stuck_count": Setting(
+            int, 10, "readings that repeat the one before", 1, 1_000_000, unit="readings"
+        ),
+        "seed": Setting(int, 0, "seed of its noise and anomalies", 0, 2**31),
+    },
+    "system": {
+        **_POLLED,
+        "metric": Setting(
+            str, MISSING, "which figure of this computer", choices=tuple(SYSTEM_UNITS)
+        ),
+        "path": Setting(str, "/", "disk_percent: a folder on the disk that is meant"),
+        "source": Setting(
+            str,
+            "",
+            "which sensor (chip or chip/label), network interface or disk; empty: the first"
+            " temperature, the sum of all interfaces or disks",
+        ),
     },
     "serial": {
         "port": Setting(
@@ -92,6 +151,64 @@ DEVICES: dict[str, dict[str, Setting]] = {
             "file whose first line is the board's key, as on the board: only that board is heard",
             is_file=True,
         ),
+    },
+    "mqtt": {
+        "host": Setting(str, "127.0.0.1", "name or address of the broker"),
+        "port": Setting(int, 1883, "port of the broker", 1, 65535),
+        "client_id": Setting(
+            str, "", "name of the session at the broker, unique there; empty: pyv-edge-NAME"
+        ),
+        "username": Setting(str, "", "user at the broker; empty: none"),
+        "password": Setting(str, "", "password of the user", is_secret=True),
+        "protocol": Setting(str, "5", "version of MQTT", choices=("5", "3.1.1")),
+        "tls": Setting(bool, False, "whether the connection is encrypted"),
+        **TLS,
+        "topic": Setting(str, MISSING, "topics that are taken, a filter with + and #"),
+        "channel": Setting(
+            str,
+            "",
+            "channel of a topic, {1} being what its first + stands for, {#} the rest; empty: all"
+            " of that with dots between",
+        ),
+        "payload": Setting(
+            str,
+            "json",
+            "form of a message: JSON, or a bare number, whose time is that of arrival",
+            choices=("json", "number"),
+        ),
+        **MAPPING,
+        "qos": Setting(
+            int,
+            1,
+            "0: what is sent while the agent is away or behind is lost; 1: nothing is",
+            0,
+            1,
+        ),
+        "retained": Setting(
+            str,
+            "ignore",
+            "what becomes of the old message that a broker keeps for those who subscribe",
+            choices=("ignore", "take"),
+        ),
+        "session_expiry_seconds": Setting(
+            int,
+            604_800,
+            "how long the broker keeps what comes while the agent is away, MQTT 5; with 3.1.1 that"
+            " is the broker's affair",
+            0,
+            4_294_967_295,
+        ),
+        "inflight_max": Setting(
+            int,
+            0,
+            "messages that the broker sends ahead of their acknowledgement; with 3.1.1 this must"
+            " be what the broker has set; 0: 1000 with MQTT 5, 20 with 3.1.1 as mosquitto has",
+            0,
+            5000,
+            unit="messages",
+        ),
+        "keepalive_seconds": Setting(int, 30, "longest silence on the line", 5, 3600),
+        "timeout_seconds": Setting(float, 10.0, "longest wait for an answer", 0.1, 600),
     },
 }
 

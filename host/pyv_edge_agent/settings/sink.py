@@ -6,7 +6,8 @@ _TIMEOUT = Setting(float, 30.0, "longest wait for an answer", 0.1, 600)
 _BATCH = Setting(int, 500, "most readings in one batch", 1, 10_000, unit="readings")
 _ENABLED = Setting(bool, False, "whether this sink gets readings")
 _CA = Setting(str, "", "whom to trust, PEM; empty: whom the system does", is_file=True)
-_TLS = {
+# what an encrypted connection needs
+TLS = {
     "ca_file": _CA,
     "cert_file": Setting(str, "", "certificate of this client, PEM", is_file=True),
     "key_file": Setting(str, "", "key of cert_file, PEM; empty: in cert_file", is_file=True),
@@ -29,7 +30,7 @@ SINKS: dict[str, dict[str, Setting]] = {
         "password": Setting(str, "", "password of the user", is_secret=True),
         "protocol": Setting(str, "3.1.1", "version of MQTT", choices=("3.1.1", "5")),
         "tls": Setting(bool, False, "whether the connection is encrypted"),
-        **_TLS,
+        **TLS,
         "topic_prefix": Setting(str, "pyvorin", "first level of all topics"),
         "mode": Setting(
             str,
@@ -59,7 +60,7 @@ SINKS: dict[str, dict[str, Setting]] = {
         "password": Setting(str, "", "password of the user", is_secret=True),
         "token": Setting(str, "", "token, instead of a user", is_secret=True),
         "creds_file": Setting(str, "", "JWT and seed of the user", is_file=True),
-        **_TLS,
+        **TLS,
         "timeout_seconds": _TIMEOUT,
         "batch_size": _BATCH,
     },

@@ -14,15 +14,14 @@ import hashlib
 import json
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from ..clock import Clock, SystemClock
+from ..mqtt_client import MQTT_5, BrokerOptions, make_client
 from .delivery import ACCEPTED, FAILED, REFUSED, THROTTLED, TOO_LARGE, UNAUTHORISED, Delivery
 from .payload import DOCUMENTED, SENML, envelope, is_reading, senml
 
-MQTT_3, MQTT_5 = 4, 5  # protocol levels
 INFLIGHT_MAX = 100  # messages on the way at a time
 ONLINE, OFFLINE = "online", "offline"
 _SAFE = "-._~:@ "  # characters of a name that stay as they are in a topic
@@ -50,25 +49,13 @@ _UNITS = {
 
 
 @dataclass(frozen=True)
-class MQTTOptions:
-    """Which broker, and how."""
+class MQTTOptions(BrokerOptions):
+    """Which broker, and what is published there."""
 
-    host: str
-    port: int = 1883
-    client_id: str = "pyv-edge"
-    username: str = ""
-    password: str = ""
-    protocol: int = MQTT_3
-    is_tls: bool = False
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
     topic_prefix: str = "pyvorin"
     mode: str = "reading"  # or "batch"
     format: str = DOCUMENTED  # of a batch
     discovery_prefix: str = ""  # of Home Assistant; "": none. For mode "reading"
-    keepalive: int = 60  # seconds
-    timeout_seconds: float = 30.0
 
 
 class _Connection:
@@ -118,8 +105,7 @@ class MQTTSink:
     @property
     def shown(self) -> str:
         """The broker and the prefix of the topics."""
-        scheme = "mqtts" if self._options.is_tls else "mqtt"
-        return f"{scheme}://{self._options.host}:{self._options.port}/{self._options.topic_prefix}"
+        return f"{self._options.shown}/{self._options.topic_prefix}"
 
     def deliver(self, batch_key: str, items: list[dict[str, Any]]) -> Delivery:
         """Publish `items`, and wait until the broker has acknowledged each message."""
@@ -142,30 +128,13 @@ class MQTTSink:
     # -- connection ----------------------------------------------------------------
 
     def _connect(self) -> "_Connection | Delivery":
-        from paho.mqtt.client import Client
-        from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
-
         options = self._options
         made = self._connection = _Connection()
         made.is_woken = self._is_woken
-        client = made.client = Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=options.client_id,
-            protocol=MQTTProtocolVersion(options.protocol),
-            reconnect_on_failure=False,
-        )
+        client = made.client = make_client(options)
         client.on_connect, client.on_publish = made.on_connect, made.on_publish
         client.on_disconnect = made.on_disconnect
-        client.connect_timeout = options.timeout_seconds
         client.max_inflight_messages_set(INFLIGHT_MAX)
-        if options.username:
-            client.username_pw_set(options.username, options.password)
-        if options.is_tls:
-            ca_file, cert_file, key_file = (
-                None if one is None else str(one)
-                for one in (options.ca_file, options.cert_file, options.key_file)
-            )
-            client.tls_set(ca_file, cert_file, key_file)
         client.will_set(f"{self._root}/status", OFFLINE, qos=1, retain=True)
         client.connect(options.host, options.port, options.keepalive)
         client.loop_start()

@@ -7,6 +7,7 @@ position instead.
 """
 
 import sqlite3
+from collections.abc import Container
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,10 @@ class Receipts:
             row_id = known.pop(key, None)
             if row_id is not None:
                 self._release(row_id)
+
+    def forget_all_but(self, device: str, keys: Container[bytes]) -> None:
+        """Forget all deliveries of a device but these. For the thread that stores."""
+        self.forget(device, [key for key in self._rows.get(device, {}) if key not in keys])
 
     def write(
         self, tx: sqlite3.Connection, receipts: dict[str, list[bytes]], positions: dict[str, str]
