@@ -7,6 +7,7 @@ from pyv_edge_agent.config.relation import check_listeners, listeners
 from pyv_edge_agent.errors import ConfigError
 
 SIMULATED = {"name": "t1", "ingest_type": "simulator"}
+MQTT = {"name": "m", "ingest_type": "mqtt", "topic": "a/#"}
 CLOUD = {"enabled": True, "endpoint": "https://example.com/in"}
 
 
@@ -32,27 +33,38 @@ def sink(name, **values):
         (
             {"cloud": {**CLOUD, "key_file": "k"}},
             "cloud.key_file",
-            "is the key of cert_file, which is missing; give both or none",
+            "needs the certificate, cert_file",
         ),
         (
-            sink("mqtt", key_file="k"),
+            sink("mqtt", key_file="k", tls=True),
             "sinks.mqtt.key_file",
-            "is the key of cert_file, which is missing; give both or none",
+            "needs the certificate, cert_file",
+        ),
+        (sink("mqtt", ca_file="c"), "sinks.mqtt.ca_file", "needs tls = true"),
+        (
+            {"sensors": {"devices": [{**MQTT, "cert_file": "c"}]}},
+            "sensors.devices[0].cert_file",
+            "needs tls = true",
         ),
         (
             sink("nats", key_file="k"),
             "sinks.nats.key_file",
-            "is the key of cert_file, which is missing; give both or none",
+            "needs the certificate, cert_file",
         ),
         (
             sink("mqtt", password="p"),
-            "sinks.mqtt.username",
-            "is missing; the password is not sent without it",
+            "sinks.mqtt.password",
+            "needs a username",
         ),
         (
             sink("influxdb", version="1", database="d", password="p"),
-            "sinks.influxdb.username",
-            "is missing; the password is not sent without it",
+            "sinks.influxdb.password",
+            "needs a username",
+        ),
+        (
+            {"sensors": {"devices": [{**MQTT, "password": "p", "host": "h"}]}},
+            "sensors.devices[0].password",
+            "needs a username",
         ),
         (
             sink("nats", username="u", password="p", token="t"),
@@ -161,7 +173,11 @@ def serial(**lines):
             "sinks.influxdb.url",
             "sends token unencrypted",
         ),
-        (sink("mqtt", ca_file="ca.pem"), "sinks.mqtt.ca_file", "is not used without tls"),
+        (
+            {"devices": [{**MQTT, "host": "h", "username": "u", "password": "p"}]},
+            "sensors.devices[0].tls",
+            "sends password unencrypted",
+        ),
         (
             {"privacy": {"enabled": False, "rules": [{"action": "drop"}]}},
             "privacy.enabled",
@@ -193,7 +209,8 @@ def test_what_is_probably_not_meant_is_a_warning(sections, path, part):
         {"cloud": {"enabled": False, "endpoint": "https://h"}},
         {"cloud": {"enabled": True, "endpoint": "https://h", "api_key": "k"}},
         {"cloud": {"enabled": True, "endpoint": "http://127.0.0.1:9/in", "api_key": "k"}},
-        {"cloud": {"enabled": True, "endpoint": "http://h"}},
+        {"cloud": {"enabled": True, "endpoint": "http://h", "hmac_key": "k"}},
+        {"devices": [{**MQTT, "host": "h", "username": "u", "password": "p", "tls": True}]},
         sink("mqtt", host="h", username="u", password="p", tls=True),
         {"health": {"enabled": False, "host": "0.0.0.0"}},
         {"policies": {"keep_days": 7, "summary_keep_days": 30}},

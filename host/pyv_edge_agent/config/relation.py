@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from ..port_search import normal, parse
 from ..settings import LISTENING, SECTIONS
+from .table import tables
 
 Fault = Callable[[str, str], None]  # is told a setting and what is wrong with it
 ANY_HOST = {"", "0.0.0.0", "::"}  # noqa: S104 nothing is bound here
@@ -25,10 +26,10 @@ def check_relations(fault: Fault, values: dict[str, Any], faulty: Container[str]
         fault("cloud.api_key", "must be ASCII, to go into an HTTP header")
     if cloud["retry_base_seconds"] > cloud["retry_max_seconds"]:
         fault("cloud.retry_base_seconds", "is greater than cloud.retry_max_seconds; lower it")
-    _check_client(fault, cloud, "cloud")
     if not values["health"]["host"].isascii():
         fault("health.host", "must be ASCII: an address, or a name in its IDNA form")
     _check_sinks(fault, values["sinks"], faulty)
+    _check_identity(fault, values)
     _check_storage(fault, values["storage"])
     _check_devices(fault, values["sensors"]["devices"])
     _check_sessions(fault, values)
@@ -110,10 +111,18 @@ def _problems(device: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield from check_subscription(device)
 
 
-def _check_client(fault: Fault, table: dict[str, Any], path: str) -> None:
-    """Find what is wrong with how we say who we are."""
-    if table["enabled"] and table["key_file"] and not table["cert_file"]:
-        fault(f"{path}.key_file", "is the key of cert_file, which is missing; give both or none")
+def _check_identity(fault: Fault, values: dict[str, Any]) -> None:
+    """Find what is wrong with how we say who we are, to whomever."""
+    for path, table, _ in tables(values):
+        if table.get("enabled") is False:
+            continue
+        for key in [key for key in ("ca_file", "cert_file", "key_file") if table.get(key)]:
+            if table.get("tls") is False:
+                fault(f"{path}.{key}", "needs tls = true")
+        if table.get("key_file") and not table.get("cert_file"):
+            fault(f"{path}.key_file", "needs the certificate, cert_file")
+        if table.get("password") and not table.get("username"):
+            fault(f"{path}.password", "needs a username")
 
 
 def _check_sinks(fault: Fault, sinks: dict[str, Any], faulty: Container[str]) -> None:
@@ -126,7 +135,6 @@ def _check_sinks(fault: Fault, sinks: dict[str, Any], faulty: Container[str]) ->
                 fault(f"sinks.influxdb.{key}", f"must be given for version {version}")
         if not _is_url(influx["url"]):
             fault("sinks.influxdb.url", "must be a URL, http://... or https://...")
-        _check_user(fault, influx, "sinks.influxdb")
     if nats["enabled"] and not all(
         one.strip().startswith(("nats://", "tls://", "ws://", "wss://"))
         for one in nats["servers"].split(",")
@@ -139,26 +147,15 @@ def _check_sinks(fault: Fault, sinks: dict[str, Any], faulty: Container[str]) ->
         if mqtt["discovery_prefix"] and mqtt["mode"] == "batch":
             problem = 'needs mode = "reading": Home Assistant reads one state from one topic'
             fault("sinks.mqtt.discovery_prefix", problem)
-        _check_user(fault, mqtt, "sinks.mqtt")
-        _check_client(fault, mqtt, "sinks.mqtt")
     if nats["enabled"]:
-        _check_user(fault, nats, "sinks.nats")
-        _check_client(fault, nats, "sinks.nats")
         given = [key for key in ("username", "token", "creds_file") if nats[key]]
         if len(given) > 1:
             problem = f"{' and '.join(given)} each say who we are; keep one"
             fault(f"sinks.nats.{given[1]}", problem)
 
 
-def _check_user(fault: Fault, table: dict[str, Any], path: str) -> None:
-    if table["password"] and not table["username"]:
-        fault(f"{path}.username", "is missing; the password is not sent without it")
-
-
 def _check_sessions(fault: Fault, values: dict[str, Any]) -> None:
     """Find two clients that would take one session at a broker from each other for ever."""
-    from ..adapters.topic import client_id_of
-
     seen: dict[tuple[str, int, str], str] = {}
     sink = values["sinks"]["mqtt"]
     if sink["enabled"]:
@@ -166,6 +163,8 @@ def _check_sessions(fault: Fault, values: dict[str, Any]) -> None:
     for index, device in enumerate(values["sensors"]["devices"]):
         if device.get("ingest_type") != "mqtt" or "name" not in device:
             continue
+        from ..adapters.topic import client_id_of
+
         place = f"sensors.devices[{index}]"
         session = (device["host"].lower(), device["port"], client_id_of(device))
         if session in seen:

@@ -14,6 +14,7 @@ Warn = Callable[[str, str], None]  # is told a setting and what is doubtful abou
 
 READING_SIZE = 30  # bytes of one in the store, see OPERATIONS.md
 _MEBIBYTE = 1_048_576
+_NOT_SENT = ("hmac_key", "hash_key")  # secrets that stay here
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
@@ -53,14 +54,11 @@ def _warn_of_what_is_off(
         is_described = any(place.startswith(f"{path}.") for place in origins)
         if is_described and f"{path}.enabled" not in origins:
             warn(path, "is described but not enabled, so nothing goes there; set enabled")
-    privacy, mqtt = values["privacy"], values["sinks"]["mqtt"]
+    privacy = values["privacy"]
     if privacy["rules"] and not privacy["enabled"]:
         warn("privacy.enabled", "is false: the rules of privacy are not in force")
     if privacy["hash_key"] and "privacy.hash_key_file" in origins:
         warn("privacy.hash_key_file", "is not used, as there is a hash_key; leave one out")
-    for key in ("ca_file", "cert_file"):
-        if mqtt["enabled"] and mqtt[key] and not mqtt["tls"]:
-            warn(f"sinks.mqtt.{key}", "is not used without tls = true")
 
 
 def _warn_of_retention(warn: Warn, values: dict[str, Any]) -> None:
@@ -87,21 +85,21 @@ def _warn_of_retention(warn: Warn, values: dict[str, Any]) -> None:
 
 def _warn_of_strangers(warn: Warn, values: dict[str, Any]) -> None:
     """Find what others on the network can reach, or read along."""
-    health, cloud, sinks = values["health"], values["cloud"], values["sinks"]
+    health = values["health"]
     if health["enabled"] and not _is_local(health["host"]):
         warn("health.host", "lets everybody on that network see it; 127.0.0.1 keeps it here")
-    mqtt = sinks["mqtt"]
-    broker = f"{'mqtts' if mqtt['tls'] else 'mqtt'}://{mqtt['host']}"
-    lines: list[tuple[str, dict[str, Any], str, tuple[str, ...]]] = [
-        ("cloud.endpoint", cloud, cloud["endpoint"], ("api_key",)),
-        ("sinks.influxdb.url", sinks["influxdb"], sinks["influxdb"]["url"], ("token", "password")),
-        ("sinks.mqtt.tls", mqtt, broker, ("password",)),
-    ]
-    for path, table, url, secrets in lines:
-        shown = [key for key in secrets if table[key]]
-        parts = urlsplit(url) if table["enabled"] and shown else None
-        if parts and parts.scheme in ("http", "mqtt") and not _is_local(parts.hostname or ""):
-            warn(path, f"sends {shown[0]} unencrypted; others can read it on its way")
+    for path, table, keys in tables(values):
+        sent = [key for key, setting in keys.items() if setting.is_secret and table.get(key)]
+        sent = [key for key in sent if key not in _NOT_SENT]
+        if not sent or table.get("enabled") is False:
+            continue
+        problem = f"sends {sent[0]} unencrypted; others can read it on its way"
+        if table.get("tls") is False and not _is_local(table["host"]):
+            warn(f"{path}.tls", problem)
+        for key in [key for key, setting in keys.items() if setting.is_url]:
+            parts = urlsplit(table[key])
+            if parts.scheme == "http" and not _is_local(parts.hostname or ""):
+                warn(f"{path}.{key}", problem)
 
 
 def _is_local(host: str) -> bool:

@@ -180,7 +180,8 @@ DEVICES: dict[str, dict[str, Setting]] = {
         "qos": Setting(
             int,
             1,
-            "0: what is sent while the agent is away or behind is lost; 1: nothing is",
+            "quality of service; 0: what is sent while the agent is away or behind is lost;"
+            " 1: nothing is",
             0,
             1,
         ),
