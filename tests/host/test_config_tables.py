@@ -46,13 +46,13 @@ EVERY = [
     for key, setting in keys.items()
 ]
 # Numbers that count or measure nothing.
-WITHOUT_UNIT = {"port", "seed", "qos"}
+WITHOUT_UNIT = {"port", "seed"}
 
 
 @pytest.mark.parametrize(("key", "setting"), EVERY)
 def test_setting_is_described(key, setting):
     assert re.fullmatch(r"[a-zA-Z/].*[^.\s]", setting.doc), setting.doc
-    if setting.kind in (int, float):
+    if setting.kind in (int, float) and not 0 <= setting.low <= setting.high <= 1:
         assert setting.unit_of(key) or key in WITHOUT_UNIT
     if setting.is_secret:
         assert setting.kind is str

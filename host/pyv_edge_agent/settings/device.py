@@ -85,24 +85,18 @@ DEVICES: dict[str, dict[str, Setting]] = {
         "drift_period_seconds": Setting(
             float, 86400.0, "period of a SINUSOIDAL drift", 0.001, 1e9
         ),
-        "spike_probability": Setting(
-            float, 0.0, "how likely a reading begins a spike", 0, 1, unit="part"
-        ),
+        "spike_probability": Setting(float, 0.0, "how likely a reading begins a spike", 0, 1),
         "spike_size": Setting(
             float, 10.0, "how far a spike is away, up or down", 0, 1e9, unit="its unit"
         ),
         "spike_count": Setting(
             int, 1, "readings that a spike lasts for", 1, 1_000_000, unit="readings"
         ),
-        "dropout_probability": Setting(
-            float, 0.0, "how likely a reading begins a dropout", 0, 1, unit="part"
-        ),
+        "dropout_probability": Setting(float, 0.0, "how likely a reading begins a dropout", 0, 1),
         "dropout_count": Setting(
             int, 1, "readings that a dropout takes away", 1, 1_000_000, unit="readings"
         ),
-        "stuck_probability": Setting(
-            float, 0.0, "how likely a reading begins to repeat", 0, 1, unit="part"
-        ),
+        "stuck_probability": Setting(float, 0.0, "how likely a reading begins to repeat", 0, 1),
         "stuck_count": Setting(
             int, 10, "readings that repeat the one before", 1, 1_000_000, unit="readings"
         ),

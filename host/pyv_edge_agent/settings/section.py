@@ -161,11 +161,7 @@ SECTIONS: dict[str, dict[str, Setting]] = {
             0,
             1e7,
         ),
-        "high_water": Setting(
-            float, 0.95, "part of the room at which eviction begins", 0.1, 1.0, unit="part"
-        ),
-        "low_water": Setting(
-            float, 0.90, "part of the room at which eviction ends", 0.05, 1.0, unit="part"
-        ),
+        "high_water": Setting(float, 0.95, "part of the room at which eviction begins", 0.1, 1.0),
+        "low_water": Setting(float, 0.90, "part of the room at which eviction ends", 0.05, 1.0),
     },
 }
