@@ -4,16 +4,7 @@ import sys
 from pathlib import Path
 
 from generated import put_in
-from pyv_edge_agent.settings import (
-    DEVICE,
-    DEVICE_DOCS,
-    DEVICES,
-    MISSING,
-    SECTION_DOCS,
-    SECTIONS,
-    SINK_DOCS,
-    SINKS,
-)
+from pyv_edge_agent import settings
 from pyv_edge_agent.settings.setting import secret_files, sentence, shown_number
 from pyv_edge_agent.settings.table import CHANNEL, PRIVACY_LISTS, PRIVACY_RULE, RULE
 
@@ -46,7 +37,7 @@ def _allowed(key, setting):
 
 
 def _default(value):
-    if value is MISSING:
+    if value is settings.MISSING:
         return "must be given"
     if isinstance(value, bool):
         return _code(str(value).lower())
@@ -79,12 +70,13 @@ def core_table_of(keys):
 
 def sections():
     parts = []
-    for name, keys in SECTIONS.items():
-        parts += [f"### `[{name}]`", SECTION_DOCS[name], table_of(keys)]
+    for name, keys in settings.SECTIONS.items():
+        parts += [f"### `[{name}]`", settings.SECTION_DOCS[name], table_of(keys)]
         if name == "sensors":
-            parts += ["### `[[sensors.devices]]`", "Every device has:", table_of(DEVICE)]
-            for kind, more in DEVICES.items():
-                parts += [f'#### `ingest_type = "{kind}"`', DEVICE_DOCS[kind], table_of(more)]
+            parts += ["### `[[sensors.devices]]`", "Every device has:", table_of(settings.DEVICE)]
+            for kind, more in settings.DEVICES.items():
+                doc = settings.DEVICE_DOCS[kind]
+                parts += [f'#### `ingest_type = "{kind}"`', doc, table_of(more)]
         elif name == "policies":
             text = "What holds for some channels; what a row leaves out is as the section says."
             parts += ["### `[[policies.channels]]`", text, core_table_of(CHANNEL)]
@@ -96,8 +88,8 @@ def sections():
             parts += ["### `[[privacy.rules]]`", text, core_table_of(PRIVACY_RULE)]
     text = "When a reading becomes an event. See [RULES.md](RULES.md)."
     parts += ["### `[[rules]]`", text, core_table_of(RULE)]
-    for kind, keys in SINKS.items():
-        parts += [f"### `[sinks.{kind}]`", SINK_DOCS[kind], table_of(keys)]
+    for kind, keys in settings.SINKS.items():
+        parts += [f"### `[sinks.{kind}]`", settings.SINK_DOCS[kind], table_of(keys)]
     return "\n" + "\n\n".join(parts) + "\n\n"
 
 

@@ -9,22 +9,10 @@ import sys
 import jsonschema
 import pytest
 from interpreter import ROOT
-from pyv_edge_agent import channel_policy
+from pyv_edge_agent import channel_policy, settings
 from pyv_edge_agent.config import Config
 from pyv_edge_agent.config.schema import make_schema
 from pyv_edge_agent.errors import ConfigError
-from pyv_edge_agent.settings import (
-    DEVICE,
-    DEVICE_DOCS,
-    DEVICES,
-    LISTENING,
-    MISSING,
-    SECTION_DOCS,
-    SECTIONS,
-    SINK_DOCS,
-    SINKS,
-    Setting,
-)
 from pyv_edge_agent.settings.setting import secret_files
 from pyv_edge_agent.settings.table import CHANNEL, PRIVACY_LISTS, PRIVACY_RULE, RULE
 from pyv_edge_core import privacy_rule, rule
@@ -35,10 +23,10 @@ else:
     import tomli as tomllib
 
 TABLES = {
-    **SECTIONS,
-    **{f"sinks.{name}": keys for name, keys in SINKS.items()},
-    "device": DEVICE,
-    **{f"device.{kind}": keys for kind, keys in DEVICES.items()},
+    **settings.SECTIONS,
+    **{f"sinks.{name}": keys for name, keys in settings.SINKS.items()},
+    "device": settings.DEVICE,
+    **{f"device.{kind}": keys for kind, keys in settings.DEVICES.items()},
 }
 EVERY = [
     pytest.param(key, setting, id=f"{table}.{key}")
@@ -57,7 +45,7 @@ def test_setting_is_described(key, setting):
     if setting.is_secret:
         assert setting.kind is str
         assert not setting.choices
-        assert setting.default in ("", MISSING)
+        assert setting.default in ("", settings.MISSING)
     assert not (setting.is_secret and setting.is_url)
     is_url = bool(re.fullmatch(r"url|endpoint|servers|\w+_url", key))
     assert setting.is_url == is_url, "a URL is no secret text: is_url=True"
@@ -68,21 +56,21 @@ def test_setting_is_described(key, setting):
 
 
 def test_every_table_has_its_sentence():
-    assert list(SECTION_DOCS) == list(SECTIONS)
-    assert list(SINK_DOCS) == list(SINKS)
-    assert list(DEVICE_DOCS) == list(DEVICES)
-    for doc in (*SECTION_DOCS.values(), *SINK_DOCS.values(), *DEVICE_DOCS.values()):
-        assert re.fullmatch(r"[A-Z].*\.", doc)
-    for kind, keys in LISTENING.items():
-        assert set(keys) <= set(DEVICES[kind])
+    assert list(settings.SECTION_DOCS) == list(settings.SECTIONS)
+    assert list(settings.SINK_DOCS) == list(settings.SINKS)
+    assert list(settings.DEVICE_DOCS) == list(settings.DEVICES)
+    for docs in (settings.SECTION_DOCS, settings.SINK_DOCS, settings.DEVICE_DOCS):
+        assert all(re.fullmatch(r"[A-Z].*\.", doc) for doc in docs.values())
+    for kind, keys in settings.LISTENING.items():
+        assert set(keys) <= set(settings.DEVICES[kind])
 
 
 def test_secret_has_a_file_unless_that_is_a_setting():
-    assert secret_files(SECTIONS["cloud"]) == {
+    assert secret_files(settings.SECTIONS["cloud"]) == {
         "api_key_file": "api_key",
         "hmac_key_file": "hmac_key",
     }
-    assert secret_files(SECTIONS["privacy"]) == {}
+    assert secret_files(settings.SECTIONS["privacy"]) == {}
 
 
 def test_keys_of_the_core_are_all_described():
@@ -217,7 +205,7 @@ def test_loading_imports_no_more_than_it_needs(tmp_path):
 
 
 def test_setting_that_is_a_table_holds_texts():
-    setting = Setting(dict, {}, "paths")
+    setting = settings.Setting(dict, {}, "paths")
     assert setting.check({"a": "b"}, False) == {"a": "b"}
     for value in ({"a": 1}, "a", []):
         with pytest.raises(ValueError, match="is not a table"):

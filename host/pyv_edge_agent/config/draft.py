@@ -4,18 +4,8 @@ import json
 import textwrap
 from typing import Any
 
+from .. import settings
 from ..alerting import DEFAULT_RULE
-from ..settings import (
-    DEVICE,
-    DEVICE_DOCS,
-    DEVICES,
-    MISSING,
-    SECTION_DOCS,
-    SECTIONS,
-    SINK_DOCS,
-    SINKS,
-    Setting,
-)
 from ..settings.setting import secret_files
 
 _WIDTH = 99
@@ -48,10 +38,10 @@ def toml(value: Any) -> str:
 def draft(given: dict[str, Any]) -> str:
     """Return the text of a file that sets what `given` has, as it would be parsed from it."""
     lines = [*_comment(_HEAD.replace("\n", " "))]
-    for section, keys in SECTIONS.items():
+    for section, keys in settings.SECTIONS.items():
         table = dict(given.get(section, {}))
         devices = table.pop("devices", [])
-        lines += ["", *_comment(SECTION_DOCS[section]), f"[{section}]"]
+        lines += ["", *_comment(settings.SECTION_DOCS[section]), f"[{section}]"]
         lines += _settings(keys, table)
         if section == "sensors":
             lines += _devices(devices)
@@ -62,8 +52,8 @@ def draft(given: dict[str, Any]) -> str:
             lines += _example(text, "privacy.rules", _PRIVACY_RULE)
     text = "When a reading becomes an event, see RULES.md. While there is none, this one holds:"
     lines += _example(text, "rules", DEFAULT_RULE)
-    for kind, keys in SINKS.items():
-        lines += ["", *_comment(SINK_DOCS[kind]), f"[sinks.{kind}]"]
+    for kind, keys in settings.SINKS.items():
+        lines += ["", *_comment(settings.SINK_DOCS[kind]), f"[sinks.{kind}]"]
         lines += _settings(keys, given.get("sinks", {}).get(kind, {}))
     return "\n".join(lines) + "\n"
 
@@ -74,12 +64,12 @@ def _devices(devices: list[dict[str, Any]]) -> list[str]:
     lines: list[str] = []
     for device in devices:
         kind = device["ingest_type"]
-        lines += ["", *_comment(DEVICE_DOCS[kind]), "[[sensors.devices]]"]
-        lines += _settings({**DEVICE, **DEVICES[kind]}, device)
+        lines += ["", *_comment(settings.DEVICE_DOCS[kind]), "[[sensors.devices]]"]
+        lines += _settings({**settings.DEVICE, **settings.DEVICES[kind]}, device)
     return lines
 
 
-def _settings(keys: dict[str, Setting], given: dict[str, Any]) -> list[str]:
+def _settings(keys: dict[str, settings.Setting], given: dict[str, Any]) -> list[str]:
     """Return the lines of one table: what is given, and the defaults of the rest as comments."""
     files = {key: name for name, key in secret_files(keys).items()}
     lines = []
@@ -90,7 +80,7 @@ def _settings(keys: dict[str, Setting], given: dict[str, Any]) -> list[str]:
             lines.append(f"{file} = {toml(given[file])}")
         elif key in given:
             lines.append(f"{key} = {toml(given[key])}")
-        elif setting.default is not MISSING:
+        elif setting.default is not settings.MISSING:
             lines.append(f"#{key} = {toml(setting.default)}")
     return lines
 

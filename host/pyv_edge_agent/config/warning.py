@@ -50,9 +50,12 @@ def _warn_of_what_is_off(
     warn: Warn, values: dict[str, Any], origins: Mapping[str, Origin]
 ) -> None:
     """Find what is described in the file and not in force."""
-    for path in ("cloud", *(f"sinks.{kind}" for kind in values["sinks"])):
-        is_described = any(place.startswith(f"{path}.") for place in origins)
-        if is_described and f"{path}.enabled" not in origins:
+    described = [f"sinks.{kind}" for kind in values["sinks"]]
+    described = [path for path in described if any(one.startswith(f"{path}.") for one in origins)]
+    if "cloud.endpoint" in origins:  # other keys of [cloud] are about all sinks
+        described.append("cloud")
+    for path in described:
+        if f"{path}.enabled" not in origins:
             warn(path, "is described but not enabled, so nothing goes there; set enabled")
     privacy = values["privacy"]
     if privacy["rules"] and not privacy["enabled"]:
