@@ -242,7 +242,7 @@ def test_boards_that_are_there_are_found(tmp_path, monkeypatch, capsys):
     ]
     told = capsys.readouterr()
     assert told.out == "edge.toml: written\n"
-    assert "device board-2: A board on a serial port." in told.err
+    assert "device board-2 at usb:2e8a:0005:E2: A board on a serial port." in told.err
     assert stat.S_IMODE(os.stat(PLACES[0]).st_mode) == 0o644 & ~_umask()
 
 
@@ -393,7 +393,7 @@ def test_enter_all_the_way_is_as_yes(tmp_path, monkeypatch):
 
 def test_no_device_is_an_answer_too(tmp_path, monkeypatch, capsys):
     path = tmp_path / "a.toml"
-    asked(monkeypatch, ["n", "", ""], "--output", path)
+    asked(monkeypatch, ["no", "", ""], "--output", path)
     assert devices_of(path) == []
     assert "warning: sensors: there are no devices" in capsys.readouterr().err
 

@@ -140,11 +140,9 @@ def _asked(given: Given, boards: dict[str, str], path: Path) -> Given:
     if not given["sensors"]["devices"]:
         for place, port in boards.items():
             given = _settled(given, path, partial(_ask_board, place=place, port=port))
-        if (
-            not boards
-            and _ask("No board is there. A simulated device, to try it out?", "y") in "yY"
-        ):
-            given["sensors"]["devices"] = [_SIMULATED]
+        if not boards:
+            answer = _ask("No board is there. A simulated device, to try it out?", "y")
+            given["sensors"]["devices"] = [_SIMULATED] if answer.lower()[0] == "y" else []
     if "cloud" not in given:
         given = _settled(given, path, _ask_cloud)
     if "storage" not in given:
@@ -227,7 +225,8 @@ def _write(path: Path, given: Given, *, is_json: bool) -> None:
         print(json.dumps({"file": str(path), "devices": [one["name"] for one in devices]}))
         return
     for device in devices:
-        note(f"device {device['name']}: {DEVICE_DOCS[device['ingest_type']]}")
+        where = f" at {device['port']}" if device["ingest_type"] == "serial" else ""
+        note(f"device {device['name']}{where}: {DEVICE_DOCS[device['ingest_type']]}")
     for doubt in config.doubts:
         note(doubt.labelled("warning"))
     print(f"{path}: written")
