@@ -5,6 +5,7 @@ from host.refusals import refusals
 from pyv_edge_agent.config import Config
 from pyv_edge_agent.config.relation import check_listeners, listeners
 from pyv_edge_agent.errors import ConfigError
+from pyv_edge_agent.sizing import READING_SIZE
 
 SIMULATED = {"name": "t1", "ingest_type": "simulator"}
 MQTT = {"name": "m", "ingest_type": "mqtt", "topic": "a/#"}
@@ -193,6 +194,11 @@ def serial(**lines):
             "policies.summary_keep_days",
             "summaries go before the readings",
         ),
+        (
+            sink("nats", servers="tls://a:1, ws://b:1", token="t"),
+            "sinks.nats.servers",
+            "sends token unencrypted",
+        ),
         ({"devices": [serial(dtr=False)]}, "sensors.devices[0].dtr", "differs from rts"),
     ],
 )
@@ -217,6 +223,7 @@ def test_what_is_probably_not_meant_is_a_warning(sections, path, part):
         {"policies": {"keep_days": 7, "summary_keep_days": 30}},
         {"policies": {"keep_days": 7}},
         {"devices": [serial(dtr=False, rts=False)]},
+        sink("nats", servers="nats://[::1,ws://127.0.0.1:1", token="t"),
     ],
 )
 def test_what_is_meant_is_no_warning(sections):
@@ -239,7 +246,7 @@ def test_what_is_polled_and_kept_for_longer_than_there_is_room():
         serial(),
     ]
     policies = {"keep_days": 30, "channels": [{"match": "t2", "keep_days": 10}]}
-    size = round((30 * 86400 + 10 * 864000) * 30 / 2**20)
+    size = round((30 * 86400 + 10 * 864000) * READING_SIZE / 2**20)
     storage = {"max_mb": size - 1}
     ((path, problem),) = doubts(devices, policies=policies, storage=storage)
     assert path == "storage.max_mb"

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from .origin import ENVIRONMENT, Origin
-from .relation import Fault
+from .relation import Report
 from .table import tables
 
 
 def check_outside(
-    fault: Fault, values: dict[str, Any], origins: Mapping[str, Origin], folder: Path
+    fault: Report, values: dict[str, Any], origins: Mapping[str, Origin], folder: Path
 ) -> None:
     """Find files that can't be read, of what is enabled; paths count from `folder`."""
     for path, table, keys in tables(values):

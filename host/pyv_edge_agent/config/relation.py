@@ -8,11 +8,11 @@ from ..port_search import normal, parse
 from ..settings import LISTENING, SECTIONS
 from .table import tables
 
-Fault = Callable[[str, str], None]  # is told a setting and what is wrong with it
+Report = Callable[[str, str], None]  # is told a setting and what is wrong with it
 ANY_HOST = {"", "0.0.0.0", "::"}  # noqa: S104 nothing is bound here
 
 
-def check_relations(fault: Fault, values: dict[str, Any], faulty: Container[str]) -> None:
+def check_relations(fault: Report, values: dict[str, Any], faulty: Container[str]) -> None:
     """Find what is wrong between settings that are each right.
 
     Of those in `faulty`, `values` has the defaults, which say nothing.
@@ -49,7 +49,7 @@ def listeners(values: dict[str, Any]) -> list[tuple[str, str, int]]:
     return found
 
 
-def check_listeners(fault: Fault, found: list[tuple[str, str, int]]) -> None:
+def check_listeners(fault: Report, found: list[tuple[str, str, int]]) -> None:
     """Find what would listen where something before it in the list does."""
     for index, (path, host, port) in enumerate(found):
         for other, other_host, other_port in found[:index]:
@@ -60,7 +60,7 @@ def check_listeners(fault: Fault, found: list[tuple[str, str, int]]) -> None:
                 break
 
 
-def _check_storage(fault: Fault, storage: dict[str, Any]) -> None:
+def _check_storage(fault: Report, storage: dict[str, Any]) -> None:
     if storage["low_water"] >= storage["high_water"]:
         fault("storage.low_water", "must be below storage.high_water; lower it")
     if 0 < storage["max_mb"] < 2:
@@ -70,7 +70,7 @@ def _check_storage(fault: Fault, storage: dict[str, Any]) -> None:
         fault("storage.keep_mb", "is greater than storage.max_mb; lower it")
 
 
-def _check_devices(fault: Fault, devices: list[dict[str, Any]]) -> None:
+def _check_devices(fault: Report, devices: list[dict[str, Any]]) -> None:
     _check_unique(fault, devices, "sensors.devices", "name")
     # A list of the same length, since faults name places in it.
     boards = [device if device.get("ingest_type") == "serial" else {} for device in devices]
@@ -111,7 +111,7 @@ def _problems(device: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield from check_subscription(device)
 
 
-def _check_identity(fault: Fault, values: dict[str, Any]) -> None:
+def _check_identity(fault: Report, values: dict[str, Any]) -> None:
     """Find what is wrong with how we say who we are, to whomever."""
     for path, table, _ in tables(values):
         if table.get("enabled") is False:
@@ -125,7 +125,7 @@ def _check_identity(fault: Fault, values: dict[str, Any]) -> None:
             fault(f"{path}.password", "needs a username")
 
 
-def _check_sinks(fault: Fault, sinks: dict[str, Any], faulty: Container[str]) -> None:
+def _check_sinks(fault: Report, sinks: dict[str, Any], faulty: Container[str]) -> None:
     influx, nats, mqtt = sinks["influxdb"], sinks["nats"], sinks["mqtt"]
     if influx["enabled"] and "sinks.influxdb.version" not in faulty:
         needed = ("database",) if influx["version"] == "1" else ("org", "bucket", "token")
@@ -154,7 +154,7 @@ def _check_sinks(fault: Fault, sinks: dict[str, Any], faulty: Container[str]) ->
             fault(f"sinks.nats.{given[1]}", problem)
 
 
-def _check_sessions(fault: Fault, values: dict[str, Any]) -> None:
+def _check_sessions(fault: Report, values: dict[str, Any]) -> None:
     """Find two clients that would take one session at a broker from each other for ever."""
     seen: dict[tuple[str, int, str], str] = {}
     sink = values["sinks"]["mqtt"]
@@ -182,7 +182,7 @@ def _is_url(text: str) -> bool:
 
 
 def _check_unique(
-    fault: Fault,
+    fault: Report,
     tables: list[dict[str, Any]],
     path: str,
     key: str,

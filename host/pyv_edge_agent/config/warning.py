@@ -12,7 +12,6 @@ from .table import tables
 
 Warn = Callable[[str, str], None]  # is told a setting and what is doubtful about it
 
-READING_SIZE = 30  # bytes of one in the store, see OPERATIONS.md
 _MEBIBYTE = 1_048_576
 _NOT_SENT = ("hmac_key", "hash_key")  # secrets that stay here
 _LOCAL = ("localhost", "127.0.0.1", "::1")
@@ -70,19 +69,25 @@ def _warn_of_retention(warn: Warn, values: dict[str, Any]) -> None:
         problem = "is less than keep_days: summaries go before the readings they are of"
         warn("policies.summary_keep_days", problem)
     channels = ChannelPolicies(policies)
-    size, count = 0.0, 0
+    readings, count = 0.0, 0
     for device in sensors["devices"]:
         if "interval_seconds" not in DEVICES[device["ingest_type"]]:
             continue  # it isn't asked: who knows how often it sends
         interval_s = device["interval_seconds"] or sensors["poll_interval_seconds"]
-        size += channels.of(device["name"]).keep_ms / 1000 / interval_s * READING_SIZE
-        count += channels.of(device["name"]).keep_ms > 0
-    if 0 < storage["max_mb"] * _MEBIBYTE < size:
+        keep_s = channels.of(device["name"]).keep_ms / 1000
+        readings += keep_s / interval_s
+        count += keep_s > 0
+    if not readings or not storage["max_mb"]:
+        return
+    from ..sizing import READING_SIZE  # which knows the store
+
+    size_mb = readings * READING_SIZE / _MEBIBYTE
+    if storage["max_mb"] < size_mb:
         warn(
             "storage.max_mb",
-            f"is {storage['max_mb']:g}, less than the {size / _MEBIBYTE:.0f} that {count} polled"
-            f" devices take in the days they are kept, at {READING_SIZE} bytes a reading: the"
-            " oldest go sooner",
+            f"is {storage['max_mb']:g}, less than the {size_mb:.0f} that {count} polled devices"
+            f" take in the days they are kept, at {READING_SIZE:.0f} bytes a reading: the oldest"
+            " go sooner",
         )
 
 
@@ -100,9 +105,17 @@ def _warn_of_strangers(warn: Warn, values: dict[str, Any]) -> None:
         if table.get("tls") is False and not _is_local(table["host"]):
             warn(f"{path}.tls", problem)
         for key in [key for key, setting in keys.items() if setting.is_url]:
-            parts = urlsplit(table[key])
-            if parts.scheme == "http" and not _is_local(parts.hostname or ""):
+            if any(_is_open(url.strip()) for url in table[key].split(",")):
                 warn(f"{path}.{key}", problem)
+
+
+def _is_open(url: str) -> bool:
+    """Return whether what is sent there can be read on its way."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "ws") and not _is_local(parts.hostname or "")
+    except ValueError:
+        return False
 
 
 def _is_local(host: str) -> bool:
