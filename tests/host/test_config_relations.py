@@ -349,7 +349,7 @@ def test_what_is_too_deep_or_too_great_is_refused_at_once(tmp_path):
     assert refusals(tmp_path / "a.toml", f"[privacy]\ndrop_fields = {deep}\n") == [
         f"2: privacy.drop_fields{'[0]' * 14}: has too many levels; nothing here needs 16"
     ]
-    assert refusals(tmp_path / "a.toml", "a." * 1000 + "a = 1") == [
+    assert refusals(tmp_path / "a.toml", "a." * 100 + "a = 1") == [
         f"1: {'.'.join('a' * 16)}: has too many levels; nothing here needs 16"
     ]
     huge = f"[[rules]]\nname = 'r'\nabove = 0x{'F' * 4000}\n"
