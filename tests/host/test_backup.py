@@ -8,20 +8,12 @@ from contextlib import closing
 import pytest
 from host.command import run_host
 from host.processes import small_disk
-from host.store_rig import StoreRig
 from host.test_store import event_row
 from pyv_edge_agent import exit_status
 from pyv_edge_agent.errors import StoreBrokenError, StoreError
 from pyv_edge_agent.sizing import show_size
 from pyv_edge_agent.store import SQLiteStore, WriteBatch, read_ledger, verify
 from pyv_edge_agent.store.backup import back_up
-
-
-@pytest.fixture
-def rig(tmp_path):
-    made = StoreRig(tmp_path / "edge.db")
-    yield made
-    made.close()
 
 
 def no_advance(done, total):
@@ -106,10 +98,9 @@ def test_no_room_is_told_before_anything_is_written(rig, tmp_path):
 
 
 @pytest.fixture
-def site(rig, tmp_path):
-    (tmp_path / "edge.toml").write_text('[storage]\npath = "edge.db"\n')
+def site(rig):
     rig.mixed(30)
-    return tmp_path
+    return rig.write_config()
 
 
 def test_command_says_what_it_has_made(site):

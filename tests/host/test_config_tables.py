@@ -43,9 +43,9 @@ def test_setting_is_described(key, setting):
     if setting.kind in (int, float) and not 0 <= setting.low <= setting.high <= 1:
         assert setting.unit_of(key) or key in WITHOUT_UNIT
     if setting.is_secret:
-        assert setting.kind is str
+        assert setting.kind in (str, dict)
         assert not setting.choices
-        assert setting.default in ("", settings.MISSING)
+        assert setting.default in ("", {}, settings.MISSING)
     assert not (setting.is_secret and setting.is_url)
     is_url = bool(re.fullmatch(r"url|endpoint|servers|\w+_url", key))
     assert setting.is_url == is_url, "a URL is no secret text: is_url=True"
@@ -61,8 +61,8 @@ def test_every_table_has_its_sentence():
     assert list(settings.DEVICE_DOCS) == list(settings.DEVICES)
     for docs in (settings.SECTION_DOCS, settings.SINK_DOCS, settings.DEVICE_DOCS):
         assert all(re.fullmatch(r"[A-Z].*\.", doc) for doc in docs.values())
-    for kind, keys in settings.LISTENING.items():
-        assert set(keys) <= set(settings.DEVICES[kind])
+    assert set(settings.DEVICES) >= settings.POLLED
+    assert all("interval_seconds" in settings.DEVICES[kind] for kind in settings.POLLED)
 
 
 def test_secret_has_a_file_unless_that_is_a_setting():

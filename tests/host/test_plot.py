@@ -8,7 +8,6 @@ from contextlib import closing
 import pytest
 from host.command import environment, run_host
 from host.fakes import UTC_MS
-from host.store_rig import StoreRig
 from host.test_cli import on_terminal
 from pyv_edge_agent import exit_status
 from pyv_edge_agent.cli import COMMANDS
@@ -21,13 +20,6 @@ from pyv_edge_core.privacy import PrivacyPolicy
 
 HOUR_MS = 3_600_000
 NOTHING_SEEN = r"withheld by the privacy|no values of that time"
-
-
-@pytest.fixture
-def rig(tmp_path):
-    made = StoreRig(tmp_path / "edge.db")
-    yield made
-    made.close()
 
 
 def points(rig, *rules, sensor="porch.temp", times=ALWAYS, count_max=1000, is_local=False):
@@ -109,10 +101,9 @@ def test_one_sensor_is_drawn(rig, sensor, problem):
 
 
 @pytest.fixture
-def site(rig, tmp_path):
-    (tmp_path / "edge.toml").write_text('[storage]\npath = "edge.db"\n')
+def site(rig):
     rig.mixed(300)
-    return tmp_path
+    return rig.write_config()
 
 
 def test_command_draws_and_says_what(site):

@@ -37,6 +37,13 @@ def create_adapter(
         from .simulator import open_simulator
 
         return open_simulator(device, clock)
+    if kind == "file":
+        from .file_replay import FileReplayAdapter
+        from .file_tail import FileTailAdapter
+
+        if device["mode"] == "tail":
+            return FileTailAdapter(device, folder)
+        return FileReplayAdapter(device, clock, folder)
     if kind == "system":
         from .system import SystemAdapter
 
@@ -45,6 +52,14 @@ def create_adapter(
         from .serial import SerialAdapter
 
         return SerialAdapter(device)
+    if kind == "http":
+        from .http_receive import HTTPAdapter
+
+        return HTTPAdapter(device, clock, folder)
+    if kind == "http_poll":
+        from .http_poll import HTTPPollAdapter
+
+        return HTTPPollAdapter(device, clock, folder)
     if kind == "mqtt":
         need_extra("mqtt", f"device {device['name']}")
         from .mqtt import MQTTAdapter

@@ -264,6 +264,9 @@ class Checker:
             else:
                 self.values[section] = self._section(section, dict(values))
         self._check_core()
+        for device in self.values["sensors"]["devices"]:
+            if device.get("on_error") == "inherit":
+                device["on_error"] = self.values["sensors"]["on_error"]
         check_relations(self.relation_fault, self.values, self._faulty)
 
     def _look(self, value: Any, path: str, depth: int) -> None:

@@ -4,7 +4,16 @@
 them. A value is changed nowhere else.
 """
 
-from .device import DEVICE, DEVICE_DOCS, DEVICES, LISTENING, MAPPING, SYSTEM_UNITS
+from .device import (
+    DEVICE,
+    DEVICE_DOCS,
+    DEVICES,
+    FILE,
+    HTTP_LISTENER,
+    MAPPING,
+    POLLED,
+    SYSTEM_UNITS,
+)
 from .section import SECTION_DOCS, SECTIONS
 from .setting import MISSING, Setting
 from .sink import SINK_DOCS, SINKS
@@ -13,9 +22,11 @@ __all__ = [
     "DEVICE",
     "DEVICES",
     "DEVICE_DOCS",
-    "LISTENING",
+    "FILE",
+    "HTTP_LISTENER",
     "MAPPING",
     "MISSING",
+    "POLLED",
     "SECTIONS",
     "SECTION_DOCS",
     "SINKS",
