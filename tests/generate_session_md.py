@@ -33,7 +33,7 @@ PARTS = [
         ],
     ),
     (
-        "The agent, and the first readings. One is above 30, which is an alert unless you say else:",
+        "The agent, and the first readings. One is above 30: an alert, while there is no rule:",
         [
             "pyv-edge-host run > agent.log &",
             "pyv-edge-host status",
