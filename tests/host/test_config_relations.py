@@ -186,7 +186,7 @@ def test_what_is_probably_not_meant_is_a_warning(sections, path, part):
     [
         {},
         {"cloud": {"enabled": False, "endpoint": "https://h"}},
-        {"cloud": {"retry_max_seconds": 60}},
+        {"cloud": {"retry_max_seconds": 0.5}},
         {"cloud": {"enabled": True, "endpoint": "https://h", "api_key": "k"}},
         {"cloud": {"enabled": True, "endpoint": "http://127.0.0.1:9/in", "api_key": "k"}},
         {"cloud": {"enabled": True, "endpoint": "http://h", "hmac_key": "k"}},

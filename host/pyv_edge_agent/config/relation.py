@@ -23,7 +23,8 @@ def check_relations(fault: Report, values: dict[str, Any], faulty: Container[str
         )
     if not cloud["api_key"].isascii():
         fault("cloud.api_key", "must be ASCII, to go into an HTTP header")
-    if cloud["retry_base_seconds"] > cloud["retry_max_seconds"]:
+    is_given = not _is_default("cloud", "retry_base_seconds", cloud)
+    if is_given and cloud["retry_base_seconds"] > cloud["retry_max_seconds"]:
         fault("cloud.retry_base_seconds", "is greater than cloud.retry_max_seconds; lower it")
     if not values["health"]["host"].isascii():
         fault("health.host", "must be ASCII: an address, or a name in its IDNA form")
@@ -35,13 +36,18 @@ def check_relations(fault: Report, values: dict[str, Any], faulty: Container[str
     _check_http(fault, values, faulty)
 
 
+def _is_default(section: str, key: str, table: dict[str, Any]) -> bool:
+    """Return whether somebody has probably never thought about a value."""
+    return bool(table[key] == SECTIONS[section][key].default)
+
+
 def _check_storage(fault: Report, storage: dict[str, Any]) -> None:
     if storage["low_water"] >= storage["high_water"]:
         fault("storage.low_water", "must be below storage.high_water; lower it")
     if 0 < storage["max_mb"] < 2:
         fault("storage.max_mb", "must be 0 or at least 2: an empty store takes half of that")
-    is_default = storage["keep_mb"] == SECTIONS["storage"]["keep_mb"].default
-    if 0 < storage["max_mb"] < storage["keep_mb"] and not is_default:
+    is_given = not _is_default("storage", "keep_mb", storage)
+    if is_given and 0 < storage["max_mb"] < storage["keep_mb"]:
         fault("storage.keep_mb", "is greater than storage.max_mb; lower it")
 
 

@@ -76,7 +76,7 @@ _HTTP = {
 }
 
 _HTTP_POLL = {
-    "url": Setting(str, MISSING, "what is asked for, http://... or https://...", is_url=True),
+    "url": Setting(str, MISSING, "URL that is asked for, http or https", is_url=True),
     "interval_seconds": Setting(float, 60.0, "time between two polls, at least", 0.1, 86400),
     "timeout_seconds": Setting(float, 10.0, "longest that a poll may take as a whole", 0.1, 600),
     "token": Setting(str, "", "sent as a bearer token; empty: none", is_secret=True),
