@@ -309,7 +309,7 @@ def test_file_that_is_there_is_kept_unless_that_is_said(tmp_path):
     ("words", "problem"),
     [
         (["--device", "a"], r"--device: 'a' is not NAME=KIND\[:KEY=VALUE,...\] with a KIND of "),
-        (["--device", "a=telepathy"], "with a KIND of file, http, http_poll"),
+        (["--device", "a=telepathy"], "with a KIND of file, http, http_poll, mqtt, serial"),
         (["--device", "a=simulator:sed=5"], "--device: 'sed' of a is not KEY=VALUE with a KEY of"),
         (["--device", "a=simulator:seed"], "--device: 'seed' of a is not KEY=VALUE with a KEY of"),
         (["--device", "a=simulator:seed=x"], "--device: seed of a: the value is not a whole num"),

@@ -164,9 +164,115 @@ SYSTEM_UNITS = {
     "disk_written_rate": "By/s",
 }
 
+_BODY = Setting(int, 1024, "greatest body, also unpacked", 1, 65_536, unit="KiB")
+
+# Of an HTTP listener: devices that share host and port have them alike.
+HTTP_LISTENER = {
+    "cert_file": Setting(
+        str, "", "certificate, PEM; empty: the connection is not encrypted", is_file=True
+    ),
+    "key_file": Setting(str, "", "its key, PEM; empty: in cert_file", is_file=True),
+    "connections_max": Setting(int, 16, "most connections at once", 1, 256, unit="connections"),
+    "timeout_seconds": Setting(
+        float, 10.0, "longest that a POST may take to come, and then to be stored", 0.1, 600
+    ),
+}
+
+_HTTP = {
+    "host": Setting(str, "127.0.0.1", "address to listen on; beyond loopback, only with a token"),
+    "port": Setting(
+        int, 8081, "port to listen on, which devices may share; 0: any free one", 0, 65535
+    ),
+    "endpoint": Setting(str, "/ingest", "path of the URL that takes POSTs"),
+    "token": Setting(str, "", "bearer token that a POST must have; empty: none", is_secret=True),
+    **HTTP_LISTENER,
+    "body_max_kb": _BODY,
+    "readings_per_second": Setting(
+        float, 1000.0, "most readings over ten seconds and more; 0: no limit", 0, 1e6, unit="1/s"
+    ),
+    **MAPPING,
+    "channel_path": replace(MAPPING["channel_path"], default="sensor_name"),
+    "unit_path": replace(MAPPING["unit_path"], default="unit"),
+    "quality_path": replace(MAPPING["quality_path"], default="metadata.quality"),
+}
+
+_HTTP_POLL = {
+    "url": Setting(
+        str, MISSING, "what is asked for, http://HOST/PATH or https://HOST/PATH", is_url=True
+    ),
+    "interval_seconds": Setting(float, 60.0, "time between two polls, at least", 0.1, 86400),
+    "timeout_seconds": Setting(float, 10.0, "longest that a poll may take as a whole", 0.1, 600),
+    "token": Setting(str, "", "sent as a bearer token; empty: none", is_secret=True),
+    "headers": Setting(dict, {}, "headers that are sent with each poll", is_secret=True),
+    "redirects_max": Setting(int, 3, "most redirects of one poll", 0, 10, unit="redirects"),
+    "body_max_kb": _BODY,
+    "on_error": Setting(
+        str,
+        "inherit",
+        "what a failed poll stores: a reading of quality bad of each channel (zero), nothing"
+        " (skip), or what sensors.on_error says (inherit)",
+        choices=("inherit", "zero", "skip"),
+    ),
+    **TLS,
+    **MAPPING,
+    "time_path": replace(MAPPING["time_path"], default=""),
+}
+
+FILE = {
+    "path": Setting(str, MISSING, "the file, from the config file's folder"),
+    "mode": Setting(
+        str,
+        "tail",
+        "whether it is read as it grows, or played once more as it was recorded",
+        choices=("tail", "replay"),
+    ),
+    "format": Setting(
+        str,
+        "auto",
+        "form of a line: a row of CSV or a JSON document; auto: csv if it is named .csv or .tsv",
+        choices=("auto", "csv", "jsonl"),
+    ),
+    "delimiter": Setting(
+        str,
+        "comma",
+        "what stands between two columns of CSV",
+        choices=("comma", "semicolon", "tab", "pipe", "space"),
+    ),
+    "columns": Setting(
+        str, "", "names of the columns with a comma between, of a CSV file without a header"
+    ),
+    **MAPPING,
+    "start": Setting(
+        str,
+        "begin",
+        "tail: from where a file is read that nothing was read of yet",
+        choices=("begin", "end"),
+    ),
+    "interval_seconds": Setting(
+        float, 1.0, "tail: time between two looks at the file", 0.01, 86400
+    ),
+    "speed": Setting(
+        float,
+        1.0,
+        "replay: how many times as fast as recorded; 0: as it can be stored",
+        0,
+        1e6,
+        unit="times",
+    ),
+    "times": Setting(
+        str,
+        "file",
+        "replay: the times of readings, those of the file or when they are replayed",
+        choices=("file", "now"),
+    ),
+    "loop": Setting(bool, False, "replay: whether it begins anew at the end; needs times now"),
+}
+
 DEVICE_DOCS = {
     "simulator": "Makes readings up, to try things out.",
-    "file": "A file of CSV or JSON lines, read as it grows or replayed.",
+    "file": "Lines of a file, as it grows or played once more.",
+    "http": "What others POST to this machine.",
+    "http_poll": "A URL that is asked again and again.",
     "system": "A figure of this computer.",
     "serial": "A board on a serial port.",
     "mqtt": "Messages of an MQTT broker; pip install 'pyv-edge[mqtt]'.",
@@ -213,6 +319,8 @@ DEVICES: dict[str, dict[str, Setting]] = {
         "seed": Setting(int, 0, "seed of its noise and anomalies", 0, 2**31),
     },
     "file": FILE,
+    "http": _HTTP,
+    "http_poll": _HTTP_POLL,
     "system": {
         **_POLLED,
         "metric": Setting(
@@ -320,5 +428,5 @@ DEVICES: dict[str, dict[str, Setting]] = {
     "http_poll": _HTTP_POLL,
 }
 
-# kinds that bring a reading, or more, once in their interval_seconds
-POLLED = frozenset({"simulator", "system", "http_poll"})
+# kinds that listen on this machine: their keys for address and port
+LISTENING: dict[str, tuple[str, str]] = {"http": ("host", "port")}
