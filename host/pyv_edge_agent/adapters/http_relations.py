@@ -31,7 +31,7 @@ def check_http(devices: Sequence[Device], faulty: Container[str]) -> Iterator[tu
         if kind not in ("http", "http_poll"):
             continue
         checks = _check_receiver if kind == "http" else _check_poll
-        for key, problem in (*_check_token(device), *checks(device)):
+        for key, problem in (*_check_both(device), *checks(device)):
             if f"{place}.{key}" not in faulty:
                 yield f"{place}.{key}", problem
         if kind != "http":
@@ -48,7 +48,7 @@ def check_http(devices: Sequence[Device], faulty: Container[str]) -> Iterator[tu
             yield f"{place}.endpoint", f"{problem}; each needs its own"
 
 
-def _check_token(device: Device) -> Iterator[tuple[str, str]]:
+def _check_both(device: Device) -> Iterator[tuple[str, str]]:
     if not device["token"].isascii():
         yield "token", "must be ASCII, to go into an HTTP header"
 

@@ -5,10 +5,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..port_search import normal, parse
-from ..settings import SECTIONS
+from ..settings import LISTENING, SECTIONS
 from .table import tables
 
 Report = Callable[[str, str], None]  # is told a setting and what is wrong with it
+ANY_HOST = {"", "0.0.0.0", "::"}  # noqa: S104 nothing is bound here
 
 
 def check_relations(fault: Report, values: dict[str, Any], faulty: Container[str]) -> None:
@@ -23,8 +24,7 @@ def check_relations(fault: Report, values: dict[str, Any], faulty: Container[str
         )
     if not cloud["api_key"].isascii():
         fault("cloud.api_key", "must be ASCII, to go into an HTTP header")
-    is_given = not _is_default("cloud", "retry_base_seconds", cloud)
-    if is_given and cloud["retry_base_seconds"] > cloud["retry_max_seconds"]:
+    if cloud["retry_base_seconds"] > cloud["retry_max_seconds"]:
         fault("cloud.retry_base_seconds", "is greater than cloud.retry_max_seconds; lower it")
     if not values["health"]["host"].isascii():
         fault("health.host", "must be ASCII: an address, or a name in its IDNA form")
@@ -68,8 +68,8 @@ def _check_storage(fault: Report, storage: dict[str, Any]) -> None:
         fault("storage.low_water", "must be below storage.high_water; lower it")
     if 0 < storage["max_mb"] < 2:
         fault("storage.max_mb", "must be 0 or at least 2: an empty store takes half of that")
-    is_given = not _is_default("storage", "keep_mb", storage)
-    if is_given and 0 < storage["max_mb"] < storage["keep_mb"]:
+    is_default = storage["keep_mb"] == SECTIONS["storage"]["keep_mb"].default
+    if 0 < storage["max_mb"] < storage["keep_mb"] and not is_default:
         fault("storage.keep_mb", "is greater than storage.max_mb; lower it")
 
 

@@ -12,6 +12,7 @@ from .device import (
     HTTP_LISTENER,
     LISTENING,
     MAPPING,
+    POLLED,
     SYSTEM_UNITS,
 )
 from .section import SECTION_DOCS, SECTIONS

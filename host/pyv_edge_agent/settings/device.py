@@ -40,111 +40,6 @@ MAPPING = {
     ),
 }
 
-_BODY = Setting(int, 1024, "most that a body takes, also unpacked", 1, 65_536)
-
-# Of an HTTP listener: devices that share host and port have them alike.
-HTTP_LISTENER = {
-    "cert_file": Setting(str, "", "certificate of this server, PEM: it speaks TLS", is_file=True),
-    "key_file": Setting(str, "", "key of cert_file, PEM; empty: in cert_file", is_file=True),
-    "connections_max": Setting(int, 16, "most connections at once", 1, 256, unit="connections"),
-    "timeout_seconds": Setting(
-        float, 10.0, "longest that a POST may take to come, and then to be stored", 0.1, 600
-    ),
-}
-
-_HTTP = {
-    "host": Setting(str, "127.0.0.1", "address to listen on; beyond loopback, only with a token"),
-    "port": Setting(
-        int, 8081, "port to listen on, which devices may share; 0: any free one", 0, 65535
-    ),
-    "endpoint": Setting(str, "/ingest", "path of the URL that takes POSTs"),
-    "token": Setting(str, "", "bearer token that a POST must have; empty: none", is_secret=True),
-    **HTTP_LISTENER,
-    "body_max_kb": _BODY,
-    "readings_per_second": Setting(
-        float,
-        1000.0,
-        "most readings over ten seconds and more; 0: no limit",
-        0,
-        1e6,
-        unit="readings a second",
-    ),
-    **MAPPING,
-    "channel_path": replace(MAPPING["channel_path"], default="sensor_name"),
-    "unit_path": replace(MAPPING["unit_path"], default="unit"),
-    "quality_path": replace(MAPPING["quality_path"], default="metadata.quality"),
-}
-
-_HTTP_POLL = {
-    "url": Setting(str, MISSING, "URL that is asked for, http or https", is_url=True),
-    "interval_seconds": Setting(float, 60.0, "time between two polls, at least", 0.1, 86400),
-    "timeout_seconds": Setting(float, 10.0, "longest that a poll may take as a whole", 0.1, 600),
-    "token": Setting(str, "", "sent as a bearer token; empty: none", is_secret=True),
-    "headers": Setting(dict, {}, "headers that are sent with each poll", is_secret=True),
-    "redirects_max": Setting(int, 3, "most redirects of one poll", 0, 10, unit="redirects"),
-    "body_max_kb": _BODY,
-    "on_error": Setting(
-        str,
-        "inherit",
-        "what a failed poll stores: a reading of quality bad of each channel (zero), nothing"
-        " (skip), or what sensors.on_error says (inherit)",
-        choices=("inherit", "zero", "skip"),
-    ),
-    **TLS,
-    **MAPPING,
-    "time_path": replace(MAPPING["time_path"], default=""),
-}
-
-FILE = {
-    "path": Setting(str, MISSING, "path of the file, from the config file's folder"),
-    "mode": Setting(
-        str,
-        "tail",
-        "whether it is read as it grows, or played once more as it was recorded",
-        choices=("tail", "replay"),
-    ),
-    "format": Setting(
-        str,
-        "auto",
-        "form of a line: a row of CSV or a JSON document; auto: csv if it is named .csv or .tsv",
-        choices=("auto", "csv", "jsonl"),
-    ),
-    "delimiter": Setting(
-        str,
-        "comma",
-        "what stands between two columns of CSV",
-        choices=("comma", "semicolon", "tab", "pipe", "space"),
-    ),
-    "columns": Setting(
-        str, "", "names of the columns with a comma between, of a CSV file without a header"
-    ),
-    **MAPPING,
-    "start": Setting(
-        str,
-        "begin",
-        "tail: from where a file is read that nothing was read of yet",
-        choices=("begin", "end"),
-    ),
-    "interval_seconds": Setting(
-        float, 1.0, "tail: time between two looks at the file", 0.01, 86400
-    ),
-    "speed": Setting(
-        float,
-        1.0,
-        "replay: how many times as fast as recorded; 0: as it can be stored",
-        0,
-        1e6,
-        unit="times",
-    ),
-    "times": Setting(
-        str,
-        "file",
-        "replay: the times of readings, those of the file or when they are replayed",
-        choices=("file", "now"),
-    ),
-    "loop": Setting(bool, False, "replay: whether it begins anew at the end; needs times now"),
-}
-
 # What `system` measures, and the unit of each unless the device has another
 SYSTEM_UNITS = {
     "cpu_percent": "%",
@@ -276,8 +171,6 @@ DEVICE_DOCS = {
     "system": "A figure of this computer.",
     "serial": "A board on a serial port.",
     "mqtt": "Messages of an MQTT broker; pip install 'pyv-edge[mqtt]'.",
-    "http": "What others POST to this computer.",
-    "http_poll": "A URL that is asked again and again.",
 }
 
 # ingest_type: the keys a device of that type has beside those of every device
@@ -424,9 +317,10 @@ DEVICES: dict[str, dict[str, Setting]] = {
         "keepalive_seconds": Setting(int, 30, "longest silence on the line", 5, 3600),
         "timeout_seconds": Setting(float, 10.0, "longest wait for an answer", 0.1, 600),
     },
-    "http": _HTTP,
-    "http_poll": _HTTP_POLL,
 }
+
+# kinds that bring a reading, or more, once in their interval_seconds
+POLLED = frozenset({"simulator", "system", "http_poll"})
 
 # kinds that listen on this machine: their keys for address and port
 LISTENING: dict[str, tuple[str, str]] = {"http": ("host", "port")}

@@ -10,7 +10,7 @@ SHOWN_SIZE_MAX = 60  # characters of a wrong value that a message repeats
 INTEGER_MAX = 2**63 - 1  # TOML's integers have 64 bits
 
 _SCALAR = re.compile(r"[-+]?\d+(\.\d+)?|true|false")  # what needs no quotes
-_UNITS = {"_seconds": "s", "_ms": "ms", "_mb": "MiB", "_kb": "KiB", "_days": "days"}
+_UNITS = {"_seconds": "s", "_ms": "ms", "_mb": "MiB", "_days": "days"}
 _KINDS = {
     bool: "true or false",
     int: "a whole number",
