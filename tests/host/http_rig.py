@@ -82,6 +82,11 @@ def head(size, path="/ingest", **headers):
     return "\r\n".join([*lines, "", ""]).encode()
 
 
+def chunked(*pieces):
+    """Return a body that is sent in these pieces."""
+    return b"".join(b"%x\r\n%b\r\n" % (len(one), one) for one in (*pieces, b""))
+
+
 def device(name="up", kind="http", **settings):
     """Return a checked table of a device."""
     keys = {**DEVICE, **DEVICES[kind]}

@@ -14,6 +14,7 @@ from host.http_rig import (
     TIME,
     Slow,
     ask,
+    chunked,
     committing,
     device,
     head,
@@ -99,10 +100,6 @@ def slow(tmp_path):
 
 
 # -- what it takes -----------------------------------------------------------------
-
-
-def chunked(*pieces):
-    return b"".join(b"%x\r\n%b\r\n" % (len(one), one) for one in (*pieces, b""))
 
 
 LINES = b'{"sensor_name": "temp", "timestamp": "2026-05-28T20:26:40Z", "value": 1.5}\n\n' + (
