@@ -65,9 +65,24 @@ def check_relations(fault: Fault, values: dict[str, Any], faulty: Container[str]
         if "topic" in device:
             for key, problem in check_subscription(device):
                 fault(f"{place}.{key}", problem)
+        if device.get("ingest_type") == "file":
+            _check_file(fault, place, device)
     _check_sessions(fault, values)
     for path, problem in check_http(values["sensors"]["devices"], values["health"], faulty):
         fault(path, problem)
+
+
+def _check_file(fault: Fault, place: str, device: dict[str, Any]) -> None:
+    if device.get("path") == "":
+        fault(f"{place}.path", "must not be empty")
+    if device["mode"] == "tail":
+        if device.get("path", "").endswith(".gz"):
+            fault(f"{place}.path", 'is packed; only mode = "replay" unpacks')
+        return
+    if device["loop"] and device["times"] == "file":
+        fault(f"{place}.loop", 'would store the same times again; it needs times = "now"')
+    if device["speed"] and not device["time_path"]:
+        fault(f"{place}.time_path", "must be given, unless speed is 0: it says what is due when")
 
 
 def _check_sinks(fault: Fault, sinks: dict[str, Any], faulty: Container[str]) -> None:

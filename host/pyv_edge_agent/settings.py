@@ -398,6 +398,51 @@ SYSTEM_UNITS = {
     "disk_written_rate": "By/s",
 }
 
+FILE = {
+    "path": Setting(str, MISSING, "of the file, from the config file's folder"),
+    "mode": Setting(
+        str,
+        "tail",
+        "whether it is read as it grows, or played once more as it was recorded",
+        choices=("tail", "replay"),
+    ),
+    "format": Setting(
+        str,
+        "auto",
+        "of a line: a row of CSV or a JSON document; auto: csv if it is named .csv or .tsv",
+        choices=("auto", "csv", "jsonl"),
+    ),
+    "delimiter": Setting(
+        str,
+        "comma",
+        "what stands between two columns of CSV",
+        choices=("comma", "semicolon", "tab", "pipe", "space"),
+    ),
+    "columns": Setting(
+        str, "", "names of the columns with a comma between, of a CSV file without a header"
+    ),
+    **MAPPING,
+    "start": Setting(
+        str,
+        "begin",
+        "tail: from where a file is read that nothing was read of yet",
+        choices=("begin", "end"),
+    ),
+    "interval_seconds": Setting(
+        float, 1.0, "tail: time between two looks at the file", 0.01, 86400
+    ),
+    "speed": Setting(
+        float, 1.0, "replay: how many times as fast as recorded; 0: as it can be stored", 0, 1e6
+    ),
+    "times": Setting(
+        str,
+        "file",
+        "replay: the times of readings, those of the file or when they are replayed",
+        choices=("file", "now"),
+    ),
+    "loop": Setting(bool, False, "replay: whether it begins anew at the end; needs times now"),
+}
+
 # ingest_type: the keys a device of that type has beside those of every device
 DEVICES: dict[str, dict[str, Setting]] = {
     "simulator": {
@@ -422,6 +467,7 @@ DEVICES: dict[str, dict[str, Setting]] = {
         "stuck_count": Setting(int, 10, "readings that repeat the one before", 1, 1_000_000),
         "seed": Setting(int, 0, "of its noise and anomalies", 0, 2**31),
     },
+    "file": FILE,
     "system": {
         **_POLLED,
         "metric": Setting(

@@ -17,6 +17,7 @@ from pyv_edge_agent.settings import DEVICES, SECTIONS
 from pyv_edge_core.rule import read_rules
 
 SERIAL = "[[sensors.devices]]\nname = '{}'\ningest_type = 'serial'\nport = '{}'\n"
+FILE = "[[sensors.devices]]\nname = 'a'\ningest_type = 'file'\n"
 SIMULATOR = '[[sensors.devices]]\nname = "t1"\ningest_type = "simulator"\n'
 
 
@@ -167,7 +168,7 @@ FAULTS = [
         "[[sensors.devices]]\nname = 'a'\ningest_type = 'simulater'\n",
         (
             "sensors.devices[0].ingest_type: 'simulater' is unknown;"
-            " known: http, http_poll, mqtt, serial, simulator, system"
+            " known: file, http, http_poll, mqtt, serial, simulator, system"
         ),
     ),
     (
@@ -193,6 +194,27 @@ FAULTS = [
     (
         SIMULATOR + "min_value = 2\nmax_value = 1\n",
         "sensors.devices[0].min_value: is greater than max_value",
+    ),
+    (FILE, "sensors.devices[0].path: is missing; it must be a text"),
+    (FILE + "path = ''\n", "sensors.devices[0].path: must not be empty"),
+    (
+        FILE + "path = 'x'\nvalue_path = 'a['\n",
+        "sensors.devices[0].value_path: 'a[' has a [ without its ]",
+    ),
+    (
+        FILE + "path = 'x.gz'\n",
+        'sensors.devices[0].path: is packed; only mode = "replay" unpacks',
+    ),
+    (
+        FILE + "path = 'x'\nmode = 'replay'\nloop = true\n",
+        'sensors.devices[0].loop: would store the same times again; it needs times = "now"',
+    ),
+    (
+        FILE + "path = 'x'\nmode = 'replay'\ntime_path = ''\n",
+        (
+            "sensors.devices[0].time_path: must be given, unless speed is 0: it says what is due"
+            " when"
+        ),
     ),
     (
         SIMULATOR + "spike_probability = 0.6\nstuck_probability = 0.6\n",

@@ -68,6 +68,7 @@ def test_report_has_its_blocks_and_is_dated(start):
         "privacy",
         "rules",
         "ingest",
+        "devices",
         "links",
         "time",
         "sinks",

@@ -127,14 +127,17 @@ class SinkCursors:
 
         What was queued while there was no sink is its to send. Raises StoreError.
         """
-        if name not in self._sinks:
-            with self._store.transaction() as tx:
+        with self._store.transaction() as tx:
+            if name not in self._sinks:
                 (missed,) = tx.execute(
                     "SELECT coalesce(sum(expired_total + evicted_total), 0) FROM stream"
                     " WHERE stream = 0"
                 ).fetchone()
                 tx.execute("INSERT INTO sink (name, missed_total) VALUES (?, ?)", (name, missed))
                 self._store.items.adopt(tx, name)
+            else:
+                missed = None
+        if missed is not None:
             totals = {**dict.fromkeys(_COUNTERS, 0), "missed": missed}
             self._sinks[name] = _Sink(name, totals=totals)
         self._sinks[name].batch_count = batch_count
