@@ -20,7 +20,7 @@ from pyv_edge_agent.adapters.http_poll import HTTPPollAdapter
 from pyv_edge_agent.clock import SystemClock
 from pyv_edge_agent.config import Config
 from pyv_edge_agent.errors import ConfigError
-from pyv_edge_agent.ingest import SUBMITTED_MAX
+from pyv_edge_agent.inbox import SUBMITTED_MAX
 from pyv_edge_agent.submission import SAMPLES_MAX
 
 PASSWORD, QUERY_KEY, TOKEN = "pass-4711", "query-4711", "t0ken-4711"
