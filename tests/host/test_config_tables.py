@@ -62,8 +62,8 @@ def test_every_table_has_its_sentence():
     assert list(settings.DEVICE_DOCS) == list(settings.DEVICES)
     for docs in (settings.SECTION_DOCS, settings.SINK_DOCS, settings.DEVICE_DOCS):
         assert all(re.fullmatch(r"[A-Z].*\.", doc) for doc in docs.values())
-    for kind, keys in settings.LISTENING.items():
-        assert set(keys) <= set(settings.DEVICES[kind])
+    assert set(settings.DEVICES) >= settings.POLLED
+    assert all("interval_seconds" in settings.DEVICES[kind] for kind in settings.POLLED)
 
 
 def test_secret_has_a_file_unless_that_is_a_setting():

@@ -46,7 +46,7 @@ class Secrets:
         if result.get("enabled") is False:
             return
         files = {key: name for name, key in secret_files(keys).items()}
-        for key in [key for key, setting in keys.items() if setting.is_secret]:
+        for key in [key for key, one in keys.items() if one.is_secret and one.kind is str]:
             name = files.get(key, "")
             is_given = bool(result.get(key)) or self._checker.is_faulty(join(path, key))
             if result.get(name):

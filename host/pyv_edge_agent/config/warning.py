@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..channel_policy import ChannelPolicies
-from ..settings import DEVICES
+from ..settings import POLLED
 from .origin import FILE, Origin
 from .source import Source
 from .table import tables
@@ -71,8 +71,8 @@ def _warn_of_retention(warn: Warn, values: dict[str, Any]) -> None:
     channels = ChannelPolicies(policies)
     readings, count = 0.0, 0
     for device in sensors["devices"]:
-        if "interval_seconds" not in DEVICES[device["ingest_type"]]:
-            continue  # it isn't asked: who knows how often it sends
+        if device["ingest_type"] not in POLLED:
+            continue  # who knows how often it brings something
         interval_s = device["interval_seconds"] or sensors["poll_interval_seconds"]
         keep_s = channels.of(device["name"]).keep_ms / 1000
         readings += keep_s / interval_s
@@ -119,4 +119,8 @@ def _is_open(url: str) -> bool:
 
 
 def _is_local(host: str) -> bool:
-    return host in _LOCAL or host.startswith("127.")
+    if host in _LOCAL:
+        return True
+    from ..adapters.http_relations import is_loopback
+
+    return is_loopback(host)

@@ -10,8 +10,8 @@ from .device import (
     DEVICES,
     FILE,
     HTTP_LISTENER,
-    LISTENING,
     MAPPING,
+    POLLED,
     SYSTEM_UNITS,
 )
 from .section import SECTION_DOCS, SECTIONS
@@ -24,9 +24,9 @@ __all__ = [
     "DEVICE_DOCS",
     "FILE",
     "HTTP_LISTENER",
-    "LISTENING",
     "MAPPING",
     "MISSING",
+    "POLLED",
     "SECTIONS",
     "SECTION_DOCS",
     "SINKS",
