@@ -21,9 +21,7 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def check_http(
-    devices: Sequence[Device], health: Mapping[str, Any], faulty: Container[str]
-) -> Iterator[tuple[str, str]]:
+def check_http(devices: Sequence[Device], faulty: Container[str]) -> Iterator[tuple[str, str]]:
     """Yield the path of each wrong setting and what is wrong; those in `faulty` are known."""
     first: dict[tuple[str, int], int] = {}  # device by address
     seen: dict[tuple[str, int, str], int] = {}
@@ -39,8 +37,6 @@ def check_http(
         if kind != "http":
             continue
         host, port, endpoint = device["host"], device["port"], device["endpoint"]
-        if port and health["enabled"] and port == health["port"]:
-            yield f"{place}.port", "is the same as health.port; each needs its own"
         other = first.setdefault((host, port), index)
         for key in HTTP_LISTENER:
             if device[key] != devices[other][key]:
@@ -55,8 +51,6 @@ def check_http(
 def _check_both(device: Device) -> Iterator[tuple[str, str]]:
     if not device["token"].isascii():
         yield "token", "must be ASCII, to go into an HTTP header"
-    if device["key_file"] and not device["cert_file"]:
-        yield "key_file", "is the key of a certificate; give cert_file, too"
 
 
 def _check_receiver(device: Device) -> Iterator[tuple[str, str]]:
