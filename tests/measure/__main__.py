@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import memory, store, sync
+from . import memory, mqtt, store, sync
 
 MEASURES = {
     "commit": store.commit,
@@ -14,6 +14,7 @@ MEASURES = {
     "drain": sync.drain,
     "rss": memory.rss,
     "growth": memory.growth,
+    "mqtt": mqtt.mqtt,
 }
 
 with tempfile.TemporaryDirectory(prefix="pyv-measure-") as folder:

@@ -132,7 +132,8 @@ class MQTTAdapter:
             feed.beat()
             wait_s = RETRY_S if deliveries.is_waiting else WAIT_S
             connection.turn(deliveries.bell, wait_s, deliveries.has_room)
-            deliveries.settle(feed, connection)
+            deliveries.settle(connection)
+            deliveries.bring(feed)
             now_ms = self._clock.monotonic_ms()
             if connection.is_over:
                 return self._why_over(connection, now_ms)
@@ -145,7 +146,7 @@ class MQTTAdapter:
                 deliveries.forget(feed, connection)
             elif now_ms >= end_ms:
                 return "no answer"
-        deliveries.settle(feed, connection)  # the last commit's
+        deliveries.settle(connection)  # the last commit's
         return ""
 
     def _begin(self, feed: Feed, connection: Connection, is_kept: bool) -> None:
@@ -205,8 +206,12 @@ class MQTTAdapter:
         self._attempts += 1
         feed.beat(round(longest_s * 1000) + STEP_MS)
         self._stopping.wait(self._rng.uniform(0, longest_s))
-        self._deliveries.settle(feed, None)
+        self._make_room(feed)
         while not (self._stopping.is_set() or self._deliveries.has_room()):
             feed.beat()
             self._stopping.wait(WAIT_S)
-            self._deliveries.settle(feed, None)
+            self._make_room(feed)
+
+    def _make_room(self, feed: Feed) -> None:
+        self._deliveries.settle(None)
+        self._deliveries.bring(feed)
