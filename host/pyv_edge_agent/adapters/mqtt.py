@@ -152,11 +152,11 @@ class MQTTAdapter:
     def _begin(self, feed: Feed, connection: Connection, is_kept: bool) -> None:
         """Subscribe, unless the session has that."""
         self._deliveries.begin(is_kept=is_kept)
-        before = json.loads(feed.position() or "{}")
+        before = _read_position(feed.position())
         topic = before.pop("topic", "")
-        is_known = self._is_ours or before == self._session
+        is_same = before == self._session
         if not is_kept:
-            if is_known:
+            if self._is_ours or is_same:
                 self.sessions_lost_total += 1
                 logger.warning(
                     "device %s: %s has forgotten the session: what was sent while the agent was"
@@ -164,7 +164,7 @@ class MQTTAdapter:
                     *(self._name, self._broker.shown),
                 )
             self._is_ours = False
-        elif before == self._session and topic != self._wanted.topic:
+        elif is_same and topic != self._wanted.topic:
             connection.unsubscribe(topic)
         position = json.dumps({**self._session, "topic": self._wanted.topic})
         self._deliveries.position = position if position != feed.position() else ""
@@ -215,3 +215,12 @@ class MQTTAdapter:
     def _make_room(self, feed: Feed) -> None:
         self._deliveries.settle(None)
         self._deliveries.bring(feed)
+
+
+def _read_position(text: str) -> dict[str, Any]:
+    """Return what was stored of a session; {} if it was another adapter's."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
