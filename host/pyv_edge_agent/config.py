@@ -281,6 +281,9 @@ def _checked(
             checked = checker.table(plain, SECTIONS[section], f"{section}.", also)
             result[section] = {**checked, **lists}
     _check_core(checker, result)
+    for device in result["sensors"]["devices"]:
+        if device.get("on_error") == "inherit":
+            device["on_error"] = result["sensors"]["on_error"]
     check_relations(checker.fault, result, checker.faulty)
     if checker.problems:
         raise ConfigError(checker.problems)

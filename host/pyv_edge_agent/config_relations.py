@@ -4,6 +4,7 @@ from collections.abc import Callable, Container
 from typing import Any
 from urllib.parse import urlsplit
 
+from .adapters.http_relations import check_http
 from .adapters.mapping import check_mapping
 from .adapters.simulator import probability_fault
 from .adapters.topic import check_subscription, client_id_of
@@ -59,10 +60,14 @@ def check_relations(fault: Fault, values: dict[str, Any], faulty: Container[str]
         if "value_path" in device:
             for key, problem in check_mapping(device):
                 fault(f"{place}.{key}", problem)
+        if "url" in device and not _is_url(device["url"]):
+            fault(f"{place}.url", "must be a URL, http://... or https://...")
         if "topic" in device:
             for key, problem in check_subscription(device):
                 fault(f"{place}.{key}", problem)
     _check_sessions(fault, values)
+    for path, problem in check_http(values["sensors"]["devices"], values["health"], faulty):
+        fault(path, problem)
 
 
 def _check_sinks(fault: Fault, sinks: dict[str, Any], faulty: Container[str]) -> None:

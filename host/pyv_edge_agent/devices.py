@@ -16,6 +16,7 @@ from typing import Any
 from pyv_edge_core.ring import RingBuffer
 
 from .adapters import create_adapter
+from .adapters.http_listener import Listeners
 from .clock import Clock
 from .heartbeat import Heartbeats
 from .link import SerialLink
@@ -99,6 +100,7 @@ class Devices:
         self.restarts_total = 0  # of adapters that failed
         self._all: dict[str, Device] = {}
         self._claims = PortClaims()
+        self._listeners = Listeners()  # which devices share
         self._clock = clock
         self._rng = rng
         self._inbox = inbox
@@ -148,6 +150,8 @@ class Devices:
             )
         elif getattr(made.adapter, "is_pushing", False):
             made.feed = Feed(table, self._inbox, self._position, self._clock)
+            if hasattr(made.adapter, "listeners"):
+                made.adapter.listeners = self._listeners
         return made
 
     def adopt(self, device: Device) -> None:

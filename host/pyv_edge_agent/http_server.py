@@ -51,6 +51,10 @@ class LateError(Exception):
     """A request is not complete, and its time is over."""
 
 
+class GoneError(Exception):
+    """A client has closed its connection, or reads nothing."""
+
+
 class LongHeadError(Exception):
     """A request's head is longer than any may be."""
 
@@ -203,7 +207,6 @@ class Exchange(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     default_request_version = "HTTP/1.0"  # else there are answers without a status
     server_version = "pyv-edge"
-    sys_version = ""
     wbufsize = -1  # an answer in two packets would wait for the client to acknowledge the first
     disable_nagle_algorithm = True
 
@@ -233,6 +236,8 @@ class Exchange(BaseHTTPRequestHandler):
             size: int = self.connection.recv_into(buffer)
         except TimeoutError:
             raise LateError from None
+        except OSError:
+            raise GoneError from None
         if self._head_left is not None:
             self._head_left -= size
         return size
@@ -243,8 +248,8 @@ class Exchange(BaseHTTPRequestHandler):
             super().handle()
             if self.is_input_left:
                 self._linger()
-        except OSError:
-            self.server.note_failed()  # the client is gone, or doesn't read
+        except (GoneError, OSError):
+            self.server.note_failed()
 
     def handle_one_request(self) -> None:
         """Take a request and answer it."""
@@ -264,13 +269,12 @@ class Exchange(BaseHTTPRequestHandler):
             self.send_error(408)
         except LongHeadError:
             self.send_error(431)
-        except OSError:
+        except GoneError:
             raise
         except Exception:  # top of a thread
             logger.exception("a request to %s can't be answered", self.server.server_address)
             self.send_error(500)
-        self.connection.settimeout(WRITE_S)
-        self.wfile.flush()
+        self.flush()
         self._allow(self.idle_s)
 
     def _take(self) -> None:
@@ -280,6 +284,14 @@ class Exchange(BaseHTTPRequestHandler):
         elif self.parse_request():
             self._head_left = None
             self.answer()
+
+    def flush(self) -> None:
+        """Send what has been written."""
+        self.connection.settimeout(WRITE_S)
+        try:
+            self.wfile.flush()
+        except OSError:
+            raise GoneError from None
 
     def answer(self) -> None:
         """Answer the request that has come: by the method that is named for its own."""
@@ -313,9 +325,13 @@ class Exchange(BaseHTTPRequestHandler):
             self.send_header("Connection", "close")
         for name, value in headers:
             self.send_header(name, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content)
+        self.connection.settimeout(WRITE_S)
+        try:
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(content)
+        except OSError:
+            raise GoneError from None
 
     def _linger(self) -> None:
         """Take what the client still sends, for a while: else it might never see the answer."""
@@ -328,6 +344,10 @@ class Exchange(BaseHTTPRequestHandler):
                 left -= size
         except LateError:
             return
+
+    def version_string(self) -> str:
+        """Return the product's name, and nothing of what it is made with."""
+        return self.server_version
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         """Say nothing: requests are no news."""

@@ -5,7 +5,7 @@
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 MISSING = object()  # a setting's default, if it must be given
@@ -329,6 +329,56 @@ MAPPING = {
     ),
 }
 
+_BODY = Setting(int, 1024, "most kilobytes of a body, also unpacked", 1, 65_536)
+
+# Of an HTTP listener: devices that share host and port have them alike.
+HTTP_LISTENER = {
+    "cert_file": Setting(str, "", "its certificate, PEM, from the config file's folder: TLS"),
+    "key_file": Setting(str, "", "its key, PEM; empty: in cert_file"),
+    "connections_max": Setting(int, 16, "most connections at once", 1, 256),
+    "timeout_seconds": Setting(
+        float, 10.0, "longest that a POST may take to come, and then to be stored", 0.1, 600
+    ),
+}
+
+_HTTP = {
+    "host": Setting(str, "127.0.0.1", "address to listen on; beyond loopback, only with a token"),
+    "port": Setting(
+        int, 8081, "port to listen on, which devices may share; 0: any free one", 0, 65535
+    ),
+    "endpoint": Setting(str, "/ingest", "path of the URL that takes POSTs"),
+    "token": Setting(str, "", "bearer token that a POST must have; empty: none", is_secret=True),
+    **HTTP_LISTENER,
+    "body_max_kb": _BODY,
+    "readings_per_second": Setting(
+        float, 1000.0, "most readings over ten seconds and more; 0: no limit", 0, 1e6
+    ),
+    **MAPPING,
+    "channel_path": replace(MAPPING["channel_path"], default="sensor_name"),
+    "unit_path": replace(MAPPING["unit_path"], default="unit"),
+    "quality_path": replace(MAPPING["quality_path"], default="metadata.quality"),
+}
+
+_HTTP_POLL = {
+    "url": Setting(str, MISSING, "what is asked for, http://... or https://...", is_secret=True),
+    "interval_seconds": Setting(float, 60.0, "time between two polls, at least", 0.1, 86400),
+    "timeout_seconds": Setting(float, 10.0, "longest that a poll may take as a whole", 0.1, 600),
+    "token": Setting(str, "", "sent as a bearer token; empty: none", is_secret=True),
+    "headers": Setting(dict, {}, "sent with each poll", is_secret=True),
+    "redirects_max": Setting(int, 3, "most redirects of one poll", 0, 10),
+    "body_max_kb": _BODY,
+    "on_error": Setting(
+        str,
+        "inherit",
+        "what a failed poll stores: a reading of quality bad of each channel (zero), nothing"
+        " (skip), or what sensors.on_error says (inherit)",
+        choices=("inherit", "zero", "skip"),
+    ),
+    **_TLS,
+    **MAPPING,
+    "time_path": replace(MAPPING["time_path"], default=""),
+}
+
 # What `system` measures, and the unit of each unless the device has another
 SYSTEM_UNITS = {
     "cpu_percent": "%",
@@ -460,4 +510,6 @@ DEVICES: dict[str, dict[str, Setting]] = {
         "keepalive_seconds": Setting(int, 30, "longest silence on the line", 5, 3600),
         "timeout_seconds": Setting(float, 10.0, "longest wait for an answer", 0.1, 600),
     },
+    "http": _HTTP,
+    "http_poll": _HTTP_POLL,
 }

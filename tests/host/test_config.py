@@ -165,7 +165,10 @@ FAULTS = [
     ),
     (
         "[[sensors.devices]]\nname = 'a'\ningest_type = 'simulater'\n",
-        "sensors.devices[0].ingest_type: 'simulater' is unknown; known: serial, simulator, system",
+        (
+            "sensors.devices[0].ingest_type: 'simulater' is unknown;"
+            " known: http, http_poll, mqtt, serial, simulator, system"
+        ),
     ),
     (
         "[[sensors.devices]]\nname = 'a'\n",

@@ -3,13 +3,12 @@
 import csv
 import json
 import sqlite3
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 import pytest
 from host.command import run_host
 from host.fakes import UTC_MS
 from host.processes import small_disk
-from host.store_rig import StoreRig
 from host.test_egress import BOOT, HASH, KEY, Rig, policy
 from host.test_store import event_row
 from pyv_edge_agent import exit_status
@@ -35,22 +34,15 @@ ALERTING = [{"name": "hot", "sensor": "*.temp", "above": 20}]
 
 @pytest.fixture
 def make(tmp_path):
-    made = []
+    """Return a function that makes a store which is filled under a policy."""
+    with ExitStack() as stack:
 
-    def rig(**how):
-        made.append(Rig(tmp_path / "edge.db", **how))
-        return made[-1]
+        def rig(**how):
+            made = Rig(tmp_path / "edge.db", **how)
+            stack.callback(made.store.close)
+            return made
 
-    yield rig
-    for one in made:
-        one.store.close()
-
-
-@pytest.fixture
-def rig(tmp_path):
-    made = StoreRig(tmp_path / "edge.db")
-    yield made
-    made.close()
+        yield rig
 
 
 def extract(path, today=None, kind="readings", is_local=False, limit=None, times=ALWAYS, **more):

@@ -4,7 +4,7 @@ import pytest
 from host.fakes import UTC_MS
 from host.test_ingest import Rig
 from pyv_edge_agent.errors import SubmissionError
-from pyv_edge_agent.ingest import SUBMITTED_MAX
+from pyv_edge_agent.inbox import SUBMITTED_MAX
 from pyv_edge_agent.store import receipt
 from pyv_edge_agent.submission import (
     CHANNELS_MAX,

@@ -7,7 +7,6 @@ from contextlib import closing
 import pytest
 from host.command import run_host
 from host.fakes import UTC_MS, FakeClock
-from host.store_rig import StoreRig
 from host.test_alerting import HIGH, Agent
 from pyv_edge_agent import exit_status
 from pyv_edge_agent.cli import moment
@@ -20,13 +19,6 @@ from pyv_edge_core.privacy import PrivacyPolicy
 from pyv_edge_core.rule import read_rules
 
 WARM = {"name": "warm", "sensor": "*.temp", "above": 20, "clear": 19}
-
-
-@pytest.fixture
-def rig(tmp_path):
-    made = StoreRig(tmp_path / "edge.db")
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -237,14 +229,14 @@ def test_pseudonyms_are_counted_and_not_tried(tmp_path):
     ],
 )
 def test_wrong_usage_is_told(rig, tmp_path, args, problem):
-    (tmp_path / "edge.toml").write_text('[storage]\npath = "edge.db"\n')
+    rig.write_config()
     done = run_host("rules", *args, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (exit_status.USAGE, "")
     assert problem in done.stderr.splitlines()[-1]
 
 
 def test_faulty_rules_are_told_a_line_each(rig, tmp_path):
-    (tmp_path / "edge.toml").write_text('[storage]\npath = "edge.db"\n')
+    rig.write_config()
     (tmp_path / "try.toml").write_text('[[rules]]\nname = "a"\nabove = "x"\n[[rules]]\n')
     done = run_host("rules", "test", "--replay", "1h", "0s", "--rules", "try.toml", cwd=tmp_path)
     assert done.returncode == exit_status.USAGE

@@ -9,7 +9,6 @@ import threading
 
 import pytest
 from host.command import HOST, environment, run_host
-from host.store_rig import StoreRig
 from host.test_store import event_row
 from pyv_edge_agent import exit_status
 from pyv_edge_agent.store import BootInfo, ChannelInfo, WriteBatch
@@ -61,13 +60,6 @@ class Tail:
             thread.join(30)
         assert self.lines.empty(), self.lines.get()
         return status
-
-
-@pytest.fixture
-def rig(tmp_path):
-    made = StoreRig(tmp_path / "edge.db")
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -40,7 +40,8 @@ FIGURES: dict[str, Callable[[], list[Measured]]] = {
     "agent.rss_mb": store.rss,
     "agent.rss_growth_mb": store.growth,
     "agent.idle_cpu_percent": store.idle,
-    "cli.start_ratio": cli_start.measure,
+    "cli.start_ratio.help": cli_start.help_text,
+    "cli.start_ratio.status": cli_start.status,
 }
 
 

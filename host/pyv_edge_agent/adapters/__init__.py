@@ -45,6 +45,14 @@ def create_adapter(
         from .serial import SerialAdapter
 
         return SerialAdapter(device)
+    if kind == "http":
+        from .http_receive import HTTPAdapter
+
+        return HTTPAdapter(device, clock, folder)
+    if kind == "http_poll":
+        from .http_poll import HTTPPollAdapter
+
+        return HTTPPollAdapter(device, clock, folder)
     if kind == "mqtt":
         need_extra("mqtt", f"device {device['name']}")
         from .mqtt import MQTTAdapter

@@ -3,11 +3,14 @@
 import argparse
 import json
 import socket
-from typing import Any
 
 from ..control_path import address, own_path, run_path
 from ..errors import AgentAbsentError, RequestError, UsageError
 from .place import add_config, config_path
+
+TYPE_CHECKING = False  # as in typing, which takes long to import
+if TYPE_CHECKING:
+    from typing import Any
 
 TIMEOUT_S = 30.0
 ANSWER_SIZE_MAX = 64 * 1_048_576
@@ -38,7 +41,7 @@ def connect(config: str) -> socket.socket | None:
     return None
 
 
-def ask(args: argparse.Namespace, do: str, timeout_s: float = TIMEOUT_S, **asked: Any) -> Any:
+def ask(args: argparse.Namespace, do: str, timeout_s: float = TIMEOUT_S, **asked: "Any") -> "Any":
     """Return what the agent of a configuration answers.
 
     Raises AgentAbsentError if none runs, RequestError or UsageError if it refuses.
@@ -53,7 +56,7 @@ def ask(args: argparse.Namespace, do: str, timeout_s: float = TIMEOUT_S, **asked
     return converse(found, {"do": do, **asked}, timeout_s)
 
 
-def converse(connection: socket.socket, asked: dict[str, Any], timeout_s: float) -> Any:
+def converse(connection: socket.socket, asked: "dict[str, Any]", timeout_s: float) -> "Any":
     """Ask over a connection, which is then closed. Raises as `ask` does."""
     with connection:
         connection.settimeout(timeout_s)

@@ -24,6 +24,7 @@ def run(args: argparse.Namespace) -> int:
     from ..clock import SystemClock
     from ..disk import identity
     from ..errors import UsageError
+    from ..sizing import show_size
     from ..store.backup import back_up
     from .moment import show_ms
     from .output import progress
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         verdict = "balances" if made.is_balanced else "DOES NOT BALANCE, as that of the store"
         print(
-            f"{made.path}: {made.size / 1e6:.1f} MB, {made.readings} readings,"
+            f"{made.path}: {show_size(made.size)}, {made.readings} readings,"
             f" {made.events} events; its ledger {verdict}"
         )
     return DONE if made.is_balanced else NO

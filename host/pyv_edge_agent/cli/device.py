@@ -2,13 +2,16 @@
 
 import argparse
 import json
-from typing import Any
 
 from ..errors import UsageError
 from ..exit_status import DONE, NO
 from .asking import TIMEOUT_S, ask
 from .asking import add_arguments as add_asking
 from .output import paint
+
+TYPE_CHECKING = False  # as in typing, which takes long to import
+if TYPE_CHECKING:
+    from typing import Any
 
 OPS = ("identify", "set_rate", "read_now", "reset", "safe_mode")
 
@@ -49,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     return DONE
 
 
-def _list(devices: list[dict[str, Any]], is_json: bool) -> None:
+def _list(devices: "list[dict[str, Any]]", is_json: bool) -> None:
     if is_json:
         print(json.dumps({"devices": devices}))
         return
@@ -60,7 +63,7 @@ def _list(devices: list[dict[str, Any]], is_json: bool) -> None:
         )
 
 
-def _info(told: dict[str, Any], is_json: bool, indent: str = "") -> None:
+def _info(told: "dict[str, Any]", is_json: bool, indent: str = "") -> None:
     if is_json:
         print(json.dumps(told))
         return

@@ -4,16 +4,11 @@ import argparse
 
 from pyv_edge_core.reading import QUALITY_NAMES
 
+from .argument import positive
+
 KINDS = ("readings", "events", "gaps", "summaries")
 FORMS = ("table", "csv", "ndjson", "senml", "line-protocol")
 PERIODS_MS = {"minute": 60_000, "hour": 3_600_000}
-
-
-def positive(text: str) -> int:
-    """Return a number of at least 1. Raises ArgumentTypeError."""
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of at least 1")
-    return int(text)
 
 
 def add_channels(parser: argparse.ArgumentParser) -> None:

@@ -5,13 +5,16 @@ The agent does it if it runs; else the command opens the store itself.
 
 import argparse
 import json
-from typing import Any
 
 from ..exit_status import DONE, NO
 from .asking import add_arguments as add_asking
 from .asking import ask, connect, converse
 from .output import note, progress
 from .place import config_path, load_config
+
+TYPE_CHECKING = False  # as in typing, which takes long to import
+if TYPE_CHECKING:
+    from typing import Any
 
 LOOK_S = 0.5  # between two looks at what is left
 ASK_S = 60.0  # a queue can be long
@@ -66,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     return _WHAT[f"dlq {args.letters}" if args.what == "dlq" else args.what](args)
 
 
-def _do(args: argparse.Namespace, do: str, **asked: Any) -> dict[str, Any]:
+def _do(args: argparse.Namespace, do: str, **asked: "Any") -> "dict[str, Any]":
     """Let the agent do it, or do it on its store while it does not run."""
     connection = connect(config_path(args))
     if connection is not None:
@@ -81,7 +84,7 @@ def _do(args: argparse.Namespace, do: str, **asked: Any) -> dict[str, Any]:
         site.close()
 
 
-def _print(args: argparse.Namespace, told: dict[str, Any], lines: list[str]) -> None:
+def _print(args: argparse.Namespace, told: "dict[str, Any]", lines: list[str]) -> None:
     print(json.dumps(told) if args.json else "\n".join(lines))
 
 
@@ -113,7 +116,7 @@ def _list(args: argparse.Namespace) -> int:
     return DONE
 
 
-def _payload(row: dict[str, Any]) -> str:
+def _payload(row: "dict[str, Any]") -> str:
     return "(the policy keeps it back)" if row["payload"] is None else json.dumps(row["payload"])
 
 
@@ -137,7 +140,7 @@ def _drain(args: argparse.Namespace) -> int:
     return NO if left else DONE
 
 
-def _left(told: dict[str, Any]) -> int:
+def _left(told: "dict[str, Any]") -> int:
     return sum(
         sink["pending_readings"] + sink["pending_items"]
         for sink in told["sinks"].values()

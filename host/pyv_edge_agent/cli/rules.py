@@ -4,7 +4,8 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from ..exit_status import DONE
-from .filters import add_channels, positive
+from .argument import positive
+from .filters import add_channels
 from .place import add_store
 
 if TYPE_CHECKING:

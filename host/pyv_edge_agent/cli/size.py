@@ -1,10 +1,10 @@
 """`pyv-edge-host size`: what readings take of disk, card and buffers, and how long those last."""
 
 import argparse
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..exit_status import DONE
+from .argument import between
 from .place import add_store, find_config
 
 if TYPE_CHECKING:
@@ -12,19 +12,6 @@ if TYPE_CHECKING:
 
 RING = 2048  # readings, a board's telemetry_capacity unless it says otherwise
 _MEGABYTE = 1_048_576
-
-
-def number_of(kind: type[float], low: float, high: float) -> Callable[[str], float]:
-    """Return what reads an option's number of a range."""
-
-    def parse(text: str) -> float:
-        value = kind(text)
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text} is outside {low:g}..{high:g}")
-        return value
-
-    parse.__name__ = "number"
-    return parse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     for name, kind, low, high, default, metavar, text in options:
         parser.add_argument(
-            name, type=number_of(kind, low, high), default=default, metavar=metavar, help=text
+            name, type=between(low, high, kind), default=default, metavar=metavar, help=text
         )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 

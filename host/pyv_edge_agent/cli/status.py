@@ -2,11 +2,14 @@
 
 import argparse
 import json
-from typing import Any
 
 from ..exit_status import DONE, NO
 from .asking import add_arguments, ask
 from .output import paint
+
+TYPE_CHECKING = False  # as in typing, which takes long to import
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["add_arguments", "run"]
 
@@ -21,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     return DONE if told["status"] == "healthy" else NO
 
 
-def _show(told: dict[str, Any]) -> None:
+def _show(told: "dict[str, Any]") -> None:
     agent, store, ingest = told["agent"], told["store"], told["ingest"]
     is_well = told["status"] == "healthy"
     print(f"agent    {paint(told['status'], 'green' if is_well else 'red')}")

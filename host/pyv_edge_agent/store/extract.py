@@ -114,6 +114,31 @@ def readings_between(
         yield last - first + 1, reader.rows(_READINGS, {**named, "first": first, "last": last})
 
 
+def count_readings(reader: StoreReader, wanted: Wanted, count_max: int) -> int:
+    """Return how many readings there are, `count_max` if there are more. Raises StoreError."""
+    named = wanted.parameters()
+    found = 0
+    for first, last in stretches(reader, wanted.start_ms, wanted.end_ms):
+        ids = {"first": first, "last": last, "limit": count_max - found}
+        row = reader.row(_FIRST_OF_NEWEST, {**named, **ids})
+        found += row[0] if row else 0
+        if found >= count_max:
+            break
+    return found
+
+
+def count_summaries(
+    reader: StoreReader, channel_ids: list[int], period_ms: int, start_ms: int, end_ms: int
+) -> int:
+    """Return how many summaries of a period there are of channels. Raises StoreError."""
+    row = reader.row(
+        "SELECT count(*) FROM summary WHERE period_ms = ? AND start_ms >= ? AND start_ms < ?"
+        " AND channel_id IN (SELECT value FROM json_each(?))",
+        (period_ms, start_ms, end_ms, json.dumps(channel_ids)),
+    )
+    return int(row[0]) if row else 0
+
+
 def first_of_newest(reader: StoreReader, wanted: Wanted, limit: int) -> int:
     """Return from which id on there are the newest `limit` readings, 1 if there are fewer.
 
