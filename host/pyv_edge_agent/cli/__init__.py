@@ -118,10 +118,8 @@ def main(argv: list[str] | None = None) -> int:
 def _call(words: list[str]) -> int:
     name = words[0] if words else ""
     if name not in COMMANDS:
-        make_parser(()).parse_args(words)  # which ends the process: help, version or a fault
-    module = _module_of(name)
         _refuse(words)
-    module = import_module(f".{name}", __name__)
+    module = _module_of(name)
     parser = argparse.ArgumentParser(
         prog=f"{PROGRAM} {name}", description=COMMANDS[name], formatter_class=_Help
     )

@@ -40,7 +40,7 @@ def check_secrets(config: Config, root: Path) -> list[Finding]:
         for path in dict.fromkeys(found)
         if is_open_to_others(path)
     ]
-    return findings or [about.ok(f"{len(found)} files hold secrets, and no others can read them")]
+    return findings or [about.ok("no file with a secret is open to every user")]
 
 
 def is_written_in(source: Path, config: Config) -> bool:

@@ -240,21 +240,13 @@ class Plan:
 
     def _source(self, device: dict[str, Any], folder: Path) -> Iterator[Job]:
         case, name = self._case, device["name"]
-        listening = Check("source.port", name)
-        yield Job(
-            listening,
-            lambda: sources.check_listening(device, is_agent_running=case.is_running),
-        )
-        if not case.is_offline:
-            checks = (Check("source.address", name), Check("source.tls", name))
-            yield Job(
-                checks[0],
-                lambda: [
-                    finding
-                    for one in sources.endpoints(device, folder)
-                    for finding in self._server(checks, one)
-                ],
-            )
+        if device["ingest_type"] == "http" and not case.is_running:
+            about = Check("source.port", name)
+            yield Job(about, lambda: agent.check_port(about, device["host"], device["port"]))
+        checks = (Check("source.address", name), Check("source.tls", name))
+        server = None if case.is_offline else sources.endpoint(device, folder)
+        if server is not None:
+            yield Job(checks[0], lambda: self._server(checks, server))
 
     # -- sinks -------------------------------------------------------------------------
 
@@ -269,17 +261,16 @@ class Plan:
         checks = (Check("sink.address", name), Check("sink.tls", name))
 
         def check() -> list[Finding]:
+            servers = list(sinks.endpoints(name, settings, folder))
             found: list[Finding] = []
             if not case.is_offline:
-                servers = list(sinks.endpoints(name, settings, folder))
                 found = _any_will_do([self._server(checks, one) for one in servers])
-            is_down = any(one.level == FAIL for one in found)
             if case.status is not None:
-                found += self._told_of_sink(name)
-            elif not case.is_offline and not case.is_hidden and not is_down:
-                clock = self._machine.clock
-                found += sinks.check_acceptance(name, settings, folder, clock)
-            return found
+                return found + self._told_of_sink(name)
+            is_down = any(one.level == FAIL for one in found)
+            if is_down or case.is_hidden or (servers and case.is_offline):
+                return found
+            return found + sinks.check_acceptance(name, settings, folder, self._machine.clock)
 
         return check
 

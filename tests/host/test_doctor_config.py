@@ -1,0 +1,109 @@
+"""doctor about the configuration: faults, secrets that others can read, packages it needs."""
+
+import sys
+
+import pytest
+from host.doctor_rig import config_file, lines, only, write
+from pyv_edge_agent.cli.checks import configuration
+from pyv_edge_agent.config import Config
+
+CLOUD = {"enabled": True, "endpoint": "https://cloud.example/in", "api_key": "kG7-secret"}
+
+
+def test_each_fault_is_a_line_with_what_to_do():
+    problems = ["edge.toml: health.prot: is not a setting; did you mean port?", "edge.toml: odd"]
+    found = configuration.check_config("edge.toml", problems)
+    assert [(one.level, one.text, one.fix) for one in found] == [
+        ("fail", "edge.toml: health.prot: is not a setting", "did you mean port?"),
+        ("fail", "edge.toml: odd", "correct it"),
+    ]
+    assert only(configuration.check_config("edge.toml", [])).level == "ok"
+
+
+# -- secrets -----------------------------------------------------------------------------
+
+
+def check_secrets(path, root):
+    return lines(configuration.check_secrets(Config.from_file(path), root))
+
+
+def test_configuration_with_a_secret_that_others_can_read(tmp_path):
+    path = config_file(tmp_path, cloud=CLOUD)
+    path.chmod(0o644)
+    ((level, _, text),) = check_secrets(path, tmp_path)
+    assert (level, text) == ("warn", f"{path} holds a secret, and every user can read it")
+    path.chmod(0o640)
+    assert check_secrets(path, tmp_path)[0][0] == "ok"
+
+
+def test_configuration_without_a_secret_may_be_read(tmp_path, monkeypatch):
+    monkeypatch.setenv("KEY", "kG7-secret")
+    path = config_file(tmp_path, cloud={**CLOUD, "api_key": "${KEY}"})
+    path.chmod(0o644)
+    assert check_secrets(path, tmp_path)[0][0] == "ok"
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"cloud": {**CLOUD, "endpoint": "https://me:kG7-secret@cloud.example/in", "api_key": ""}},
+        {"cloud": {**CLOUD, "endpoint": "https://cloud.example/in?key=kG7", "api_key": ""}},
+        {"sinks": {"mqtt": {"password": "kG7-secret"}}},
+        {"sinks": {"nats": {"servers": "nats://a, nats://me:kG7@b"}}},
+        {
+            "sensors": {
+                "devices": [
+                    {
+                        "name": "w",
+                        "ingest_type": "http_poll",
+                        "url": "http://weather.example",
+                        "headers": {"X-Key": "kG7-secret"},
+                    }
+                ]
+            }
+        },
+    ],
+)
+def test_every_kind_of_secret_is_known(tmp_path, sections):
+    path = config_file(tmp_path, **sections)
+    path.chmod(0o604)
+    assert check_secrets(path, tmp_path)[0][0] == "warn"
+
+
+def test_files_with_keys_and_the_environment_of_the_service(tmp_path):
+    device = {"name": "porch", "ingest_type": "serial", "port": "/dev/ttyACM0"}
+    path = config_file(
+        tmp_path,
+        sensors={"devices": [{**device, "link_key_file": "porch.key"}]},
+        privacy={"hash_key_file": "data/privacy.key"},
+        sinks={"mqtt": {"key_file": "client.key"}},
+    )
+    files = ("porch.key", "data/privacy.key", "client.key", "etc/pyv-edge/environment")
+    assert check_secrets(path, tmp_path)[0][0] == "ok"  # none of them is there
+    write(tmp_path, dict.fromkeys(files, "k"))
+    for name in files:
+        (tmp_path / name).chmod(0o604)
+    texts = [text for _, _, text in check_secrets(path, tmp_path)]
+    assert sorted(text.split(" holds ")[0] for text in texts) == sorted(
+        str(tmp_path / name) for name in files
+    )
+    for name in files:
+        (tmp_path / name).chmod(0o640)
+    assert check_secrets(path, tmp_path)[0][0] == "ok"
+
+
+# -- packages ----------------------------------------------------------------------------
+
+
+def test_packages_that_are_needed_and_not_installed(tmp_path, monkeypatch):
+    device = {"name": "hall", "ingest_type": "mqtt", "topic": "hall/#"}
+    path = config_file(tmp_path, sinks={"nats": {"enabled": True}}, sensors={"devices": [device]})
+    config = Config.from_file(path)
+    assert only(configuration.check_extras(config)).level == "ok"
+    for module in ("paho", "nats"):
+        monkeypatch.setitem(sys.modules, module, None)
+    found = configuration.check_extras(config)
+    assert [(one.level, one.text, one.fix) for one in found] == [
+        ("fail", "sinks.nats: nats-py is not installed", "pip install 'pyv-edge[nats]'"),
+        ("fail", "device hall: paho-mqtt is not installed", "pip install 'pyv-edge[mqtt]'"),
+    ]
