@@ -192,8 +192,7 @@ class Plan:
         return Job(about, lambda: agent.check_device(told, is_linked=is_linked))
 
     def _board(self, device: dict[str, Any], folder: Path) -> Callable[[], list[Finding]]:
-        machine, case, name = self._machine, self._case, device["name"]
-        own_pids = (os.getpid(), case.agent_pid)
+        machine, name = self._machine, device["name"]
 
         def check() -> list[Finding]:
             found = board.check_key(Check("board.key", name), device, folder)
@@ -212,12 +211,18 @@ class Plan:
                 machine.accounts,
                 can_open=can_open,
             )
-            found += port.check_holder(Check("port.holder", name), path, machine.proc, own_pids)
+            found += self._holder(Check("port.holder", name), path)
             if any(one.level == FAIL for one in found):
                 return found  # it can't be opened, or not be read
             return found + self._answer(device, folder)
 
         return check
+
+    def _holder(self, about: Check, path: str) -> list[Finding]:
+        if os.path.realpath(path).startswith("/dev/pts/"):
+            return [about.skip("a pseudo-terminal is held open by whoever has made it")]
+        own_pids = (os.getpid(), self._case.agent_pid)
+        return port.check_holder(about, path, self._machine.proc, own_pids)
 
     def _answer(self, device: dict[str, Any], folder: Path) -> list[Finding]:
         machine, case, name = self._machine, self._case, device["name"]
