@@ -46,6 +46,7 @@ docs: $(READY)
 	$(BIN)/python tests/generate_links_md.py
 	$(BIN)/python tests/generate_protocol_md.py
 	$(BIN)/python tests/generate_sizes_md.py
+	$(BIN)/python tests/generate_config_md.py
 
 format: $(READY)
 	$(BIN)/ruff format .

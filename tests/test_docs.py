@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import generate_config_md
 import generate_differences_md
 import generate_links_md
 import generate_privacy_md
@@ -16,10 +17,10 @@ import generate_protocol_md
 import generate_rules_md
 import generate_sizes_md
 from accepted import ACCEPTED
-from pyv_edge_agent import link_state
+from pyv_edge_agent import link_state, secret_file, sizing
 from pyv_edge_agent.alerting import DEFAULT_RULE
 from pyv_edge_agent.cli import COMMANDS
-from pyv_edge_agent.config import Config
+from pyv_edge_agent.config import Config, source
 from pyv_edge_agent.policy import open_policy
 from pyv_edge_agent.service_files import PLACES, UNIT
 from pyv_edge_core import __version__, disclosure, message, privacy, privacy_rule
@@ -162,6 +163,26 @@ def test_protocol_has_the_states_and_the_vectors_of_the_code():
 def test_sizes_of_readings_are_what_the_code_calculates():
     text = (ROOT / "OPERATIONS.md").read_text()
     assert text == generate_sizes_md.generate(text), "make docs"
+
+
+# -- CONFIGURATION.md ------------------------------------------------------------------
+
+CONFIGURATION = ROOT / "CONFIGURATION.md"
+
+
+def test_configuration_has_every_setting_and_what_wrong_files_say():
+    text = CONFIGURATION.read_text(encoding="utf-8")
+    assert text == generate_config_md.generate(text), "make docs"
+
+
+def test_configuration_says_the_limits_of_the_code():
+    text = CONFIGURATION.read_text(encoding="utf-8")
+    for limit in (
+        f"at most {source.SIZE_MAX // 1024} KiB",
+        f"more than {secret_file.SIZE_MAX // 1024} KiB",
+        f"({sizing.READING_SIZE:.0f} bytes each)",
+    ):
+        assert limit in text, limit
 
 
 # -- RULES.md --------------------------------------------------------------------------

@@ -124,8 +124,10 @@ class EdgeAgent:
             return
         if self._config_path:
             self._config = Config.from_file(self._config_path)
+        self._config.validate()
         log_cfg = self._config.get("logging", default={})
         setup_logging(log_cfg.get("level", "INFO"), log_cfg.get("format", "json"))
+        self._tell_doubts()
         # New ones: a thread of an earlier start that did not end in time still looks at its own.
         self._shutdown_event = threading.Event()
         self._wake = threading.Event()
@@ -161,10 +163,17 @@ class EdgeAgent:
         if not self._config_path:
             raise ConfigError(["there is no config file to read again: config_path is not given"])
         config = Config.from_file(self._config_path)
+        config.validate()
         with self._reload_lock:
             if not self._running:
                 raise StartError("the agent is not running; start() reads the configuration")
-            return reload(self, config)
+            change = reload(self, config)
+            self._tell_doubts()
+        return change
+
+    def _tell_doubts(self) -> None:
+        for line in self._config.warnings:
+            logger.warning("%s", line)
 
     def stop(self) -> None:
         """Stop in order; what was acknowledged is in the store. Does nothing if not running."""

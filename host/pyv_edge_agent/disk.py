@@ -34,14 +34,16 @@ def unused(path: Path, kind: str, count_max: int) -> Path | None:
 
 
 @contextmanager
-def writing_whole(path: Path) -> Iterator[BinaryIO]:
+def writing_whole(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     """Yield a file that is at `path` at the end: whole, on the disk, or not at all.
 
-    Raises OSError.
+    It has `mode` less what the umask forbids, from the first byte on. Raises OSError.
     """
     draft = beside(path, ".new")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    draft.unlink(missing_ok=True)
     try:
-        with draft.open("wb") as file:
+        with os.fdopen(os.open(draft, flags, mode), "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -52,9 +54,9 @@ def writing_whole(path: Path) -> Iterator[BinaryIO]:
     sync(path.parent)
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes, mode: int = 0o666) -> None:
     """Write a file that is there whole, on the disk, or not at all. Raises OSError."""
-    with writing_whole(path) as file:
+    with writing_whole(path, mode) as file:
         file.write(data)
 
 

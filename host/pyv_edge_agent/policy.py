@@ -15,6 +15,7 @@ from typing import Any
 from pyv_edge_core.privacy import KEY_SIZE_MIN, PrivacyPolicy
 from pyv_edge_core.privacy_rule import LISTS, PrivacyRule
 
+from .disk import write_whole
 from .errors import StartError
 
 logger = logging.getLogger(__name__)
@@ -105,15 +106,7 @@ def load_key(path: Path) -> bytes:
         if path.exists():
             return read_key(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f"{path.name}.new")  # whole or not at all
-        draft.unlink(missing_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-        descriptor = os.open(draft, flags, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(os.urandom(KEY_SIZE).hex().encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
+        write_whole(path, os.urandom(KEY_SIZE).hex().encode() + b"\n", 0o600)
     except OSError as error:
         raise StartError(f"privacy.hash_key_file: {path} can't be made: {error}") from error
     return read_key(path)

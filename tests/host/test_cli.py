@@ -120,8 +120,8 @@ def test_all_faults_of_a_configuration_are_told_a_line_each(tmp_path):
     done = run_host("ledger", cwd=tmp_path)
     assert done.returncode == exit_status.USAGE
     assert [line.split(": ")[:2] for line in done.stderr.splitlines()] == [
-        ["edge.toml", "health.prot"],
-        ["edge.toml", "storage.path"],
+        ["edge.toml:2", "health.prot"],
+        ["edge.toml:4", "storage.path"],
     ]
 
 

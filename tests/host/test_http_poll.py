@@ -20,7 +20,7 @@ from pyv_edge_agent.adapters.http_poll import HTTPPollAdapter
 from pyv_edge_agent.clock import SystemClock
 from pyv_edge_agent.config import Config
 from pyv_edge_agent.errors import ConfigError
-from pyv_edge_agent.ingest import SUBMITTED_MAX
+from pyv_edge_agent.inbox import SUBMITTED_MAX
 from pyv_edge_agent.submission import SAMPLES_MAX
 
 PASSWORD, QUERY_KEY, TOKEN = "pass-4711", "query-4711", "t0ken-4711"
@@ -404,7 +404,7 @@ def test_what_a_failure_stores_is_as_for_all_sensors_unless_it_says_otherwise():
         ({"token": "t\xf6ken4711"}, "token: must be ASCII"),
         ({"headers": {"X Y": "4711"}}, "headers: 'X Y' is no header"),
         ({"headers": {"X": "4711\xf6"}}, "headers: 'X' is no header"),
-        ({"key_file": "k"}, "key_file: is the key of a certificate"),
+        ({"key_file": "k"}, "key_file: needs the certificate, cert_file"),
         ({"fields": {"a": "b["}}, "fields.a: 'b[' has a ["),
     ],
 )

@@ -189,8 +189,8 @@ def test_configuration_with_faults_is_told_line_by_line_and_the_old_one_holds(
     wait_for(lambda: manager.count("READY=1") == 2, "the reload", 30)
     told = [line for line in messages(process) if line.startswith("not reloaded: ")]
     assert [line.split(": ")[1:3] for line in told] == [
-        [path, "health.port"],
-        [path, "logging.level"],
+        [f"{path}:1", "health.port"],
+        [f"{path}:1", "logging.level"],
     ]
 
 

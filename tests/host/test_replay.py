@@ -240,8 +240,11 @@ def test_faulty_rules_are_told_a_line_each(rig, tmp_path):
     (tmp_path / "try.toml").write_text('[[rules]]\nname = "a"\nabove = "x"\n[[rules]]\n')
     done = run_host("rules", "test", "--replay", "1h", "0s", "--rules", "try.toml", cwd=tmp_path)
     assert done.returncode == exit_status.USAGE
-    assert len(done.stderr.splitlines()) == 3
-    assert all(line.startswith("try.toml: rules[") for line in done.stderr.splitlines())
+    assert [line.split(": ")[:2] for line in done.stderr.splitlines()] == [
+        ["try.toml:3", "rules[0].above"],
+        ["try.toml:4", "rules[1].name"],
+        ["try.toml:4", "rules[1]"],
+    ]
 
 
 def test_lines_for_people(rig, tmp_path):

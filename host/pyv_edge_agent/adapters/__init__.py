@@ -37,6 +37,13 @@ def create_adapter(
         from .simulator import open_simulator
 
         return open_simulator(device, clock)
+    if kind == "file":
+        from .file_replay import FileReplayAdapter
+        from .file_tail import FileTailAdapter
+
+        if device["mode"] == "tail":
+            return FileTailAdapter(device, folder)
+        return FileReplayAdapter(device, clock, folder)
     if kind == "system":
         from .system import SystemAdapter
 

@@ -33,7 +33,7 @@ def check_http(
         if kind not in ("http", "http_poll"):
             continue
         checks = _check_receiver if kind == "http" else _check_poll
-        for key, problem in (*_check_both(device), *checks(device)):
+        for key, problem in (*_check_token(device), *checks(device)):
             if f"{place}.{key}" not in faulty:
                 yield f"{place}.{key}", problem
         if kind != "http":
@@ -52,11 +52,9 @@ def check_http(
             yield f"{place}.endpoint", f"{problem}; each needs its own"
 
 
-def _check_both(device: Device) -> Iterator[tuple[str, str]]:
+def _check_token(device: Device) -> Iterator[tuple[str, str]]:
     if not device["token"].isascii():
         yield "token", "must be ASCII, to go into an HTTP header"
-    if device["key_file"] and not device["cert_file"]:
-        yield "key_file", "is the key of a certificate; give cert_file, too"
 
 
 def _check_receiver(device: Device) -> Iterator[tuple[str, str]]:

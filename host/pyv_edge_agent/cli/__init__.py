@@ -21,6 +21,7 @@ _WIDTH = 80  # of help, where there is no terminal
 # command: what it does, one line
 COMMANDS = {
     "run": "run the agent in the foreground",
+    "config": "check configurations, show what is in force, describe them, begin one",
     "demo": "boards, agent and cloud on this computer, and a ledger of every reading",
     "status": "how the running agent is",
     "device": "list devices, look at one, or ask a board for something",
