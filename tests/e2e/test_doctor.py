@@ -207,7 +207,7 @@ def test_key_of_a_link(boards, tmp_path):
 
     assert check("").level == "skip"
     found = check("none.key")
-    assert (found.level, found.fix) == ("fail", "write the board's key into it")
+    assert (found.level, found.fix) == ("fail", "write the secret into it")
     (tmp_path / "short.key").write_text("short\n")
     assert check("short.key").level == "fail"
     (tmp_path / "porch.key").write_text(SECRET + "\n")

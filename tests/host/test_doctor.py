@@ -119,9 +119,9 @@ def root(tmp_path):
 
 
 def test_machine_on_which_nothing_is_wrong(root, tmp_path):
-    config = Config.from_file(config_file(tmp_path))
-    StoreRig(config.store_path).close()
-    found = examine(Case(config.source, config), root)
+    case = of(config_file(tmp_path))
+    StoreRig(case.config.store_path).close()
+    found = examine(case, root)
     assert {one.level for one in found.values() if one.check != "agent"} == {OK, SKIP}
     assert {"config", "python", "sqlite", "clock", "store.file", "store.ledger", "agent"} <= set(
         found
@@ -160,13 +160,16 @@ EVERYTHING = {
 }
 
 
+def of(path, **more):
+    return Case(str(path), Config.from_file(path), **more)
+
+
 def unknown(host, port):
     raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
 
 def test_everything_that_can_be_broken_is(root, tmp_path):
-    config = Config.from_file(config_file(tmp_path, **EVERYTHING))
-    found = examine(Case(config.source, config), root, look_up=unknown)
+    found = examine(of(config_file(tmp_path, **EVERYTHING)), root, look_up=unknown)
     failed = {name for name, one in found.items() if one.level == FAIL}
     assert failed == {
         "port porch",
@@ -184,8 +187,8 @@ def test_offline_nothing_goes_to_the_network(root, tmp_path):
         asked.append(host)
         return unknown(host, port)
 
-    config = Config.from_file(config_file(tmp_path, **EVERYTHING))
-    found = examine(Case(config.source, config, is_offline=True), root, look_up=look_up)
+    case = of(config_file(tmp_path, **EVERYTHING), is_offline=True)
+    found = examine(case, root, look_up=look_up)
     assert asked == []
     assert not [name for name in found if ".address" in name or name == "sink http"]
     assert found["sink file"].level == OK
@@ -193,25 +196,22 @@ def test_offline_nothing_goes_to_the_network(root, tmp_path):
 
 def test_servers_that_stand_for_one_another_need_not_all_be_there(root, tmp_path):
     nats = {"enabled": True, "servers": "nats://127.0.0.1, nats://gone.invalid"}
-    config = Config.from_file(config_file(tmp_path, sinks={"nats": nats}))
+    case = of(config_file(tmp_path, sinks={"nats": nats}), is_hidden=True)
 
     def look_up(host, port):
         return [] if host != "127.0.0.1" else [(socket.AF_INET, (host, port))]
 
     machine = {"look_up": look_up, "connect": lambda place: socket.socket()}
-    case = Case(config.source, config, is_hidden=True)
     found = Plan(Machine(root=root, **machine), case)._sink(
-        "nats", config.get("sinks", "nats"), tmp_path
+        "nats", case.config.get("sinks", "nats"), tmp_path
     )()
     assert [one.level for one in found] == ["ok", "warn"]
 
 
 def test_agent_that_may_not_be_asked_is_left_alone(root, tmp_path):
     """Its ports are taken, its board is in use: that is as it should be."""
-    config = Config.from_file(config_file(tmp_path, **EVERYTHING))
-    case = Case(
-        config.source,
-        config,
+    case = of(
+        config_file(tmp_path, **EVERYTHING),
         agent_problem="/run/x.sock: may not be opened; run this as root",
         is_hidden=True,
     )
@@ -233,7 +233,7 @@ def test_lines_say_what_is_so_what_to_do_and_where_that_is_told(tmp_path):
     assert done.returncode == 1
     line = next(line for line in done.stdout.splitlines() if " config: " in line)
     assert line == (
-        "fail  config: edge.toml: health.prot: is not a setting; did you mean port?"
+        "fail  config: edge.toml:2: health.prot: is not a setting; did you mean port?"
         ' (see OPERATIONS.md, "The configuration has a fault")'
     )
     for line in done.stdout.splitlines()[:-1]:
@@ -256,7 +256,7 @@ def test_without_a_configuration_that_is_the_fault(tmp_path):
 
 
 def test_json_has_a_form_that_stays(tmp_path):
-    config_file(tmp_path).rename(tmp_path / "edge.json")
+    config_file(tmp_path)
     done = run_doctor(tmp_path, "--config", "edge.json", "--json")
     told = json.loads(done.stdout)
     assert list(told) == ["ok", "warn", "fail", "skip", "findings"]

@@ -2,14 +2,16 @@
 
 import argparse
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 from ..exit_status import DONE, NO
 from .output import paint
-from .place import add_config, find_config
+from .place import add_config, find_config, no_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from .checks.finding import Finding
     from .checks.plan import Case
@@ -55,24 +57,31 @@ def examine(args: argparse.Namespace) -> "Iterator[list[Finding]]":
     # What is found is shown, and nothing else: parts of the agent would log it, too.
     logging.getLogger("pyv_edge_agent").addHandler(logging.NullHandler())
     machine = Machine()
-    yield from carry_out(Plan(machine, learn(args)).jobs(), machine.clock)
+    yield from carry_out(Plan(machine, learn(args, machine.root)).jobs(), machine.clock)
 
 
-def learn(args: argparse.Namespace) -> "Case":
+def learn(args: argparse.Namespace, root: "Path") -> "Case":
     """Return what the configuration says, and the agent that has it."""
     from ..config import Config
-    from ..errors import ConfigError, UsageError
+    from ..errors import ConfigError
     from .checks.plan import Case
-    from .place import config_path
+    from .checks.service import read_service, service_environment
 
     path = find_config(args)
+    if path is None:
+        return Case("", None, (no_config(),), **_ask(path, args))
+    environment = {**service_environment(read_service(root), path, root), **os.environ}
+    config = None
+    faults: list[str] = []
     try:
-        config = Config.from_file(config_path(args))
+        config = Config.from_file(path, environment)
+        config.validate()
     except ConfigError as error:
-        return Case(str(path), None, tuple(error.problems), **_ask(path, args))
-    except (UsageError, FileNotFoundError) as error:
-        return Case(str(path or ""), None, (str(error),), **_ask(path, args))
-    return Case(str(path), config, **_ask(path, args))
+        faults = error.problems
+    except FileNotFoundError as error:
+        faults = [str(error)]
+    doubts = tuple(config.warnings) if config is not None else ()
+    return Case(path, config, tuple(faults), doubts, **_ask(path, args))
 
 
 def _ask(path: str | None, args: argparse.Namespace) -> dict[str, Any]:

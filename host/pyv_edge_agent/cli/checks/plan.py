@@ -61,7 +61,8 @@ class Case:
 
     source: str  # the configuration's path, "" if there is none
     config: Config | None = None  # None: it has faults
-    problems: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()  # of it
+    doubts: tuple[str, ...] = ()
     status: agent.Status | None = None  # of the running agent
     agent_problem: str = ""  # why there is no status
     is_hidden: bool = False  # an agent may run, and this user may not ask it
@@ -89,13 +90,17 @@ class Plan:
         """Yield what is to be checked."""
         machine, case, service = self._machine, self._case, self._service
         config = case.config
-        yield _job("config", lambda: configuration.check_config(case.source, case.problems))
+        yield _job(
+            "config", lambda: configuration.check_config(case.source, case.faults, case.doubts)
+        )
         if config is not None:
             yield _job("config.secrets", lambda: configuration.check_secrets(config, machine.root))
             yield _job("config.extras", lambda: configuration.check_extras(config))
         yield _job("python", lambda: programs.check_python(sys.version_info[:3], sys.executable))
         yield _job("sqlite", lambda: programs.check_sqlite(engine.version(), engine.fault()))
-        yield _job("service", lambda: services.check_service(service, config, machine.root))
+        yield _job(
+            "service", lambda: services.check_service(service, case.source, config, machine.root)
+        )
         yield _job("service.user", lambda: services.check_user(service, machine.accounts))
         yield _job("service.rules", lambda: services.check_rules(service, config, machine.root))
         yield from self._computer()
@@ -118,7 +123,7 @@ class Plan:
 
     def _clock(self, config: Config) -> list[Finding]:
         machine, settings = self._machine, config.get("time")
-        written_ms = Path(config.source).stat().st_mtime_ns // 1_000_000
+        written_ms = Path(self._case.source).stat().st_mtime_ns // 1_000_000
         return clock.check_clock(
             machine.clock,
             settings["source"],

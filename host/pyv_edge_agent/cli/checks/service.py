@@ -20,6 +20,7 @@ from ...service_files import (
     written_folders,
 )
 from .access import Accounts, Person
+from .configuration import ENVIRONMENT
 from .finding import Check, Finding
 from .port import GROUP
 
@@ -62,13 +63,43 @@ def service_person(service: Service | None, accounts: Accounts) -> Person | None
     return None if service is None else accounts.person(service.user, *service.groups)
 
 
-def check_service(service: Service | None, config: Config | None, root: Path) -> list[Finding]:
-    """Tell whether the unit is there, is what this version would write, and is started at boot."""
+def service_environment(service: Service | None, source: str, root: Path) -> dict[str, str]:
+    """Return the variables that the service has, if `source` is its configuration.
+
+    Those of the file that the unit reads: of a line NAME=value, quoted or not. {} if it can't
+    be read.
+    """
+    if service is None or os.path.realpath(source) != os.path.realpath(service.config):
+        return {}
+    try:
+        text = (root / ENVIRONMENT).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return {}
+    rows = [row.strip().partition("=") for row in text.splitlines()]
+    return {
+        name.strip(): _unquoted(value.strip())
+        for name, mark, value in rows
+        if mark and not name.startswith(("#", ";"))
+    }
+
+
+def _unquoted(value: str) -> str:
+    is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+    return value[1:-1] if is_quoted else value
+
+
+def check_service(
+    service: Service | None, source: str, config: Config | None, root: Path
+) -> list[Finding]:
+    """Tell whether the unit is there, is what this version would write, and is started at boot.
+
+    `source` is the path of the configuration that doctor was asked about.
+    """
     about = Check("service")
     if service is None:
         return [about.skip("is not installed: nothing starts the agent at boot")]
-    if config is not None and os.path.realpath(config.source) != os.path.realpath(service.config):
-        text = f"it has another configuration, {service.config}, than {config.source}"
+    if os.path.realpath(source) != os.path.realpath(service.config):
+        text = f"it has another configuration, {service.config}, than {source or 'none'}"
         return [about.warn(text, f"pyv-edge-host doctor --config {service.config}")]
     own = _steps(service, config, root)
     if isinstance(own, str):

@@ -78,7 +78,10 @@ def judge(about: Check, shown: str, probe: Delivery) -> Finding:
         return about.ok(f"{shown} would take readings")
     problem = probe.problem if shown in probe.problem else f"{shown}: {probe.problem}"
     if probe.outcome == UNAUTHORISED:
-        return about.fail(problem, "its secret is wrong, or may not write there: change it")
+        fix = (
+            "its secret is wrong, or may not write there (one that systemd keeps isn't known here)"
+        )
+        return about.fail(problem, fix)
     if probe.outcome == THROTTLED:
         return about.warn(problem, "it has too much to do; what waits is sent later")
     if probe.outcome == REFUSED:
