@@ -213,7 +213,7 @@ class Exchange(BaseHTTPRequestHandler):
     def setup(self) -> None:
         """Begin. Raises OSError if TLS doesn't."""
         super().setup()
-        self.is_input_left = False  # whether the client may still be sending
+        self._is_last = False  # whether an answer was given that is the last one
         self._head_left: int | None = None  # bytes that may still come before the body
         self._allow(self.timeout_s)
         self.rfile.close()
@@ -246,7 +246,7 @@ class Exchange(BaseHTTPRequestHandler):
         """Answer request after request."""
         try:
             super().handle()
-            if self.is_input_left:
+            if self._is_last:
                 self._linger()
         except (GoneError, OSError):
             self.server.note_failed()
@@ -307,7 +307,7 @@ class Exchange(BaseHTTPRequestHandler):
 
     def send_error(self, code: int, message: Any = None, explain: Any = None) -> None:
         """Answer a request that is none, and hear no more of this client."""
-        self.close_connection = self.is_input_left = True
+        self.close_connection = True
         self.reply(code, {"error": PROBLEMS.get(code, PROBLEMS[400])})
 
     def reply(
@@ -321,7 +321,7 @@ class Exchange(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.send_header("Cache-Control", "no-store")
         if self.close_connection or self.server.is_full:
-            self.close_connection = True  # there may be others who wait
+            self.close_connection = self._is_last = True  # there may be others who wait
             self.send_header("Connection", "close")
         for name, value in headers:
             self.send_header(name, value)
@@ -334,7 +334,11 @@ class Exchange(BaseHTTPRequestHandler):
             raise GoneError from None
 
     def _linger(self) -> None:
-        """Take what the client still sends, for a while: else it might never see the answer."""
+        """Take what the client still sends, for a while.
+
+        What is unread when a connection is closed resets it, and the client might never see
+        the answer.
+        """
         self.connection.shutdown(socket.SHUT_WR)
         self._allow(LINGER_S)
         self._head_left = None

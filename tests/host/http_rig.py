@@ -53,7 +53,10 @@ def read_all(connection):
 
 
 def raw(port, *pieces, is_half_closed=True):
-    """Send bytes, by default with an end behind them, and return all that comes."""
+    """Send bytes, by default with an end behind them, and return all that comes.
+
+    That is nothing if the server has hung up: it doesn't wait for ever to be heard.
+    """
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         try:
             for piece in pieces:
@@ -61,7 +64,9 @@ def raw(port, *pieces, is_half_closed=True):
             if is_half_closed:
                 connection.shutdown(socket.SHUT_WR)
             return read_all(connection)
-        except (ConnectionResetError, BrokenPipeError):
+        except TimeoutError:
+            raise
+        except OSError:
             return b""
 
 
@@ -80,6 +85,11 @@ def head(size, path="/ingest", **headers):
     ]
     lines += [f"{key.replace('_', '-')}: {value}" for key, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode()
+
+
+def chunked(*pieces):
+    """Return a body that is sent in these pieces."""
+    return b"".join(b"%x\r\n%b\r\n" % (len(one), one) for one in (*pieces, b""))
 
 
 def device(name="up", kind="http", **settings):

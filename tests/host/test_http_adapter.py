@@ -14,6 +14,7 @@ from host.http_rig import (
     TIME,
     Slow,
     ask,
+    chunked,
     committing,
     device,
     head,
@@ -99,10 +100,6 @@ def slow(tmp_path):
 
 
 # -- what it takes -----------------------------------------------------------------
-
-
-def chunked(*pieces):
-    return b"".join(b"%x\r\n%b\r\n" % (len(one), one) for one in (*pieces, b""))
 
 
 LINES = b'{"sensor_name": "temp", "timestamp": "2026-05-28T20:26:40Z", "value": 1.5}\n\n' + (
@@ -635,13 +632,12 @@ def test_settings_that_two_devices_on_a_port_can_not_have_are_refused():
     (other,) = problems({}, {"endpoint": "/b", "connections_max": 3})
     assert other.startswith("devices[1].connections_max: differs from sensors.devices[0]'s")
     assert problems({"port": 8080}, {}) == [
-        "devices[0].port: is the same as health.port; each needs its own"
+        "devices[0].port: 8080 is health.port too; choose another"
     ]
-    found = problems({"endpoint": "x y"}, {"key_file": "k", "port": 99, "value_path": "a["})
-    assert sorted(found) == [
-        "devices[0].endpoint: must be a path as in /ingest, of what a URL may have",
+    assert problems({"endpoint": "x y"}, {"key_file": "k", "port": 99, "value_path": "a["}) == [
         "devices[1].key_file: needs the certificate, cert_file",
         "devices[1].value_path: 'a[' has a [ without its ]",
+        "devices[0].endpoint: must be a path as in /ingest, of what a URL may have",
     ]
 
 
@@ -660,6 +656,43 @@ def test_no_thread_is_left_and_stopping_waits_for_nobody(start):
     )
     idle.close()
     sending.close()
+
+
+def test_stopping_answers_who_waits_to_be_told(slow):
+    site = slow(timeout_seconds=600)
+    answers = []
+    sender = threading.Thread(
+        target=lambda: answers.append(ask(site.port, reading(), Idempotency_Key="k"))
+    )
+    sender.start()
+    wait_for(lambda: site.feed.submitted_total, "the reading")
+    run_with_deadline(site.adapter.stop, "an adapter with a POST under way")
+    sender.join(20)
+    assert answers[0].status == 503
+    assert "may still be" in answers[0].body["error"]
+    site.ingest.run()
+    assert len(site.seen()) == 1
+
+
+def test_reload_changes_one_device_and_leaves_the_other_on_its_port(start, tmp_path):
+    port = free_port()
+    tables = [{"name": "up", "port": port}, {"name": "other", "port": port, "endpoint": "/other"}]
+    site = start(*tables)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    assert ask(port, reading(1), "/other", connection=connection).status == 200
+    used = connection.sock
+    path = tmp_path / "config.json"
+    config = json.loads(path.read_text())
+    config["sensors"]["devices"][0]["token"] = "t0ken"
+    path.write_text(json.dumps(config))
+    site.agent.reload_config()
+    wait_for(lambda: site.status()["is_connected"], "the new one")
+    assert ask(port, reading(2)).status == 401
+    assert ask(port, reading(3), Authorization="Bearer t0ken").status == 200
+    assert ask(port, reading(4), "/other", connection=connection).status == 200
+    assert connection.sock is used
+    connection.close()
+    assert [value for _, value in site.stored()] == [1.0, 3.0, 4.0]
 
 
 # -- one agent and another, and none ----------------------------------------------

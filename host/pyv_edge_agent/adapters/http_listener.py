@@ -49,7 +49,7 @@ class _Request(Exchange):
             told = route.take(self.command, cast(Headers, self.headers), self._read)
         except RefusalError as refusal:
             if not self._is_body_read:
-                self.close_connection = self.is_input_left = True
+                self.close_connection = True
             self.reply(refusal.status, refusal.body, list(refusal.headers.items()))
         else:
             self.reply(200, told)
@@ -138,34 +138,38 @@ class Listeners:
 
         Raises OSError if there can't be one.
         """
+        address = (options.host, options.port)
         with self._lock:
-            address = (options.host, options.port)
-            listener = self._open.get(address)
-            if listener is not None and not listener.is_serving:
-                listener.server_close()
-                listener = None
-            if listener is None:
-                listener = Listener(options, clock)
-                try:
-                    listener.start()
-                except RuntimeError:
-                    listener.server_close()
-                    raise
-                self._open[address] = listener
-            if listener.options != options or route.endpoint in listener.routes:
-                raise OSError("another device has the port with other settings, or the endpoint")
-            listener.routes = {**listener.routes, route.endpoint: route}
-            return listener
+            known = self._open.get(address)
+            if known is not None and known.is_serving:
+                if known.options != options or route.endpoint in known.routes:
+                    raise OSError(
+                        "another device has the port with other settings, or the endpoint"
+                    )
+                known.routes = {**known.routes, route.endpoint: route}
+                return known
+            if known is not None:
+                known.server_close()
+            made = Listener(options, clock)
+            made.routes = {route.endpoint: route}  # before anybody can ask for it
+            try:
+                made.start()
+            except RuntimeError:
+                made.server_close()
+                raise
+            self._open[address] = made
+            return made
 
     def detach(self, listener: Listener, route: Route) -> None:
         """Take a route away, and its listener with the last one."""
         with self._lock:
-            listener.routes = {
-                endpoint: one for endpoint, one in listener.routes.items() if one is not route
-            }
-            if listener.routes:
+            left = {at: one for at, one in listener.routes.items() if one is not route}
+            if left:
+                listener.routes = left
                 return
             address = (listener.options.host, listener.options.port)
             if self._open.get(address) is listener:
                 del self._open[address]
+        # The last route stays: whoever still asks is told that it isn't stored, not that there
+        # is nothing here.
         listener.end(END_S)

@@ -93,6 +93,8 @@ class HTTPAdapter:
     def stop(self) -> None:
         """Let `run` end. Requests under way still get their answers."""
         self._stopping.set()
+        if self._route is not None:
+            self._route.close()
 
     def status(self) -> dict[str, Any]:
         """Return the counters as JSON types."""

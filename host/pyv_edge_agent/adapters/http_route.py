@@ -42,6 +42,10 @@ class _Settlement:
         self._verdict, self._reason = verdict, reason
         self._told.set()
 
+    def give_up(self) -> None:
+        """Wait no longer."""
+        self._told.set()
+
     def wait(self, timeout_s: float) -> tuple[Verdict, str]:
         """Return the verdict; GIVEN_UP, too, if there is none in time."""
         self._told.wait(timeout_s)
@@ -66,7 +70,9 @@ class Route:
         self._units: dict[str, str] = {}  # see SenMLPack
         self._feed = feed
         self._clock = clock
-        self._lock = threading.Lock()  # of the counters
+        self._waiting: set[_Settlement] = set()
+        self._is_closed = False
+        self._lock = threading.Lock()  # of these two, and of the counters
 
     def take(self, method: str, headers: Headers, read: BodyReader) -> dict[str, Any]:
         """Store what a request brings and return the answer. Raises RefusalError."""
@@ -140,6 +146,17 @@ class Route:
 
     def _submit(self, batch: Batch, key: str) -> tuple[Verdict, str]:
         settlement = _Settlement()
+        with self._lock:
+            if self._is_closed:
+                raise _not_stored("this is being stopped")
+            self._waiting.add(settlement)
+        try:
+            return self._settled(settlement, batch, key)
+        finally:
+            with self._lock:
+                self._waiting.discard(settlement)
+
+    def _settled(self, settlement: _Settlement, batch: Batch, key: str) -> tuple[Verdict, str]:
         digest = receipt_key(b"http", key.encode()) if key else b""
         submission = Submission(batch.samples, digest, settle=settlement.settle)
         try:
@@ -149,6 +166,13 @@ class Route:
             self._feed.reject(str(error), len(batch.samples))
             return Verdict.REFUSED, str(error)
         return settlement.wait(self._timeout_s)
+
+    def close(self) -> None:
+        """Store nothing more; who still waits is answered that it isn't stored yet."""
+        with self._lock:
+            self._is_closed = True
+            for one in self._waiting:
+                one.give_up()
 
     def status(self) -> dict[str, Any]:
         """Return the counters as JSON types."""
