@@ -11,7 +11,6 @@ from .place import add_config, find_config, no_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
     from .checks.finding import Finding
     from .checks.plan import Case
@@ -37,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Look at everything; return 1 if something does not work."""
     found = []
-    for findings in examine(args):
+    for findings in examine(learn(args)):
         for one in findings:
             found.append(one)
             if not args.json and (one.level != "skip" or args.verbose):
@@ -47,8 +46,8 @@ def run(args: argparse.Namespace) -> int:
     return NO if told["fail"] else DONE
 
 
-def examine(args: argparse.Namespace) -> "Iterator[list[Finding]]":
-    """Yield what the checks find, in the order in which it is shown."""
+def examine(case: "Case") -> "Iterator[list[Finding]]":
+    """Yield what the checks find on this machine, in the order in which it is shown."""
     import logging
 
     from .checks.bounded import carry_out
@@ -57,11 +56,13 @@ def examine(args: argparse.Namespace) -> "Iterator[list[Finding]]":
     # What is found is shown, and nothing else: parts of the agent would log it, too.
     logging.getLogger("pyv_edge_agent").addHandler(logging.NullHandler())
     machine = Machine()
-    yield from carry_out(Plan(machine, learn(args, machine.root)).jobs(), machine.clock)
+    yield from carry_out(Plan(machine, case).jobs(), machine.clock)
 
 
-def learn(args: argparse.Namespace, root: "Path") -> "Case":
+def learn(args: argparse.Namespace) -> "Case":
     """Return what the configuration says, and the agent that has it."""
+    from pathlib import Path
+
     from ..config import Config
     from ..errors import ConfigError
     from .checks.plan import Case
@@ -70,6 +71,7 @@ def learn(args: argparse.Namespace, root: "Path") -> "Case":
     path = find_config(args)
     if path is None:
         return Case("", None, (no_config(),), **_ask(path, args))
+    root = Path("/")
     environment = {**service_environment(read_service(root), path, root), **os.environ}
     config = None
     faults: list[str] = []

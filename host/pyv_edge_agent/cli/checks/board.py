@@ -15,14 +15,13 @@ from typing import Any
 from pyv_edge_core import session
 from pyv_edge_core.errors import TableError
 from pyv_edge_core.host_event import Greeting
-from pyv_edge_core.privacy import PrivacyPolicy
-from pyv_edge_core.privacy_rule import LISTS
 
 from ...adapters.serial import SerialAdapter
 from ...clock import Clock
 from ...dialogue import DEAF_MS, said
 from ...errors import ConfigError
 from ...link_state import UP
+from ...policy import read_board_policy
 from ...settings_file import SettingsFile
 from .finding import Check, Finding
 
@@ -137,27 +136,13 @@ def check_settings(about: Check, heard: Heard, path: Path | None) -> list[Findin
         text = f"it has others ({heard.config_hash:08x}) than {path} ({crc32(content):08x})"
         return [about.warn(text, fix)]
     try:
-        policy_hash = policy_hash_of(json.loads(content))
+        policy_hash = read_board_policy(json.loads(content)).fingerprint
     except TableError as error:
         return [about.fail(f"{path}: privacy.{error.faults[0]}", "correct it")]
     if policy_hash != heard.policy_hash:
         text = f"its policy ({heard.policy_hash:08x}) is not that of {path} ({policy_hash:08x})"
         return [about.fail(text, "its firmware reads policies in another way: update it")]
     return [about.ok(f"they are those of {path}")]
-
-
-def policy_hash_of(settings: dict[str, Any]) -> int:
-    """Return what a board with these settings says of its policy. Raises TableError."""
-    section = settings.get("privacy")
-    if section is None:
-        return 0
-    return PrivacyPolicy(
-        section.get("rules", []),
-        section.get("default", "allow"),
-        True,
-        section.get("hash_key", "").encode(),
-        {name: section.get(name, []) for name in LISTS},
-    ).fingerprint
 
 
 def check_key(about: Check, device: dict[str, Any], folder: Path) -> list[Finding]:
