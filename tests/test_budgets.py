@@ -192,8 +192,8 @@ def test_a_ratio_is_of_pairs_measured_side_by_side():
 
 
 def test_a_start_is_measured_beside_that_of_a_bare_python():
-    ratio, took_ms = cli_start.measured([(0.02, 0.01), (0.09, 0.03)])
-    assert (ratio.name, ratio.values) == ("cli.start_ratio", [2, 3])
+    ratio, took_ms = cli_start.measured("help", [(0.02, 0.01), (0.09, 0.03)])
+    assert (ratio.name, ratio.values) == ("cli.start_ratio.help", [2, 3])
     assert took_ms.values == [20, 90]
     with pytest.raises(RuntimeError, match="boom"):
         cli_start._seconds([sys.executable, "-c", "raise RuntimeError('boom')"])

@@ -1,6 +1,7 @@
 """The documents say what is so: commands exist, examples work, diagrams match the code."""
 
 import ast
+import itertools
 import json
 import re
 import shutil
@@ -8,16 +9,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import generate_config_md
 import generate_differences_md
 import generate_links_md
 import generate_privacy_md
 import generate_protocol_md
 import generate_rules_md
+import generate_session_md
+import generate_sizes_md
 from accepted import ACCEPTED
-from pyv_edge_agent import link_state
+from pyv_edge_agent import link_state, secret_file, sizing
 from pyv_edge_agent.alerting import DEFAULT_RULE
 from pyv_edge_agent.cli import COMMANDS
-from pyv_edge_agent.config import Config
+from pyv_edge_agent.config import Config, source
 from pyv_edge_agent.policy import open_policy
 from pyv_edge_agent.service_files import PLACES, UNIT
 from pyv_edge_core import __version__, disclosure, message, privacy, privacy_rule
@@ -41,6 +45,12 @@ def blocks(document, language):
     return re.findall(rf"```{language}\n(.*?)```", document.read_text(), re.DOTALL)
 
 
+def test_session_is_what_happens(tmp_path):
+    text = (ROOT / "OPERATIONS.md").read_text(encoding="utf-8")
+    session = generate_session_md.play(tmp_path)
+    assert text == generate_session_md.generate(text, session), "make docs"
+
+
 def test_every_command_in_the_documents_exists():
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     seen = set()
@@ -55,8 +65,10 @@ def test_every_command_in_the_documents_exists():
                     assert words[1] in targets, f"{document.name}: {line}"
                 elif words[:1] == ["pyv-edge-host"]:
                     assert words[1] in COMMANDS, f"{document.name}: {line}"
+                    # As far as a subcommand goes, whose options its command doesn't show.
+                    given = itertools.takewhile(lambda word: not word.startswith("-"), words[1:])
                     options = subprocess.run(
-                        [sys.executable, "-m", "pyv_edge_agent.cli", words[1], "--help"],
+                        [sys.executable, "-m", "pyv_edge_agent.cli", *given, "--help"],
                         capture_output=True,
                         text=True,
                         check=True,
@@ -153,6 +165,31 @@ def test_protocol_tables_match_the_messages():
 def test_protocol_has_the_states_and_the_vectors_of_the_code():
     text = (ROOT / "PROTOCOL.md").read_text(encoding="utf-8")
     assert text == generate_protocol_md.generate(text), "make docs"
+
+
+def test_sizes_of_readings_are_what_the_code_calculates():
+    text = (ROOT / "OPERATIONS.md").read_text()
+    assert text == generate_sizes_md.generate(text), "make docs"
+
+
+# -- CONFIGURATION.md ------------------------------------------------------------------
+
+CONFIGURATION = ROOT / "CONFIGURATION.md"
+
+
+def test_configuration_has_every_setting_and_what_wrong_files_say():
+    text = CONFIGURATION.read_text(encoding="utf-8")
+    assert text == generate_config_md.generate(text), "make docs"
+
+
+def test_configuration_says_the_limits_of_the_code():
+    text = CONFIGURATION.read_text(encoding="utf-8")
+    for limit in (
+        f"at most {source.SIZE_MAX // 1024} KiB",
+        f"more than {secret_file.SIZE_MAX // 1024} KiB",
+        f"({sizing.READING_SIZE:.0f} bytes each)",
+    ):
+        assert limit in text, limit
 
 
 # -- RULES.md --------------------------------------------------------------------------

@@ -124,8 +124,10 @@ class EdgeAgent:
             return
         if self._config_path:
             self._config = Config.from_file(self._config_path)
+        self._config.validate()
         log_cfg = self._config.get("logging", default={})
         setup_logging(log_cfg.get("level", "INFO"), log_cfg.get("format", "json"))
+        self._tell_doubts()
         # New ones: a thread of an earlier start that did not end in time still looks at its own.
         self._shutdown_event = threading.Event()
         self._wake = threading.Event()
@@ -161,10 +163,17 @@ class EdgeAgent:
         if not self._config_path:
             raise ConfigError(["there is no config file to read again: config_path is not given"])
         config = Config.from_file(self._config_path)
+        config.validate()
         with self._reload_lock:
             if not self._running:
                 raise StartError("the agent is not running; start() reads the configuration")
-            return reload(self, config)
+            change = reload(self, config)
+            self._tell_doubts()
+        return change
+
+    def _tell_doubts(self) -> None:
+        for line in self._config.warnings:
+            logger.warning("%s", line)
 
     def stop(self) -> None:
         """Stop in order; what was acknowledged is in the store. Does nothing if not running."""
@@ -208,7 +217,7 @@ class EdgeAgent:
         self._store.apply_policies(ChannelPolicies(config.get("policies")))
         self._store.items.size_max = queue_size_max(config)
         self._privacy = open_policy(config.get("privacy"), config.hash_key_path)
-        self._cloud.bind(self._store, self._wake_uploads)
+        self._cloud.bind(self._store, self.wake_uploads)
         tables = config.get("sensors", "devices")
         self._buffers = {table["name"]: new_buffer(config) for table in tables}
         alerting = Alerting(read_rules(config.get("rules")), self._store.rule_state)
@@ -274,10 +283,6 @@ class EdgeAgent:
             ],
             now_ms,
         )
-
-    def _wake_uploads(self) -> None:
-        if self._uploads is not None:
-            self._uploads.wake()
 
     @property
     def workers(self) -> list[UploadWorker]:
@@ -433,6 +438,25 @@ class EdgeAgent:
         """Return what may be logged of a failed read: its text may hold the value."""
         rule = self._privacy.decide(*polled_names(name), name)
         return str(error) if self._privacy.action(rule) == "allow" else type(error).__name__
+
+    # -- what an operator asks -----------------------------------------------------
+
+    @property
+    def store(self) -> SQLiteStore:
+        """The open store. Raises StoreError if the agent is not running."""
+        if self._store is None:
+            raise StoreError("the agent is not running; its store is closed")
+        return self._store
+
+    @property
+    def privacy(self) -> PrivacyPolicy:
+        """The policy in force."""
+        return self._privacy
+
+    def wake_uploads(self) -> None:
+        """Let uploaders look for what there is to send."""
+        if self._uploads is not None:
+            self._uploads.wake()
 
     # -- asking boards -------------------------------------------------------------
 

@@ -20,10 +20,10 @@ from pyv_edge_core.reading import QUALITY_BAD
 from pyv_edge_core.rule import Rule, read_rules
 
 from .alert_state import restore
+from .event_item import EventFacts, event_item
 from .outbox import Priority
 from .series import BoardAlert, Plan, Series, open_series
-from .store import TIME_GOOD, TIME_QUALITY_NAMES, WriteBatch
-from .types import Event, SensorReading
+from .store import WriteBatch
 
 logger = logging.getLogger(__name__)
 
@@ -267,16 +267,19 @@ def _add(event: _Event, boot_id: int, series: Series, seq: int | None, out: Writ
     )
     if plan.is_local:
         return
-    when = event.utc_ms / 1000
-    readings = []
-    if number is not None:
-        reading = SensorReading(info.sensor_name, when, number, info.unit, {**names})
-        readings.append(reading.to_dict())
-    metadata = {"state": state, "sensor_name": info.sensor_name, **names}
-    if plan.gate.action == "hash":
-        metadata["privacy"] = info.privacy  # for the sinks: see egress
-    if out.segment.time_quality != TIME_GOOD:
-        metadata["time_quality"] = TIME_QUALITY_NAMES[out.segment.time_quality]
-    payload = Event(event.rule, when, event.severity, message, readings, metadata).to_dict()
+    facts = EventFacts(
+        event.rule,
+        event.severity,
+        state,
+        event.utc_ms,
+        out.segment.time_quality,
+        message,
+        number,
+        info.sensor_name,
+        info.unit,
+        names,
+        info.privacy if plan.gate.action == "hash" else "",
+    )
     urgency = Priority.CRITICAL if event.severity == "critical" else Priority.ANOMALY
-    out.items.append((json.dumps(payload), int(urgency), when, 0))
+    payload = json.dumps(event_item(facts))
+    out.items.append((payload, int(urgency), event.utc_ms / 1000, 0))

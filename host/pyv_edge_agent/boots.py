@@ -15,12 +15,10 @@ from .link import SerialLink
 from .pipeline import Pipeline
 from .series import Plan, Series, Source, board_alert, split_table
 from .store import BootInfo, OpenedBoot, SQLiteStore, WriteBatch
-from .submission import Sample
+from .submission import CHANNELS_MAX, Sample
 from .time_base import TimeBase
 
 logger = logging.getLogger(__name__)
-
-CHANNELS_MAX = 1000  # of a device whose adapter finds them out as they come
 
 
 class Boots:

@@ -8,7 +8,7 @@ into. A device can be added and removed while the others go on.
 import logging
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from pyv_edge_core.ring import RingBuffer
 
 from .adapters import create_adapter
+from .adapters.http_listener import Listeners
 from .clock import Clock
 from .heartbeat import Heartbeats
 from .link import SerialLink
@@ -50,6 +51,19 @@ class Device:
     def is_polled(self) -> bool:
         """Whether the agent asks its adapter for readings."""
         return self.link is None and self.feed is None
+
+    def status(self, failed_polls: int) -> dict[str, Any]:
+        """Return how it does, as JSON types."""
+        told: dict[str, Any] = {"name": self.name, "ingest_type": self.table["ingest_type"]}
+        if self.link is not None:
+            told.update(state=self.link.state, problem=self.link.problem)
+        elif self.feed is not None:
+            own = self.adapter.status() if hasattr(self.adapter, "status") else {}
+            told.update({"state": "running", **self.feed.status(), **own})
+        else:
+            told.update(state="failing" if failed_polls else "polled", problem="")
+            told["failed_polls"] = failed_polls
+        return told
 
     def stop(self) -> None:
         """Let its thread end soon."""
@@ -86,6 +100,7 @@ class Devices:
         self.restarts_total = 0  # of adapters that failed
         self._all: dict[str, Device] = {}
         self._claims = PortClaims()
+        self._listeners = Listeners()  # which devices share
         self._clock = clock
         self._rng = rng
         self._inbox = inbox
@@ -113,6 +128,10 @@ class Devices:
         device = self._all.get(name)
         return None if device is None else device.table
 
+    def status(self, failing: Mapping[str, int]) -> list[dict[str, Any]]:
+        """Return how each device does, as JSON types; `failing` has failed polls in a row."""
+        return [device.status(failing.get(name, 0)) for name, device in list(self._all.items())]
+
     def make(self, table: dict[str, Any], buffer: RingBuffer) -> Device:
         """Return a device of a checked table, of which nothing is open yet; see `adopt`.
 
@@ -131,6 +150,8 @@ class Devices:
             )
         elif getattr(made.adapter, "is_pushing", False):
             made.feed = Feed(table, self._inbox, self._position, self._clock)
+            if hasattr(made.adapter, "listeners"):
+                made.adapter.listeners = self._listeners
         return made
 
     def adopt(self, device: Device) -> None:

@@ -2,7 +2,10 @@
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 def free_size(folder: Path) -> int:
@@ -30,10 +33,37 @@ def unused(path: Path, kind: str, count_max: int) -> Path | None:
     return next((name for name in names if not name.exists()), None)
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file that is there whole, on the disk, or not at all. Raises OSError."""
+@contextmanager
+def writing_whole(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
+    """Yield a file that is at `path` at the end: whole, on the disk, or not at all.
+
+    It has `mode` less what the umask forbids, from the first byte on. Raises OSError.
+    """
     draft = beside(path, ".new")
-    draft.write_bytes(data)
-    sync(draft)
-    os.replace(draft, path)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    draft.unlink(missing_ok=True)
+    try:
+        with os.fdopen(os.open(draft, flags, mode), "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
     sync(path.parent)
+
+
+def write_whole(path: Path, data: bytes, mode: int = 0o666) -> None:
+    """Write a file that is there whole, on the disk, or not at all. Raises OSError."""
+    with writing_whole(path, mode) as file:
+        file.write(data)
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells the file at `path` from another one, None if there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -3,11 +3,15 @@
 The last of the three places where the policy is in force, and the one that sees
 old data too: what was stored under a weaker policy is judged by today's. The marks
 that a channel was stored with hold as well; of the two, the stricter.
+
+Whoever sits at the machine may see what may be stored on it: with `is_leaving` False
+the policy is in force as before the store, and what is local only is let out.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from pyv_edge_core import disclosure
 from pyv_edge_core.privacy import PrivacyPolicy
 from pyv_edge_core.privacy_rule import Gate
 from pyv_edge_core.reading import QUALITY_BAD, QUALITY_NAMES, STREAM_NAMES
@@ -34,12 +38,12 @@ def _hash_mark(marks: str) -> str:
     return next((mark for mark in marks.split() if mark.startswith(MARK_HASH)), "")
 
 
-class _Channel:
+class JudgedChannel:
     """What the policy makes of one stored channel."""
 
-    def __init__(
-        self, policy: PrivacyPolicy, alias: str, device: str, channel: str, sensor: str, marks: str
-    ) -> None:
+    def __init__(self, policy: PrivacyPolicy, device: str, stored: StoredChannel) -> None:
+        """Judge `stored`, a channel of the device that calls itself `device`."""
+        alias, channel, sensor, marks = stored
         if sensor == device:  # polled: its name is all there is
             alias, judged = polled_names(sensor)
         else:
@@ -48,21 +52,29 @@ class _Channel:
                 alias = sensor[: -len(channel) - 1]  # as it was called when this was stored
         self.names: Names = (alias, judged, sensor)
         self.gate: Gate | None = None
-        self.sensor, self.channel, self.device = sensor, channel, device
-        self.is_withheld = MARK_LOCAL in marks.split()
+        self.sensor, self.channel, self.device = sensor, channel, device  # as they may be known
+        self.is_local = MARK_LOCAL in marks.split()
+        self.is_aggregated = False  # nobody is to know more than summaries
         mark = _hash_mark(marks)
+        self.is_pseudonym = bool(mark)  # what it was called, nobody knows
         if mark:
             self.device = policy.pseudonym(device)
-            self.is_withheld = self.is_withheld or not is_still_hashed(policy, mark)
+            self.is_denied = not is_still_hashed(policy, mark)
             return
         gate = policy.gate(*self.names, None)
-        if not gate.is_open or gate.is_local:
-            self.is_withheld = True
+        self.is_denied = not gate.is_open
+        self.is_local = self.is_local or gate.is_local
+        self.is_aggregated = gate.action == "aggregate_only"
         if not gate.is_plain:
             self.gate = gate
         if gate.action == "hash":
             self.sensor = self.channel = policy.pseudonym(sensor)
             self.device = policy.pseudonym(device)
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether its values are withheld, and not that there are some."""
+        return self.gate is not None and self.gate.is_hidden
 
 
 class Egress:
@@ -73,18 +85,47 @@ class Egress:
         policy: PrivacyPolicy,
         policies: ChannelPolicies | None = None,
         channels_of: Callable[[str], list[StoredChannel]] = lambda _: [],
+        *,
+        is_leaving: bool = True,
     ) -> None:
         """Judge by `policy`; `policies` say whose events go.
 
-        `channels_of` tells the channels of a device that a gap is about.
+        `channels_of` tells the channels of a device that a gap is about. What is not
+        `is_leaving` stays with somebody at this machine.
         """
         self._policy = policy
+        self._is_leaving = is_leaving
         self._policies = policies or ChannelPolicies()
         self._channels_of = channels_of
         self._has_key_rules = policy.is_enabled and (
             policy.default == "deny" or any(rule.is_about_key for rule in policy.rules)
         )
-        self._channels: dict[int, _Channel] = {}
+        self._channels: dict[int, JudgedChannel] = {}
+
+    def channel(self, channel_id: int, device: str, stored: StoredChannel) -> JudgedChannel:
+        """Return what becomes of a channel of the store. Costs little the second time."""
+        known = self._channels.get(channel_id)
+        if known is None:
+            if len(self._channels) >= _CACHE_MAX:
+                self._channels.clear()
+            known = self._channels[channel_id] = JudgedChannel(self._policy, device, stored)
+        return known
+
+    def keeps_readings(self, channel: JudgedChannel) -> bool:
+        """Return whether the policy lets none of a channel's readings out."""
+        is_kept = channel.is_local if self._is_leaving else channel.is_aggregated
+        return channel.is_denied or is_kept
+
+    def keeps_events(self, channel: JudgedChannel) -> bool:
+        """Return whether it lets out nothing of its events, whatever they say."""
+        return channel.is_denied or (channel.is_local and self._is_leaving)
+
+    def keeps_summaries(self, channel: JudgedChannel) -> bool:
+        """Return whether it lets none of its summaries out."""
+        return self.keeps_events(channel) or channel.is_hidden
+
+    def _metadata(self, names: Names, given: dict[str, Any]) -> dict[str, Any]:
+        return disclosure.metadata(self._policy, names, given, self._is_leaving)
 
     def readings(self, rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
         """Return what a sink may have of rows of an UploadBatch; those withheld are missing."""
@@ -98,13 +139,8 @@ class Egress:
         _, sensor, utc_ms, value, exponent, unit, marked, device, channel, boot = row[:10]
         quality, time_quality = marked & QUALITY_MASK, marked >> TIME_QUALITY_SHIFT
         stream, seq, error_ms, alias, marks, channel_id, sync = row[10:]
-        known = self._channels.get(channel_id)
-        if known is None:
-            if len(self._channels) >= _CACHE_MAX:
-                self._channels.clear()
-            known = _Channel(self._policy, alias, device, channel, sensor, marks)
-            self._channels[channel_id] = known
-        if known.is_withheld or not sync & SYNC_RAW:
+        known = self.channel(channel_id, device, (alias, channel, sensor, marks))
+        if self.keeps_readings(known) or not sync & SYNC_RAW:
             return None
         gate = known.gate
         if gate is not None and gate.is_hidden:
@@ -126,7 +162,7 @@ class Egress:
         if time_quality != TIME_GOOD:
             metadata["time_quality"] = TIME_QUALITY_NAMES[time_quality]
         if self._has_key_rules:
-            metadata = self._policy.release_metadata(known.names, metadata)
+            metadata = self._metadata(known.names, metadata)
         return {
             "sensor_name": known.sensor,
             "timestamp": utc_ms / 1000,
@@ -159,12 +195,12 @@ class Egress:
             return self._as_reading(payload)
         if isinstance(payload.get("sensor_readings"), list):
             return self._as_event(payload)
-        return self._policy.release_metadata(_NOBODY, payload) or None
+        return self._metadata(_NOBODY, payload) or None
 
     def _others(self, payload: dict[str, Any], own: set[str]) -> dict[str, Any]:
         """Return what may be known of the keys that readings and events don't have."""
         others = {key: value for key, value in payload.items() if key not in own}
-        return self._policy.release_metadata(_NOBODY, others)
+        return self._metadata(_NOBODY, others)
 
     def _is_synced(self, payload: dict[str, Any]) -> bool:
         """Return whether events of a sensor go to the sinks."""
@@ -175,10 +211,11 @@ class Egress:
     def _as_gap(self, payload: dict[str, Any]) -> dict[str, Any] | None:
         """Return what a sink may know of missing readings: nothing, if they would not go there."""
         channels = [
-            _Channel(self._policy, alias, payload["device"], channel, sensor, marks)
-            for alias, channel, sensor, marks in self._channels_of(payload["device"])
+            JudgedChannel(self._policy, payload["device"], stored)
+            for stored in self._channels_of(payload["device"])
         ]
-        if channels and all(channel.is_withheld for channel in channels):
+        # Numbers are missing of readings, so it goes where they do.
+        if channels and all(self.keeps_readings(channel) for channel in channels):
             return None
         kept = {key: value for key, value in payload.items() if key != "alias"}
         if any(channel.device != payload["device"] for channel in channels):
@@ -187,15 +224,10 @@ class Egress:
 
     def _as_summary(self, payload: dict[str, Any]) -> dict[str, Any] | None:
         metadata = payload["metadata"]
-        known = _Channel(
-            self._policy,
-            metadata["alias"],
-            metadata["device"],
-            metadata["channel"],
-            payload["sensor_name"],
-            metadata.get("privacy", ""),
-        )
-        if known.is_withheld or (known.gate is not None and known.gate.is_hidden):
+        names = (metadata["alias"], metadata["channel"], payload["sensor_name"])
+        stored = (*names, metadata.get("privacy", ""))
+        known = JudgedChannel(self._policy, metadata["device"], stored)
+        if self.keeps_summaries(known):
             return None
         kept = {**payload, "sensor_name": known.sensor}
         if known.gate is not None:
@@ -243,10 +275,10 @@ class Egress:
                 return None
             kept = {key: reading[key] for key in _READING_KEYS if key in reading}
             if isinstance(about, dict):
-                kept["metadata"] = self._policy.release_metadata(own, about)
+                kept["metadata"] = self._metadata(own, about)
             readings.append(kept)
         others = {key: value for key, value in metadata.items() if key not in _OWN_METADATA}
-        kept_metadata = self._policy.release_metadata(names, others)
+        kept_metadata = self._metadata(names, others)
         kept_metadata.update({key: metadata[key] for key in _OWN_METADATA if key in metadata})
         if mark:
             kept_metadata["privacy"] = "hash"
@@ -260,7 +292,10 @@ class Egress:
     def _passes_whole(self, names: Names, value: Any) -> bool:
         """Return whether the policy leaves a channel's names, and `value` unless it is None."""
         gate = self._policy.gate(*names, None)
-        if not gate.has_values or gate.is_local or gate.action == "hash":
+        if not gate.has_values or gate.action == "hash":
+            return False
+        is_kept = value is not None and gate.action == "aggregate_only"
+        if is_kept or (gate.is_local and self._is_leaving):
             return False
         return gate.is_plain or value is None or bool(gate.value(value) == value)
 

@@ -1,12 +1,36 @@
 """What can go wrong in the agent, named for whose fault it is. Each text is one line."""
 
 
+class Fault:
+    """One thing that is wrong, or doubtful, in a configuration. As a text, it is a line."""
+
+    def __init__(self, source: str, line: int | None, path: str, problem: str) -> None:
+        self.source = source  # the file
+        self.line = line  # of the file, if it is known
+        self.path = path  # of the setting; "": it's about the whole file
+        self.problem = problem  # and what to do
+
+    def __str__(self) -> str:
+        return self.labelled("")
+
+    def labelled(self, label: str) -> str:
+        """Return the line with a word before the setting, such as "warning"."""
+        place = self.source if self.line is None else f"{self.source}:{self.line}"
+        return ": ".join(part for part in (place, label, self.path, self.problem) if part)
+
+
 class ConfigError(ValueError):
     """The configuration can't be used: `problems` has a line for each fault found."""
 
-    def __init__(self, problems: list[str]) -> None:
+    def __init__(self, problems: list[str], faults: "tuple[Fault, ...]" = ()) -> None:
         super().__init__("; ".join(problems))
         self.problems = problems
+        self.faults = faults  # the same, taken apart, if they are of a file
+
+    @classmethod
+    def of(cls, *faults: Fault) -> "ConfigError":
+        """Return the error of a file that has these faults."""
+        return cls([str(fault) for fault in faults], faults)
 
 
 class UsageError(ValueError):
@@ -55,3 +79,7 @@ class SubmissionError(ValueError):
 
 class AdapterError(RuntimeError):
     """A source of readings has none to give."""
+
+
+class AgentAbsentError(RuntimeError):
+    """No agent runs with that configuration, or it does not answer."""

@@ -5,7 +5,14 @@ Scripts go by these numbers, so none changes its meaning. OPERATIONS.md shows th
 
 from pyv_edge_core.errors import TableError
 
-from .errors import ConfigError, StartError, StoreError, UsageError
+from .errors import (
+    AgentAbsentError,
+    ConfigError,
+    RequestError,
+    StartError,
+    StoreError,
+    UsageError,
+)
 
 DONE = 0
 NO = 1
@@ -23,7 +30,11 @@ MEANINGS = {
     INTERRUPTED: "stopped by Ctrl-C",
 }
 
-TOLD = (ConfigError, UsageError, TableError, StoreError, StartError, OSError)  # see `status_of`
+# see `status_of`
+TOLD = (
+    *(ConfigError, UsageError, TableError, StoreError, StartError, OSError),
+    *(AgentAbsentError, RequestError),
+)
 
 
 def status_of(error: Exception) -> tuple[int, list[str]]:
@@ -36,4 +47,6 @@ def status_of(error: Exception) -> tuple[int, list[str]]:
         return USAGE, [str(error)]  # of Config.from_file, in words
     if isinstance(error, OSError) and error.filename is not None:
         return REFUSED, [f"{error.filename}: {error.strerror}"]
-    return USAGE if isinstance(error, UsageError) else REFUSED, [str(error)]
+    if isinstance(error, AgentAbsentError):
+        return ABSENT, [str(error)]
+    return USAGE if isinstance(error, UsageError) else REFUSED, str(error).splitlines()

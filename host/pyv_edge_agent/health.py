@@ -3,13 +3,12 @@
 Reads live state; changes nothing and never waits for the agent's thread.
 """
 
-import json
 import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Optional
 
 from .errors import StartError, StoreError
 from .heartbeat import Heartbeat
+from .http_server import STOP_S, Exchange, Server
 from .link_state import UP
 
 if TYPE_CHECKING:
@@ -17,60 +16,42 @@ if TYPE_CHECKING:
     from .store import SQLiteStore
     from .uploader import UploadWorker
 
-REQUEST_TIMEOUT_S = 5.0  # a client that sends nothing is dropped then
-STOP_S = 0.1  # within which the server notices that it is to stop
+CONNECTIONS_MAX = 32
 WORKER = "edge-health"  # the server's thread
 PROBLEMS_MAX = 3  # of those that the status line tells
+CORS = (
+    ("Access-Control-Allow-Origin", "*"),
+    ("Access-Control-Allow-Methods", "GET, OPTIONS"),
+    ("Access-Control-Allow-Headers", "Content-Type"),
+)
 
 
-class _HealthHandler(BaseHTTPRequestHandler):
+class _HealthHandler(Exchange):
     """Answers for the agent in `agent_ref`, which each server's own subclass sets."""
 
     agent_ref: Optional["EdgeAgent"] = None
-    timeout = REQUEST_TIMEOUT_S
-    server_version = "pyv-edge"
-    sys_version = ""
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - the base class's name
         """Answer /health and /metrics; anything else is 404."""
         path = self.path.partition("?")[0]
         if self.agent_ref is None:
-            self._reply(503, {"status": "unhealthy", "error": "no agent"})
+            self.reply(503, {"status": "unhealthy", "error": "no agent"}, CORS)
         elif path == "/health":
-            self._reply(200, health_report(self.agent_ref))
+            self.reply(200, health_report(self.agent_ref), CORS)
         elif path == "/metrics":
-            self._reply(200, self.agent_ref._system_metrics.to_dict())
+            self.reply(200, self.agent_ref._system_metrics.to_dict(), CORS)
         else:
-            self._reply(404, {"error": f"no {path}; there are /health and /metrics"})
+            self.reply(404, {"error": f"no {path}; there are /health and /metrics"}, CORS)
 
-    def do_OPTIONS(self) -> None:
+    def do_OPTIONS(self) -> None:  # noqa: N802 - the base class's name
         """Answer a CORS preflight for any path."""
         self.send_response(204)
-        self._send_cors()
-        self.send_header("Content-Length", "0")
+        for name, value in (*CORS, ("Content-Length", "0")):
+            self.send_header(name, value)
         self.end_headers()
 
-    def _send_cors(self) -> None:
-        self.send_header("Access-Control-Allow-Origin", "*")
-        self.send_header("Access-Control-Allow-Methods", "GET, OPTIONS")
-        self.send_header("Access-Control-Allow-Headers", "Content-Type")
 
-    def _reply(self, status: int, body: dict[str, Any]) -> None:
-        content = json.dumps(body).encode()
-        self.send_response(status)
-        self._send_cors()
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.send_header("Cache-Control", "no-store")
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Say nothing: a scrape a second is no news."""
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
+class _Server(Server):
     heartbeat: Heartbeat  # of the thread that serves
 
     def serve_forever(self, poll_interval: float = STOP_S) -> None:
@@ -82,15 +63,12 @@ class _Server(ThreadingHTTPServer):
         """Say that the server moves: the loop that serves calls this."""
         self.heartbeat.beat()
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: a client that went away in the middle is no news either."""
 
-
-def open_server(agent: "EdgeAgent", host: str, port: int) -> HTTPServer:
+def open_server(agent: "EdgeAgent", host: str, port: int) -> Server:
     """Listen for requests about `agent`. Raises StartError."""
     bound = type("_BoundHealthHandler", (_HealthHandler,), {"agent_ref": agent})
     try:
-        server = _Server((host, port), bound)
+        server = _Server((host, port), bound, CONNECTIONS_MAX, agent.clock)
     except (OSError, OverflowError, ValueError, TypeError) as error:
         raise StartError(
             f"health.port: can't listen on {host}:{port}: {error};"
@@ -100,7 +78,7 @@ def open_server(agent: "EdgeAgent", host: str, port: int) -> HTTPServer:
     return server
 
 
-def serve(server: HTTPServer) -> threading.Thread:
+def serve(server: Server) -> threading.Thread:
     """Run `server` in a daemon thread; return the thread."""
     thread = threading.Thread(target=server.serve_forever, daemon=True, name=WORKER)
     thread.start()
@@ -131,6 +109,7 @@ def health_report(agent: "EdgeAgent") -> dict[str, Any]:
         "store": counters["store"],
         "time": counters["time"],
         "links": [link.status() for link in agent.links],
+        "devices": agent._devices.status(agent._adapter_failures) if agent._devices else [],
         "workers": workers,
     }
 

@@ -13,7 +13,6 @@ set, what there is is committed first.
 import logging
 import random
 import threading
-from collections import deque
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
@@ -21,17 +20,18 @@ from pyv_edge_core import message
 from pyv_edge_core.host_event import Greeting, Loss, Report
 from pyv_edge_core.privacy import PrivacyPolicy
 from pyv_edge_core.reading import STREAM_NAMES, Channel
-from pyv_edge_core.record_ring import RECORD_SIZE
 from pyv_edge_core.rule import Rule
 
 from .admission import Admission, Pin
 from .boots import Boots
 from .clock import Clock
 from .dating import TimedBatch
-from .errors import MisplacedError, StoreError, StoreFullError, StoreRefusedError
+from .errors import MisplacedError, StoreError
 from .heartbeat import Heartbeat
+from .inbox import Inbox
 from .intake import Intake
 from .link import SerialLink
+from .mending import MEND_MS, Mending
 from .pipeline import Pipeline
 from .series import Source
 from .store import Limits, SQLiteStore, TimeSegments, Upkeep, WriteBatch
@@ -41,17 +41,12 @@ from .types import SensorReading
 
 logger = logging.getLogger(__name__)
 
-INBOX_MAX = 20_000  # batches; each link's window keeps its share far below
 LOSS_LOG_MS = 10_000
 LOSS_CAUSES = {
     message.GAP_OVERWRITTEN: "its memory was full",
     message.GAP_RELEASED: "it gave them to another store; this one is new, or an old copy",
 }
-SOONER_MS_MAX = 200  # a commit is moved up for a waiting reading by no more
-RECOVER_MS = 60_000  # between two replacements of a damaged file
-MEND_MS = 1_800_000  # longest that one takes: all of a large file may have to be copied
 UPKEEP_SKIPS_MAX = 3  # commits in a row without upkeep, because more was waiting already
-SUBMITTED_MAX = 20_000  # readings in the inbox, from which on adapters have to wait
 UNCOMMITTED_MAX = 20_000  # readings in memory while commits fail; then nothing more is taken
 
 
@@ -77,8 +72,6 @@ class Ingest:
         Without `upkeep`, the store is only written to; without `heartbeat`, nobody minds
         how long that takes.
         """
-        self.problem = ""  # why the last commit failed; "" if it did not
-        self.commit_failures_total = 0
         self.discarded_total = 0  # readings given up because the store stood elsewhere
         self.last_commit_ms: int | None = None  # monotonic
         self.pipeline = pipeline
@@ -87,53 +80,34 @@ class Ingest:
         self._heartbeat = heartbeat or Heartbeat("ingest", clock)
         self._clock = clock
         self._wake = wake
-        self._commit_max = commit_max
         run_id = rng.getrandbits(32)
         self.time = TimeBase(TimeSegments(store), clock, f"{run_id:08x}", source=time_source)
-        self._inbox: deque[tuple[Any, Any]] = deque()  # a link or a feed, and what it brings
+        self._mending = Mending(store, upkeep, self.time, clock, self._heartbeat)
+        self._inbox = Inbox(wake, commit_max)
         self._lost = 0  # readings lost since that was last logged
         self._lost_logged_ms: int | None = None
-        self._failures = 0  # commits failed in a row
-        self._waiting = 0  # readings in the inbox, about
-        self._oldest_ms: int | None = None  # when the oldest of them was taken, monotonic
-        self._is_urgent = False  # whether the inbox should be looked at now
         self._is_behind = False  # whether there is more upkeep to do
         self._skips = 0  # how often in a row it had to wait
-        self._recovered_ms: int | None = None  # when the file was last replaced, or that tried
-        self._obstacle = ""  # why the last try failed
-        self._refused_ms: int | None = None  # since when its disk refuses what is to be stored
         self._batch = self._new_batch()
         admission = Admission(store, clock, pins or {})
         self.boots = Boots(store, pipeline, self.time, admission, rng)
-        self._is_ended = False
         self._intake = Intake(store, pipeline, self.boots, self.time)
 
     # -- from other threads --------------------------------------------------------
 
     def put(self, origin: SerialLink | Feed, event: Any) -> bool:
         """Take what a link has learned or an adapter submits; return False if there is no room."""
-        if len(self._inbox) >= INBOX_MAX:
-            return False
-        is_submission = isinstance(event, Submission)
-        # Adapters have no windows that would keep their share small.
-        if is_submission and (self._is_ended or self._waiting >= SUBMITTED_MAX):
-            return False
-        self._inbox.append((origin, event))
-        if isinstance(event, TimedBatch):
-            self._note_waiting(len(event.records) // RECORD_SIZE, event.base_ms)
-        elif is_submission:
-            self._note_waiting(len(event.samples), event.taken_ms)
-        is_urgent = isinstance(event, Greeting) or (is_submission and event.is_urgent)
-        if is_urgent or self._waiting >= self._commit_max:
-            self._is_urgent = True
-            self._wake.set()
-        return True
+        return self._inbox.put(origin, event)
 
-    def _note_waiting(self, count: int, taken_ms: int) -> None:
-        self._waiting += count
-        if self._oldest_ms is None:
-            self._oldest_ms = taken_ms
-            self._wake.set()  # what `due_ms` says is another time now
+    @property
+    def problem(self) -> str:
+        """Why the last commit failed; "" if it did not."""
+        return self._mending.problem
+
+    @property
+    def commit_failures_total(self) -> int:
+        """How often something could not be stored."""
+        return self._mending.failures_total
 
     def store_status(self) -> dict[str, Any]:
         """Return how the store does. Raises StoreError."""
@@ -161,18 +135,8 @@ class Ingest:
     # -- the agent's thread --------------------------------------------------------
 
     def due_ms(self, last_ms: int, interval_ms: int) -> int:
-        """Return when `run` is due on the monotonic clock, after a last time at `last_ms`.
-
-        Every `interval_ms`, and a little sooner if a reading would else wait longer than that
-        from when its board took it: on its way it waits for a fuller frame.
-        """
-        if self._is_urgent or self._is_behind:
-            return last_ms
-        latest_ms = last_ms + interval_ms
-        if self._oldest_ms is None:
-            return latest_ms
-        earliest_ms = latest_ms - min(SOONER_MS_MAX, interval_ms // 2)
-        return max(earliest_ms, min(latest_ms, self._oldest_ms + interval_ms))
+        """Return when `run` is due on the monotonic clock, after a last time at `last_ms`."""
+        return last_ms if self._is_behind else self._inbox.due_ms(last_ms, interval_ms)
 
     @property
     def has_room(self) -> bool:
@@ -222,7 +186,7 @@ class Ingest:
 
     def limit_commits(self, commit_max: int) -> None:
         """Let a commit be due when so many readings wait for it."""
-        self._commit_max = commit_max
+        self._inbox.commit_max = commit_max
 
     def limit_store(self, limits: Limits) -> None:
         """Let the store take so much room."""
@@ -232,21 +196,20 @@ class Ingest:
     def run(self) -> None:
         """Take everything that has come in, commit it and acknowledge it."""
         self._intake.tell()  # what an adapter's error has kept from being told
-        self._oldest_ms = None  # first: what comes from now on begins anew
-        self._is_urgent = False
-        if self._upkeep is not None:
-            self._mend(self._upkeep)
+        self._inbox.begin()
+        anew = self._mending.mend()
+        if anew is not None:
+            self._start_over(anew)
         count = self._follow_clock()
         while count and self.has_room:
             count -= 1
-            origin, event = self._inbox.popleft()
+            origin, event = self._inbox.take()
             if not self._take(origin, event):
-                self._inbox.appendleft((origin, event))
+                self._inbox.put_back(origin, event)
                 return
-            if len(self._batch) >= self._commit_max and not self.commit():
+            self._inbox.taken(event)
+            if len(self._batch) >= self._inbox.commit_max and not self.commit():
                 return
-        if not self._inbox:
-            self._waiting = 0
         self.pipeline.alerting.tick(self.time.rule_ms(), self._batch)
         if self.commit():
             self._retime()
@@ -254,13 +217,13 @@ class Ingest:
 
     def end(self) -> None:
         """Commit what there is and how all alerts stand; settle what is not stored."""
-        self._is_ended = True
+        self._inbox.close()
         self.run()
         self.pipeline.alerting.save(self._batch)
         if self.commit() and self._upkeep is not None:
             self._do_for_store(self._upkeep.close)
         self._intake.given_up()
-        for _, event in self._inbox:
+        for _, event in self._inbox.left():
             if isinstance(event, Submission):
                 self._intake.refuse(event)
         self._intake.tell()
@@ -282,9 +245,9 @@ class Ingest:
             try:
                 self.time.adopt()
             except StoreError as error:
-                self._commit_failed(error)
+                self._mending.failed(error)
                 return 0
-            self._commit_succeeded()
+            self._mending.succeeded()
             self._batch = self._new_batch()
         self._batch.clock_error_ms = self.time.error_ms
         return count
@@ -295,17 +258,17 @@ class Ingest:
             return  # not all of it is there
         try:
             if self.time.retime():
-                self._commit_succeeded()
+                self._mending.succeeded()
                 self._wake.set()  # for the next piece, between two commits
         except StoreError as error:
-            self._commit_failed(error)
+            self._mending.failed(error)
 
     def _keep_up(self) -> None:
         """Do a piece of what the store needs; if there is more to store, only now and then."""
         upkeep = self._upkeep
         if upkeep is None:
             return
-        if self._is_urgent and self._skips < UPKEEP_SKIPS_MAX:
+        if self._inbox.is_urgent and self._skips < UPKEEP_SKIPS_MAX:
             self._skips += 1
             return
         self._skips = 0
@@ -331,7 +294,7 @@ class Ingest:
         try:
             work()
         except StoreError as error:
-            self._commit_failed(error)
+            self._mending.failed(error)
 
     def commit(self) -> bool:
         """Store what has been taken, then acknowledge it; return False if that failed."""
@@ -348,9 +311,9 @@ class Ingest:
             self._start_over(error)
             return False
         except StoreError as error:
-            self._commit_failed(error)
+            self._mending.failed(error)
             return False
-        self._commit_succeeded()
+        self._mending.succeeded()
         self.last_commit_ms = self._clock.monotonic_ms()
         self._batch = self._new_batch()
         for (boot_id, stream), progress in batch.progress.items():
@@ -361,32 +324,6 @@ class Ingest:
     def _settle(self) -> None:
         self._intake.committed()
         self._intake.tell()
-
-    def _mend(self, upkeep: Upkeep) -> None:
-        """Go on with another file if this one is damaged or gone, at most once a minute."""
-        broken, displaced = self._store.broken, self._store.displaced
-        now_ms = self._clock.monotonic_ms()
-        is_refused = self._refused_ms is not None and now_ms - self._refused_ms >= RECOVER_MS
-        if not (broken or displaced or is_refused) and self._store.is_open:
-            return
-        if self._recovered_ms is not None and now_ms - self._recovered_ms < RECOVER_MS:
-            return
-        self._recovered_ms = now_ms
-        self._heartbeat.hold(MEND_MS)
-        try:
-            if broken and not displaced:
-                upkeep.recover(broken)
-            elif upkeep.reopen():
-                self._obstacle = ""
-                return  # it stands where memory does
-            self.time.begin_anew()
-        except StoreError as error:
-            if str(error) != self._obstacle:
-                logger.error("%s; trying again each minute", error)
-            self._obstacle = self.problem = str(error)
-            return
-        self._obstacle = ""
-        self._start_over(StoreError(displaced or broken or "the store was opened again"))
 
     def _start_over(self, error: StoreError) -> None:
         """Drop what is in memory and let everybody resume where the store stands.
@@ -401,35 +338,6 @@ class Ingest:
         self._intake.given_up()
         self.boots.start_over()
         self.pipeline.alerting.start_over()
-
-    def _commit_failed(self, error: StoreError) -> None:
-        self.commit_failures_total += 1
-        self._failures += 1
-        problem = self._obstacle or str(error)
-        if problem != self.problem:
-            logger.error("can't store: %s; nothing is acknowledged, trying again", problem)
-        self.problem = problem
-        if not isinstance(error, StoreRefusedError):
-            self._refused_ms = None
-        elif self._refused_ms is None:
-            self._refused_ms = self._clock.monotonic_ms()
-        if isinstance(error, StoreFullError) and self._upkeep is not None:
-            self._make_room(self._upkeep)
-
-    def _make_room(self, upkeep: Upkeep) -> None:
-        try:
-            upkeep.disk_is_full()
-            while upkeep.capacity.step():
-                self._heartbeat.beat()
-        except StoreError as error:
-            logger.error("can't make room: %s", error)
-
-    def _commit_succeeded(self) -> None:
-        if self.problem:
-            logger.warning("storing again after %d failed commits", self._failures)
-            self._failures = 0
-        self._refused_ms = None
-        self._obstacle = self.problem = ""
 
     def _take(self, origin: Any, event: Any) -> bool:
         """Take one event; return False if it has to wait for the store."""
@@ -449,7 +357,6 @@ class Ingest:
             self.pipeline.misplaced_total += 1
             link.restart()
         elif isinstance(event, TimedBatch):
-            self._waiting -= len(event.records) // RECORD_SIZE
             if not self.pipeline.add_batch(source, event, self.time.rule_ms(), self._batch):
                 link.restart()
         elif isinstance(event, Loss):
@@ -465,9 +372,8 @@ class Ingest:
         try:
             self._intake.take(feed, submission, self._batch)
         except StoreError as error:
-            self._commit_failed(error)
+            self._mending.failed(error)
             return False
-        self._waiting -= len(submission.samples)
         return True
 
     def _log_loss(self, source: Source, loss: Loss) -> None:
@@ -507,6 +413,6 @@ class Ingest:
         try:
             self.boots.welcome(link, greeting, self._batch)
         except StoreError as error:
-            self._commit_failed(error)
+            self._mending.failed(error)
             return False
         return True

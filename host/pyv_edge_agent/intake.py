@@ -36,6 +36,10 @@ class Intake:
             feed.known_total += len(submission.samples)
             self._settling.append((submission, Verdict.KNOWN))
             return
+        if submission.after is not None and submission.after != self._position(feed, batch):
+            # Read before something that went another way: the adapter has to go back.
+            self._settle(submission, Verdict.GIVEN_UP, "another position is stored")
+            return
         try:
             source = self._boots.fed(feed.device, submission.samples, batch)
         except SubmissionError as error:
@@ -58,6 +62,9 @@ class Intake:
     def _knows(self, device: str, key: bytes) -> bool:
         pending = self._pending.get(device, ())
         return key in pending or self._store.receipts.knows(device, key)
+
+    def _position(self, feed: Feed, batch: WriteBatch) -> str:
+        return batch.positions.get(feed.name, self._store.receipts.position(feed.name))
 
     def forget(self, feed: Feed, keys: list[bytes]) -> None:
         """Forget receipts that nobody can ask for any more."""

@@ -17,7 +17,8 @@ from types import FrameType
 
 from . import __version__, exit_status
 from .agent import EdgeAgent
-from .errors import UsageError
+from .control import Control
+from .errors import AdapterError, UsageError
 from .health import _HealthHandler, status_line
 from .notify import Notifier
 from .watchdog import LOOK_MS, Watchdog
@@ -94,12 +95,14 @@ def run_agent(config_path: str) -> int:
     agent = EdgeAgent(config_path=config_path)
     notifier = Notifier.from_environment(os.environ, os.getpid(), agent.clock)
     notes = _Notes()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, notes.leave)
     stop = _start(agent, notes, notifier)
     if stop is None:
+        control = Control(agent, config_path, os.environ)
         notifier.ready(status_line(agent))
         stop = _watch(agent, notes, notifier)
+        control.close()
     if stop is not None:
         notifier.stopping()
         _signal_handler(agent, stop, None)
@@ -114,15 +117,19 @@ def _start(agent: EdgeAgent, notes: _Notes, notifier: Notifier) -> int | None:
     begun_ms = agent.clock.monotonic_ms()
     start = _Start(agent, notes)
     start.start()
-    while (note := notes.wait(LOOK_MS)) is None:
+    is_reload_due = False
+    while (note := notes.wait(LOOK_MS)) in (None, signal.SIGHUP):
+        is_reload_due |= note is not None
         taken_ms = agent.clock.monotonic_ms() - begun_ms
         if taken_ms < START_MS_MAX:
             notifier.extend(EXTEND_MS, f"starting, for {taken_ms // 1000} s")
     start.join(START_JOIN_S)
-    if start.is_alive():
+    if note != STARTED and start.is_alive():
         _give_up(note, notifier)
     if start.error is not None:
         raise start.error
+    if is_reload_due:
+        notes.leave(signal.SIGHUP)  # what was read may have changed since
     return note if note != STARTED else None
 
 
@@ -142,9 +149,24 @@ def _watch(agent: EdgeAgent, notes: _Notes, notifier: Notifier) -> int | None:
     watchdog = Watchdog(agent.heartbeats, notifier, agent.clock, lambda: status_line(agent))
     while agent.is_running:
         note = notes.wait(watchdog.step())
-        if note is not None:
+        if note == signal.SIGHUP:
+            _reload(agent, notifier)
+        elif note is not None:
             return note
     return None
+
+
+def _reload(agent: EdgeAgent, notifier: Notifier) -> None:
+    """Let the agent read its configuration again; what is wrong with it is logged."""
+    logger.info("received SIGHUP, reading the configuration again")
+    notifier.reloading()
+    try:
+        agent.reload_config()
+    except (*exit_status.TOLD, AdapterError) as error:
+        for line in exit_status.status_of(error)[1]:
+            logger.error("not reloaded: %s", line)
+        logger.error("the configuration that was in force goes on holding")
+    notifier.ready(status_line(agent))
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -8,12 +8,14 @@ can be joined with what is sent now.
 import logging
 import os
 from binascii import crc32
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pyv_edge_core.privacy import KEY_SIZE_MIN, PrivacyPolicy
 from pyv_edge_core.privacy_rule import LISTS, PrivacyRule
 
+from .disk import write_whole
 from .errors import StartError
 
 logger = logging.getLogger(__name__)
@@ -44,7 +46,18 @@ def open_policy(section: dict[str, Any], key_path: Path) -> PrivacyPolicy:
 
     Raises StartError if it can't be read or made.
     """
-    key = load_key(key_path) if keeps_key(section) else section["hash_key"].encode()
+    return _open(section, key_path, load_key)
+
+
+def find_policy(section: dict[str, Any], key_path: Path) -> PrivacyPolicy:
+    """Return the same, making nothing. Raises StartError if there is no secret, too."""
+    return _open(section, key_path, read_key)
+
+
+def _open(
+    section: dict[str, Any], key_path: Path, key_of: Callable[[Path], bytes]
+) -> PrivacyPolicy:
+    key = key_of(key_path) if keeps_key(section) else section["hash_key"].encode()
     return read_policy(section, key)
 
 
@@ -90,30 +103,26 @@ def load_key(path: Path) -> bytes:
     Only its owner may read it. Raises StartError.
     """
     try:
-        return _read(path)
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise StartError(f"privacy.hash_key_file: {path} can't be read: {error}") from error
-    try:
+        if path.exists():
+            return read_key(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f"{path.name}.new")  # whole or not at all
-        draft.unlink(missing_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-        descriptor = os.open(draft, flags, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(os.urandom(KEY_SIZE).hex().encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-        return _read(path)
+        write_whole(path, os.urandom(KEY_SIZE).hex().encode() + b"\n", 0o600)
     except OSError as error:
         raise StartError(f"privacy.hash_key_file: {path} can't be made: {error}") from error
+    return read_key(path)
 
 
-def _read(path: Path) -> bytes:
-    key = path.read_bytes().strip()
-    if path.stat().st_mode & 0o077:
+def read_key(path: Path) -> bytes:
+    """Return the secret in the file at `path`. Raises StartError if there is none."""
+    try:
+        key = path.read_bytes().strip()
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        remedy = "the agent makes it when it starts; or name another"
+        raise StartError(f"privacy.hash_key_file: {path} is not there; {remedy}") from None
+    except OSError as error:
+        raise StartError(f"privacy.hash_key_file: {path} can't be read: {error}") from error
+    if mode & 0o077:
         logger.warning("privacy.hash_key_file: %s can be read by others; chmod 600 it", path)
     if len(key) < KEY_SIZE:
         raise StartError(

@@ -13,6 +13,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from .errors import PortAbsentError
@@ -119,6 +120,33 @@ def find(text: str, ports: ListPorts) -> str:
     if len(fitting) > 1:
         raise PortAbsentError(f"serial port {text} {_ambiguity(device, fitting)}")
     return fitting[0].device
+
+
+def lasting_names(ports: ListPorts, folder: Path = Path("/dev/serial")) -> dict[str, str]:
+    """Return the USB serial ports that are there: their paths now, and a name that lasts.
+
+    That is the USB device with its serial number; without one, a link in `folder` for
+    the place it is plugged into, else its path. Raises OSError.
+    """
+    found = [port for port in ports() if port.vid is not None and port.pid is not None]
+    names = {}
+    for port in sorted(found, key=lambda port: port.device):
+        number = (port.serial_number or "").strip()
+        same = UsbDevice(port.vid or 0, port.pid or 0, number.lower())
+        if number.isprintable() and number and sum(same.fits(one) for one in found) == 1:
+            names[port.device] = f"usb:{same.vid:04x}:{same.pid:04x}:{number}"
+        else:
+            names[port.device] = _link(folder / "by-path", port.device)
+    return names
+
+
+def _link(folder: Path, path: str) -> str:
+    """Return the link in `folder` that leads to `path`, `path` itself if none does."""
+    if not folder.is_dir():
+        return path
+    real = os.path.realpath(path)
+    links = (str(link) for link in sorted(folder.iterdir()) if os.path.realpath(link) == real)
+    return next(links, path)
 
 
 def _ambiguity(device: UsbDevice, fitting: list[PortInfo]) -> str:

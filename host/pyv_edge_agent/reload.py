@@ -18,6 +18,7 @@ from .errors import StartError, StoreError
 from .log import setup_logging
 from .parts import new_buffer, queue_size_max, split_devices, store_limits
 from .policy import open_policy
+from .uploader import UploadWorker
 from .uploads import enabled_sinks
 
 if TYPE_CHECKING:
@@ -127,10 +128,13 @@ class _Change:
                     f"sink {name} is still ending its last delivery; reload again in a while"
                 )
         self.sinks = uploads.make_sinks(self.config, changed)
+        self.workers: list[UploadWorker] = []
         self.has_other_sinks = before != after or self._has(*_OF_ALL_SINKS, "privacy", "policies")
 
     def discard(self) -> None:
         """Close what was made."""
+        for worker in self.workers:
+            self.agent.store.sinks.leave(worker.sink)
         for sink in self.sinks.values():
             sink.close()
 
@@ -145,8 +149,7 @@ class _Change:
         assert uploads is not None
         with agent._cycle_lock:
             ingest.settle_all()
-            for name in self.sinks:
-                store.sinks.register(name)
+            self.workers = uploads.make_workers(config, self.sinks, self.policy)
             store.audit.append(
                 "config_reloaded",
                 {"changed": self.paths[:100], "privacy": f"{self.policy.fingerprint:08x}"},
@@ -170,7 +173,7 @@ class _Change:
             devices.start()
         store.items.size_max = queue_size_max(config)
         if self.has_other_sinks:
-            uploads.adopt(config, self.sinks, self.policy)
+            uploads.adopt(config, self.sinks, self.workers, self.policy)
             agent._uploader = uploads.cloud
         if self._has("logging"):
             setup_logging(config.get("logging", "level"), config.get("logging", "format"))

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple
 
-from pyv_edge_core.reading import QUALITY_BAD, QUALITY_GOOD
+from pyv_edge_core.reading import QUALITY_BAD, QUALITY_GOOD, QUALITY_NAMES
 
 from .clock import Clock
 from .errors import SubmissionError
@@ -26,9 +26,11 @@ from .store.receipt import KEY_SIZE
 logger = logging.getLogger(__name__)
 
 SAMPLES_MAX = 10_000  # of one submission
+CHANNELS_MAX = 1000  # of a device whose adapter finds them out as they come
 NAME_SIZE_MAX = 100  # characters of a channel's name, or of a unit
 UTC_MIN_MS = 946_684_800_000  # 2000: what is dated before is a clock that was never set
 UTC_MAX_MS = 4_102_444_800_000  # 2100
+_EXACT_MAX = 2**53  # of whole numbers, that a float can tell apart
 LOG_MS = 10_000  # what is rejected is logged so often at most; all of it is counted
 
 
@@ -73,6 +75,7 @@ class Submission:
     is_urgent: bool = False  # its sender can't go on before it is committed
     position: str = ""  # where its source goes on behind it; "": it isn't read from anywhere
     settle: Callable[[Verdict, str], None] = _ignore
+    after: str | None = None  # the position that it goes on from; else it is given up. None: any
     taken_ms: int = field(default=0, init=False)  # monotonic, set by Feed.put
 
 
@@ -86,11 +89,15 @@ def receipt_key(*parts: bytes) -> bytes:
 
 
 def check_samples(samples: list[Sample]) -> None:
-    """Raise SubmissionError for what no store could take."""
+    """Raise SubmissionError for what no store could take, whoever made it."""
     if len(samples) > SAMPLES_MAX:
         raise SubmissionError(f"{len(samples)} readings at once; at most {SAMPLES_MAX}")
     for index, sample in enumerate(samples):
         # By its place, as its channel may be a name that the policy hides.
+        if not (isinstance(sample, Sample) and _has_right_types(sample)):
+            raise SubmissionError(
+                f"reading {index} is no Sample(str, float, int or None, str, quality)"
+            )
         if sample.quality != QUALITY_BAD and not math.isfinite(sample.value):
             raise SubmissionError(f"reading {index}: the value is {sample.value}")
         if sample.utc_ms is not None and not UTC_MIN_MS <= sample.utc_ms < UTC_MAX_MS:
@@ -100,6 +107,33 @@ def check_samples(samples: list[Sample]) -> None:
                 raise SubmissionError(
                     f"a channel or unit is not printable, or longer than {NAME_SIZE_MAX}"
                 )
+
+
+def _has_right_types(sample: Sample) -> bool:
+    channel, value, utc_ms, unit, quality = sample
+    return (
+        (isinstance(value, float) or (type(value) is int and abs(value) < _EXACT_MAX))
+        and isinstance(channel, str)
+        and isinstance(unit, str)
+        and (utc_ms is None or type(utc_ms) is int)
+        and type(quality) is int
+        and 0 <= quality < len(QUALITY_NAMES)
+    )
+
+
+def check_submission(submission: Submission) -> None:
+    """Raise SubmissionError for what no store could take, whoever made it."""
+    if not (
+        isinstance(submission, Submission)
+        and isinstance(submission.samples, list)
+        and isinstance(submission.position, str)
+        and isinstance(submission.key, bytes)
+        and callable(submission.settle)
+    ):
+        raise SubmissionError("it is no Submission(list of Sample, bytes, str, callable)")
+    if len(submission.key) not in (0, KEY_SIZE):
+        raise SubmissionError(f"a key has {len(submission.key)} bytes; receipt_key makes keys")
+    check_samples(submission.samples)
 
 
 class Feed:
@@ -150,7 +184,7 @@ class Feed:
 
         Raises SubmissionError, and none of it will be stored.
         """
-        check_samples(submission.samples)
+        check_submission(submission)
         submission.taken_ms = self._clock.monotonic_ms()
         if not self._inbox(self, submission):
             self.full_total += 1

@@ -50,7 +50,6 @@ class Uploads:
         """
         self.workers: list[UploadWorker] = []
         self.threads: list[threading.Thread] = []
-        self._config = config
         self._store = store
         self._queue = queue
         self._time = time_base
@@ -60,8 +59,7 @@ class Uploads:
         self._leaving: list[tuple[UploadWorker, threading.Thread]] = []  # not configured any more
         made = self.make_sinks(config)
         try:
-            for name, sink in made.items():
-                self._add(name, sink, privacy)
+            self._take(self.make_workers(config, made, privacy))
         except BaseException:
             for sink in made.values():
                 sink.close()
@@ -105,11 +103,11 @@ class Uploads:
             read_options(HTTPOptions, settings, folder, own),
         )
 
-    def _terms(self, name: str, sink: Sink, privacy: PrivacyPolicy) -> Terms:
-        settings = enabled_sinks(self._config)[name]
+    def _terms(self, config: Config, name: str, sink: Sink, privacy: PrivacyPolicy) -> Terms:
+        settings = enabled_sinks(config)[name]
         timeout_s = settings.get("timeout_seconds", 0.0)  # a file has none
-        cloud = self._config.get("cloud")
-        patience_ms = round(self._config.get("time", "upload_wait_seconds") * 1000)
+        cloud = config.get("cloud")
+        patience_ms = round(config.get("time", "upload_wait_seconds") * 1000)
         return Terms(
             sink,
             Egress(privacy, self._store.policies, self._store.channels_of),
@@ -120,24 +118,37 @@ class Uploads:
             round(timeout_s * 1000) * TIMEOUTS + STEP_MS,
         )
 
-    def _add(self, name: str, sink: Sink, privacy: PrivacyPolicy) -> None:
-        queue = self._queue
-        if self.workers:
-            queue = CloudSyncQueue(clock=self._clock)
-            queue.bind(self._store)
-        worker = UploadWorker(
-            self._store,
-            queue,
-            self._terms(name, sink, privacy),
-            self._clock,
-            random.Random(self._rng.random()),
-            sink=name,
-            heartbeat=self._heartbeats.open(f"edge-sink-{name}"),
-        )
-        self.workers.append(worker)
-        self.threads.append(
-            threading.Thread(target=worker.run, daemon=True, name=f"edge-sink-{name}")
-        )
+    def make_workers(
+        self, config: Config, made: Mapping[str, Sink], privacy: PrivacyPolicy
+    ) -> list[UploadWorker]:
+        """Return workers for those of the sinks in `made` that have none. Raises StoreError."""
+        known = {worker.sink for worker in self.workers}
+        workers: list[UploadWorker] = []
+        for name, sink in made.items():
+            if name in known:
+                continue
+            queue = self._queue
+            if self.workers or workers:
+                queue = CloudSyncQueue(clock=self._clock)
+                queue.bind(self._store)
+            worker = UploadWorker(
+                self._store,
+                queue,
+                self._terms(config, name, sink, privacy),
+                self._clock,
+                random.Random(self._rng.random()),
+                sink=name,
+                heartbeat=self._heartbeats.open(f"edge-sink-{name}"),
+            )
+            workers.append(worker)
+        return workers
+
+    def _take(self, workers: list[UploadWorker]) -> None:
+        self.workers += workers
+        self.threads += [
+            threading.Thread(target=one.run, daemon=True, name=f"edge-sink-{one.sink}")
+            for one in workers
+        ]
 
     def _tell_of_others(self) -> None:
         for name in self._store.sinks.unconfigured:
@@ -176,12 +187,17 @@ class Uploads:
         self._close_left()
         return any(worker.sink == name for worker, _ in self._leaving)
 
-    def adopt(self, config: Config, made: Mapping[str, Sink], privacy: PrivacyPolicy) -> None:
+    def adopt(
+        self,
+        config: Config,
+        made: Mapping[str, Sink],
+        workers: list[UploadWorker],
+        privacy: PrivacyPolicy,
+    ) -> None:
         """Go on as `config` says: with the sinks in `made`, and those of now that it still has.
 
-        Raises StoreError if one that is new can't be registered.
+        `workers` are of those that are new.
         """
-        self._config = config
         wanted = enabled_sinks(config)
         for worker, thread in list(zip(self.workers, self.threads, strict=True)):
             if worker.sink not in wanted:
@@ -190,13 +206,12 @@ class Uploads:
                 worker.stop()
                 self._leaving.append((worker, thread))
                 self._store.sinks.leave(worker.sink)
-        known = {worker.sink: worker for worker in self.workers}
-        for name in wanted:
-            if name in known:
-                sink = made.get(name, known[name].terms.client)
-                known[name].adopt(self._terms(name, sink, privacy))
-            else:
-                self._add(name, made[name], privacy)
+        self._take(workers)
+        for worker in self.workers:
+            sink = made.get(worker.sink, worker.terms.client)
+            worker.adopt(self._terms(config, worker.sink, sink, privacy))
+        if self.workers:
+            self._queue.sink = self.workers[0].sink  # what callers take out is the first one's
         self.start()
         self._close_left()
         self._tell_of_others()

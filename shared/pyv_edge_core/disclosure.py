@@ -55,9 +55,11 @@ def reading(policy: "PrivacyPolicy", reading: "Any", is_leaving: bool) -> "Any":
     return reading.__class__(sensor, reading.timestamp, value, reading.unit, metadata)
 
 
-def metadata(policy: "PrivacyPolicy", names: "Names", given: "dict[Any, Any]") -> "dict[str, Any]":
-    """Return what may leave this machine of the metadata of a reading of `names`."""
-    return _metadata(policy, (names, True), given, "", _outset(policy))
+def metadata(
+    policy: "PrivacyPolicy", names: "Names", given: "dict[Any, Any]", is_leaving: bool = True
+) -> "dict[str, Any]":
+    """Return what may be known of the metadata of a reading, beyond this machine or here."""
+    return _metadata(policy, (names, is_leaving), given, "", _outset(policy))
 
 
 def _outset(policy: "PrivacyPolicy") -> "Decided":

@@ -4,6 +4,7 @@ import json
 import logging
 
 import pytest
+from host.store_rig import StoreRig
 from pyv_edge_agent.main import EdgeAgent
 
 
@@ -106,3 +107,11 @@ def agents():
     yield make
     for agent in made:
         agent.stop()
+
+
+@pytest.fixture
+def rig(tmp_path):
+    """A store that is open, and filled as a test says."""
+    made = StoreRig(tmp_path / "edge.db")
+    yield made
+    made.close()

@@ -37,6 +37,12 @@ class StoreRig:
     def close(self):
         self.store.close()
 
+    def write_config(self, more=""):
+        """Write an edge.toml for commands beside the store; return its folder."""
+        folder = self.path.parent
+        (folder / "edge.toml").write_text(f'[storage]\npath = "{self.path.name}"\n{more}')
+        return folder
+
     def add(self, count, channel=0, step_ms=1000, quality=0, value=None, refuse=False):
         """Store `count` readings, the clock going on by `step_ms` for each."""
         batch = WriteBatch()

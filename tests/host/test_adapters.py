@@ -1,13 +1,12 @@
-"""How adapters are asked, what is taken for a value, and the simulator."""
+"""How adapters are made and asked, and what is taken for a value."""
 
 import math
 import random
 
 import pytest
-from host.fakes import UTC_MS, FakeClock, serial_device
+from host.fakes import FakeClock, serial_device
 from pyv_edge_agent.adapters import create_adapter, read_value
 from pyv_edge_agent.adapters.serial import SerialAdapter
-from pyv_edge_agent.adapters.simulator import SensorConfig, SimulatorAdapter
 from pyv_edge_agent.config import Config
 from pyv_edge_agent.errors import AdapterError
 from pyv_edge_agent.types import SensorReading
@@ -168,89 +167,3 @@ def test_serial_adapter_makes_its_link():
     assert link is adapter.link
     status = link.status()
     assert (status["name"], status["port"], status["opens_total"]) == ("d", "/dev/no/such", 0)
-
-
-# -- the simulator -----------------------------------------------------------------
-
-
-def simulate(seed=0, clock=None, **sensor):
-    return SimulatorAdapter([SensorConfig("s", **sensor)], seed, clock or FakeClock())
-
-
-def take(adapter, count):
-    return [adapter.generate_reading()["value"] for _ in range(count)]
-
-
-def test_same_seed_gives_the_same_values():
-    assert take(simulate(7), 20) == take(simulate(7), 20)
-    assert take(simulate(7), 20) != take(simulate(8), 20)
-
-
-def test_noise_is_about_the_baseline():
-    values = take(simulate(1, baseline=100.0, noise_std=2.0), 4000)
-    mean = sum(values) / len(values)
-    deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / len(values))
-    assert abs(mean - 100.0) < 0.2
-    assert abs(deviation - 2.0) < 0.2
-
-
-def test_values_are_clamped():
-    values = take(simulate(1, baseline=0.0, noise_std=10.0, min_value=-1.0, max_value=2.0), 500)
-    assert min(values) == -1.0
-    assert max(values) == 2.0
-
-
-def test_linear_drift_starts_at_construction():
-    clock = FakeClock()
-    adapter = simulate(clock=clock, noise_std=0.0, drift_model="LINEAR", drift_rate=0.5)
-    assert take(adapter, 1) == [20.0]
-    clock.advance(10_000)
-    assert take(adapter, 1) == [25.0]
-
-
-def test_sinusoidal_drift_has_amplitude_and_period():
-    clock = FakeClock()
-    adapter = simulate(
-        clock=clock,
-        noise_std=0.0,
-        drift_model="SINUSOIDAL",
-        drift_amplitude=4.0,
-        drift_period_seconds=100.0,
-    )
-    found = []
-    for _ in range(4):
-        found += take(adapter, 1)
-        clock.advance(25_000)
-    assert found == pytest.approx([20.0, 24.0, 20.0, 16.0], abs=1e-6)
-
-
-def test_no_drift_model_ignores_rate_and_amplitude():
-    clock = FakeClock()
-    adapter = simulate(clock=clock, noise_std=0.0, drift_rate=9.0, drift_amplitude=9.0)
-    clock.advance(50_000)
-    assert take(adapter, 1) == [20.0]
-
-
-def test_reading_has_the_documented_keys_and_time():
-    adapter = SimulatorAdapter(
-        [SensorConfig("s", "temperature", "Cel", noise_std=0.0)], clock=FakeClock()
-    )
-    assert adapter.generate_reading() == {
-        "sensor_name": "s",
-        "timestamp": UTC_MS / 1000,
-        "value": 20.0,
-        "unit": "Cel",
-        "metadata": {"sensor_type": "temperature"},
-    }
-    assert adapter.generate_reading(timestamp=5.0)["timestamp"] == 5.0
-
-
-def test_batch_has_a_reading_of_every_sensor_per_round():
-    sensors = [SensorConfig("a", baseline=1.0), SensorConfig("b", baseline=2.0)]
-    rounds = SimulatorAdapter(sensors, clock=FakeClock()).generate_batch(3)
-    assert [[reading["sensor_name"] for reading in one] for one in rounds] == [["a", "b"]] * 3
-
-
-def test_simulator_without_a_sensor_is_refused():
-    with pytest.raises(ValueError, match="at least one"):
-        SimulatorAdapter([])

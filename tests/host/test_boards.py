@@ -47,17 +47,29 @@ def test_command_to_what_is_no_board(start, device):
         agent.command("porch", "safe_mode", 1)
 
 
-def test_agent_does_not_start_without_the_key_of_a_link(start):
+@pytest.mark.parametrize("key", ["link_key_file", "settings_file"])
+def test_agent_does_not_start_without_a_file_of_a_board(start, tmp_path, key):
+    with pytest.raises(ConfigError) as refused:
+        start({**SERIAL, key: "porch.key"})
+    (line,) = refused.value.problems
+    assert line == (
+        f"{tmp_path}/config.json:1: sensors.devices[0].{key}: {tmp_path}/porch.key can't be read:"
+        " No such file or directory; put the file there"
+    )
+
+
+def test_agent_does_not_start_with_a_key_that_is_none(start, tmp_path):
+    (tmp_path / "porch.key").write_text("short")
     with pytest.raises(ConfigError) as refused:
         start({**SERIAL, "link_key_file": "porch.key"})
     (line,) = refused.value.problems
-    assert line.startswith("link_key_file of device porch: ")
-    assert "porch.key can't be read: No such file or directory" in line
+    assert line.startswith("link_key_file of device porch: the first line of ")
 
 
-def test_settings_file_that_is_missing_is_a_problem_that_shows(start, tmp_path):
+def test_settings_file_that_no_board_could_use_is_a_problem_that_shows(start, tmp_path):
+    (tmp_path / "porch.json").write_text("[]")
     agent = start({**SERIAL, "settings_file": "porch.json"})
-    problem = f"settings_file {tmp_path / 'porch.json'} can't be read"
+    problem = f"settings_file {tmp_path / 'porch.json'} must hold a JSON object"
     assert problem in agent.links[0].problem
 
 

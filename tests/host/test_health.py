@@ -10,8 +10,10 @@ import pytest
 from host.conftest import SIMULATED
 from host.servers import Answer, serving
 from host.waiting import wait_for
+from pyv_edge_agent.clock import SystemClock
 from pyv_edge_agent.errors import StartError
 from pyv_edge_agent.health import open_server, serve
+from pyv_edge_agent.http_server import Server
 from pyv_edge_agent.main import EdgeAgent, _HealthHandler
 
 
@@ -66,6 +68,7 @@ def test_report_has_its_blocks_and_is_dated(start):
         "privacy",
         "rules",
         "ingest",
+        "devices",
         "links",
         "time",
         "sinks",
@@ -156,9 +159,7 @@ def test_two_agents_answer_each_for_itself(start, agents, write_config):
 
 
 def test_handler_without_an_agent_is_unhealthy():
-    from http.server import ThreadingHTTPServer
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _HealthHandler)
+    server = Server(("127.0.0.1", 0), _HealthHandler, 8, SystemClock())
     serve(server)
     try:
         with pytest.raises(urllib.error.HTTPError) as refused:

@@ -6,9 +6,9 @@ import threading
 
 import pytest
 from host.fakes import UTC_MS, FakeClock, RecordingLink, batch, event_batch, greeting
-from pyv_edge_agent import ingest as ingest_module
 from pyv_edge_agent.alerting import Alerting
-from pyv_edge_agent.ingest import Ingest
+from pyv_edge_agent.inbox import EVENTS_MAX
+from pyv_edge_agent.ingest import UNCOMMITTED_MAX, Ingest
 from pyv_edge_agent.pipeline import Pipeline
 from pyv_edge_agent.store import Limits, SQLiteStore, Upkeep, read_ledger
 from pyv_edge_agent.types import SensorReading
@@ -275,7 +275,7 @@ def test_file_is_opened_again_when_it_was_refused_for_a_minute_and_memory_is_kep
 def test_nothing_more_is_taken_while_memory_is_full(rig):
     rig.greet()
     rig.fill_up()
-    most = ingest_module.UNCOMMITTED_MAX
+    most = UNCOMMITTED_MAX
     size = 4000
     for first in range(0, most + size, size):
         rig.put(batch(first, [1] * size))
@@ -291,7 +291,7 @@ def test_nothing_more_is_taken_while_memory_is_full(rig):
 
 
 def test_full_inbox_refuses(rig):
-    for _ in range(ingest_module.INBOX_MAX):
+    for _ in range(EVENTS_MAX):
         rig.put(batch(0, []))
     assert not rig.ingest.put(rig.link, batch(0, []))
 
@@ -323,7 +323,7 @@ def test_upkeep_is_not_forgotten_while_more_keeps_coming(tmp_path):
     for _ in range(80):
         rig.ingest.run()
         rig.clock.advance(10)
-    assert rig.ingest._is_urgent
+    assert rig.ingest._inbox.is_urgent
     assert rig.rows("SELECT count(*) FROM block") == [(9,)]  # of 80 * 500 readings
     assert rig.upkeep.rollups.waiting_count < 4096
     rig.store.close()

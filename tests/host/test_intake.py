@@ -3,11 +3,11 @@
 import pytest
 from host.fakes import UTC_MS
 from host.test_ingest import Rig
-from pyv_edge_agent.boots import CHANNELS_MAX
 from pyv_edge_agent.errors import SubmissionError
-from pyv_edge_agent.ingest import SUBMITTED_MAX
+from pyv_edge_agent.inbox import SUBMITTED_MAX
 from pyv_edge_agent.store import receipt
 from pyv_edge_agent.submission import (
+    CHANNELS_MAX,
     NAME_SIZE_MAX,
     SAMPLES_MAX,
     Feed,
@@ -38,7 +38,7 @@ class Site(Rig):
         self.start(self.path)
 
     def submit(self, *values, key=b"", **more):
-        samples = [one if isinstance(one, Sample) else Sample("", one, unit="W") for one in values]
+        samples = [Sample("", one, unit="W") if type(one) is float else one for one in values]
         told = self.verdicts.append
         return self.feed.put(Submission(samples, key, settle=lambda *args: told(args), **more))
 
@@ -113,6 +113,30 @@ def test_kill_before_the_commit_leaves_neither_reading_nor_key_nor_position(site
     site.submit(1.0, key=KEY)
     site.ingest.run()
     assert site.verdicts == [(Verdict.STORED, "")]
+
+
+def test_what_goes_on_from_another_position_is_given_up(site):
+    site.submit(1.0, position="a", after="")
+    site.submit(2.0, position="b", after="a")  # of which nothing is committed yet
+    site.submit(3.0, position="c", after="a")
+    site.ingest.run()
+    site.submit(4.0, position="c", after="a")
+    site.submit(5.0, position="c", after="b")
+    site.ingest.run()
+    assert [row[1] for row in site.seen()] == [1.0, 2.0, 5.0]
+    assert [verdict.name for verdict, _ in site.verdicts].count("GIVEN_UP") == 2
+    assert site.feed.position() == "c"
+
+
+def test_position_moves_without_a_reading(site):
+    site.submit(position="a", after="")
+    site.ingest.run()
+    assert (site.verdicts, site.feed.position()) == ([(Verdict.STORED, "")], "a")
+    site.kill()
+    assert site.feed.position() == "a"
+    site.submit(1.0, position="b", after="a")
+    site.ingest.run()
+    assert site.seen() == [("meter", 1.0)]
 
 
 def test_key_of_another_device_is_another_key(site):
@@ -270,6 +294,16 @@ def test_failing_last_commit_gives_up_what_was_taken(site):
         Sample("a\nb", 1.0),
         Sample("x" * (NAME_SIZE_MAX + 1), 1.0),
         Sample("", 1.0, unit="\x00"),
+        Sample("", "1.0"),
+        Sample("", True),
+        Sample("", None),
+        Sample("", 2**53),
+        Sample("", 1.0, UTC_MS + 0.5),
+        Sample("", 1.0, quality=3),
+        Sample("", 1.0, quality=None),
+        Sample(None, 1.0),
+        Sample("", 1.0, unit=3),
+        ("", 1.0, None, "", 0),
     ],
     ids=repr,
 )
@@ -278,6 +312,31 @@ def test_what_no_store_could_take_is_refused_at_once(site, sample):
         site.submit(1.0, sample)
     site.ingest.run()
     assert site.seen() == []
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [
+        None,
+        [Sample("", 1.0)],
+        Submission((Sample("", 1.0),)),
+        Submission([], key="k" * 12),
+        Submission([], key=b"short"),
+        Submission([], position=3),
+        Submission([], settle=None),
+    ],
+    ids=repr,
+)
+def test_what_is_no_submission_is_refused_at_once(site, thing):
+    with pytest.raises(SubmissionError):
+        site.feed.put(thing)
+    assert site.feed.submitted_total == 0
+
+
+def test_whole_number_is_a_value(site):
+    site.submit(Sample("", 2**53 - 1))
+    site.ingest.run()
+    assert site.seen() == [("meter", float(2**53 - 1))]
 
 
 def test_bad_reading_needs_no_number(site):

@@ -182,7 +182,7 @@ def test_key_file_that_others_can_read_is_said(tmp_path, log, mode, is_open):
 @pytest.mark.parametrize(
     ("content", "wanted"),
     [
-        (None, "can't be read: No such file or directory; write the board's key into it"),
+        (None, "can't be read: No such file or directory; write the secret into it"),
         (b"", "the first line of PATH has 0 bytes, at least 16"),
         (b"\n0123456789abcdef\n", "the first line of PATH has 0 bytes, at least 16"),
         (b"hunter2hunter22\n", "the first line of PATH has 15 bytes, at least 16"),

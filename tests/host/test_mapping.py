@@ -181,3 +181,9 @@ def test_any_document_gives_samples_or_one_line_without_its_values(document, set
     assert "\n" not in problem
     assert all(type(one.value) is float for one in samples)
     assert json.dumps([one.value for one in samples], allow_nan=False)
+
+
+def test_unit_that_is_empty_is_the_devices():
+    assert mapped(
+        {"timestamp": 1e9, "value": 1, "unit": ""}, **DOCUMENTED | {"channel_path": ""}
+    ) == [Sample("", 1.0, 10**12, "Cel")]

@@ -10,7 +10,7 @@ from pyv_edge_agent.adapters.mqtt_delivery import GROUP_READINGS_MAX, READINGS_M
 from pyv_edge_agent.adapters.mqtt_message import PAYLOAD_SIZE_MAX, TOPICS_MAX
 from pyv_edge_agent.boots import CHANNELS_MAX
 from pyv_edge_agent.config import Config
-from pyv_edge_agent.ingest import SUBMITTED_MAX
+from pyv_edge_agent.inbox import SUBMITTED_MAX
 from pyv_edge_agent.submission import SAMPLES_MAX
 
 KEEPALIVE_MS = 10_000

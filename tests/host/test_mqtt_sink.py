@@ -268,3 +268,15 @@ def test_names_can_not_make_other_topics(broker, sinks, watch):
     topics = {topic for topic, _, _ in watcher.messages if topic.endswith("/temp")}
     assert len(topics) == len(names)
     assert all(topic.count("/") == 3 for topic in topics)
+
+
+def test_names_that_the_policy_has_taken_out_are_in_no_topic(broker, sinks, watch):
+    watcher = watch()
+    sent = [reading(0, channel="temp"), reading(1, channel="lux")]
+    for one in sent:
+        del one["metadata"]["device"], one["metadata"]["channel"]
+    sink = sinks(broker.port, discovery_prefix="homeassistant")
+    assert sink.deliver("k", sent).is_accepted
+    wait_for(lambda: len(watcher.payloads("/hidden/")) == 2, "both messages")
+    topics = {topic for topic, _, _ in watcher.messages if "/hidden/" in topic}
+    assert topics == {"pyvorin/pyv-edge/hidden/porch.temp", "pyvorin/pyv-edge/hidden/porch.lux"}

@@ -1,11 +1,14 @@
 """What a service manager is told, and by a real agent in which order."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from host.conftest import SIMULATED
 from host.fakes import MONOTONIC_MS, FakeClock
 from host.notified import Manager
 from host.waiting import wait_for
@@ -150,3 +153,58 @@ def test_abort_tells_where_each_thread_stands(spawn, manager, write_config):
     assert process.returncode == -signal.SIGABRT
     assert "in run_loop" in err
     assert "in run_agent" in err
+
+
+# -- SIGHUP --------------------------------------------------------------------------
+
+
+def messages(process):
+    """End a process in order; return what it has logged."""
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    return [json.loads(line)["message"] for line in out.splitlines()]
+
+
+def test_hang_up_reloads_and_tells_the_manager_so(spawn, manager, write_config):
+    process = spawn(write_config())
+    wait_for(lambda: manager.count("READY=1") == 1, "the start", 30)
+    write_config([SIMULATED, {**SIMULATED, "name": "t2"}])
+    process.send_signal(signal.SIGHUP)
+    wait_for(lambda: manager.count("READY=1") == 2, "the reload", 30)
+    assert manager.last("STATUS").startswith("2 devices, ")
+    order = [lines[0] for lines in manager.messages if not lines[0].startswith("EXTEND")]
+    order = [line for line in order if line != "WATCHDOG=1"]
+    assert order == ["READY=1", "RELOADING=1", "READY=1"]
+    assert "another configuration holds: sensors.devices[t2]" in messages(process)
+
+
+def test_configuration_with_faults_is_told_line_by_line_and_the_old_one_holds(
+    spawn, manager, write_config
+):
+    process = spawn(write_config())
+    wait_for(lambda: manager.count("READY=1") == 1, "the start", 30)
+    path = write_config(health={"port": "eighty"}, logging={"level": "LOUD"})
+    process.send_signal(signal.SIGHUP)
+    wait_for(lambda: manager.count("READY=1") == 2, "the reload", 30)
+    told = [line for line in messages(process) if line.startswith("not reloaded: ")]
+    assert [line.split(": ")[1:3] for line in told] == [
+        [f"{path}:1", "health.port"],
+        [f"{path}:1", "logging.level"],
+    ]
+
+
+def test_hang_up_during_the_start_is_not_lost(spawn, manager, write_config, tmp_path):
+    read = write_config()
+    changed = write_config([SIMULATED, {**SIMULATED, "name": "t2"}], name="changed.json")
+    config = tmp_path / "edge.json"
+    os.mkfifo(config)
+    process = spawn(config)
+    wait_for(lambda: manager.count("EXTEND_TIMEOUT_USEC=60000000"), "time asked for", 30)
+    process.send_signal(signal.SIGHUP)
+    with config.open("w") as file:  # what the start waits for
+        os.replace(changed, config)
+        file.write(Path(read).read_text())
+    wait_for(lambda: manager.count("RELOADING=1") and manager.count("READY=1") == 2, "both", 30)
+    assert manager.last("STATUS").startswith("2 devices, ")
+    assert "another configuration holds: sensors.devices[t2]" in messages(process)

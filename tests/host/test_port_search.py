@@ -5,7 +5,15 @@ from types import SimpleNamespace
 
 import pytest
 from pyv_edge_agent.errors import PortAbsentError
-from pyv_edge_agent.port_search import SHOWN_MAX, PortClaims, UsbDevice, find, normal, parse
+from pyv_edge_agent.port_search import (
+    SHOWN_MAX,
+    PortClaims,
+    UsbDevice,
+    find,
+    lasting_names,
+    normal,
+    parse,
+)
 
 
 def usb(device, vid=0x2E8A, pid=0x0005, serial_number="E6614103"):
@@ -181,3 +189,37 @@ def test_port_is_free_once_its_owner_has_none_or_another():
     with pytest.raises(PortAbsentError, match="which device cellar has"):
         claims.take("/dev/b", "porch")
     claims.take("/dev/a", "attic")  # the refusal cost porch what it had
+
+
+# -- names that last ---------------------------------------------------------------
+
+
+def test_name_that_lasts_finds_the_same_port_again(tmp_path):
+    ports = [OTHER_PICO, PICO, BUILT_IN, usb("/dev/ttyACM2", 0x303A, 0x1001, "F4:12 a")]
+    names = lasting_names(lambda: ports, tmp_path)
+    assert names == {
+        "/dev/ttyACM0": "usb:2e8a:0005:E6614103",
+        "/dev/ttyACM1": "usb:2e8a:0005:E6614999",
+        "/dev/ttyACM2": "usb:303a:1001:F4:12 a",
+    }
+    for place, name in names.items():
+        assert search(name, *ports) == place
+
+
+def test_board_without_a_number_of_its_own_is_where_it_is_plugged_in(tmp_path):
+    places = [tmp_path / "ttyUSB0", tmp_path / "ttyUSB1"]
+    twins = [usb(str(place), 0x10C4, 0xEA60, "0001") for place in places]
+    unnumbered = usb(str(tmp_path / "ttyUSB2"), 0x10C4, 0xEA60, "\x01")
+    (tmp_path / "by-path").mkdir()
+    for place in places:
+        place.touch()
+        (tmp_path / "by-path" / f"pci-{place.name}").symlink_to(place)
+    names = lasting_names(lambda: [*twins, unnumbered], tmp_path)
+    assert names == {
+        str(places[0]): str(tmp_path / "by-path/pci-ttyUSB0"),
+        str(places[1]): str(tmp_path / "by-path/pci-ttyUSB1"),
+        unnumbered.device: unnumbered.device,
+    }
+    assert lasting_names(lambda: twins[:1], tmp_path / "none") == {
+        str(places[0]): "usb:10c4:ea60:0001"
+    }

@@ -363,7 +363,7 @@ def test_what_needs_a_restart_is_said_and_the_rest_holds(site, log):
     assert done.needs_restart == ("health.port", "storage.path", "time.source")
     assert log.having("health.port, storage.path, time.source: a change of that holds from")
     assert made.agent._store is store
-    assert made.agent._ingest._commit_max == 9
+    assert made.agent._ingest._inbox.commit_max == 9
     assert made.agent._ingest._upkeep.capacity.limits.max_size == 77 * 1_048_576
     assert made.agent._buffers["t1"].capacity == 5
     made.agent.run_once()

@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import memory, mqtt, store, sync
+from . import idle, memory, mqtt, store, sync
 
 MEASURES = {
     "commit": store.commit,
@@ -13,6 +13,7 @@ MEASURES = {
     "large": store.large,
     "drain": sync.drain,
     "rss": memory.rss,
+    "idle": idle.idle,
     "growth": memory.growth,
     "mqtt": mqtt.mqtt,
 }

@@ -7,30 +7,65 @@ machine does falls on both alike, and the ratio of each pair counts.
 import os
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .figure import Measured
 
 REPEATS = 25
+PROGRAM = str(Path(sys.executable).with_name("pyv-edge-host"))
 _TIMEOUT_S = 60
 
 
-def measure() -> list[Measured]:
+def help_text() -> list[Measured]:
     """Measure `pyv-edge-host --help` over `python -c pass`."""
-    nothing = [sys.executable, "-c", "pass"]
-    command = [str(Path(sys.executable).with_name("pyv-edge-host")), "--help"]
+    return _measure("help", ["--help"])
+
+
+def status() -> list[Measured]:
+    """Measure `pyv-edge-host status` of an agent that runs over `python -c pass`."""
+    with _agent() as config:
+        return _measure("status", ["status", "--config", str(config)])
+
+
+def _measure(name: str, words: list[str]) -> list[Measured]:
+    nothing, command = [sys.executable, "-c", "pass"], [PROGRAM, *words]
     for one in (nothing, command):  # from then on its bytecode is there, as it is for a user
         _seconds(one)
-    return measured([(_seconds(command), _seconds(nothing)) for _ in range(REPEATS)])
+    return measured(name, [(_seconds(command), _seconds(nothing)) for _ in range(REPEATS)])
 
 
-def measured(pairs: list[tuple[float, float]]) -> list[Measured]:
-    """Return what pairs of seconds amount to, of ours and of the bare Python."""
+def measured(name: str, pairs: list[tuple[float, float]]) -> list[Measured]:
+    """Return what pairs of seconds amount to, of a command and of the bare Python."""
     return [
-        Measured("cli.start_ratio", "ratio", [ours / bare for ours, bare in pairs]),
-        Measured("cli.start_ms", "ms", [ours * 1000 for ours, _ in pairs]),
+        Measured(f"cli.start_ratio.{name}", "ratio", [ours / bare for ours, bare in pairs]),
+        Measured(f"cli.start_ms.{name}", "ms", [ours * 1000 for ours, _ in pairs]),
     ]
+
+
+@contextmanager
+def _agent() -> Iterator[Path]:
+    """Run an agent; give the path of its configuration. Raises RuntimeError if it ends."""
+    with tempfile.TemporaryDirectory(prefix="pyv-bench-") as folder:
+        config = Path(folder) / "edge.toml"
+        config.write_text("[health]\nport = 0\n", encoding="utf-8")
+        agent = subprocess.Popen(
+            [PROGRAM, "run", "--config", str(config)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            while not Path(f"{config.resolve()}.sock").exists():
+                if agent.poll() is not None:
+                    raise RuntimeError(f"the agent has ended with {agent.returncode}")
+                time.sleep(0.05)
+            yield config
+        finally:
+            agent.terminate()
+            agent.wait(_TIMEOUT_S)
 
 
 def _seconds(command: list[str]) -> float:

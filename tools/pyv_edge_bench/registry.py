@@ -39,7 +39,9 @@ FIGURES: dict[str, Callable[[], list[Measured]]] = {
     "sync.live_p99_ms": store.live,
     "agent.rss_mb": store.rss,
     "agent.rss_growth_mb": store.growth,
-    "cli.start_ratio": cli_start.measure,
+    "agent.idle_cpu_percent": store.idle,
+    "cli.start_ratio.help": cli_start.help_text,
+    "cli.start_ratio.status": cli_start.status,
 }
 
 

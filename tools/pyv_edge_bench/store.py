@@ -49,6 +49,11 @@ def rss() -> list[Measured]:
     return _measure("rss")
 
 
+def idle() -> list[Measured]:
+    """Measure the share of a core that a real agent with four slow devices takes."""
+    return _measure("idle")
+
+
 def growth() -> list[Measured]:
     """Measure by how much it grows from one to ten million readings. Takes minutes."""
     return _measure("growth")

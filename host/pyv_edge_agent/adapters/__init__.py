@@ -34,15 +34,32 @@ def create_adapter(
     """
     kind = device["ingest_type"]
     if kind == "simulator":
-        from .simulator import SensorConfig, SimulatorAdapter
+        from .simulator import open_simulator
 
-        names = set(SensorConfig.__dataclass_fields__)
-        sensor = SensorConfig(**{key: value for key, value in device.items() if key in names})
-        return SimulatorAdapter([sensor], seed=device["seed"], clock=clock)
+        return open_simulator(device, clock)
+    if kind == "file":
+        from .file_replay import FileReplayAdapter
+        from .file_tail import FileTailAdapter
+
+        if device["mode"] == "tail":
+            return FileTailAdapter(device, clock, folder)
+        return FileReplayAdapter(device, clock, folder)
+    if kind == "system":
+        from .system import SystemAdapter
+
+        return SystemAdapter(device, clock)
     if kind == "serial":
         from .serial import SerialAdapter
 
         return SerialAdapter(device)
+    if kind == "http":
+        from .http_receive import HTTPAdapter
+
+        return HTTPAdapter(device, clock, folder)
+    if kind == "http_poll":
+        from .http_poll import HTTPPollAdapter
+
+        return HTTPPollAdapter(device, clock, folder)
     if kind == "mqtt":
         need_extra("mqtt", f"device {device['name']}")
         from .mqtt import MQTTAdapter

@@ -165,22 +165,27 @@ class Mapper:
 
         `channel` is what else is known of whose they are. Raises SubmissionError.
         """
-        found = document if self._items is None else self._items.find(document)
+        found = self.items(document)
         if not isinstance(found, list):
-            return self._map_one(found, channel)
+            return self.map_one(found, channel)
         samples: list[Sample] = []
         for index, one in enumerate(found):
             try:
-                samples += self._map_one(one, channel)
+                samples += self.map_one(one, channel)
             except SubmissionError as error:
                 raise SubmissionError(f"[{index}]: {error}") from None
         return samples
+
+    def items(self, document: Any) -> Any:
+        """Return what a document has: a reading, or a list of them. Raises SubmissionError."""
+        return document if self._items is None else self._items.find(document)
 
     def map_number(self, number: Any, channel: str = "") -> list[Sample]:
         """Return the sample of a bare number, which has no time of its own."""
         return [Sample(channel, read_number(number, "the payload"), None, self._unit)]
 
-    def _map_one(self, document: Any, channel: str) -> list[Sample]:
+    def map_one(self, document: Any, channel: str = "") -> list[Sample]:
+        """Return the samples of one reading. Raises SubmissionError."""
         utc_ms = None
         if self._time is not None:
             utc_ms = read_time_ms(self._find_time(self._time, document), self._time.text)
@@ -219,7 +224,7 @@ class Mapper:
 
 
 def _text(path: Path | None, document: Any, default: str | None) -> str:
-    """Return the text at `path`, `default` if there is no path or nothing there.
+    """Return the text at `path`, `default` if there is no path, nothing there, or an empty text.
 
     Without a default, nothing there is an error.
     """
@@ -227,6 +232,8 @@ def _text(path: Path | None, document: Any, default: str | None) -> str:
         assert default is not None
         return default
     found = path.find(document)
+    if found == "" and default is not None:
+        return default
     if not isinstance(found, str) or not found:
         raise SubmissionError(f"{path.text} is no text")
     return found

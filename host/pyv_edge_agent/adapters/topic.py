@@ -107,13 +107,6 @@ def check_subscription(device: Mapping[str, Any]) -> list[tuple[str, str]]:
     if device["payload"] == "number":
         said = [key for key in _NUMBER_HAS_NO if device[key]]
         faults += [(key, 'has no meaning with payload = "number"') for key in said]
-    if not device["tls"]:
-        said = [key for key in ("ca_file", "cert_file", "key_file") if device[key]]
-        faults += [(key, "needs tls = true") for key in said]
-    if device["key_file"] and not device["cert_file"]:
-        faults.append(("key_file", "needs the certificate, cert_file"))
-    if device["password"] and not device["username"]:
-        faults.append(("password", "needs a username"))
     if not device["host"]:
         faults.append(("host", "must not be empty"))
     return faults

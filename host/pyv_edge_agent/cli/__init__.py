@@ -20,11 +20,25 @@ _WIDTH = 80  # of help, where there is no terminal
 # command: what it does, one line
 COMMANDS = {
     "run": "run the agent in the foreground",
+    "config": "check configurations, show what is in force, describe them, begin one",
     "demo": "boards, agent and cloud on this computer, and a ledger of every reading",
+    "status": "how the running agent is",
+    "device": "list devices, look at one, or ask a board for something",
+    "queue": "what waits for the sinks, and what they have refused for good",
+    "reload": "let the running agent read its configuration again",
+    "tail": "follow what an agent stores, live",
+    "query": "show the newest of what is stored",
+    "export": "take out what is stored, for other programs",
+    "plot": "draw a sensor over time in the terminal",
     "ledger": "account for every reading in a store",
     "audit": "check that nothing in a store was changed, or list what was done with it",
+    "backup": "copy the store while the agent writes, and check the copy",
+    "size": "how much disk, card and buffer readings take, and for how long it lasts",
+    "rules": "try rules on what is stored",
+    "privacy": "say which rule decides about a sensor, and what becomes of it where",
     "receive": "a small cloud endpoint to test against",
     "service": "let systemd run the agent, or do so no more",
+    "completion": "print what makes a shell complete commands and options",
 }
 
 
@@ -41,16 +55,37 @@ class _Help(argparse.HelpFormatter):
 
 def make_parser(commands: Collection[str]) -> argparse.ArgumentParser:
     """Return the parser of all commands, of which only `commands` have their options."""
-    parser = argparse.ArgumentParser(
-        prog=PROGRAM, description="Operate a Pyvorin Edge host.", formatter_class=_Help
-    )
-    parser.add_argument("--version", action="version", version=__version__)
+    parser = _outline()
     parsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, text in COMMANDS.items():
         one = parsers.add_parser(name, help=text, description=text, formatter_class=_Help)
         if name in commands:
             import_module(f".{name}", __name__).add_arguments(one)
     return parser
+
+
+def _outline() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM, description="Operate a Pyvorin Edge host.", formatter_class=_Help
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    return parser
+
+
+def _refuse(words: list[str]) -> None:
+    """Answer what calls no command: help, the version or a fault; then the process ends.
+
+    Without a parser for each command, whose making takes longer than all the rest.
+    """
+    parser = _outline()
+    parser.usage = f"{PROGRAM} [-h] [--version] COMMAND ..."
+    group = parser.add_argument_group("commands")
+    for name, text in COMMANDS.items():
+        group.add_argument(name, help=text, nargs="?")
+    if words and not words[0].startswith("-"):
+        parser.error(f"{words[0]!r} is no command; there are {', '.join(COMMANDS)}")
+    parser.parse_args(words)
+    parser.error("COMMAND is missing; --help lists them")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -81,7 +116,7 @@ def main(argv: list[str] | None = None) -> int:
 def _call(words: list[str]) -> int:
     name = words[0] if words else ""
     if name not in COMMANDS:
-        make_parser(()).parse_args(words)  # which ends the process: help, version or a fault
+        _refuse(words)
     module = import_module(f".{name}", __name__)
     parser = argparse.ArgumentParser(
         prog=f"{PROGRAM} {name}", description=COMMANDS[name], formatter_class=_Help

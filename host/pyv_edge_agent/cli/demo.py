@@ -1,31 +1,21 @@
 """`pyv-edge-host demo`: the whole path on one computer, and a ledger at the end."""
 
 import argparse
-from collections.abc import Callable
 
-
-def _between(low: float, high: float, kind: type[float]) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        value = kind(text)
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text} is outside {low}..{high}")
-        return value
-
-    parse.__name__ = "number"
-    return parse
+from .argument import between
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "--seconds", type=_between(1, 86400, int), default=10, help="of sampling (%(default)s)"
+        "--seconds", type=between(1, 86400, int), default=10, help="of sampling (%(default)s)"
     )
     parser.add_argument(
-        "--boards", type=_between(1, 64, int), default=2, help="how many (%(default)s)"
+        "--boards", type=between(1, 64, int), default=2, help="how many (%(default)s)"
     )
     parser.add_argument(
         "--rate",
-        type=_between(1, 2000, float),
+        type=between(1, 2000, float),
         default=100.0,
         metavar="HZ",
         help="readings a second of each board (%(default)s)",

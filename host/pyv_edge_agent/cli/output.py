@@ -7,7 +7,10 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
+
+TYPE_CHECKING = False  # as in typing, which takes long to import
+if TYPE_CHECKING:
+    from typing import TextIO
 
 COLOURS = {"red": 31, "green": 32, "yellow": 33, "cyan": 36, "grey": 90}
 _PERCENT = 100
@@ -15,12 +18,16 @@ _PERCENT = 100
 Advance = Callable[[int], None]
 
 
-def has_colour(stream: TextIO) -> bool:
+def no_advance(done: int) -> None:
+    """Show nothing."""
+
+
+def has_colour(stream: "TextIO") -> bool:
     """Return whether `stream` is a terminal whose user has not set NO_COLOR."""
     return stream.isatty() and not os.environ.get("NO_COLOR")
 
 
-def paint(text: str, colour: str, stream: TextIO | None = None) -> str:
+def paint(text: str, colour: str, stream: "TextIO | None" = None) -> str:
     """Return `text` in one of COLOURS if `stream`, stdout unless it is given, has them."""
     if not has_colour(sys.stdout if stream is None else stream):
         return text
@@ -39,7 +46,7 @@ def progress(what: str, total: int) -> Iterator[Advance]:
     What is yielded is to be called with how much of `total` is done, from the start.
     """
     if not sys.stderr.isatty():
-        yield lambda done: None
+        yield no_advance
         return
     try:
         from rich.console import Console

@@ -1,4 +1,4 @@
-"""What the sinks that speak HTTP share: how a reply is read, and what may be shown of a URL."""
+"""What all that ask over HTTP share: how a reply is read, and what may be shown of a URL."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,13 +14,15 @@ def shown_url(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def read_reply(reply: Any, clock: Clock, timeout_s: float) -> bytes | None:
+def read_reply(
+    reply: Any, clock: Clock, timeout_s: float, size_max: int = REPLY_SIZE_MAX
+) -> bytes | None:
     """Return a reply's body; None if it is too long, or longer in coming than the time-out."""
     deadline_ms = clock.monotonic_ms() + timeout_s * 1000
     text = b""
-    while len(text) <= REPLY_SIZE_MAX and clock.monotonic_ms() < deadline_ms:
+    while len(text) <= size_max and clock.monotonic_ms() < deadline_ms:
         # read1 and not read: it returns with what has come, so that time can be told.
-        piece: bytes = reply.raw.read1(REPLY_SIZE_MAX, decode_content=True)
+        piece: bytes = reply.raw.read1(size_max, decode_content=True)
         if not piece:
             return text
         text += piece

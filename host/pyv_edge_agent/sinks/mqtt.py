@@ -37,6 +37,7 @@ _OUTCOMES = {
 }
 
 # SenML's unit: what Home Assistant calls it, and the class of sensor it is
+HIDDEN = "hidden"  # a device whose name the policy takes out
 _UNITS = {
     "Cel": ("°C", "temperature"),
     "%RH": ("%", "humidity"),
@@ -228,14 +229,16 @@ class MQTTSink:
             yield f"{self._root}/items", json.dumps(item), False
 
     def _topic(self, item: dict[str, Any]) -> str:
+        # What the policy takes out of the metadata must not be in the topic either.
         metadata = item["metadata"]
-        return f"{self._root}/{_level(metadata['device'])}/{_level(metadata['channel'])}"
+        channel = metadata.get("channel", item["sensor_name"])
+        return f"{self._root}/{_level(_device(metadata))}/{_level(channel)}"
 
     def _discovery(self, item: dict[str, Any], topic: str) -> tuple[str, str, bool]:
         """Return what tells Home Assistant of a channel."""
         client = self._options.client_id
         name = hashlib.sha256(topic.encode()).hexdigest()[:16]
-        device = str(item["metadata"]["device"])
+        device = _device(item["metadata"])
         config: dict[str, Any] = {
             "unique_id": f"{client}-{name}",
             "name": item["sensor_name"],
@@ -277,6 +280,10 @@ class MQTTSink:
             self._wait(connection, lambda: farewell.mid in connection.acked)
             connection.client.disconnect()
         connection.client.loop_stop()
+
+
+def _device(metadata: dict[str, Any]) -> str:
+    return str(metadata.get("device", HIDDEN))
 
 
 def _level(name: str) -> str:

@@ -29,11 +29,16 @@ def is_reading(item: dict[str, Any]) -> bool:
 def identity(item: dict[str, Any]) -> str:
     """Return what tells a reading from all others, and is the same on each attempt."""
     metadata = item["metadata"]
-    return f"{metadata['device']}/{metadata['boot']}/{metadata['seq']}"
+    return f"{metadata.get('device', '')}/{metadata['boot']}/{metadata['seq']}"
 
 
 def senml(items: list[dict[str, Any]]) -> bytes:
-    """Return readings as a SenML pack.
+    """Return readings as a SenML pack."""
+    return _ENCODER.encode([senml_record(item) for item in items]).encode()
+
+
+def senml_record(item: dict[str, Any]) -> dict[str, Any]:
+    """Return what a SenML pack has of a reading.
 
     The base name is the device's, the name the channel's. A reading that is bad has no
     value and is left out of what SenML can say: it goes as a string value "bad" under
@@ -41,23 +46,20 @@ def senml(items: list[dict[str, Any]]) -> bytes:
     time) stands in fields that a receiver skips which doesn't know them, as its section
     4.4 allows.
     """
-    pack = []
-    for item in items:
-        metadata = item["metadata"]
-        record: dict[str, Any] = {
-            "bn": f"urn:dev:ops:{metadata['device']}:",
-            "n": metadata["channel"],
-            "t": item["timestamp"],
-            "boot": metadata["boot"],
-            "seq": metadata["seq"],
-        }
-        if item["unit"]:
-            record["u"] = item["unit"]
-        if item["value"] is None:
-            record["n"] += ":quality"
-            record["vs"] = metadata.get("quality", "bad")
-            record.pop("u", None)
-        else:
-            record["v"] = item["value"]
-        pack.append(record)
-    return _ENCODER.encode(pack).encode()
+    metadata = item["metadata"]
+    record: dict[str, Any] = {
+        "bn": f"urn:dev:ops:{metadata.get('device', '')}:",
+        "n": metadata.get("channel", item["sensor_name"]),  # a policy may have removed them
+        "t": item["timestamp"],
+        "boot": metadata["boot"],
+        "seq": metadata["seq"],
+    }
+    if item["unit"]:
+        record["u"] = item["unit"]
+    if item["value"] is None:
+        record["n"] += ":quality"
+        record["vs"] = metadata.get("quality", "bad")
+        record.pop("u", None)
+    else:
+        record["v"] = item["value"]
+    return record

@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyv_edge_core.reading import STREAM_NAMES
 
@@ -76,11 +76,15 @@ ON CONFLICT (period_ms, start_ms, channel_id, unset_id) DO UPDATE SET
   is_due = max(is_due, excluded.is_due)
 """
 
-_UNQUEUED_GAPS = """
+# What `gap_payload` takes.
+GAP_ROWS = """
 SELECT gap.id, device.name, alias, boot.boot, stream, first_seq, last_seq, count, cause, utc_ms,
        time_quality
 FROM gap JOIN boot ON boot.id = boot_id JOIN device ON device.id = device_id
-WHERE NOT is_queued AND gap.id <> ? ORDER BY gap.id LIMIT 500
+"""
+
+_UNQUEUED_GAPS = f"""
+{GAP_ROWS} WHERE NOT is_queued AND gap.id <> ? ORDER BY gap.id LIMIT 500
 """
 
 GAP_PRIORITY = 3  # as the readings that are missing
@@ -160,23 +164,26 @@ def queue_gaps(store: "SQLiteStore", tx: sqlite3.Connection, but_id: int = 0) ->
     That one may still grow.
     """
     found = tx.execute(_UNQUEUED_GAPS, (but_id,)).fetchall()
-    items = []
-    for row in found:
-        _, device, alias, boot, stream, first_seq, last_seq, count, cause, utc_ms, quality = row
-        payload = {
-            "type": "gap",
-            "timestamp": utc_ms / 1000,
-            "device": device,
-            "alias": alias,
-            "boot": f"{boot:08x}",
-            "stream": STREAM_NAMES[stream],
-            "first_seq": first_seq,
-            "last_seq": last_seq,
-            "count": count,
-            "cause": cause,
-        }
-        if quality != TIME_GOOD:
-            payload["metadata"] = {"time_quality": TIME_QUALITY_NAMES[quality]}
-        items.append((json.dumps(payload), GAP_PRIORITY, utc_ms / 1000, 0))
+    items = [(json.dumps(gap_payload(row)), GAP_PRIORITY, row[9] / 1000, 0) for row in found]
     store.items.write(tx, items)
     tx.executemany("UPDATE gap SET is_queued = 1 WHERE id = ?", [(row[0],) for row in found])
+
+
+def gap_payload(row: tuple[Any, ...]) -> dict[str, Any]:
+    """Return what sinks get of a row of GAP_ROWS."""
+    _, device, alias, boot, stream, first_seq, last_seq, count, cause, utc_ms, quality = row
+    payload = {
+        "type": "gap",
+        "timestamp": utc_ms / 1000,
+        "device": device,
+        "alias": alias,
+        "boot": f"{boot:08x}",
+        "stream": STREAM_NAMES[stream],
+        "first_seq": first_seq,
+        "last_seq": last_seq,
+        "count": count,
+        "cause": cause,
+    }
+    if quality != TIME_GOOD:
+        payload["metadata"] = {"time_quality": TIME_QUALITY_NAMES[quality]}
+    return payload

@@ -2,10 +2,34 @@
 
 import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 from ..disk import sync
+
+PIECE_PAGES = 4096  # between two looks at how far it is
+
+
+def copy_draft(
+    connection: sqlite3.Connection,
+    draft: Path,
+    advance: Callable[[int, int], None] | None = None,
+) -> None:
+    """Copy a database to `draft`, which is on the disk then. Raises OSError, sqlite3.Error.
+
+    `advance` is told how many pages are done, and of how many. The copy is of one moment
+    only if `connection` is in a transaction, or without `advance`.
+    """
+    draft.unlink(missing_ok=True)
+
+    def told(status: int, remaining: int, total: int) -> None:
+        if advance is not None:
+            advance(total - remaining, total)
+
+    with closing(sqlite3.connect(draft)) as copy:
+        connection.backup(copy, pages=-1 if advance is None else PIECE_PAGES, progress=told)
+    sync(draft)
 
 
 def copy_whole(connection: sqlite3.Connection, draft: Path, to: Path) -> None:
@@ -13,8 +37,5 @@ def copy_whole(connection: sqlite3.Connection, draft: Path, to: Path) -> None:
 
     Raises OSError, sqlite3.Error.
     """
-    draft.unlink(missing_ok=True)
-    with closing(sqlite3.connect(draft)) as copy:
-        connection.backup(copy)
-    sync(draft)
+    copy_draft(connection, draft)
     os.replace(draft, to)

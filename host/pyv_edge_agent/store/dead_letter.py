@@ -58,11 +58,13 @@ class DeadLetters:
 
         self._store.when_durable(adopt)
 
-    def all(self, count_max: int = 100) -> list[dict[str, Any]]:
-        """Return the newest letters, newest first. Raises StoreError."""
+    def all(self, count_max: int = 100, letter_id: int | None = None) -> list[dict[str, Any]]:
+        """Return the newest letters, newest first, or the one of an id. Raises StoreError."""
         names = ("id", "sink", "kind", "origin", "priority", "payload", "reason", "utc_ms")
         rows = self._store.rows(
-            f"SELECT {', '.join(names)} FROM dead_letter ORDER BY id DESC LIMIT ?", (count_max,)
+            f"SELECT {', '.join(names)} FROM dead_letter WHERE id = coalesce(?, id)"
+            " ORDER BY id DESC LIMIT ?",
+            (letter_id, count_max),
         )
         letters = [dict(zip(names, row, strict=True)) for row in rows]
         for letter in letters:

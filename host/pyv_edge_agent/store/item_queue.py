@@ -164,6 +164,36 @@ class ItemQueue:
             found.append(item)
         return found
 
+    def all(self, count_max: int, sink: str | None = None) -> list[dict[str, Any]]:
+        """Return items, of one sink or of all, most urgent and oldest first. Raises StoreError."""
+        names = ("id", "sink", "priority", "created_at", "ttl_seconds", "retry_count", "payload")
+        rows = self._store.rows(
+            f"SELECT {', '.join(names)} FROM sync_queue WHERE sink = coalesce(?, sink)"
+            " ORDER BY priority, id LIMIT ?",
+            (sink, count_max),
+        )
+        items = [dict(zip(names, row, strict=True)) for row in rows]
+        for item in items:
+            item["payload"] = json.loads(item["payload"])
+        return items
+
+    def purge(self, sink: str | None, priority: int | None) -> int:
+        """Delete items of a sink or of all, of a priority or any; return how many.
+
+        The audit log says so. Raises StoreError.
+        """
+        with self._store.transaction() as tx:
+            known = tx.execute(
+                "SELECT id, sink, length(payload) FROM sync_queue"
+                " WHERE sink = coalesce(?, sink) AND priority = coalesce(?, priority)",
+                (sink, priority),
+            ).fetchall()
+            count = self._delete(tx, known)
+            if count:
+                told = {"sink": sink, "priority": priority, "count": count}
+                self._store.audit.write(tx, "queue_purged", told)
+        return count
+
     def has(self, item_id: int) -> bool:
         """Return whether an item still waits. Raises StoreError."""
         return self._store.has_row("SELECT 1 FROM sync_queue WHERE id = ?", (item_id,))

@@ -6,12 +6,11 @@ is only in an open file is copied to where it can be found.
 """
 
 import logging
-import os
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
 
-from ..disk import beside, sync, unused
+from ..disk import beside, identity, sync, unused
 from ..errors import StoreError
 from .connection import connect_reader, store_error
 from .copy import copy_whole
@@ -27,25 +26,25 @@ class Place:
     def __init__(self, path: Path) -> None:
         """Note what is there now."""
         self._path = path
-        self._file = _identity(path)
-        self._wal = _identity(beside(path, "-wal"))
+        self._file = identity(path)
+        self._wal = identity(beside(path, "-wal"))
         self._device = _device(path)
 
     def problem(self) -> str:
         """Return why the open file is not what is at its path, "" if it is."""
-        if _identity(self._path) == self._file:
+        if identity(self._path) == self._file:
             return "its WAL was deleted" if self._is_wal_lost() else ""
         if _device(self._path) != self._device:
             return "its disk is not the one that it was opened on; mount that again"
-        return "was deleted" if _identity(self._path) is None else "was replaced"
+        return "was deleted" if identity(self._path) is None else "was replaced"
 
     def _is_wal_lost(self) -> bool:
-        return _identity(beside(self._path, "-wal")) != self._wal
+        return identity(beside(self._path, "-wal")) != self._wal
 
     @property
     def is_away(self) -> bool:
         """Whether the disk of the file is not there, so that it is safe where it is."""
-        return _identity(self._path) is None and _device(self._path) != self._device
+        return identity(self._path) is None and _device(self._path) != self._device
 
     def save(self, connection: sqlite3.Connection, *, is_last: bool = False) -> None:
         """Copy the open file to where it can be found; what is at its path stays.
@@ -54,10 +53,10 @@ class Place:
         and the file is to stay open.
         """
         path = self._path
-        if _identity(path) == self._file:
+        if identity(path) == self._file:
             self._checkpoint(connection)  # only its WAL is lost, and may be again
             return
-        if _identity(path) is None:
+        if identity(path) is None:
             to = path
         else:
             # What was put there may be nothing to go on with; and it is not to be read through
@@ -130,18 +129,10 @@ def _replaced(path: Path) -> Path:
     return to
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
 def _device(path: Path) -> int:
     """Return the device of a file, or the one that it would be on."""
     for place in (path, *path.absolute().parents):
-        found = _identity(place)
+        found = identity(place)
         if found is not None:
             return found[0]
     return -1

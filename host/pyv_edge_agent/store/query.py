@@ -7,7 +7,7 @@ query looks into those that can hold what it asks for, and into what is not seal
 import json
 import sqlite3
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import StoreError
 from .connection import connect_reader, store_error
@@ -30,7 +30,7 @@ WHERE reading.id >= ? AND reading.id <= ? AND utc_ms >= ? AND utc_ms < ?
 _FIELDS = ("id", "time", "sensor", "value", "unit", "quality", "time_quality", "time_error_ms")
 _ALL_FIELDS = (*_FIELDS, "device", "channel", "boot", "stream", "seq")
 
-_ALWAYS = (-(2**62), 2**62)
+ALWAYS = (-(2**62), 2**62)
 
 
 def _limit(limit: int) -> int:
@@ -39,7 +39,24 @@ def _limit(limit: int) -> int:
     return limit
 
 
-def stretches(store: "SQLiteStore", start_ms: int, end_ms: int) -> list[tuple[int, int]]:
+class Queries(Protocol):
+    """A store that is open, for writing or for reading."""
+
+    @property
+    def last_reading_id(self) -> int:
+        """The highest id that a reading has or has had."""
+        ...
+
+    def rows(self, statement: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
+        """Return what a query finds. Raises StoreError."""
+        ...
+
+    def row(self, statement: str, parameters: Any = ()) -> tuple[Any, ...] | None:
+        """Return the first row that a query finds, None if there is none. Raises StoreError."""
+        ...
+
+
+def stretches(store: Queries, start_ms: int, end_ms: int) -> list[tuple[int, int]]:
     """Return the ranges of ids in which readings of a time may be, in order. Raises StoreError."""
     found: list[tuple[int, int]] = []
     for first, last in store.rows(_BLOCKS, {"start": start_ms, "end": end_ms}):
@@ -66,8 +83,8 @@ def readings(
     From `start_ms` to before `end_ms`, UTC; without either, the newest. Raises ValueError.
     """
     is_newest = start_ms is None and end_ms is None
-    start = _ALWAYS[0] if start_ms is None else start_ms
-    end = _ALWAYS[1] if end_ms is None else end_ms
+    start = ALWAYS[0] if start_ms is None else start_ms
+    end = ALWAYS[1] if end_ms is None else end_ms
     channels = ""
     parameters: tuple[Any, ...] = ()
     if sensor is not None:
@@ -138,8 +155,8 @@ def events(
         f"SELECT {', '.join(names)} FROM events WHERE id IN (SELECT id FROM event"
         " WHERE utc_ms >= ? AND utc_ms < ? ORDER BY id DESC LIMIT ?) ORDER BY id",
         (
-            _ALWAYS[0] if start_ms is None else start_ms,
-            _ALWAYS[1] if end_ms is None else end_ms,
+            ALWAYS[0] if start_ms is None else start_ms,
+            ALWAYS[1] if end_ms is None else end_ms,
             _limit(limit),
         ),
     )
@@ -169,8 +186,8 @@ def summaries(
         " AND start_ms < ? AND (? IS NULL OR sensor = ?) ORDER BY start_ms DESC, sensor LIMIT ?",
         (
             period_s * 1000,
-            _ALWAYS[0] if start_ms is None else start_ms,
-            _ALWAYS[1] if end_ms is None else end_ms,
+            ALWAYS[0] if start_ms is None else start_ms,
+            ALWAYS[1] if end_ms is None else end_ms,
             sensor,
             sensor,
             _limit(limit),
@@ -210,7 +227,7 @@ def _audit_rows(path: Path, rows: list[tuple[Any, ...]]) -> list[dict[str, Any]]
     return found
 
 
-def channels_of(store: "SQLiteStore", device: str) -> list[tuple[str, str, str, str]]:
+def channels_of(store: Queries, device: str) -> list[tuple[str, str, str, str]]:
     """Return (alias, channel, sensor, marks) of the channels of a device."""
     return [
         (str(alias), str(channel), str(sensor), str(marks))

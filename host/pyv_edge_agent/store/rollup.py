@@ -45,12 +45,16 @@ FROM time_segment AS wrong WHERE first_reading_id <= ? ORDER BY id DESC LIMIT 1
 """
 
 
-_CLOSED = """
+# What `summary_payload` takes.
+SUMMARY_ROWS = """
 SELECT channel_id, period_ms, start_ms, unset_id, count, bad_count, low, high, total, last,
        last_ms, sensor_name, unit, exponent, channel.name, privacy, device.name, alias,
        coalesce((SELECT is_retimed FROM time_segment WHERE id = unset_id), 0)
 FROM summary JOIN channel ON channel.id = channel_id JOIN device ON device.id = device_id
-WHERE is_due AND period_ms = ? AND start_ms <= ? ORDER BY start_ms LIMIT ?
+"""
+
+_CLOSED = f"""
+{SUMMARY_ROWS} WHERE is_due AND period_ms = ? AND start_ms <= ? ORDER BY start_ms LIMIT ?
 """
 
 
@@ -146,7 +150,7 @@ def _summaries(
 
 
 def summary_payload(row: tuple[Any, ...]) -> dict[str, Any]:
-    """Return what sinks get of a row of _CLOSED."""
+    """Return what sinks get of a row of SUMMARY_ROWS."""
     (_, period_ms, start_ms, unset_id, count, bad_count, low, high, total, last, _) = row[:11]
     sensor, unit, exponent, channel, privacy, device, alias, is_retimed = row[11:]
 

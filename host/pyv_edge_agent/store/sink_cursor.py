@@ -22,14 +22,19 @@ READING_PRIORITY = 3  # of a dead letter that is queued again
 BATCH_COUNT = 500  # readings of a batch, unless a sink says otherwise
 LIVE_BATCHES = 2  # batches that may wait before they are backlog
 
-# (id, sensor, utc_ms, value, exponent, unit, quality, device, channel, boot, stream, seq,
-#  error_ms, alias, privacy, channel_id, sync)
-BATCH_QUERY = """
-SELECT reading.id, sensor_name, utc_ms, value, exponent, unit, quality,
-       device.name, channel.name, boot.boot, stream, seq, error_ms, alias,
-       privacy, channel.id, sync
+# What is known of a reading, but for what sinks get of its channel.
+READING_COLUMNS = """
+reading.id, sensor_name, utc_ms, value, exponent, unit, quality, device.name, channel.name,
+boot.boot, stream, seq, error_ms, alias, privacy, channel.id
+"""
+
+READING_TABLES = """
 FROM reading JOIN channel ON channel.id = channel_id
 JOIN boot ON boot.id = boot_id JOIN device ON device.id = boot.device_id
+"""
+
+_BATCH = f"""
+SELECT {READING_COLUMNS}, sync {READING_TABLES}
 WHERE reading.id >= ? AND reading.id <= ? ORDER BY reading.id
 """
 
@@ -53,7 +58,7 @@ class UploadBatch:
     key: str
     first_id: int
     last_id: int
-    rows: list[tuple[Any, ...]]  # see BATCH_QUERY
+    rows: list[tuple[Any, ...]]  # READING_COLUMNS and sync
     lane: str = LIVE
 
 
@@ -122,14 +127,17 @@ class SinkCursors:
 
         What was queued while there was no sink is its to send. Raises StoreError.
         """
-        if name not in self._sinks:
-            with self._store.transaction() as tx:
+        with self._store.transaction() as tx:
+            if name not in self._sinks:
                 (missed,) = tx.execute(
                     "SELECT coalesce(sum(expired_total + evicted_total), 0) FROM stream"
                     " WHERE stream = 0"
                 ).fetchone()
                 tx.execute("INSERT INTO sink (name, missed_total) VALUES (?, ?)", (name, missed))
                 self._store.items.adopt(tx, name)
+            else:
+                missed = None
+        if missed is not None:
             totals = {**dict.fromkeys(_COUNTERS, 0), "missed": missed}
             self._sinks[name] = _Sink(name, totals=totals)
         self._sinks[name].batch_count = batch_count
@@ -211,7 +219,7 @@ class SinkCursors:
                 if hole is None:
                     return None
                 planned = self._plan(sink, hole, count_max)  # None: all of it was removed
-        rows = self._store.rows(BATCH_QUERY, (planned.first_id, planned.last_id))
+        rows = self._store.rows(_BATCH, (planned.first_id, planned.last_id))
         return UploadBatch(planned.key, planned.first_id, planned.last_id, rows, lane)
 
     def _plan(self, sink: _Sink, hole: tuple[int, int], count_max: int) -> Planned | None:

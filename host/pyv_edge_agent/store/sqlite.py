@@ -16,6 +16,7 @@ from .commit import write_batch
 from .database import Database
 from .dead_letter import DeadLetters
 from .item_queue import ItemQueue
+from .reader import last_known_id
 from .receipt import Receipts
 from .salvage import Salvage
 from .sink_cursor import SinkCursors
@@ -118,19 +119,13 @@ class SQLiteStore(Database):
         meta = dict(self._writer.execute("SELECT key, value FROM meta").fetchall())
         self.store_id = str(meta["store_id"])
         self.was_closed = meta.get("is_closed", "1") == "1"
-        row = self._writer.execute(
-            "SELECT max(coalesce((SELECT max(id) FROM reading), 0),"
-            " coalesce((SELECT max(last_id) FROM block), 0),"
-            " coalesce((SELECT max(cursor) FROM sink), 0)),"
-            " (SELECT coalesce(sum(stored_total), 0) FROM stream WHERE stream = 0)"
-        ).fetchone()
         for key in _JSON_FACTS & meta.keys():
             json.loads(meta[key])  # ValueError now, rather than in the middle of the work
-        # Of readings that are all removed, what is known is up to where they were sealed.
-        sealed_id = json.loads(meta["sealed"])[1] if "sealed" in meta else 0
-        floor_id = json.loads(meta["salvage"])["floor_id"] if "salvage" in meta else 0
-        self.last_reading_id: int = max(row[0], sealed_id, floor_id)
-        self.stored_total: int = row[1]  # readings that were ever stored
+        self.last_reading_id: int = last_known_id(self._writer, meta)
+        row = self._writer.execute(
+            "SELECT coalesce(sum(stored_total), 0) FROM stream WHERE stream = 0"
+        ).fetchone()
+        self.stored_total: int = row[0]  # readings that were ever stored
         for part in parts:
             part.load(self._writer)
         return int(meta.get("run_ms", 0))

@@ -1,0 +1,256 @@
+"""Following: a file that grows, is moved away, cut off or made anew, read once from end to end.
+
+What is stored is a `Place`. Which file it is in by now, is found out like this:
+
+- the same number, the same bytes: it is the one;
+- its number under another name: it was moved away. It is read to its end, then what was
+  moved away after it, then the file that has the name now;
+- another number, the same bytes: it was put back, or written anew with more behind;
+- a file beside it with the same bytes: it was copied and cut off (copytruncate);
+- none of these: what was not read of it is lost, and the log says so.
+"""
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from .lines import SIZE_MAX
+from .place import OpenFile, Place, read_place
+
+logger = logging.getLogger(__name__)
+
+ENTRIES_MAX = 10_000  # of a folder, that are looked at for a file that was moved away
+_ROTATED = re.compile(r"[.\-_]?\d[\d.\-_T]*")  # behind the name: .1, -20261127, .2026-11-27T10
+
+
+class Following:
+    """Reads what is written under one name, whatever becomes of the file. For one thread."""
+
+    def __init__(self, path: Path, start: str) -> None:
+        """Follow `path`; a file that nothing was ever read of, from its `start`: begin or end."""
+        self.path = path
+        self.opened_total = 0  # whenever reading goes on elsewhere
+        self._start = start
+        self._file: OpenFile | None = None
+        self._place: Place | None = None
+        self._is_leaving = False  # another file has the name, this one was at its end
+
+    def resume(self, position: str) -> None:
+        """Go on at a stored position; "" if nothing was read yet."""
+        self.close()
+        self._place = read_place(position)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file is not None:
+            self._file.close()
+        self._file = None
+        self._is_leaving = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has a file that can be read on."""
+        return self._file is not None
+
+    @property
+    def offset(self) -> int:
+        """Where the next byte is in its file."""
+        return 0 if self._file is None else self._file.offset
+
+    @property
+    def place(self) -> Place | None:
+        """The place that `keep` has noted last, or where the file was opened."""
+        return self._place
+
+    def keep(self, offset: int) -> Place:
+        """Note that all before `offset` was taken. Call it before each `read`.
+
+        It must be the same as before, or in what was read since then.
+        """
+        assert self._file is not None
+        if self._place is None or self._place.offset != offset:
+            self._place = self._file.place(offset)
+        return self._place
+
+    def first_line(self) -> bytes:
+        """Return the beginning of the file, up to its first line's end."""
+        assert self._file is not None
+        return self._file.bytes_at(0, SIZE_MAX).partition(b"\n")[0]
+
+    def read(self) -> bytes:
+        """Return what follows in this file; b"" if nothing does now, or another one is next.
+
+        Then `opened_total` has risen. Raises OSError while there is no file of that name.
+        """
+        if self._file is None:
+            self._open()
+        elif self._file.is_altered():
+            self._find_altered(self._file)
+        elif self._file.has_more and (missed := self._missed(self._file)):
+            self._adopt(missed)
+        elif data := self._file.read():
+            self._is_leaving = False
+            return data
+        else:
+            self._look(self._file)
+        return b""
+
+    # -- which file -----------------------------------------------------------------------
+
+    def _adopt(self, file: OpenFile, offset: int = 0) -> None:
+        """Read another file, from `offset` on."""
+        before, known_ns = 0, 0
+        if self._file is not None:
+            before, known_ns = self._file.inode, self._file.status.st_mtime_ns
+        known_ns = max(known_ns, file.status.st_mtime_ns)
+        file.go_to(offset)
+        self._go_on(file, file.place(offset)._replace(opened_ns=known_ns, before=before))
+
+    def _go_on(self, file: OpenFile, place: Place) -> None:
+        """Read a file that has been read up to `place`."""
+        file.go_to(place.offset)
+        self.close()
+        self._file = file
+        self._place = place._replace(inode=file.inode)
+        self.opened_total += 1
+
+    def _open(self) -> None:
+        place = self._place
+        if place is not None:
+            self._find(place)
+            return
+        try:
+            file = OpenFile(self.path)
+        except FileNotFoundError:
+            self._place = Place()  # what comes later is new, and read whole
+            raise
+        self._adopt(file, file.last_line_start() if self._start == "end" else 0)
+
+    def _look(self, file: OpenFile) -> None:
+        """See whether the name has another file by now."""
+        if os.path.samestat(os.stat(self.path), file.status):
+            self._is_leaving = False
+        elif not self._is_leaving:
+            self._is_leaving = True  # whoever has it open may not have noticed yet
+        else:
+            self._adopt(self._missed(file) or self._successor(file))
+
+    def _successor(self, file: OpenFile) -> OpenFile:
+        """Return the file after one that was moved away: the next one moved, or the present."""
+        moved = self._moved_since(file.status.st_mtime_ns, (file.inode,))
+        return OpenFile(moved or self.path)
+
+    def _missed(self, file: OpenFile) -> OpenFile | None:
+        """Return what was in a file that was cut off before a line of it was taken."""
+        place, status = self._place, file.status
+        if place is None or place.offset or not place.opened_ns:
+            return None
+        moved = self._moved_since(place.opened_ns, (file.inode, place.before), status.st_mtime_ns)
+        return OpenFile(moved) if moved else None
+
+    def _moved_since(
+        self, since_ns: int, others: tuple[int, ...], before_ns: int = 2**63
+    ) -> str | None:
+        """Return the oldest of what was moved away and written in between, but for `others`."""
+        moved = [
+            (status.st_mtime_ns, entry.path)
+            for entry, status in self._entries()
+            if entry.name.startswith(self.path.name)
+            and _ROTATED.fullmatch(entry.name.removeprefix(self.path.name))
+            and since_ns < status.st_mtime_ns < before_ns
+            and status.st_ino not in others
+        ]
+        return min(moved)[1] if moved else None
+
+    def _find_altered(self, file: OpenFile) -> None:
+        """Go on in the copy of a file that was cut off, or at the beginning of what it is now."""
+        assert self._place is not None
+        if (copy := self._copy(self._place)) is not None:
+            self._go_on(copy, self._place)
+        elif (missed := self._missed(file)) is not None:
+            self._adopt(missed)
+        else:
+            logger.warning("%s was cut off or written anew: it is read whole", self.path)
+            self._adopt(OpenFile(self.path))
+
+    def _find(self, place: Place) -> None:
+        """Go on where an earlier run has ended."""
+        here: OpenFile | None = None
+        with suppress(FileNotFoundError):
+            here = OpenFile(self.path)
+        if here is not None and here.inode == place.inode and here.holds(place):
+            self._go_on(here, place)
+            return
+        found = self._moved(place)
+        if found is None and here is not None and place.offset and here.holds(place):
+            self._go_on(here, place)
+            return
+        found = found or self._copy(place)
+        if found is not None:
+            if here is not None:
+                here.close()
+            self._go_on(found, place)
+            return
+        if here is None:
+            raise FileNotFoundError(2, "is not there")
+        if place.offset:
+            logger.warning(
+                "%s: the file that was read before is gone, and with it what was not read yet;"
+                " what has its name now is read from its beginning",
+                self.path,
+            )
+        self._adopt(here)
+
+    def _moved(self, place: Place) -> OpenFile | None:
+        """Return the file of the place's number under another name."""
+        if not place.inode:
+            return None
+        for entry, status in self._entries():
+            # If nothing of it was read, only its name is left to know it by.
+            is_likely = place.offset or entry.name.startswith(self.path.name)
+            if status.st_ino == place.inode and is_likely:
+                return _open_holding(entry.path, place)
+        return None
+
+    def _copy(self, place: Place) -> OpenFile | None:
+        """Return the newest file with a name like this one's that has what was read."""
+        if not place.offset:
+            return None
+        named = [
+            (status.st_mtime_ns, entry.path)
+            for entry, status in self._entries()
+            if entry.name.startswith(self.path.name) and entry.name != self.path.name
+        ]
+        opened = (_open_holding(path, place) for _, path in sorted(named, reverse=True))
+        return next((file for file in opened if file is not None), None)
+
+    def _entries(self) -> Iterator[tuple["os.DirEntry[str]", os.stat_result]]:
+        """Return the plain files in the folder of the name, and of what it is a link to."""
+        count = 0
+        for folder in sorted({self.path.parent.resolve(), self.path.resolve().parent}):
+            with suppress(OSError), os.scandir(folder) as entries:  # it may not be ours to read
+                for entry in entries:
+                    count += 1
+                    if count > ENTRIES_MAX:
+                        logger.warning(
+                            "%s: more than %d files; no more of them are looked at for one that"
+                            " was moved away",
+                            *(folder, ENTRIES_MAX),
+                        )
+                        return
+                    with suppress(OSError):  # it has gone meanwhile
+                        if entry.is_file(follow_symlinks=False):
+                            yield entry, os.stat(entry.path)
+
+
+def _open_holding(path: str, place: Place) -> OpenFile | None:
+    """Return a file if it can be read and has what was read up to `place`."""
+    with suppress(OSError):
+        file = OpenFile(path)
+        if file.holds(place):
+            return file
+        file.close()
+    return None

@@ -1,0 +1,132 @@
+"""Place: how far a file was read, and by what the file is known again.
+
+A file's number alone says little: it is given again once the file is gone, and is another
+one on a disk without numbers. So a file is known by the bytes that were read, too: those
+at its beginning and those just before the place.
+"""
+
+import hashlib
+import json
+import os
+import stat
+from pathlib import Path
+from typing import NamedTuple
+
+from .lines import SIZE_MAX
+
+CHUNK_SIZE = 65_536
+HEAD_SIZE = 1024  # bytes at the beginning by which a file is known
+MARK_SIZE = 256  # and before the place
+
+
+class Place(NamedTuple):
+    """How far a file was read. `inode` 0: there was no file yet."""
+
+    inode: int = 0
+    offset: int = 0
+    head: str = ""  # digests of what was read
+    mark: str = ""
+    # While nothing of it was read:
+    opened_ns: int = 0  # how old what was moved away may be that has been read
+    before: int = 0  # the file that was read before it
+
+    def to_json(self) -> str:
+        """Return it as a submission's position."""
+        return json.dumps({"mode": "tail", **self._asdict()})
+
+
+def read_place(position: str) -> Place | None:
+    """Return the place that a position stands for, None if it stands for none."""
+    try:
+        found = json.loads(position or "null")
+        inode, offset, head, mark, opened_ns, before = (found[name] for name in Place._fields)
+        return Place(int(inode), int(offset), str(head), str(mark), int(opened_ns), int(before))
+    except (ValueError, KeyError, TypeError):
+        return None  # nothing was read yet, or by another adapter under this name
+
+
+def digest(data: bytes) -> str:
+    """Return what `data` is known by."""
+    return hashlib.blake2b(data, digest_size=8).hexdigest()
+
+
+def open_plain(path: str | Path) -> int:
+    """Return a descriptor of a file to read. Raises OSError, also for what is no plain file."""
+    # Without waiting: a pipe may have no other end.
+    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise OSError("is no plain file")
+    return file
+
+
+class OpenFile:
+    """One file while it is read."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Open it. Raises OSError, also for what is no plain file."""
+        self._file = open_plain(path)
+        self.inode = self.status.st_ino
+        self.offset = 0  # of the next byte to be read
+        self._head = b""
+        self._window = b""  # what was read last
+
+    def close(self) -> None:
+        """Let go of it."""
+        os.close(self._file)
+
+    @property
+    def status(self) -> os.stat_result:
+        """What the disk says of it now."""
+        return os.fstat(self._file)
+
+    def bytes_at(self, start: int, size: int) -> bytes:
+        """Return up to `size` bytes of it."""
+        return os.pread(self._file, size, start)
+
+    def read(self) -> bytes:
+        """Return what follows, b"" at the end."""
+        data = self.bytes_at(self.offset, CHUNK_SIZE)
+        if self.offset < HEAD_SIZE:
+            self._head = (self._head + data)[:HEAD_SIZE]
+        self.offset += len(data)
+        self._window = self._window[-MARK_SIZE:] + data
+        return data
+
+    def go_to(self, offset: int) -> None:
+        """Read from there on."""
+        start = max(0, offset - MARK_SIZE)
+        self._head = self.bytes_at(0, min(HEAD_SIZE, offset))
+        self.offset, self._window = offset, self.bytes_at(start, offset - start)
+
+    def place(self, offset: int) -> Place:
+        """Return the place at `offset`, which the last read has reached or passed."""
+        end = len(self._window) - (self.offset - offset)
+        assert end >= min(offset, MARK_SIZE), "that was read too long ago"
+        mark = self._window[max(0, end - MARK_SIZE) : end]
+        return Place(self.inode, offset, digest(self._head[:offset]), digest(mark))
+
+    def holds(self, place: Place) -> bool:
+        """Return whether it has what was read up to `place`."""
+        start = max(0, place.offset - MARK_SIZE)
+        mark = self.bytes_at(start, place.offset - start)
+        head = self.bytes_at(0, min(HEAD_SIZE, place.offset))
+        is_long_enough = self.status.st_size >= place.offset
+        is_same = (digest(head), digest(mark)) == (place.head, place.mark)
+        return is_long_enough and (is_same or not place.offset)
+
+    def is_altered(self) -> bool:
+        """Return whether what was read last isn't there any more."""
+        known = self._window[-MARK_SIZE:]
+        return self.bytes_at(self.offset - len(known), len(known)) != known
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there is more in it than was read."""
+        return self.status.st_size > self.offset
+
+    def last_line_start(self) -> int:
+        """Return where the line begins that has no end yet."""
+        size = self.status.st_size
+        start = max(0, size - SIZE_MAX)
+        return start + self.bytes_at(start, size - start).rfind(b"\n") + 1

@@ -1,0 +1,50 @@
+"""`pyv-edge-host backup`: a copy of the store that was looked through, while the agent writes."""
+
+import argparse
+
+from ..exit_status import DONE, NO
+from .place import add_store, store_path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "destination", metavar="DEST", help="file to make, or folder for one with the time in it"
+    )
+    add_store(parser)
+    parser.add_argument("--force", action="store_true", help="replace DEST if it is there")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make a backup; return 1 if its ledger does not balance, as the store's doesn't."""
+    import json
+    from pathlib import Path
+
+    from ..clock import SystemClock
+    from ..disk import identity
+    from ..errors import UsageError
+    from ..sizing import show_size
+    from ..store.backup import back_up
+    from .moment import show_ms
+    from .output import progress
+
+    path, to = store_path(args), Path(args.destination)
+    if to.is_dir():
+        stamp = show_ms(SystemClock().utc_ms())[:19].translate({ord(one): None for one in "-:"})
+        to = to / f"{path.stem}-{stamp}Z{path.suffix}"
+    if identity(to) is not None and identity(to) == identity(path):
+        raise UsageError(f"{to}: is the store itself; name another file")
+    if to.exists() and not args.force:
+        raise UsageError(f"{to}: is there already; name another file, or say --force")
+    with progress("copying", 100) as advance:
+        made = back_up(path, to, lambda done, total: advance(100 * done // max(total, 1)))
+    if args.json:
+        print(json.dumps(made.to_dict()))
+    else:
+        verdict = "balances" if made.is_balanced else "DOES NOT BALANCE, as that of the store"
+        print(
+            f"{made.path}: {show_size(made.size)}, {made.readings} readings,"
+            f" {made.events} events; its ledger {verdict}"
+        )
+    return DONE if made.is_balanced else NO

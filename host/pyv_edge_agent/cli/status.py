@@ -1,0 +1,52 @@
+"""`pyv-edge-host status`: how the running agent is, in some lines."""
+
+import argparse
+import json
+
+from ..exit_status import DONE, NO
+from .asking import add_arguments, ask
+from .output import paint
+
+TYPE_CHECKING = False  # as in typing, which takes long to import
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["add_arguments", "run"]
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show it; return 0 if the agent says that it is healthy, 1 if it doesn't."""
+    told = ask(args, "status")
+    if args.json:
+        print(json.dumps(told))
+    else:
+        _show(told)
+    return DONE if told["status"] == "healthy" else NO
+
+
+def _show(told: "dict[str, Any]") -> None:
+    agent, store, ingest = told["agent"], told["store"], told["ingest"]
+    is_well = told["status"] == "healthy"
+    print(f"agent    {paint(told['status'], 'green' if is_well else 'red')}")
+    _problem(agent["commit_problem"])
+    print(
+        f"readings {agent['readings_processed']} taken since the start,"
+        f" {agent['events_triggered']} found an alert firing"
+    )
+    print(f"store    {store['state']}")
+    _problem(store.get("problem", ""))
+    print(f"devices  {ingest['devices_configured']}, {ingest['adapters_connected']} connected")
+    for device in told["devices"]:
+        print(f"  {device['name']:<24} {device['ingest_type']:<10} {device['state']}")
+        _problem(device["problem"])
+    if told["sinks"]:
+        print("sinks")
+    for name, sink in told["sinks"].items():
+        pending = f"{sink['pending_readings']} readings and {sink['pending_items']} items wait"
+        print(f"  {name:<24} {sink['readings_delivered_total']} delivered, {pending}")
+        _problem(sink["problem"])
+
+
+def _problem(text: str) -> None:
+    if text:
+        print("  " + paint(text, "yellow"))

@@ -1,0 +1,268 @@
+"""Rows for whoever takes many of them out: in order, a piece at a time, in bounded memory.
+
+Every piece is a query of its own, so that a long export holds up neither the agent nor its
+WAL. What is removed or corrected meanwhile is missing or corrected in what comes later.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..channel_policy import SYNC_RAW
+from .commit import GAP_ROWS
+from .query import ALWAYS, stretches
+from .reader import StoreReader
+from .rollup import SUMMARY_ROWS
+from .sink_cursor import READING_COLUMNS, READING_TABLES
+
+PIECE_IDS = 5000  # readings that one query may look at
+PIECE_ROWS = 1000  # of anything else
+
+Row = tuple[Any, ...]
+
+_CHANNELS = """
+SELECT channel.id, device.name, alias, channel.name, sensor_name, privacy, unit, exponent
+FROM channel JOIN device ON device.id = device_id ORDER BY channel.id
+"""
+
+_FITTING = """
+reading.id >= :first AND reading.id <= :last AND utc_ms >= :start AND utc_ms < :end
+AND (channel_id IN (SELECT value FROM json_each(:others))
+     OR (channel_id IN (SELECT value FROM json_each(:channels))
+         AND quality & 3 IN (SELECT value FROM json_each(:qualities))))
+"""
+
+# What sinks are to be sent is about traffic, and nobody's concern here: hence all of it.
+_READINGS = f"""
+SELECT {READING_COLUMNS}, {SYNC_RAW} {READING_TABLES} WHERE {_FITTING} ORDER BY reading.id
+"""
+
+_FIRST_OF_NEWEST = f"""
+SELECT count(*), min(id) FROM
+  (SELECT id FROM reading WHERE {_FITTING} ORDER BY id DESC LIMIT :limit)
+"""
+
+
+@dataclass(frozen=True)
+class StoredChannel:
+    """A row of the table of channels, with the names of its device."""
+
+    id: int
+    device: str
+    alias: str
+    name: str
+    sensor: str
+    marks: str
+    unit: str
+    exponent: int
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which readings: of these channels and qualities, of `others` whatever their quality."""
+
+    channels: list[int]
+    others: list[int] = field(default_factory=list)
+    qualities: tuple[int, ...] = (0, 1, 2)
+    start_ms: int = ALWAYS[0]
+    end_ms: int = ALWAYS[1]  # exclusive
+
+    def parameters(self) -> dict[str, Any]:
+        """Return them as a query takes them."""
+        return {
+            "channels": json.dumps(self.channels),
+            "others": json.dumps(self.others),
+            "qualities": json.dumps(self.qualities),
+            "start": self.start_ms,
+            "end": self.end_ms,
+        }
+
+
+def channels(reader: StoreReader) -> list[StoredChannel]:
+    """Return all channels that the store has ever had. Raises StoreError."""
+    return [StoredChannel(*row) for row in reader.rows(_CHANNELS)]
+
+
+def count_ids(reader: StoreReader, start_ms: int, end_ms: int) -> int:
+    """Return how many ids `readings` looks at, about. Raises StoreError."""
+    return sum(last - first + 1 for first, last in stretches(reader, start_ms, end_ms))
+
+
+def readings(
+    reader: StoreReader, wanted: Wanted, first_id: int = 1
+) -> Iterator[tuple[int, list[Row]]]:
+    """Yield (ids looked at so far, rows) in the order in which they were stored.
+
+    Rows are as those of an UploadBatch, from `first_id` on. Raises StoreError.
+    """
+    passed = 0
+    for first, last in stretches(reader, wanted.start_ms, wanted.end_ms):
+        passed += max(0, min(first_id - first, last - first + 1))
+        for count, rows in readings_between(reader, wanted, max(first, first_id), last):
+            passed += count
+            yield passed, rows
+
+
+def readings_between(
+    reader: StoreReader, wanted: Wanted, first_id: int, last_id: int
+) -> Iterator[tuple[int, list[Row]]]:
+    """Yield (ids looked at, rows) of a range of ids. Raises StoreError."""
+    named = wanted.parameters()
+    for first in range(first_id, last_id + 1, PIECE_IDS):
+        last = min(first + PIECE_IDS - 1, last_id)
+        yield last - first + 1, reader.rows(_READINGS, {**named, "first": first, "last": last})
+
+
+def count_readings(reader: StoreReader, wanted: Wanted, count_max: int) -> int:
+    """Return how many readings there are, `count_max` if there are more. Raises StoreError."""
+    named = wanted.parameters()
+    found = 0
+    for first, last in stretches(reader, wanted.start_ms, wanted.end_ms):
+        ids = {"first": first, "last": last, "limit": count_max - found}
+        row = reader.row(_FIRST_OF_NEWEST, {**named, **ids})
+        found += row[0] if row else 0
+        if found >= count_max:
+            break
+    return found
+
+
+def count_summaries(
+    reader: StoreReader, channel_ids: list[int], period_ms: int, start_ms: int, end_ms: int
+) -> int:
+    """Return how many summaries of a period there are of channels. Raises StoreError."""
+    row = reader.row(
+        "SELECT count(*) FROM summary WHERE period_ms = ? AND start_ms >= ? AND start_ms < ?"
+        " AND channel_id IN (SELECT value FROM json_each(?))",
+        (period_ms, start_ms, end_ms, json.dumps(channel_ids)),
+    )
+    return int(row[0]) if row else 0
+
+
+def first_of_newest(reader: StoreReader, wanted: Wanted, limit: int) -> int:
+    """Return from which id on there are the newest `limit` readings, 1 if there are fewer.
+
+    Raises StoreError.
+    """
+    named = wanted.parameters()
+    found = 0
+    for first, last in reversed(stretches(reader, wanted.start_ms, wanted.end_ms)):
+        ids = {"first": first, "last": last, "limit": limit - found}
+        row = reader.row(_FIRST_OF_NEWEST, {**named, **ids})
+        assert row is not None  # count(*) is always one
+        found += row[0]
+        if found >= limit:
+            return int(row[1])
+    return 1
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What came in the last hour that something came."""
+
+    rate_hz: float
+    channels: int
+    boots: int  # of boards, and of the agent for each device that is none
+
+
+RECENT_MS = 3_600_000
+
+_RECENT = """
+SELECT count(*), min(utc_ms), count(DISTINCT channel_id), count(DISTINCT boot_id)
+FROM reading WHERE id >= ? AND id <= ? AND utc_ms > ? AND utc_ms <= ?
+"""
+
+
+def recorded(reader: StoreReader) -> Recorded | None:
+    """Return how much is being recorded, None if it can't be told. Raises StoreError."""
+    newest = reader.row("SELECT utc_ms FROM reading ORDER BY id DESC LIMIT 1")
+    if newest is None:
+        return None
+    end_ms = int(newest[0])
+    places = stretches(reader, end_ms - RECENT_MS, end_ms + 1)
+    first, last = places[0][0], places[-1][1]
+    row = reader.row(_RECENT, (first, last, end_ms - RECENT_MS, end_ms))
+    assert row is not None  # count(*) is always one
+    count, began_ms, channel_count, boots = row
+    if count < 2 or began_ms == end_ms:
+        return None
+    return Recorded((count - 1) * 1000 / (end_ms - began_ms), channel_count, boots)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Rows in the order of a key."""
+
+    select: str  # with its WHERE clause; :start and :end bound the time
+    key: tuple[str, ...]
+    places: tuple[int, ...] = (0,)  # of the key in a row
+
+
+_EVENTS = _Source(
+    """
+    SELECT event.id, channel_id, rule, severity, state, utc_ms, event.value, message,
+           time_quality, seq
+    FROM event WHERE utc_ms >= :start AND utc_ms < :end
+    """,
+    ("event.id",),
+)
+_GAPS = _Source(f"{GAP_ROWS} WHERE utc_ms >= :start AND utc_ms < :end", ("gap.id",))
+_SUMMARIES = _Source(
+    f"{SUMMARY_ROWS} WHERE period_ms = :period AND start_ms >= :start AND start_ms < :end",
+    ("start_ms", "channel_id", "unset_id"),
+    (2, 0, 3),
+)
+
+
+def events(reader: StoreReader, start_ms: int, end_ms: int, **order: Any) -> Iterator[list[Row]]:
+    """Yield (id, channel_id, rule, severity, state, utc_ms, value, message, time_quality, seq).
+
+    The last is None unless a board's own rule has made it.
+    Oldest first, or as `order` says: see `_walk`. Raises StoreError.
+    """
+    return _walk(reader, _EVENTS, {"start": start_ms, "end": end_ms}, **order)
+
+
+def gaps(reader: StoreReader, start_ms: int, end_ms: int, **order: Any) -> Iterator[list[Row]]:
+    """Yield rows that `gap_payload` takes, in the same way. Raises StoreError."""
+    return _walk(reader, _GAPS, {"start": start_ms, "end": end_ms}, **order)
+
+
+def summaries(
+    reader: StoreReader, period_ms: int, start_ms: int, end_ms: int, **order: Any
+) -> Iterator[list[Row]]:
+    """Yield rows that `summary_payload` takes, in the same way. Raises StoreError."""
+    named = {"period": period_ms, "start": start_ms, "end": end_ms}
+    return _walk(reader, _SUMMARIES, named, **order)
+
+
+def last_event_id(reader: StoreReader) -> int:
+    """Return the highest id of an event, 0 if there is none. Raises StoreError."""
+    row = reader.row("SELECT coalesce(max(id), 0) FROM event")
+    assert row is not None
+    return int(row[0])
+
+
+def _walk(
+    reader: StoreReader,
+    source: _Source,
+    named: dict[str, Any],
+    *,
+    is_newest_first: bool = False,
+    after: Row | None = None,
+) -> Iterator[list[Row]]:
+    """Yield pieces from behind the key `after` on, in its order or from the end."""
+    keys = ", ".join(source.key)
+    order = ", ".join(f"{one} DESC" for one in source.key) if is_newest_first else keys
+    while True:
+        clause = ""
+        if after is not None:
+            marks = {f"key{index}": one for index, one in enumerate(after)}
+            named = {**named, **marks}
+            compared = ", ".join(f":{mark}" for mark in marks)
+            clause = f"AND ({keys}) {'<' if is_newest_first else '>'} ({compared})"
+        rows = reader.rows(f"{source.select} {clause} ORDER BY {order} LIMIT {PIECE_ROWS}", named)
+        if not rows:
+            return
+        yield rows
+        after = tuple(rows[-1][place] for place in source.places)

@@ -1,0 +1,111 @@
+"""StoreReader: a store that somebody else may have open, for reading only.
+
+Leaves no trace in the file, and holds no transaction between two queries: a WAL that
+a reader keeps from being emptied would grow under the agent.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..disk import identity
+from ..errors import StoreBrokenError, StoreError
+from .connection import connect_reader, store_error
+from .schema import SCHEMA_VERSION
+
+# Ids are never used again, so of readings that are removed it has to be known where they ended.
+_LAST_ID = """
+SELECT max(coalesce((SELECT max(id) FROM reading), 0),
+           coalesce((SELECT max(last_id) FROM block), 0),
+           coalesce((SELECT max(cursor) FROM sink), 0))
+"""
+
+
+def last_known_id(connection: sqlite3.Connection, meta: dict[str, str]) -> int:
+    """Return the highest id that a reading has or has had; `meta` is that of the store."""
+    (last_id,) = connection.execute(_LAST_ID).fetchone()
+    sealed_id = json.loads(meta["sealed"])[1] if "sealed" in meta else 0
+    floor_id = json.loads(meta["salvage"])["floor_id"] if "salvage" in meta else 0
+    return int(max(last_id, sealed_id, floor_id))
+
+
+class StoreReader:
+    """One connection to the store at a path. For one thread."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Open what is there. Raises StoreError."""
+        self.path = Path(path)
+        self._file = identity(self.path)
+        self._connection = connect_reader(self.path)
+        try:
+            self._check_schema()
+            with self._guard():
+                self.store_id = self._meta()["store_id"]
+        except StoreError:
+            self.close()
+            raise
+
+    def _check_schema(self) -> None:
+        version = self.pragma("user_version")
+        if version != SCHEMA_VERSION:
+            remedy = "use a newer one" if version > SCHEMA_VERSION else "let the agent run once"
+            raise StoreError(
+                f"{self.path}: has schema {version}, this program knows {SCHEMA_VERSION}; {remedy}"
+            )
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the file that is open is still the one at the path."""
+        return identity(self.path) == self._file
+
+    @property
+    def last_reading_id(self) -> int:
+        """The highest id that a reading has or has had."""
+        with self._guard():
+            return last_known_id(self._connection, self._meta())
+
+    def rows(self, statement: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
+        """Return what a query finds. Raises StoreError."""
+        with self._guard():
+            return self._connection.execute(statement, parameters).fetchall()
+
+    def row(self, statement: str, parameters: Any = ()) -> tuple[Any, ...] | None:
+        """Return the first row that a query finds, None if there is none. Raises StoreError."""
+        found = self.rows(statement, parameters)
+        return found[0] if found else None
+
+    def pragma(self, name: str) -> int:
+        """Return what a PRAGMA says, which must be a number. Raises StoreError."""
+        row = self.row(f"PRAGMA {name}")
+        assert row is not None  # no such PRAGMA
+        return int(row[0])
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let all queries inside see one moment. To be over soon: it holds up the WAL."""
+        with self._guard():
+            self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            with self._guard():
+                self._connection.execute("ROLLBACK")
+
+    def _meta(self) -> dict[str, str]:
+        return dict(self._connection.execute("SELECT key, value FROM meta").fetchall())
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise store_error(self.path, error) from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreBrokenError(f"{self.path}: {type(error).__name__}: {error}") from error
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
