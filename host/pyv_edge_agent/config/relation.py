@@ -24,7 +24,8 @@ def check_relations(fault: Report, values: dict[str, Any], faulty: Container[str
         )
     if not cloud["api_key"].isascii():
         fault("cloud.api_key", "must be ASCII, to go into an HTTP header")
-    if cloud["retry_base_seconds"] > cloud["retry_max_seconds"]:
+    is_default = cloud["retry_base_seconds"] == SECTIONS["cloud"]["retry_base_seconds"].default
+    if cloud["retry_base_seconds"] > cloud["retry_max_seconds"] and not is_default:
         fault("cloud.retry_base_seconds", "is greater than cloud.retry_max_seconds; lower it")
     if not values["health"]["host"].isascii():
         fault("health.host", "must be ASCII: an address, or a name in its IDNA form")
@@ -115,20 +116,9 @@ def _problems(device: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if "url" in device and not _is_url(device["url"]):
         yield "url", "must be a URL, http://... or https://..."
     if device.get("ingest_type") == "file":
-        yield from _file_problems(device)
+        from ..adapters.file_relations import check_file
 
-
-def _file_problems(device: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    if device.get("path") == "":
-        yield "path", "must not be empty"
-    if device["mode"] == "tail":
-        if device.get("path", "").endswith(".gz"):
-            yield "path", 'is packed; only mode = "replay" unpacks'
-        return
-    if device["loop"] and device["times"] == "file":
-        yield "loop", 'would store the same times again; it needs times = "now"'
-    if device["speed"] and not device["time_path"]:
-        yield "time_path", "must be given, unless speed is 0: it says what is due when"
+        yield from check_file(device)
 
 
 def _check_http(fault: Report, devices: list[dict[str, Any]], faulty: Container[str]) -> None:
