@@ -329,6 +329,22 @@ def test_files_are_moved_away_many_times_while_the_agent_is_down(log_file, readi
     assert reading.read(4 * LOOKS) == [float(number) for number in range(6)]
 
 
+@pytest.mark.parametrize("is_down", [False, True])
+def test_files_that_are_moved_away_in_one_tick_of_the_clock_are_read_in_order(
+    log_file, reading, is_down
+):
+    log_file.add(0)
+    reading.read()
+    for number in range(1, 12):
+        log_file.now_s -= 1
+        log_file.add(number)
+        log_file.move_away()
+    log_file.add(12)
+    if is_down:
+        reading.start()
+    assert reading.read(12 * LOOKS) == [float(number) for number in range(13)]
+
+
 def test_older_files_that_were_moved_away_are_not_read_again(log_file, reading):
     log_file.add(1)
     reading.read()

@@ -25,6 +25,7 @@ from .place import OpenFile, Place, read_place
 logger = logging.getLogger(__name__)
 
 ENTRIES_MAX = 10_000  # of a folder, that are looked at for a file that was moved away
+COUNT_DIGITS_MAX = 4  # of a number behind a name; longer ones are dates
 SCANS_MAX = 5  # of a folder in which files are being moved
 _ROTATED = re.compile(r"[.\-_]?\d[\d.\-_T]*")  # behind the name: .1, -20261127, .2026-11-27T10
 
@@ -36,6 +37,16 @@ class Entry(NamedTuple):
     path: str
     inode: int
     written_ns: int
+
+    @property
+    def age(self) -> tuple[int, int, str]:
+        """What files that were moved away are sorted by, the oldest first.
+
+        Of two that were written in one tick of the kernel's clock, .2 is the older.
+        """
+        number = self.name.rpartition(".")[2]
+        is_counted = number.isdecimal() and len(number) <= COUNT_DIGITS_MAX
+        return self.written_ns, -int(number) if is_counted else 0, self.name
 
 
 class Following:
@@ -152,36 +163,35 @@ class Following:
 
     def _successor(self, file: OpenFile) -> OpenFile:
         """Return the file after one that was moved away: the next one moved, or the present."""
-        moved = self._moved_since(file.status.st_mtime_ns, (file.inode,))
-        return moved or OpenFile(self.path)
+        entries = self._entries()
+        ages = [entry.age for entry in entries if entry.inode == file.inode]
+        since = max(ages, default=(file.status.st_mtime_ns, 1, ""))
+        later = [entry for entry in self._moved_away(entries) if entry.age > since]
+        return _open_oldest([one for one in later if one.inode != file.inode]) or OpenFile(
+            self.path
+        )
 
     def _missed(self, file: OpenFile) -> OpenFile | None:
         """Return what was in a file that was cut off before a line of it was taken."""
-        place, status = self._place, file.status
+        place, before_ns = self._place, file.status.st_mtime_ns
         if place is None or place.offset or not place.opened_ns:
             return None
-        return self._moved_since(place.opened_ns, (file.inode, place.before), status.st_mtime_ns)
+        return _open_oldest(
+            [
+                entry
+                for entry in self._moved_away(self._entries())
+                if place.opened_ns < entry.written_ns < before_ns
+                and entry.inode not in (file.inode, place.before)
+            ]
+        )
 
-    def _moved_since(
-        self, since_ns: int, others: tuple[int, ...], before_ns: int = 2**63
-    ) -> OpenFile | None:
-        """Return the oldest of what was moved away and written in between, but for `others`."""
-        moved = [
+    def _moved_away(self, entries: list[Entry]) -> list[Entry]:
+        name = self.path.name
+        return [
             entry
-            for entry in self._entries()
-            if entry.name.startswith(self.path.name)
-            and _ROTATED.fullmatch(entry.name.removeprefix(self.path.name))
-            and since_ns < entry.written_ns < before_ns
-            and entry.inode not in others
+            for entry in entries
+            if entry.name.startswith(name) and _ROTATED.fullmatch(entry.name.removeprefix(name))
         ]
-        if not moved:
-            return None
-        oldest = min(moved, key=lambda entry: (entry.written_ns, entry.path))
-        file = OpenFile(oldest.path)
-        if file.inode != oldest.inode:
-            file.close()
-            raise OSError("files are being moved")  # and looked for again
-        return file
 
     def _find_altered(self, file: OpenFile) -> None:
         """Go on in the copy of a file that was cut off, or at the beginning of what it is now."""
@@ -277,6 +287,18 @@ class Following:
                         status = os.stat(one.path, follow_symlinks=False)
                         if stat.S_ISREG(status.st_mode):
                             yield Entry(one.name, one.path, status.st_ino, status.st_mtime_ns)
+
+
+def _open_oldest(entries: list[Entry]) -> OpenFile | None:
+    """Return the oldest of some files, None if there is none. Raises OSError."""
+    if not entries:
+        return None
+    oldest = min(entries, key=lambda entry: entry.age)
+    file = OpenFile(oldest.path)
+    if file.inode != oldest.inode:
+        file.close()
+        raise OSError("files are being moved")  # and looked for again
+    return file
 
 
 def _open_holding(entry: Entry, place: Place) -> OpenFile | None:
