@@ -173,12 +173,15 @@ def certificates(folder):
                 f"/CN={name}",
             ),
             *("-keyout", f"{name}.key", "-out", f"{name}.pem"),
+            *("-addext", "keyUsage = critical, keyCertSign, cRLSign"),  # Python 3.13 looks for it
         )
     run(
         *("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1"),
         *("-keyout", "server.key", "-out", "server.csr"),
     )
-    (folder / "names").write_text("subjectAltName = IP:127.0.0.1\n")
+    (folder / "names").write_text(
+        "subjectAltName = IP:127.0.0.1\nauthorityKeyIdentifier = keyid\n"
+    )
     run(
         *("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key"),
         *("-CAcreateserial", "-days", "2", "-out", "server.pem", "-extfile", "names"),
