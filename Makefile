@@ -44,6 +44,7 @@ docs: $(READY)
 	$(BIN)/python tests/generate_rules_md.py
 	$(BIN)/python tests/generate_differences_md.py
 	$(BIN)/python tests/generate_links_md.py
+	$(BIN)/python tests/generate_session_md.py
 	$(BIN)/python tests/generate_protocol_md.py
 	$(BIN)/python tests/generate_sizes_md.py
 	$(BIN)/python tests/generate_config_md.py

@@ -15,6 +15,7 @@ import generate_links_md
 import generate_privacy_md
 import generate_protocol_md
 import generate_rules_md
+import generate_session_md
 import generate_sizes_md
 from accepted import ACCEPTED
 from pyv_edge_agent import http_server, link_state, secret_file, sizing
@@ -42,6 +43,12 @@ TYPES = {"u8": "B", "u16": "H", "u32": "I", "text": "T", "bytes": "*"}
 
 def blocks(document, language):
     return re.findall(rf"```{language}\n(.*?)```", document.read_text(), re.DOTALL)
+
+
+def test_session_is_what_happens(tmp_path):
+    text = (ROOT / "OPERATIONS.md").read_text(encoding="utf-8")
+    session = generate_session_md.play(tmp_path)
+    assert text == generate_session_md.generate(text, session), "make docs"
 
 
 def test_every_command_in_the_documents_exists():

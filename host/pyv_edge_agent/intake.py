@@ -25,17 +25,14 @@ class Intake:
         self._pipeline = pipeline
         self._boots = boots
         self._time = time_base
-        self._pending: set[tuple[str, bytes]] = set()  # (device, key) of what is not committed
+        self._pending: dict[str, set[bytes]] = {}  # by device: keys of what is not committed
         self._settling: list[tuple[Submission, Verdict]] = []  # once the batch is committed
         self._settled: deque[Callable[[], None]] = deque()  # calls that are still to be made
 
     def take(self, feed: Feed, submission: Submission, batch: WriteBatch) -> None:
         """Add a submission to `batch`. Raises StoreError, and nothing of it is done."""
         key = submission.key
-        may_be_known = key and not submission.is_first
-        if may_be_known and (
-            (feed.name, key) in self._pending or self._store.receipts.knows(feed.name, key)
-        ):
+        if key and self._knows(feed.name, key):
             feed.known_total += len(submission.samples)
             self._settling.append((submission, Verdict.KNOWN))
             return
@@ -46,19 +43,25 @@ class Intake:
         try:
             source = self._boots.fed(feed.device, submission.samples, batch)
         except SubmissionError as error:
-            feed.reject(str(error), len(submission.samples))
+            if len(submission.new_keys) <= 1:
+                feed.reject(str(error), len(submission.samples))
             self._settle(submission, Verdict.REFUSED, str(error))
             return
         self._pipeline.add_samples(
             source, submission.samples, submission.taken_ms, self._time.rule_ms(), batch
         )
         self._boots.note_vitals(source, feed.rejected_total, batch)
-        if key:
-            self._pending.add((feed.name, key))
-            batch.receipts.setdefault(feed.name, []).append(key)
+        keys = [key] if key else submission.new_keys
+        if keys:
+            self._pending.setdefault(feed.name, set()).update(keys)
+            batch.receipts.setdefault(feed.name, []).extend(keys)
         if submission.position:
             batch.positions[feed.name] = submission.position
         self._settling.append((submission, Verdict.STORED))
+
+    def _knows(self, device: str, key: bytes) -> bool:
+        pending = self._pending.get(device, ())
+        return key in pending or self._store.receipts.knows(device, key)
 
     def _position(self, feed: Feed, batch: WriteBatch) -> str:
         return batch.positions.get(feed.name, self._store.receipts.position(feed.name))
@@ -70,12 +73,10 @@ class Intake:
     def forget_all_but(self, feed: Feed, keys: Container[bytes], batch: WriteBatch) -> None:
         """Forget all receipts of a feed but these, those in `batch` too."""
         self._store.receipts.forget_all_but(feed.name, keys)
-        uncommitted = batch.receipts.pop(feed.name, [])
-        kept = [key for key in uncommitted if key in keys]
+        kept = [key for key in batch.receipts.pop(feed.name, []) if key in keys]
         if kept:
             batch.receipts[feed.name] = kept
-        self._pending.difference_update((feed.name, key) for key in uncommitted)
-        self._pending.update((feed.name, key) for key in kept)
+        self._pending[feed.name] = set(kept)
 
     def committed(self) -> None:
         """Settle what was taken before the commit that has just succeeded."""

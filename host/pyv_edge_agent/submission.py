@@ -61,13 +61,17 @@ def _ignore(verdict: Verdict, reason: str) -> None:
 class Submission:
     """Readings that are stored together or not at all.
 
+    What was sent for the first time is no repetition, whatever is known under its key: that
+    was another's, and is forgotten. Several deliveries of that kind may be one submission,
+    with `new_keys` instead of a key; if it is refused, bring each alone to have it counted.
+
     `settle` is called once with the verdict and a reason, in the thread that stores: it
     must not block. That also ends when the agent stops, with GIVEN_UP.
     """
 
     samples: list[Sample]
     key: bytes = b""  # see receipt_key; b"": it can't be sent again
-    is_first: bool = False  # it was never sent before: what is known under its key was another
+    new_keys: list[bytes] = field(default_factory=list)  # see above
     is_urgent: bool = False  # its sender can't go on before it is committed
     position: str = ""  # where its source goes on behind it; "": it isn't read from anywhere
     settle: Callable[[Verdict, str], None] = _ignore

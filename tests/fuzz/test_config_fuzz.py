@@ -133,7 +133,7 @@ VALUES = st.recursive(
 def tables(keys):
     """Return tables with some of `keys`, or others, and anything as their values."""
     known = st.sampled_from(sorted(keys))
-    secret = st.just(IN_FILE)
+    secret = st.sampled_from([IN_FILE, {"X-Key": IN_FILE}])
 
     def with_values(names):
         return st.fixed_dictionaries(

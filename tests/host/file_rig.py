@@ -122,6 +122,10 @@ class Reading:
         self.feed = Feed(table, self.shelf.put, lambda name: self.shelf.position, self.clock)
         self.adapter.begin(self.feed)
 
+    @property
+    def problem(self):
+        return self.adapter.status()["connection_problem"]
+
     def read(self, looks=1):
         """Let it look so often, each time until there is nothing more; return all values."""
         for _ in range(looks):

@@ -3,6 +3,7 @@
 import pytest
 from host.refusals import refusals
 from pyv_edge_agent.config import Config
+from pyv_edge_agent.config.relation import check_listeners, listeners
 from pyv_edge_agent.errors import ConfigError
 from pyv_edge_agent.sizing import READING_SIZE
 
@@ -91,6 +92,7 @@ def test_settings_that_do_not_go_together_are_a_fault(sections, path, problem):
     "sections",
     [
         {"cloud": {"retry_base_seconds": 5, "retry_max_seconds": 5}},
+        {"cloud": {"retry_max_seconds": 0.1}},  # retry_base_seconds is its default
         {"cloud": {"key_file": "k"}},
         {"sinks": {"mqtt": {"password": "p"}, "nats": {"token": "t", "creds_file": "c"}}},
         {"storage": {"max_mb": 10}},  # keep_mb is its default
@@ -115,6 +117,32 @@ def test_fault_that_follows_from_another_is_not_told():
     assert faults(sensors={"devices": [device]}) == [
         ("sensors.devices[0].prot", "is not a setting; did you mean port?")
     ]
+
+
+# -- what listens ------------------------------------------------------------------------
+
+
+def test_health_listens_if_it_is_enabled():
+    assert listeners(Config().to_dict()) == [("health.port", "127.0.0.1", 8080)]
+    assert listeners(Config({"health": {"enabled": False}}).to_dict()) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_fault"),
+    [
+        (("127.0.0.1", 80), ("127.0.0.1", 80), True),
+        (("127.0.0.1", 80), ("127.0.0.1", 81), False),
+        (("127.0.0.1", 80), ("192.168.1.5", 80), False),
+        (("127.0.0.1", 80), ("0.0.0.0", 80), True),
+        (("::", 80), ("192.168.1.5", 80), True),
+        (("localhost", 80), ("127.0.0.1", 80), True),
+        (("127.0.0.1", 0), ("127.0.0.1", 0), False),  # any free one
+    ],
+)
+def test_two_can_not_listen_on_one_port(one, other, is_fault):
+    found = []
+    check_listeners(lambda *fault: found.append(fault), [("a.port", *one), ("b.port", *other)])
+    assert found == ([("b.port", "80 is a.port too; choose another")] if is_fault else [])
 
 
 # -- what is doubtful --------------------------------------------------------------------
@@ -217,6 +245,7 @@ def test_what_is_polled_and_kept_for_longer_than_there_is_room():
         {**SIMULATED, "interval_seconds": 1},
         {**SIMULATED, "name": "t2", "interval_seconds": 0.1},
         serial(),
+        {"name": "f", "ingest_type": "file", "path": "f.csv", "interval_seconds": 0.01},
     ]
     policies = {"keep_days": 30, "channels": [{"match": "t2", "keep_days": 10}]}
     size = round((30 * 86400 + 10 * 864000) * READING_SIZE / 2**20)

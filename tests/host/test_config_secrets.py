@@ -207,6 +207,8 @@ def test_no_secret_is_shown(load, tmp_path):
         f"{SECRET}'\napi_key_file = 's'\nhmac_key = '{SECRET}'\n"
         f"[sinks.nats]\nservers = 'nats://{SECRET}@a:1, tls://b:2/'\ntoken = '{SECRET}'\n"
         f"[sinks.influxdb]\nurl = '{SECRET}@h'\n"
+        "[[sensors.devices]]\nname = 'p'\ningest_type = 'http_poll'\nurl = 'http://h/a?b'\n"
+        f"headers = {{ Authorization = '{SECRET}', b = 'c' }}\n"
     )
     shown = {entry.path: entry.value for entry in entries(config)}
     assert SECRET not in repr(shown)
@@ -215,6 +217,8 @@ def test_no_secret_is_shown(load, tmp_path):
     assert shown["sinks.nats.servers"] == "nats://a:1, tls://b:2/"
     assert shown["sinks.influxdb.url"] == "(set)"
     assert shown["sinks.mqtt.password"] == "(not set)"
+    assert shown["sensors.devices[0].headers"] == "(set)"
+    assert shown["sensors.devices[0].url"] == "http://h/a"
     given = {entry.path for entry in entries(config, with_defaults=False)}
     assert "cloud.api_key" in given
     assert given < set(shown)
@@ -228,6 +232,17 @@ def test_everything_in_force_is_shown_once(load):
     assert {"privacy.drop_fields[1]", "rules[0].outside[0]", "privacy.rules"} <= set(shown)
     for section in config.to_dict():
         assert any(path.startswith(section) for path in shown)
+
+
+@pytest.mark.parametrize(("value", "is_there"), [("${KEY}", False), (SECRET, True)])
+def test_table_of_secrets_is_one_if_a_value_stands_there(load, value, is_there):
+    config = load(
+        "[[sensors.devices]]\nname = 'p'\ningest_type = 'http_poll'\nurl = 'https://h'\n"
+        f"headers = {{ Authorization = '{value}' }}\n",
+        KEY=SECRET,
+    )
+    assert config.get("sensors", "devices")[0]["headers"] == {"Authorization": SECRET}
+    assert config.has_secrets is is_there
 
 
 def test_secrets_in_a_file_that_everybody_can_read_are_a_warning(tmp_path):

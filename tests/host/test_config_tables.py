@@ -64,6 +64,8 @@ def test_every_table_has_its_sentence():
         assert all(re.fullmatch(r"[A-Z].*\.", doc) for doc in docs.values())
     assert set(settings.DEVICES) >= settings.POLLED
     assert all("interval_seconds" in settings.DEVICES[kind] for kind in settings.POLLED)
+    for kind, keys in settings.LISTENING.items():
+        assert set(keys) <= set(settings.DEVICES[kind])
 
 
 def test_secret_has_a_file_unless_that_is_a_setting():

@@ -5,6 +5,7 @@ import os
 import random
 
 import pytest
+from host.fakes import FakeClock
 from host.file_rig import Log, Reading, file_device
 from host.test_intake import Site
 from host.waiting import wait_for
@@ -287,15 +288,13 @@ def test_moved_away_and_nothing_new_yet(log_file, reading, log):
     log_file.move_away()
     log_file.add(2)
     assert reading.read(LOOKS) == [1.0, 2.0]
-    assert reading.feed.problem == f"{log_file.path} is not there"
+    assert reading.problem == f"{log_file.path} is not there"
     log_file.writer = None
     log_file.add(3)
     assert reading.read(LOOKS) == [1.0, 2.0, 3.0]
-    assert reading.feed.problem == ""
-    assert log.warnings() == [
-        f"device log: {log_file.path} is not there; trying again",
-        "device log: reading again",
-    ]
+    assert reading.problem == ""
+    assert log.warnings() == [f"device log: {log_file.path} is not there; trying again"]
+    assert len(log.having(f"device log: reads {log_file.path}, after 0.0 s")) == 2
 
 
 def test_file_ends_in_the_middle_of_a_line(log_file, reading):
@@ -463,14 +462,12 @@ def test_start_at_the_end_reads_a_file_whole_that_comes_later(log_file):
 
 def test_file_that_is_not_there_is_waited_for_and_logged_once(log_file, reading, log):
     reading.read(5)
-    assert reading.feed.problem == f"{log_file.path} is not there"
+    assert reading.problem == f"{log_file.path} is not there"
     log_file.add(1)
     assert reading.read() == [1.0]
-    assert reading.feed.problem == ""
-    assert log.warnings() == [
-        f"device log: {log_file.path} is not there; trying again",
-        "device log: reading again",
-    ]
+    assert reading.problem == ""
+    assert log.warnings() == [f"device log: {log_file.path} is not there; trying again"]
+    assert len(log.having("and 5 failed attempts")) == 1
 
 
 def test_what_is_no_plain_file_is_refused_until_it_is_one(tmp_path, log):
@@ -478,7 +475,7 @@ def test_what_is_no_plain_file_is_refused_until_it_is_one(tmp_path, log):
     os.mkfifo(path)
     reading = Reading(path)
     reading.read(3)
-    assert reading.feed.problem == f"{path}: is no plain file"
+    assert reading.problem == f"{path}: is no plain file"
     path.unlink()
     path.mkdir()
     reading.read(3)
@@ -487,7 +484,6 @@ def test_what_is_no_plain_file_is_refused_until_it_is_one(tmp_path, log):
     assert reading.read() == [1.0]
     assert log.warnings() == [
         f"device log: {path}: is no plain file; trying again",
-        "device log: reading again",
     ]
 
 
@@ -507,9 +503,9 @@ def test_file_that_may_not_be_read_is_waited_for(tmp_path, log):
         if is_root:
             os.seteuid(0)
         folder.chmod(0o700)
-    assert reading.feed.problem == f"{log_file.path}: Permission denied"
+    assert reading.problem == f"{log_file.path}: Permission denied"
     assert reading.read() == [1.0]
-    assert len(log.warnings()) == 2
+    assert len(log.warnings()) == 1
 
 
 def test_disk_that_fails_while_reading_is_an_obstacle_and_nothing_is_lost(log_file, reading):
@@ -520,9 +516,9 @@ def test_disk_that_fails_while_reading_is_an_obstacle_and_nothing_is_lost(log_fi
     os.dup2(unreadable, reading.adapter._following._file._file)  # as if the mount had gone
     os.close(unreadable)
     reading.adapter.step()
-    assert "Bad file descriptor" in reading.feed.problem
+    assert "Bad file descriptor" in reading.problem
     assert reading.read(2) == [1.0, 2.0]
-    assert reading.feed.problem == ""
+    assert reading.problem == ""
 
 
 # -- with a thread and a real store ------------------------------------------------------------
@@ -631,4 +627,4 @@ def test_every_number_once_whatever_happens(tmp_path, seed):
 
 
 def test_type_is_made_by_its_mode(tmp_path):
-    assert type(create_adapter(file_device("x"), None)) is FileTailAdapter
+    assert type(create_adapter(file_device("x"), FakeClock())) is FileTailAdapter

@@ -647,13 +647,12 @@ def test_settings_that_two_devices_on_a_port_can_not_have_are_refused():
     (other,) = problems({}, {"endpoint": "/b", "connections_max": 3})
     assert other.startswith("devices[1].connections_max: differs from sensors.devices[0]'s")
     assert problems({"port": 8080}, {}) == [
-        "devices[0].port: is the same as health.port; each needs its own"
+        "devices[0].port: 8080 is health.port too; choose another"
     ]
-    found = problems({"endpoint": "x y"}, {"key_file": "k", "port": 99, "value_path": "a["})
-    assert sorted(found) == [
-        "devices[0].endpoint: must be a path as in /ingest, of what a URL may have",
+    assert problems({"endpoint": "x y"}, {"key_file": "k", "port": 99, "value_path": "a["}) == [
         "devices[1].key_file: needs the certificate, cert_file",
         "devices[1].value_path: 'a[' has a [ without its ]",
+        "devices[0].endpoint: must be a path as in /ingest, of what a URL may have",
     ]
 
 

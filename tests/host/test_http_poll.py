@@ -404,7 +404,7 @@ def test_what_a_failure_stores_is_as_for_all_sensors_unless_it_says_otherwise():
         ({"token": "t\xf6ken4711"}, "token: must be ASCII"),
         ({"headers": {"X Y": "4711"}}, "headers: 'X Y' is no header"),
         ({"headers": {"X": "4711\xf6"}}, "headers: 'X' is no header"),
-        ({"key_file": "k"}, "key_file: needs the certificate, cert_file"),
+        ({"key_file": "k"}, "key_file: needs the certificate"),
         ({"fields": {"a": "b["}}, "fields.a: 'b[' has a ["),
     ],
 )

@@ -167,10 +167,10 @@ def test_forgotten_key_is_stored_again_once_its_commit_needs_no_other_key(site):
     assert [row[1] for row in site.seen()] == [1.0, 2.0, 1.0, 4.0, 2.0]
 
 
-def test_first_of_its_kind_is_stored_whatever_is_known_under_its_key(site):
+def test_what_was_never_sent_before_is_stored_whatever_is_known_under_its_key(site):
     for _ in range(2):
-        site.submit(1.0, key=KEY, is_first=True)
-        site.submit(1.0, key=KEY, is_first=True)  # within one commit, too
+        site.submit(1.0, new_keys=[KEY])
+        site.submit(1.0, new_keys=[KEY])  # within one commit, too
         site.submit(1.0, key=KEY)
         site.ingest.run()
     assert len(site.seen()) == 4
@@ -180,6 +180,29 @@ def test_first_of_its_kind_is_stored_whatever_is_known_under_its_key(site):
     site.submit(2.0)
     site.ingest.run()
     assert site.rows("SELECT count(*) FROM receipt") == [(0,)]
+
+
+def test_several_deliveries_may_be_one_submission(site):
+    keys = [receipt_key(b"%d" % number) for number in range(3)]
+    site.submit(0.0, 1.0, 2.0, new_keys=keys)
+    site.submit(1.0, key=keys[1])
+    site.ingest.run()
+    site.kill()
+    site.submit(2.0, key=keys[2])
+    site.ingest.run()
+    assert [row[1] for row in site.seen()] == [0.0, 1.0, 2.0]
+    assert [verdict.name for verdict, _ in site.verdicts] == ["STORED", "KNOWN", "KNOWN"]
+
+
+def test_several_deliveries_that_are_refused_are_not_counted_before_each_is_brought_alone(site):
+    site.submit(*(Sample(f"c{number}", 1.0) for number in range(CHANNELS_MAX)))
+    site.ingest.run()
+    site.submit(Sample("c1", 2.0), Sample("one more", 2.0), new_keys=[KEY, receipt_key(b"b")])
+    site.ingest.run()
+    assert (site.verdicts[-1][0], site.feed.rejected_total) == (Verdict.REFUSED, 0)
+    site.submit(Sample("one more", 2.0), new_keys=[receipt_key(b"b")])
+    site.ingest.run()
+    assert (site.verdicts[-1][0], site.feed.rejected_total) == (Verdict.REFUSED, 1)
 
 
 def test_all_keys_but_some_are_forgotten_committed_or_not(site):

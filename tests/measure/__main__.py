@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import idle, memory, store, sync
+from . import idle, memory, mqtt, store, sync
 
 MEASURES = {
     "commit": store.commit,
@@ -15,6 +15,7 @@ MEASURES = {
     "rss": memory.rss,
     "idle": idle.idle,
     "growth": memory.growth,
+    "mqtt": mqtt.mqtt,
 }
 
 with tempfile.TemporaryDirectory(prefix="pyv-measure-") as folder:

@@ -42,7 +42,7 @@ def create_adapter(
         from .file_tail import FileTailAdapter
 
         if device["mode"] == "tail":
-            return FileTailAdapter(device, folder)
+            return FileTailAdapter(device, clock, folder)
         return FileReplayAdapter(device, clock, folder)
     if kind == "system":
         from .system import SystemAdapter

@@ -15,10 +15,11 @@ from ..clock import Clock, SystemClock
 from ..errors import AdapterError, SubmissionError
 from ..settings import FILE
 from ..submission import Feed, Sample
+from .availability import Availability
 from .lines import Line, Rows
 from .mapping import Mapper
 from .recording import Recording, open_recording
-from .stored_feed import PIECE_MAX, WAIT_S, Obstacle, Stop, StoredFeed
+from .stored_feed import PIECE_MAX, WAIT_S, Stop, StoredFeed
 
 logger = logging.getLogger(__name__)
 
@@ -68,10 +69,12 @@ class FileReplayAdapter:
         self._device = device
         self._clock = clock or SystemClock()
         self._stop = Stop()
+        self._is_finished = False
         if device is not None:
             self._path = folder / device["path"]
             self._rows = Rows(device, self._path)
             self._mapper = Mapper(device)
+            self._file = Availability(device["name"], self._clock)
 
     @staticmethod
     def read_csv(path: str | Path) -> Iterator[dict[str, Any]]:
@@ -90,23 +93,28 @@ class FileReplayAdapter:
         """Let `run` return soon. Any thread may."""
         self._stop.set()
 
+    def status(self) -> dict[str, Any]:
+        """Return how it does, as JSON types."""
+        state = "replaying" if self._file.is_there else "waiting"
+        state = "finished" if self._is_finished else state
+        return {"path": str(self._path), "state": state, **self._file.status()}
+
     def run(self, feed: Feed) -> None:
         """Bring readings until `stop`, as they are due."""
         if self._device is None:
             raise AdapterError("it was made without a device: there is nothing to replay")
         stored = StoredFeed(feed, self._stop)
-        obstacle = Obstacle(feed)
         while not self._stop.is_set:
             try:
-                self._play(stored, obstacle)
+                self._play(stored)
             except FileNotFoundError:
-                obstacle.meet(f"{self._path} is not there")
+                self._file.lost(f"{self._path} is not there")
                 self._stop.wait(feed, RETRY_S)
             except OSError as error:
-                obstacle.meet(f"{self._path}: {error.strerror or error}")
+                self._file.lost(f"{self._path}: {error.strerror or error}")
                 self._stop.wait(feed, RETRY_S)
 
-    def _play(self, stored: StoredFeed, obstacle: Obstacle) -> None:
+    def _play(self, stored: StoredFeed) -> None:
         """Go on to the end of the file, if nothing comes between. Raises OSError."""
         standing = read_standing(stored.position)
         if standing.is_finished and not self._path.exists():
@@ -119,11 +127,9 @@ class FileReplayAdapter:
             if standing.is_finished:
                 self._rest(stored.feed)
             else:
-                self._play_from(standing, recording, stored, obstacle)
+                self._play_from(standing, recording, stored)
 
-    def _play_from(
-        self, standing: Standing, recording: Recording, stored: StoredFeed, obstacle: Obstacle
-    ) -> None:
+    def _play_from(self, standing: Standing, recording: Recording, stored: StoredFeed) -> None:
         assert self._device is not None
         pace = _Pace(self._device["speed"], self._clock)
         self._begin(standing, recording)
@@ -131,8 +137,8 @@ class FileReplayAdapter:
         samples: list[Sample] = []
         for line, end in recording.lines(standing.offset):
             found = self._take(line, stored)
-            if found:
-                obstacle.pass_by()
+            if found and not self._file.is_there:
+                self._file.found(f"replays {self._path}")
             is_early = bool(found) and not pace.is_due(found[0].utc_ms)
             if is_early or len(samples) >= PIECE_MAX or count >= LINES_MAX:
                 behind = Standing(offset, passes, recording.head(offset))
@@ -177,7 +183,7 @@ class FileReplayAdapter:
 
     def _rest(self, feed: Feed) -> None:
         """Wait for the end of the agent."""
-        feed.problem = f"the replay of {self._path} is finished"
+        self._is_finished = True
         while not self._stop.is_set:
             self._stop.wait(feed, _REST_S)
 

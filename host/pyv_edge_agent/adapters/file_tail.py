@@ -10,13 +10,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ..clock import Clock
 from ..errors import SubmissionError
 from ..submission import Feed, Sample
+from .availability import Availability
 from .following import Following
 from .lines import Line, LineSplitter, Rows
 from .mapping import Mapper
 from .place import Place, read_place
-from .stored_feed import PIECE_MAX, Obstacle, Stop, StoredFeed
+from .stored_feed import PIECE_MAX, Stop, StoredFeed
 
 READ_MAX = 4_194_304  # bytes, behind which the place is saved, readings or not
 
@@ -26,7 +28,7 @@ class FileTailAdapter:
 
     is_pushing = True
 
-    def __init__(self, device: Mapping[str, Any], folder: Path = Path()) -> None:
+    def __init__(self, device: Mapping[str, Any], clock: Clock, folder: Path = Path()) -> None:
         """Prepare the device of a checked table; its path counts from `folder`. Opens nothing."""
         path = folder / device["path"]
         self._interval_s: float = device["interval_seconds"]
@@ -35,7 +37,7 @@ class FileTailAdapter:
         self._mapper = Mapper(device)
         self._stop = Stop()
         self._stored: StoredFeed | None = None
-        self._obstacle: Obstacle | None = None
+        self._file = Availability(device["name"], clock)
         self._saved: Place | None = None  # what the store has
         self._behind: Place | None = None  # what was gathered
         self._clear()
@@ -58,31 +60,35 @@ class FileTailAdapter:
         """Let go of the file."""
         self._following.close()
 
+    def status(self) -> dict[str, Any]:
+        """Return how it does, as JSON types."""
+        state = "following" if self._file.is_there else "waiting"
+        return {"path": str(self._following.path), "state": state, **self._file.status()}
+
     def begin(self, feed: Feed) -> None:
         """Get ready to read from where the store stands."""
         self._stored = StoredFeed(feed, self._stop)
-        self._obstacle = Obstacle(feed)
         self._go_back(self._stored)
 
     def step(self) -> bool:
         """Store the next piece of what there is; return whether there may be more at once."""
-        stored, obstacle, following = self._stored, self._obstacle, self._following
+        stored, following = self._stored, self._following
         assert stored is not None
-        assert obstacle is not None
         samples: list[Sample] = []
         has_more, opened_total = False, following.opened_total
         try:
             has_more = self._gather(stored, samples)
-            if not has_more or following.opened_total > opened_total:
-                obstacle.pass_by()
+            is_seen = not has_more or following.opened_total > opened_total
+            if is_seen and not self._file.is_there:
+                self._file.found(f"reads {following.path}")
         except FileNotFoundError:
             # What is open is read on, until another file has the name.
-            obstacle.meet(f"{following.path} is not there")
+            self._file.lost(f"{following.path} is not there")
             if not following.is_open:
                 self._behind = following.place
         except OSError as error:
             following.close()
-            obstacle.meet(f"{following.path}: {error.strerror or error}")
+            self._file.lost(f"{following.path}: {error.strerror or error}")
         if self._behind is not None and (samples or self._is_far(self._behind)):
             if not stored.store(samples, self._behind.to_json()):
                 self._go_back(stored)

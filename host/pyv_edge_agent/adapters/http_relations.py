@@ -21,9 +21,7 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def check_http(
-    devices: Sequence[Device], health: Mapping[str, Any], faulty: Container[str]
-) -> Iterator[tuple[str, str]]:
+def check_http(devices: Sequence[Device], faulty: Container[str]) -> Iterator[tuple[str, str]]:
     """Yield the path of each wrong setting and what is wrong; those in `faulty` are known."""
     first: dict[tuple[str, int], int] = {}  # device by address
     seen: dict[tuple[str, int, str], int] = {}
@@ -33,14 +31,12 @@ def check_http(
         if kind not in ("http", "http_poll"):
             continue
         checks = _check_receiver if kind == "http" else _check_poll
-        for key, problem in (*_check_token(device), *checks(device)):
+        for key, problem in (*_check_both(device), *checks(device)):
             if f"{place}.{key}" not in faulty:
                 yield f"{place}.{key}", problem
         if kind != "http":
             continue
         host, port, endpoint = device["host"], device["port"], device["endpoint"]
-        if port and health["enabled"] and port == health["port"]:
-            yield f"{place}.port", "is the same as health.port; each needs its own"
         other = first.setdefault((host, port), index)
         for key in HTTP_LISTENER:
             if device[key] != devices[other][key]:
@@ -52,7 +48,7 @@ def check_http(
             yield f"{place}.endpoint", f"{problem}; each needs its own"
 
 
-def _check_token(device: Device) -> Iterator[tuple[str, str]]:
+def _check_both(device: Device) -> Iterator[tuple[str, str]]:
     if not device["token"].isascii():
         yield "token", "must be ASCII, to go into an HTTP header"
 

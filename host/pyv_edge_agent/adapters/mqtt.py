@@ -132,7 +132,8 @@ class MQTTAdapter:
             feed.beat()
             wait_s = RETRY_S if deliveries.is_waiting else WAIT_S
             connection.turn(deliveries.bell, wait_s, deliveries.has_room)
-            deliveries.settle(feed, connection)
+            deliveries.settle(connection)
+            deliveries.bring(feed)
             now_ms = self._clock.monotonic_ms()
             if connection.is_over:
                 return self._why_over(connection, now_ms)
@@ -145,17 +146,17 @@ class MQTTAdapter:
                 deliveries.forget(feed, connection)
             elif now_ms >= end_ms:
                 return "no answer"
-        deliveries.settle(feed, connection)  # the last commit's
+        deliveries.settle(connection)  # the last commit's
         return ""
 
     def _begin(self, feed: Feed, connection: Connection, is_kept: bool) -> None:
         """Subscribe, unless the session has that."""
         self._deliveries.begin(is_kept=is_kept)
-        before = json.loads(feed.position() or "{}")
+        before = _read_position(feed.position())
         topic = before.pop("topic", "")
-        is_known = self._is_ours or before == self._session
+        is_same = before == self._session
         if not is_kept:
-            if is_known:
+            if self._is_ours or is_same:
                 self.sessions_lost_total += 1
                 logger.warning(
                     "device %s: %s has forgotten the session: what was sent while the agent was"
@@ -163,7 +164,7 @@ class MQTTAdapter:
                     *(self._name, self._broker.shown),
                 )
             self._is_ours = False
-        elif before == self._session and topic != self._wanted.topic:
+        elif is_same and topic != self._wanted.topic:
             connection.unsubscribe(topic)
         position = json.dumps({**self._session, "topic": self._wanted.topic})
         self._deliveries.position = position if position != feed.position() else ""
@@ -205,8 +206,21 @@ class MQTTAdapter:
         self._attempts += 1
         feed.beat(round(longest_s * 1000) + STEP_MS)
         self._stopping.wait(self._rng.uniform(0, longest_s))
-        self._deliveries.settle(feed, None)
+        self._make_room(feed)
         while not (self._stopping.is_set() or self._deliveries.has_room()):
             feed.beat()
             self._stopping.wait(WAIT_S)
-            self._deliveries.settle(feed, None)
+            self._make_room(feed)
+
+    def _make_room(self, feed: Feed) -> None:
+        self._deliveries.settle(None)
+        self._deliveries.bring(feed)
+
+
+def _read_position(text: str) -> dict[str, Any]:
+    """Return what was stored of a session; {} if it was another adapter's."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -27,33 +27,55 @@ from ..bell import Bell
 from ..clock import Clock
 from ..errors import SubmissionError
 from ..store.receipt import KEYS_MAX
-from ..submission import Feed, Submission, Verdict, receipt_key
+from ..submission import Feed, Sample, Submission, Verdict, receipt_key
 from .mqtt_connection import Connection
 from .mqtt_message import MessageReader
 
 READINGS_MAX = 20_000  # taken and not acknowledged, from which on no message is read
+GROUP_READINGS_MAX = 500  # of messages that are submitted together
 PROOF = 2.5  # keep-alives
 
 
-class _Delivery:
+class _Message:
     """A message that is taken and not acknowledged."""
 
-    __slots__ = ("connection", "key", "message_id", "owner", "submission")
+    __slots__ = ("connection", "id", "key", "reading_count")
 
     def __init__(
-        self, owner: "Deliveries", connection: Connection, message_id: int, key: bytes
+        self, connection: Connection, message_id: int, key: bytes, reading_count: int
+    ) -> None:
+        self.connection = connection  # the last one that has brought it
+        self.id = message_id
+        self.key = key
+        self.reading_count = reading_count
+
+
+class _Group:
+    """Messages that are submitted together: those that were there at the same time."""
+
+    __slots__ = ("messages", "owner", "samples")
+
+    def __init__(
+        self, owner: "Deliveries", messages: list[_Message], samples: list[Sample]
     ) -> None:
         self.owner = owner
-        self.connection = connection  # the last one that has brought it
-        self.message_id = message_id
-        self.key = key
-        self.submission: Submission
+        self.messages = messages
+        self.samples = samples
 
     def settle(self, verdict: Verdict, reason: str) -> None:
-        """Note what became of it. For the thread that stores."""
-        del reason  # whoever refuses has counted it, and said why
+        """Note what became of them. For the thread that stores."""
+        del reason  # whoever refuses one has counted it, and said why
         self.owner.settled.append((self, verdict))
         self.owner.bell.ring()
+
+    def apart(self) -> "list[_Group]":
+        """Return each message as a group of its own."""
+        found, at = [], 0
+        for message in self.messages:
+            samples = self.samples[at : at + message.reading_count]
+            found.append(_Group(self.owner, [message], samples))
+            at += message.reading_count
+        return found
 
 
 class Deliveries:
@@ -62,7 +84,7 @@ class Deliveries:
     def __init__(self, device: dict[str, Any], inflight_max: int, clock: Clock) -> None:
         """Begin without any."""
         self.bell = Bell()  # rings when something is settled
-        self.settled: deque[tuple[_Delivery, Verdict]] = deque()
+        self.settled: deque[tuple[_Group, Verdict]] = deque()
         self.position = ""  # what is to be stored with the next message
         self.must_renew = False  # the broker is to send again what could not be stored
         self.messages_total = 0
@@ -74,9 +96,12 @@ class Deliveries:
         self._inflight_max = inflight_max
         self._urgent_at = (inflight_max + 1) // 2
         self._clock = clock
-        self._open: dict[bytes, _Delivery] = {}  # by key
+        self._open: dict[bytes, _Message] = {}  # by key
         self._readings = 0  # in them
-        self._held: deque[_Delivery] = deque()  # those of them for which there was no room
+        self._gathered = _Group(
+            self, [], []
+        )  # what has come in this turn, each for the first time
+        self._held: deque[tuple[_Group, bool]] = deque()  # what waits for room; whether it is new
         self._since_urgent = 0  # messages brought since one that was urgent
         self._acknowledged: deque[bytes] = deque(maxlen=KEYS_MAX)  # keys, since `_quiet_ms`
         self._quiet_ms = 0  # since when nothing has come again
@@ -87,6 +112,11 @@ class Deliveries:
     def unacknowledged(self) -> int:
         """Messages that are taken and not acknowledged."""
         return len(self._open)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether something waits for room."""
+        return bool(self._held)
 
     def has_room(self) -> bool:
         """Return whether another message may be read."""
@@ -104,18 +134,19 @@ class Deliveries:
     # -- from the broker -----------------------------------------------------------
 
     def take(self, feed: Feed, connection: Connection, message: Any) -> None:
-        """Take a message of the library, and bring what is in it to `feed`."""
+        """Take a message of the library; `bring` brings it to the feed."""
         self.messages_total += 1
         if message.retain and not self._takes_retained:
             self.retained_total += 1
-            self._acknowledge(connection, message)
+            if message.qos:
+                connection.acknowledge(message.mid)
             return
         try:
             self._take(feed, connection, message)
         except SubmissionError as error:
-            # It would come again for ever.
             feed.reject(str(error))
-            self._acknowledge(connection, message)
+            if message.qos:  # else it would come again for ever
+                connection.acknowledge(message.mid)
 
     def _take(self, feed: Feed, connection: Connection, message: Any) -> None:
         payload = message.payload
@@ -124,7 +155,7 @@ class Deliveries:
         except UnicodeDecodeError:
             raise SubmissionError("a message whose topic is no UTF-8") from None
         if not message.qos:
-            self._take_once(feed, topic, payload)
+            self._take_once(feed, self._reader.read(topic, payload))
             return
         key = receipt_key(message.mid.to_bytes(2, "big"), topic.encode(), payload)
         if message.dup:
@@ -135,88 +166,99 @@ class Deliveries:
                 known.connection = connection
                 return
         samples = self._reader.read(topic, payload)
-        delivery = _Delivery(self, connection, message.mid, key)
-        delivery.submission = Submission(
-            samples,
-            key,
-            is_first=not message.dup,
-            position=self.position,
-            settle=delivery.settle,
-        )
-        if self._held or not self._bring(feed, delivery):
-            self._held.append(delivery)
-        self.position = ""
-        self._open[key] = delivery
+        made = _Message(connection, message.mid, key, len(samples))
+        self._open[key] = made
         self._readings += len(samples)
+        if message.dup:
+            self._gather()
+            self._held.append((_Group(self, [made], samples), False))
+            return
+        self._gathered.messages.append(made)
+        self._gathered.samples += samples
+        if len(self._gathered.samples) >= GROUP_READINGS_MAX:
+            self._gather()
 
-    def _take_once(self, feed: Feed, topic: str, payload: bytes) -> None:
-        """Take a message that nobody will send again."""
-        samples = self._reader.read(topic, payload)
+    def _take_once(self, feed: Feed, samples: list[Sample]) -> None:
+        """Take what nobody will send again."""
         if self._held or not feed.put(Submission(samples)):
             self.lost_total += len(samples)
             feed.reject("came with QoS 0 when there was no room, and is lost", len(samples))
 
-    def _bring(self, feed: Feed, delivery: _Delivery) -> bool:
-        """Bring one to the feed; return False if there is no room. Raises SubmissionError.
-
-        At half of what the broker sends ahead a commit is due, so that it never has to stop;
-        else messages wait for the usual one.
-        """
-        self._since_urgent += 1
-        is_urgent = len(self._open) + 1 >= self._urgent_at <= self._since_urgent
-        delivery.submission.is_urgent = is_urgent
-        if not feed.put(delivery.submission):
-            return False
-        if is_urgent:
-            self._since_urgent = 0
-        return True
-
-    @staticmethod
-    def _acknowledge(connection: Connection, message: Any) -> None:
-        if message.qos:
-            connection.acknowledge(message.mid)
+    def _gather(self) -> None:
+        """Let what has come for the first time be the next to be brought."""
+        if self._gathered.messages:
+            self._held.append((self._gathered, True))
+            self._gathered = _Group(self, [], [])
 
     # -- in every turn -------------------------------------------------------------
 
-    def settle(self, feed: Feed, connection: Connection | None) -> None:
-        """Acknowledge what is settled, and bring what has waited for room."""
-        while self.settled:
-            self._end(*self.settled.popleft(), connection)
+    def bring(self, feed: Feed) -> None:
+        """Bring what has come to `feed`, as far as there is room."""
+        self._gather()
         while self._held:
-            delivery = self._held[0]
+            group, is_new = self._held.popleft()
             try:
-                if not self._bring(feed, delivery):
+                if not self._put(feed, group, is_new):
+                    self._held.appendleft((group, is_new))
                     return
             except SubmissionError as error:
-                feed.reject(str(error))
-                self._end(delivery, Verdict.REFUSED, connection)
-            self._held.popleft()
+                if len(group.messages) == 1:
+                    feed.reject(str(error))
+                self.settled.append((group, Verdict.REFUSED))
 
-    def _end(self, delivery: _Delivery, verdict: Verdict, connection: Connection | None) -> None:
-        count = len(delivery.submission.samples)
-        self._readings -= count
+    def _put(self, feed: Feed, group: _Group, is_new: bool) -> bool:
+        """Put a group into the feed; return False if there is no room. Raises SubmissionError.
+
+        At half of what the broker sends ahead a commit is due, so that it need not stop; else
+        messages wait for the usual one.
+        """
+        since_urgent = self._since_urgent + len(group.messages)
+        submission = Submission(
+            group.samples,
+            is_urgent=len(self._open) >= self._urgent_at <= since_urgent,
+            position=self.position,
+            settle=group.settle,
+        )
+        keys = [one.key for one in group.messages]
+        if is_new:
+            submission.new_keys = keys
+        else:
+            (submission.key,) = keys
+        if not feed.put(submission):
+            return False
+        self._since_urgent = 0 if submission.is_urgent else since_urgent
+        self.position = ""
+        return True
+
+    def settle(self, connection: Connection | None) -> None:
+        """Acknowledge what is settled, as far as `connection` has brought it."""
+        while self.settled:
+            group, verdict = self.settled.popleft()
+            if verdict is Verdict.REFUSED and len(group.messages) > 1:
+                self._held.extend((one, True) for one in group.apart())  # not all of it is bad
+                continue
+            self._readings -= len(group.samples)
+            for message in group.messages:
+                self._end(message, verdict, connection)
+
+    def _end(self, message: _Message, verdict: Verdict, connection: Connection | None) -> None:
         is_given_up = verdict is Verdict.GIVEN_UP
-        if self._open.get(delivery.key) is not delivery:
-            self.lost_total += count if is_given_up else 0  # its session is gone
+        if self._open.get(message.key) is not message:
+            self.lost_total += message.reading_count if is_given_up else 0  # of an old session
             return
-        del self._open[delivery.key]
+        del self._open[message.key]
         if is_given_up:
             self.must_renew = True
             return
-        self._acknowledged.append(delivery.key)
+        self._acknowledged.append(message.key)
         self._is_swept = False
-        if connection is not None and delivery.connection is connection:
-            connection.acknowledge(delivery.message_id)
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether something waits for room."""
-        return bool(self._held)
+        if connection is not None and message.connection is connection:
+            connection.acknowledge(message.id)
 
     def forget(self, feed: Feed, connection: Connection) -> None:
         """Forget the keys of what the broker can't send again."""
         now_ms = self._clock.monotonic_ms()
-        if len(self._open) >= self._inflight_max:
+        if len(self._open) >= self._inflight_max or not self.has_room():
             self._quiet_ms = now_ms  # it may have to wait with what it would send again
         is_proven = now_ms - self._quiet_ms >= PROOF * connection.keepalive_ms
         if not self._is_new and (self._is_swept or not is_proven):

@@ -30,9 +30,10 @@ class MessageReader:
         if channel is None:
             channel = self._channel_of(topic)
         try:
+            text = payload.decode()
             if self._is_number:
-                return self._mapper.map_number(payload.decode(), channel)
-            return self._mapper.map(read_json(payload), channel)
+                return self._mapper.map_number(text, channel)
+            return self._mapper.map(read_json(text), channel)
         except UnicodeDecodeError:
             raise SubmissionError("a message: the payload is no text") from None
         except SubmissionError as error:

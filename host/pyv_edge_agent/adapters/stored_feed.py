@@ -4,14 +4,11 @@ One piece at a time: the next one is brought when the position behind this one i
 store, with its readings. Then a kill at any moment neither loses nor doubles any.
 """
 
-import logging
 import threading
 
 from ..errors import SubmissionError
 from ..heartbeat import STEP_MS
 from ..submission import CHANNELS_MAX, Feed, Sample, Submission, Verdict, check_samples
-
-logger = logging.getLogger(__name__)
 
 PIECE_MAX = 2000  # readings, from which on a piece is brought
 WAIT_S = 1.0  # between two signs of life
@@ -82,7 +79,13 @@ class StoredFeed:
         Return False if the source has to be read again from `self.position`, or is to stop.
         """
         piece = _Piece(self._stop)
-        made = Submission(samples, position=position, settle=piece.settle, after=self.position)
+        made = Submission(
+            samples,
+            is_urgent=len(samples) >= PIECE_MAX,  # there is more
+            position=position,
+            settle=piece.settle,
+            after=self.position,
+        )
         while not self._stop.is_set:
             if self.feed.put(made):
                 break
@@ -97,25 +100,3 @@ class StoredFeed:
                 self.position = position
             return True
         return False
-
-
-class Obstacle:
-    """What keeps a source from being read: shown as long as it lasts, logged when it changes."""
-
-    def __init__(self, feed: Feed) -> None:
-        self._feed = feed
-        self._problem = ""
-
-    def meet(self, problem: str) -> None:
-        """Note what is in the way."""
-        if problem != self._problem:
-            logger.warning("device %s: %s; trying again", self._feed.name, problem)
-        self._problem = self._feed.problem = problem
-
-    def pass_by(self) -> None:
-        """Note that nothing is in the way any more."""
-        if self._problem:
-            logger.warning("device %s: reading again", self._feed.name)
-            if self._feed.problem == self._problem:
-                self._feed.problem = ""
-            self._problem = ""

@@ -30,7 +30,7 @@ def _show(told: "dict[str, Any]") -> None:
     print(f"agent    {paint(told['status'], 'green' if is_well else 'red')}")
     _problem(agent["commit_problem"])
     print(
-        f"readings {agent['readings_processed']} taken in {agent['commits_total']} commits,"
+        f"readings {agent['readings_processed']} taken since the start,"
         f" {agent['events_triggered']} found an alert firing"
     )
     print(f"store    {store['state']}")

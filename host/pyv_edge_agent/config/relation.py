@@ -5,10 +5,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..port_search import normal, parse
-from ..settings import SECTIONS
+from ..settings import LISTENING, SECTIONS
 from .table import tables
 
 Report = Callable[[str, str], None]  # is told a setting and what is wrong with it
+ANY_HOST = {"", "0.0.0.0", "::"}  # noqa: S104 nothing is bound here
 
 
 def check_relations(fault: Report, values: dict[str, Any], faulty: Container[str]) -> None:
@@ -23,7 +24,8 @@ def check_relations(fault: Report, values: dict[str, Any], faulty: Container[str
         )
     if not cloud["api_key"].isascii():
         fault("cloud.api_key", "must be ASCII, to go into an HTTP header")
-    if cloud["retry_base_seconds"] > cloud["retry_max_seconds"]:
+    is_default = cloud["retry_base_seconds"] == SECTIONS["cloud"]["retry_base_seconds"].default
+    if cloud["retry_base_seconds"] > cloud["retry_max_seconds"] and not is_default:
         fault("cloud.retry_base_seconds", "is greater than cloud.retry_max_seconds; lower it")
     if not values["health"]["host"].isascii():
         fault("health.host", "must be ASCII: an address, or a name in its IDNA form")
@@ -32,7 +34,34 @@ def check_relations(fault: Report, values: dict[str, Any], faulty: Container[str
     _check_storage(fault, values["storage"])
     _check_devices(fault, values["sensors"]["devices"])
     _check_sessions(fault, values)
-    _check_http(fault, values, faulty)
+    _check_http(fault, values["sensors"]["devices"], faulty)
+    check_listeners(fault, listeners(values))
+
+
+def listeners(values: dict[str, Any]) -> list[tuple[str, str, int]]:
+    """Return what listens on this machine: the path of its port, the address, the port."""
+    found: list[tuple[str, str, int]] = []
+    shared: list[tuple[str, str, int]] = []
+    health = values["health"]
+    if health["enabled"]:
+        found.append(("health.port", health["host"], health["port"]))
+    for index, device in enumerate(values["sensors"]["devices"]):
+        host, port = LISTENING.get(device.get("ingest_type", ""), ("", ""))
+        # Devices may share what listens.
+        if port in device and (device[host], device[port]) not in [one[1:] for one in shared]:
+            shared.append((f"sensors.devices[{index}].{port}", device[host], device[port]))
+    return found + shared
+
+
+def check_listeners(fault: Report, found: list[tuple[str, str, int]]) -> None:
+    """Find what would listen where something before it in the list does."""
+    for index, (path, host, port) in enumerate(found):
+        for other, other_host, other_port in found[:index]:
+            hosts = {"127.0.0.1" if one == "localhost" else one for one in (host, other_host)}
+            is_same_host = len(hosts) == 1 or bool(hosts & ANY_HOST)
+            if port and port == other_port and is_same_host:
+                fault(path, f"{port} is {other} too; choose another")
+                break
 
 
 def _check_storage(fault: Report, storage: dict[str, Any]) -> None:
@@ -87,30 +116,17 @@ def _problems(device: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if "url" in device and not _is_url(device["url"]):
         yield "url", "must be a URL, http://... or https://..."
     if device.get("ingest_type") == "file":
-        yield from _file_problems(device)
+        from ..adapters.file_relations import check_file
+
+        yield from check_file(device)
 
 
-def _file_problems(device: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    if device.get("path") == "":
-        yield "path", "must not be empty"
-    if device["mode"] == "tail":
-        if device.get("path", "").endswith(".gz"):
-            yield "path", 'is packed; only mode = "replay" unpacks'
-        return
-    if device["loop"] and device["times"] == "file":
-        yield "loop", 'would store the same times again; it needs times = "now"'
-    if device["speed"] and not device["time_path"]:
-        yield "time_path", "must be given, unless speed is 0: it says what is due when"
+def _check_http(fault: Report, devices: list[dict[str, Any]], faulty: Container[str]) -> None:
+    if any(device.get("ingest_type") in ("http", "http_poll") for device in devices):
+        from ..adapters.http_relations import check_http
 
-
-def _check_http(fault: Report, values: dict[str, Any], faulty: Container[str]) -> None:
-    devices = values["sensors"]["devices"]
-    if not any(str(device.get("ingest_type")).startswith("http") for device in devices):
-        return
-    from ..adapters.http_relations import check_http
-
-    for path, problem in check_http(devices, values["health"], faulty):
-        fault(path, problem)
+        for path, problem in check_http(devices, faulty):
+            fault(path, problem)
 
 
 def _check_identity(fault: Report, values: dict[str, Any]) -> None:

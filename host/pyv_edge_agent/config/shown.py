@@ -30,14 +30,18 @@ def entries(config: Config, *, with_defaults: bool = True) -> list[Entry]:
         for key, setting in keys.items()
     }
     found = []
+    hidden = ""  # a table that is a secret as a whole
     for path, value in walk(values):
-        if isinstance(value, (dict, list)) and value:
+        setting = settings.get(path)
+        is_secret = setting is not None and setting.is_secret
+        if hidden and path.startswith(f"{hidden}."):
+            continue
+        if isinstance(value, (dict, list)) and value and not is_secret:
             continue  # what is in it comes next
+        hidden = path if is_secret else hidden
         origin = config.origin(path)
         if origin.kind == DEFAULT and not with_defaults:
             continue
-        setting = settings.get(path)
-        is_secret = setting is not None and setting.is_secret
         if is_secret:
             value = SET if value else NOT_SET
         elif setting is not None and setting.is_url:

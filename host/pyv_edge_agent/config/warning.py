@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from ..channel_policy import ChannelPolicies
 from ..settings import POLLED
 from .origin import FILE, Origin
+from .path import children
 from .source import Source
 from .table import tables
 
@@ -39,10 +40,13 @@ def secrets_in_file(values: dict[str, Any], origins: Mapping[str, Origin]) -> It
     """Yield the paths of secrets that stand in the file itself; URLs may hold one too."""
     for path, table, keys in tables(values):
         for key, setting in keys.items():
-            is_secret = setting.is_secret or (setting.is_url and "@" in table.get(key, ""))
-            origin = origins.get(f"{path}.{key}")
-            if is_secret and table.get(key) and origin is not None and origin.kind == FILE:
-                yield f"{path}.{key}"
+            value = table.get(key)
+            if not value or not (setting.is_secret or (setting.is_url and "@" in value)):
+                continue
+            place = f"{path}.{key}"
+            parts = [one for one, _ in children(value, place)] or [place]
+            if any(one in origins and origins[one].kind == FILE for one in parts):
+                yield place
 
 
 def _warn_of_what_is_off(

@@ -40,12 +40,33 @@ MAPPING = {
     ),
 }
 
-_BODY = Setting(int, 1024, "most that a body takes, also unpacked", 1, 65_536)
+# What `system` measures, and the unit of each unless the device has another
+SYSTEM_UNITS = {
+    "cpu_percent": "%",
+    "ram_percent": "%",
+    "swap_percent": "%",
+    "disk_percent": "%",
+    "load_1": "1",
+    "temperature": "Cel",
+    "uptime_seconds": "s",
+    "network_received_bytes": "By",
+    "network_sent_bytes": "By",
+    "network_received_rate": "By/s",
+    "network_sent_rate": "By/s",
+    "disk_read_bytes": "By",
+    "disk_written_bytes": "By",
+    "disk_read_rate": "By/s",
+    "disk_written_rate": "By/s",
+}
+
+_BODY = Setting(int, 1024, "greatest body, also unpacked", 1, 65_536, unit="KiB")
 
 # Of an HTTP listener: devices that share host and port have them alike.
 HTTP_LISTENER = {
-    "cert_file": Setting(str, "", "certificate of this server, PEM: it speaks TLS", is_file=True),
-    "key_file": Setting(str, "", "key of cert_file, PEM; empty: in cert_file", is_file=True),
+    "cert_file": Setting(
+        str, "", "certificate, PEM; empty: the connection is not encrypted", is_file=True
+    ),
+    "key_file": Setting(str, "", "its key, PEM; empty: in cert_file", is_file=True),
     "connections_max": Setting(int, 16, "most connections at once", 1, 256, unit="connections"),
     "timeout_seconds": Setting(
         float, 10.0, "longest that a POST may take to come, and then to be stored", 0.1, 600
@@ -62,12 +83,7 @@ _HTTP = {
     **HTTP_LISTENER,
     "body_max_kb": _BODY,
     "readings_per_second": Setting(
-        float,
-        1000.0,
-        "most readings over ten seconds and more; 0: no limit",
-        0,
-        1e6,
-        unit="readings a second",
+        float, 1000.0, "most readings over ten seconds and more; 0: no limit", 0, 1e6, unit="1/s"
     ),
     **MAPPING,
     "channel_path": replace(MAPPING["channel_path"], default="sensor_name"),
@@ -98,7 +114,7 @@ _HTTP_POLL = {
 }
 
 FILE = {
-    "path": Setting(str, MISSING, "path of the file, from the config file's folder"),
+    "path": Setting(str, MISSING, "the file, from the config file's folder"),
     "mode": Setting(
         str,
         "tail",
@@ -147,33 +163,14 @@ FILE = {
     "loop": Setting(bool, False, "replay: whether it begins anew at the end; needs times now"),
 }
 
-# What `system` measures, and the unit of each unless the device has another
-SYSTEM_UNITS = {
-    "cpu_percent": "%",
-    "ram_percent": "%",
-    "swap_percent": "%",
-    "disk_percent": "%",
-    "load_1": "1",
-    "temperature": "Cel",
-    "uptime_seconds": "s",
-    "network_received_bytes": "By",
-    "network_sent_bytes": "By",
-    "network_received_rate": "By/s",
-    "network_sent_rate": "By/s",
-    "disk_read_bytes": "By",
-    "disk_written_bytes": "By",
-    "disk_read_rate": "By/s",
-    "disk_written_rate": "By/s",
-}
-
 DEVICE_DOCS = {
     "simulator": "Makes readings up, to try things out.",
-    "file": "A file of CSV or JSON lines, read as it grows or replayed.",
+    "file": "Lines of a file, as it grows or played once more.",
+    "http": "What others POST to this machine.",
+    "http_poll": "A URL that is asked again and again.",
     "system": "A figure of this computer.",
     "serial": "A board on a serial port.",
     "mqtt": "Messages of an MQTT broker; pip install 'pyv-edge[mqtt]'.",
-    "http": "What others POST to this computer.",
-    "http_poll": "A URL that is asked again and again.",
 }
 
 # ingest_type: the keys a device of that type has beside those of every device
@@ -215,6 +212,8 @@ DEVICES: dict[str, dict[str, Setting]] = {
         "seed": Setting(int, 0, "seed of its noise and anomalies", 0, 2**31),
     },
     "file": FILE,
+    "http": _HTTP,
+    "http_poll": _HTTP_POLL,
     "system": {
         **_POLLED,
         "metric": Setting(
@@ -318,9 +317,10 @@ DEVICES: dict[str, dict[str, Setting]] = {
         "keepalive_seconds": Setting(int, 30, "longest silence on the line", 5, 3600),
         "timeout_seconds": Setting(float, 10.0, "longest wait for an answer", 0.1, 600),
     },
-    "http": _HTTP,
-    "http_poll": _HTTP_POLL,
 }
 
 # kinds that bring a reading, or more, once in their interval_seconds
 POLLED = frozenset({"simulator", "system", "http_poll"})
+
+# kinds that listen on this machine: their keys for address and port
+LISTENING: dict[str, tuple[str, str]] = {"http": ("host", "port")}

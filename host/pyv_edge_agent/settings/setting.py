@@ -10,7 +10,7 @@ SHOWN_SIZE_MAX = 60  # characters of a wrong value that a message repeats
 INTEGER_MAX = 2**63 - 1  # TOML's integers have 64 bits
 
 _SCALAR = re.compile(r"[-+]?\d+(\.\d+)?|true|false")  # what needs no quotes
-_UNITS = {"_seconds": "s", "_ms": "ms", "_mb": "MiB", "_kb": "KiB", "_days": "days"}
+_UNITS = {"_seconds": "s", "_ms": "ms", "_mb": "MiB", "_days": "days"}
 _KINDS = {
     bool: "true or false",
     int: "a whole number",
@@ -139,6 +139,6 @@ def secret_files(keys: dict[str, Setting]) -> dict[str, str]:
 
     Where KEY_file is a setting of its own, it isn't among them.
     """
-    texts = [key for key, setting in keys.items() if setting.is_secret and setting.kind is str]
-    found = {f"{key}_file": key for key in texts}
+    secrets = [key for key, one in keys.items() if one.is_secret and one.kind is str]
+    found = {f"{key}_file": key for key in secrets}
     return {name: key for name, key in found.items() if name not in keys}
