@@ -25,7 +25,7 @@ class Example:
     def config(self):
         """Return the path of its configuration, with free ports in the place of its own."""
         path = self.folder / "edge.toml"
-        text = re.sub(r"\b80\d\d\b", lambda one: str(self.port(one[0])), path.read_text())
+        text = re.sub(r"\b(80\d\d|1883)\b", lambda one: str(self.port(one[0])), path.read_text())
         path.write_text(f'{text}\n[health]\nport = 0\n[time]\nsource = "trusted"\n')
         return path
 
@@ -58,6 +58,10 @@ class Example:
         behind = text.split(f"$ {command}")[1].split("\n", 1)[1]
         lines = re.split(r"\n\s*\n|\n    \$ ", behind)[0].splitlines()
         return [line.strip() for line in lines]
+
+    def log(self):
+        """Return what its processes have said."""
+        return (self.folder / "log").read_text()
 
     def run(self, *command):
         done = subprocess.run(
