@@ -2,7 +2,7 @@
 
 import pytest
 from example_rig import Example, as_words
-from host.processes import listens, mosquitto
+from host.processes import influxd, listens, mosquitto, nats_server
 from host.waiting import wait_for
 
 
@@ -41,13 +41,61 @@ def test_mqtt(example, tmp_path):
             wait_for(lambda: len(made.stored()) == 5, "five readings", 30)
         shown = as_words(made.shown("publish.py", "pyv-edge-host query"))
         assert sorted(made.query()) == sorted(shown)  # two devices are no order
-        run_again(made)
+        made.run("publish.py", made.port(1883))  # while the agent is away, as it proposes
+        with made.process("-m", "pyv_edge_agent.cli", "run", "--config", "edge.toml"):
+            wait_for(lambda: len(made.stored()) == 10, "what was published meanwhile", 30)
     finally:
         broker.stop()
 
 
-def run_again(made):
-    """Publish while the agent is away, as the docstring proposes."""
-    made.run("publish.py", made.port(1883))
-    with made.process("-m", "pyv_edge_agent.cli", "run", "--config", made.folder / "edge.toml"):
-        wait_for(lambda: len(made.stored()) == 10, "what was published meanwhile", 30)
+def test_sink_http(example):
+    made = example("sinks/http")
+    with made.process("cloud.py", made.port(8090)):
+        wait_for(lambda: listens(made.port(8090)), "the endpoint", 30)
+        with made.agent():
+            made.wait_logged(made.shown("cloud.py", "pyv-edge-host run"))
+
+
+def test_sink_mqtt(example, tmp_path):
+    made = example("sinks/mqtt")
+    broker = mosquitto(tmp_path / "broker", made.port(1883)).start()
+    try:
+        with made.process("watch.py", made.port(1883)):
+            made.wait_logged(["watching"])
+            with made.agent():
+                made.wait_logged(made.shown("watch.py", "pyv-edge-host run"))
+    finally:
+        broker.stop()
+
+
+def test_sink_nats(example, tmp_path):
+    made = example("sinks/nats")
+    server = nats_server(tmp_path / "nats", made.port(4222)).start()
+    try:
+        with made.agent():
+            wait_for(lambda: made.is_sent("nats"), "the reading", 30)
+        told = made.run("read.py", made.port(4222))
+        assert told.splitlines() == made.shown("read.py", "python read.py")
+    finally:
+        server.stop()
+
+
+def test_sink_influxdb(example, tmp_path):
+    made = example("sinks/influxdb")
+    server = influxd(tmp_path / "influx")
+    made.ports["8086"] = server.port
+    try:
+        assert made.run("read.py", server.port, "CREATE DATABASE edge") == ""
+        with made.agent():
+            wait_for(lambda: made.is_sent("influxdb"), "the reading", 30)
+        told = made.run("read.py", server.port, "SELECT device, unit, value FROM pyvorin")
+        assert told.splitlines() == made.shown("read.py", "python read.py 8086 'SELECT")
+    finally:
+        server.stop()
+
+
+def test_sink_file(example):
+    made = example("sinks/file")
+    with made.agent():
+        wait_for(lambda: made.is_sent("file"), "the reading", 30)
+    assert made.run("read.py", "out").splitlines() == made.shown("read.py", "python read.py")

@@ -12,6 +12,7 @@ from pyv_edge_core import host_states, message
 from pyv_edge_core.challenge import Challenge
 from pyv_edge_core.host_event import Batch, Greeting, Loss, Report, TimeExchange
 from pyv_edge_core.host_session import HostSession
+from pyv_edge_core.message_to_host import RESET_CAUSES
 from pyv_edge_core.pacing import Pacing
 from pyv_edge_core.reading import Channel
 from pyv_edge_core.record_ring import RECORD_SIZE
@@ -177,6 +178,7 @@ class Dialogue:
         return {
             "device": hello.device if hello is not None else None,
             "boot": f"{hello.boot:08x}" if hello is not None else None,
+            **said(hello),
             **self.counters(),
             **self.seal_counters(),
             "time_disagreements_total": self.dating.disagreements_total,
@@ -257,3 +259,17 @@ class Dialogue:
         if now["unsealed_total"] > before["unsealed_total"]:
             return "the board does not seal its messages: set its link_key or drop link_key_file"
         return "does the board run the firmware?"
+
+
+def said(hello: Any) -> dict[str, str]:
+    """Return what a board says of its firmware and its settings, nothing without a HELLO."""
+    if hello is None:
+        return {}
+    known = range(len(RESET_CAUSES))
+    return {
+        "firmware": hello.firmware,
+        "core": hello.core,
+        "reset_cause": RESET_CAUSES[hello.reset_cause if hello.reset_cause in known else 0],
+        "config_hash": f"{hello.config_hash:08x}",
+        "policy_hash": f"{hello.policy_hash:08x}",
+    }

@@ -41,6 +41,15 @@ def read_policy(section: dict[str, Any], key: bytes = bytes(KEY_SIZE_MIN)) -> Pr
     )
 
 
+def read_board_policy(settings: dict[str, Any]) -> PrivacyPolicy:
+    """Return the policy that a board's settings have, good for checking. Raises TableError."""
+    own = settings.get("privacy", {})
+    empty: dict[str, Any] = {"rules": [], "default": "allow", **dict.fromkeys(LISTS, ())}
+    return read_policy(
+        {**empty, **{key: own[key] for key in own if key in empty}, "enabled": True}
+    )
+
+
 def open_policy(section: dict[str, Any], key_path: Path) -> PrivacyPolicy:
     """Return the policy with its secret, which is made at `key_path` if a rule needs one.
 

@@ -86,22 +86,12 @@ class Uploads:
         try:
             for name, settings in enabled_sinks(config).items():
                 if names is None or name in names:
-                    made[name] = self._make(name, settings, config.folder)
+                    made[name] = make_sink(name, settings, config.folder, self._clock)
         except BaseException:
             for sink in made.values():
                 sink.close()
             raise
         return made
-
-    def _make(self, name: str, settings: dict[str, Any], folder: Path) -> Sink:
-        if name != CLOUD:
-            return create_sink(name, settings, folder, self._clock)
-        own = {"is_compressed": settings["compress"]}
-        return HTTPCloudUploader(
-            *(settings["endpoint"], settings["api_key"], settings["timeout_seconds"]),
-            self._clock,
-            read_options(HTTPOptions, settings, folder, own),
-        )
 
     def _terms(self, config: Config, name: str, sink: Sink, privacy: PrivacyPolicy) -> Terms:
         settings = enabled_sinks(config)[name]
@@ -229,3 +219,15 @@ def enabled_sinks(config: Config) -> dict[str, dict[str, Any]]:
     found = {CLOUD: cloud} if cloud["enabled"] and cloud["endpoint"] else {}
     sinks = config.get("sinks").items()
     return {**found, **{name: settings for name, settings in sinks if settings["enabled"]}}
+
+
+def make_sink(name: str, settings: dict[str, Any], folder: Path, clock: Clock) -> Sink:
+    """Return the sink of that name; paths count from `folder`. Raises StartError."""
+    if name != CLOUD:
+        return create_sink(name, settings, folder, clock)
+    own = {"is_compressed": settings["compress"]}
+    return HTTPCloudUploader(
+        *(settings["endpoint"], settings["api_key"], settings["timeout_seconds"]),
+        clock,
+        read_options(HTTPOptions, settings, folder, own),
+    )

@@ -151,15 +151,18 @@ def influxd(folder):
     return server
 
 
-def certificates(folder):
-    """Return (ca, certificate, key) for 127.0.0.1, and another CA that has signed nothing."""
+def certificates(folder, days=2, name="IP:127.0.0.1"):
+    """Return (ca, certificate, key) for 127.0.0.1, and another CA that has signed nothing.
+
+    The certificate is good for so many days; with fewer than 0 it has expired.
+    """
     openssl = find("openssl")
     folder.mkdir(parents=True, exist_ok=True)
 
     def run(*arguments):
         subprocess.run([openssl, *arguments], check=True, cwd=folder, capture_output=True)
 
-    for name in ("ca", "other"):
+    for authority in ("ca", "other"):
         run(
             *(
                 "req",
@@ -170,17 +173,18 @@ def certificates(folder):
                 "-days",
                 "2",
                 "-subj",
-                f"/CN={name}",
+                f"/CN={authority}",
             ),
-            *("-keyout", f"{name}.key", "-out", f"{name}.pem"),
+            *("-keyout", f"{authority}.key", "-out", f"{authority}.pem"),
+            *("-addext", "keyUsage = critical, keyCertSign, cRLSign"),  # Python 3.13 looks for it
         )
     run(
         *("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1"),
         *("-keyout", "server.key", "-out", "server.csr"),
     )
-    (folder / "names").write_text("subjectAltName = IP:127.0.0.1\n")
+    (folder / "names").write_text(f"subjectAltName = {name}\nauthorityKeyIdentifier = keyid\n")
     run(
         *("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key"),
-        *("-CAcreateserial", "-days", "2", "-out", "server.pem", "-extfile", "names"),
+        *("-CAcreateserial", "-days", str(days), "-out", "server.pem", "-extfile", "names"),
     )
     return folder / "ca.pem", folder / "server.pem", folder / "server.key", folder / "other.pem"

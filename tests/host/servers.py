@@ -112,7 +112,7 @@ def serving(*answers, hangs=False):
 
 
 @contextmanager
-def recording(status=204, headers=()):
+def recording(status=204, headers=(), reply=b""):
     """Run a server that always gives one answer.
 
     Yields its port and the requests: (path, headers, body as it was sent).
@@ -126,8 +126,9 @@ def recording(status=204, headers=()):
             self.send_response(status)
             for name, value in headers:
                 self.send_header(name, value)
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Length", str(len(reply)))
             self.end_headers()
+            self.wfile.write(reply)
 
         def log_message(self, *args):
             pass

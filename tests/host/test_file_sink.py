@@ -174,3 +174,14 @@ def test_full_disk_keeps_what_is_whole_and_takes_the_rest_later(make, disk):
     ballast.unlink()
     assert sink.deliver(f"k{accepted}", readings(accepted * 50, 50)).is_accepted
     assert seqs(disk) == list(range((accepted + 1) * 50))
+
+
+def test_probe_looks_for_a_folder_and_makes_none(tmp_path):
+    assert FileSink(FileOptions(tmp_path / "not/yet")).probe().is_accepted
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    found = FileSink(FileOptions(tmp_path / "file/export")).probe()
+    assert (found.outcome, found.problem) == (
+        FAILED,
+        f"{tmp_path}/file: is no folder that may be written to",
+    )

@@ -12,6 +12,7 @@ from host.deliveries import reading
 from host.fakes import UTC_MS, FakeClock
 from host.processes import certificates
 from host.servers import Answer, half_answer, recording, running, serving
+from pyv_edge_agent.sinks.delivery import ACCEPTED, REFUSED, UNAUTHORISED
 from pyv_edge_agent.sinks.http import HTTPCloudUploader, HTTPOptions
 
 ITEMS = [{"value": 1.5}, {"value": None}]
@@ -321,3 +322,13 @@ def test_client_shows_its_certificate(clients, tmp_path):
         for options in (HTTPOptions(ca_file=ca), HTTPOptions(ca_file=other, cert_file=cert)):
             assert not clients(url, options=options).deliver("k", ITEMS).is_accepted
     assert names == ["127.0.0.1"]
+
+
+def test_probe_sends_an_empty_batch_under_a_key_of_its_own(clients):
+    with serving(Answer(200), Answer(200), Answer(401), Answer(422)) as cloud:
+        client = clients(cloud.url, "s3cret")
+        outcomes = [client.probe().outcome for _ in range(4)]
+    assert outcomes == [ACCEPTED, ACCEPTED, UNAUTHORISED, REFUSED]
+    assert [(body["items"], body["count"]) for body in cloud.bodies] == [([], 0)] * 4
+    assert len(set(cloud.keys)) == 4
+    assert cloud.requests[0][1]["Authorization"] == "Bearer s3cret"

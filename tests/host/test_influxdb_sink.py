@@ -7,7 +7,14 @@ import requests
 from host.deliveries import ITEMS, reading, readings
 from host.processes import influxd
 from host.servers import recording
-from pyv_edge_agent.sinks.delivery import FAILED, REFUSED, THROTTLED, TOO_LARGE, UNAUTHORISED
+from pyv_edge_agent.sinks.delivery import (
+    ACCEPTED,
+    FAILED,
+    REFUSED,
+    THROTTLED,
+    TOO_LARGE,
+    UNAUTHORISED,
+)
 from pyv_edge_agent.sinks.influxdb import InfluxDBOptions, InfluxDBSink
 
 
@@ -140,3 +147,27 @@ def test_answer_that_is_none(sinks, status, outcome):
     assert delivery.outcome == outcome
     assert delivery.retry_after_s == 7.0
     assert "hunter2" not in delivery.problem + sink.shown
+
+
+def test_probe_writes_nothing(database, sinks):
+    sink = sinks(database.port, measurement="probed")
+    assert sink.probe().is_accepted
+    assert query(database.port, 'SELECT * FROM "probed"') == []
+    missing = sinks(database.port, database="none").probe()
+    assert (missing.outcome, "database not found" in missing.problem) == (FAILED, True)
+
+
+@pytest.mark.parametrize(
+    ("status", "reply", "outcome"),
+    [
+        (400, b'{"code":"invalid","message":"writing requires points"}', ACCEPTED),
+        (400, b'{"code":"invalid","message":"something else"}', REFUSED),
+        (401, b'{"code":"unauthorized","message":"unauthorized access"}', UNAUTHORISED),
+        (404, b'{"code":"not found","message":"bucket \\"b\\" not found"}', FAILED),
+    ],
+)
+def test_probe_of_version_2_is_told_by_what_it_says_of_nothing(sinks, status, reply, outcome):
+    options = {"version": 2, "org": "o", "bucket": "b", "token": "t"}
+    with recording(status, reply=reply) as (port, asked):
+        assert sinks(port, **options).probe().outcome == outcome
+    assert [body for _, _, body in asked] == [b""]

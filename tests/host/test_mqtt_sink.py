@@ -280,3 +280,28 @@ def test_names_that_the_policy_has_taken_out_are_in_no_topic(broker, sinks, watc
     wait_for(lambda: len(watcher.payloads("/hidden/")) == 2, "both messages")
     topics = {topic for topic, _, _ in watcher.messages if "/hidden/" in topic}
     assert topics == {"pyvorin/pyv-edge/hidden/porch.temp", "pyvorin/pyv-edge/hidden/porch.lux"}
+
+
+def test_probe_leaves_nothing_behind(broker, sinks, watch):
+    watcher = watch()
+    working = sinks(broker.port)
+    assert working.deliver("k", readings(0, 1)).is_accepted
+    assert sinks(broker.port).probe().is_accepted
+    assert working.deliver("k", readings(1, 1)).is_accepted  # its session goes on
+    wait_for(lambda: len(watcher.payloads("/temp")) == 2, "the readings")
+    said = [text for topic, text, _ in watcher.messages if topic.endswith("/status")]
+    assert said == ["online"]
+
+
+def test_probe_tells_what_is_wrong(tmp_path, sinks):
+    passwords = tmp_path / "passwords"
+    passwords.write_text("")
+    lines = ["allow_anonymous false", f"password_file {passwords}"]
+    locked = mosquitto(tmp_path / "locked", lines=lines).start()
+    try:
+        found = sinks(locked.port, username="me", password="wrong").probe()
+        assert (found.outcome, "refuses the connection" in found.problem) == (UNAUTHORISED, True)
+    finally:
+        locked.stop()
+    found = sinks(locked.port).probe()
+    assert (found.outcome, "Connection refused" in found.problem) == (FAILED, True)

@@ -282,3 +282,17 @@ def test_names_can_not_make_other_subjects(server, sinks):
     subjects = {subject for subject, _, _ in contents(server.port)}
     assert len(subjects) == len(names)
     assert all(subject.count(".") == 2 for subject in subjects)
+
+
+def test_probe_makes_no_stream_and_tells_what_is_wrong(tmp_path, server, sinks):
+    assert sinks(server.port).probe().is_accepted
+    found = sinks(server.port, create_stream=False).probe()  # so the first has made none
+    assert (found.outcome, "no stream PYVORIN" in found.problem) == (FAILED, True)
+    assert sinks(server.port).deliver("k", readings(0, 1)).is_accepted
+    assert sinks(server.port, create_stream=False).probe().is_accepted
+    assert len(contents(server.port)) == 1
+    locked = nats_server(tmp_path / "n", None, "--user", "me", "--pass", "right").start()
+    try:
+        assert sinks(locked.port, user="me", password="wrong").probe().outcome == UNAUTHORISED
+    finally:
+        locked.stop()

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Collection
 from importlib import import_module
+from types import ModuleType
 
 from pyv_edge_core import __version__
 
@@ -38,6 +39,8 @@ COMMANDS = {
     "privacy": "say which rule decides about a sensor, and what becomes of it where",
     "receive": "a small cloud endpoint to test against",
     "service": "let systemd run the agent, or do so no more",
+    "doctor": "look at everything that can be wrong here, and say what to do",
+    "support-bundle": "put what helps to find a fault into one file, without secrets",
     "completion": "print what makes a shell complete commands and options",
 }
 
@@ -60,7 +63,7 @@ def make_parser(commands: Collection[str]) -> argparse.ArgumentParser:
     for name, text in COMMANDS.items():
         one = parsers.add_parser(name, help=text, description=text, formatter_class=_Help)
         if name in commands:
-            import_module(f".{name}", __name__).add_arguments(one)
+            _module_of(name).add_arguments(one)
     return parser
 
 
@@ -117,12 +120,16 @@ def _call(words: list[str]) -> int:
     name = words[0] if words else ""
     if name not in COMMANDS:
         _refuse(words)
-    module = import_module(f".{name}", __name__)
+    module = _module_of(name)
     parser = argparse.ArgumentParser(
         prog=f"{PROGRAM} {name}", description=COMMANDS[name], formatter_class=_Help
     )
     module.add_arguments(parser)
     return int(module.run(parser.parse_args(words[1:])))
+
+
+def _module_of(command: str) -> ModuleType:
+    return import_module(f".{command.replace('-', '_')}", __name__)
 
 
 def _told() -> tuple[type[Exception], ...]:

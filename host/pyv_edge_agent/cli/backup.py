@@ -26,13 +26,12 @@ def run(args: argparse.Namespace) -> int:
     from ..errors import UsageError
     from ..sizing import show_size
     from ..store.backup import back_up
-    from .moment import show_ms
+    from .moment import stamp
     from .output import progress
 
     path, to = store_path(args), Path(args.destination)
     if to.is_dir():
-        stamp = show_ms(SystemClock().utc_ms())[:19].translate({ord(one): None for one in "-:"})
-        to = to / f"{path.stem}-{stamp}Z{path.suffix}"
+        to = to / f"{path.stem}-{stamp(SystemClock().utc_ms())}{path.suffix}"
     if identity(to) is not None and identity(to) == identity(path):
         raise UsageError(f"{to}: is the store itself; name another file")
     if to.exists() and not args.force:

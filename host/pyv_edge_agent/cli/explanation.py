@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from pyv_edge_core.privacy import PrivacyPolicy
-from pyv_edge_core.privacy_rule import LISTS, PrivacyRule
+from pyv_edge_core.privacy_rule import PrivacyRule
 
 from ..channel_policy import SYNC_EVENTS, SYNC_RAW, SYNCS, ChannelPolicies
 from ..config import Config
 from ..egress import JudgedChannel, Names
 from ..errors import StartError
-from ..policy import find_policy, read_policy
+from ..policy import find_policy, read_board_policy, read_policy
 from ..store.extract import StoredChannel, channels
 from ..store.reader import StoreReader
 from ..types import SensorReading
@@ -131,11 +131,7 @@ class Explainer:
         path = self.config.folder / device["settings_file"]
         try:
             settings = json.loads(path.read_bytes())
-            own = settings.get("privacy", {})
-            # The key is for checking only: what is decided needs no secret.
-            policy = read_policy(
-                {**_OF_BOARD, **{key: own[key] for key in own if key in _OF_BOARD}}
-            )
+            policy = read_board_policy(settings)
             name = str(settings.get("device_id") or names[0])
         except (OSError, ValueError, AttributeError, TypeError) as error:
             return f"{path}: can't be read: {error}"
@@ -150,15 +146,6 @@ class Explainer:
             for key, action, rule in explained.keys
             if key in keys
         ]
-
-
-# What a board's policy may have, and what it is without.
-_OF_BOARD: dict[str, Any] = {
-    "rules": [],
-    "default": "allow",
-    "enabled": True,
-    **dict.fromkeys(LISTS, ()),
-}
 
 
 def _nested(keys: list[str]) -> dict[str, Any]:

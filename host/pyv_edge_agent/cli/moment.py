@@ -47,3 +47,8 @@ def show_ms(utc_ms: int) -> str:
     except (ValueError, OverflowError, OSError):
         return f"{utc_ms} ms"  # of a clock beyond the year 9999
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{utc_ms % 1000:03}Z"
+
+
+def stamp(utc_ms: int) -> str:
+    """Return a moment as it stands in names of files: 20260528T213000Z."""
+    return show_ms(utc_ms)[:19].translate({ord(one): None for one in "-:"}) + "Z"

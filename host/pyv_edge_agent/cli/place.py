@@ -49,11 +49,16 @@ def config_path(args: argparse.Namespace, environment: "Mapping[str, str]" = os.
     """Return the path of the configuration. Raises UsageError if there is none."""
     found = find_config(args, environment)
     if found is None:
-        raise UsageError(
-            f"no configuration: {VARIABLE} is not set and there is none of {', '.join(PLACES)};"
-            " name one by --config"
-        )
+        raise UsageError(no_config())
     return found
+
+
+def no_config() -> str:
+    """Return in a line that there is no configuration, and what to do."""
+    return (
+        f"no configuration: {VARIABLE} is not set and there is none of {', '.join(PLACES)};"
+        " name one by --config"
+    )
 
 
 def load_config(args: argparse.Namespace) -> "Config":

@@ -42,6 +42,10 @@ class Sink(Protocol):
         """Send `items`, the same ones under the same key on each attempt."""
         ...
 
+    def probe(self) -> Delivery:
+        """Find out whether it would accept a batch, and leave nothing behind there."""
+        ...
+
     def wake(self) -> None:
         """Let a delivery under way end soon: the agent stops."""
         ...

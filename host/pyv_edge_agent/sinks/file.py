@@ -73,6 +73,15 @@ class FileSink:
         self._keys.append(batch_key)
         return Delivery(ACCEPTED)
 
+    def probe(self) -> Delivery:
+        """Look whether there is a folder to write to, or where to make one."""
+        place = self._options.folder.absolute()
+        while not place.exists():
+            place = place.parent
+        if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+            return Delivery(FAILED, f"{place}: is no folder that may be written to")
+        return Delivery(ACCEPTED)
+
     # -- segments ------------------------------------------------------------------
 
     def _open(self) -> None:

@@ -12,6 +12,7 @@ from .http_reply import read_reply, retry_after_s, shown_url
 from .line_protocol import line
 
 PROBLEM_SIZE_MAX = 200  # characters of it that are shown
+NOTHING_WRITTEN = "writing requires points"  # version 2, of a body that is empty
 
 _OUTCOMES = {
     400: REFUSED,
@@ -67,6 +68,12 @@ class InfluxDBSink:
         if self._options.version == 2:
             headers["Authorization"] = f"Token {self._options.token}"
         return self._post(body, headers)
+
+    def probe(self) -> Delivery:
+        """Write nothing: all else is looked at before that is noticed."""
+        told = self.deliver("", [])
+        is_only_empty = told.outcome == REFUSED and NOTHING_WRITTEN in told.problem
+        return Delivery(ACCEPTED) if is_only_empty else told
 
     # -- the request ---------------------------------------------------------------
 

@@ -13,7 +13,7 @@ connection is given up, and the batch is sent as a whole over a new one.
 import hashlib
 import json
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -117,7 +117,7 @@ class MQTTSink:
         except (OSError, ValueError) as error:
             # ValueError: what the library thinks of a certificate or a host name
             self._give_up()
-            return Delivery(FAILED, f"no connection to {self.shown}: {_short(error)}")
+            return self._unreachable(error)
         if isinstance(connection, Delivery):
             self._give_up()
             return connection
@@ -126,17 +126,45 @@ class MQTTSink:
             self._give_up()
         return delivery
 
+    def _unreachable(self, error: Exception) -> Delivery:
+        return Delivery(FAILED, f"no connection to {self.shown}: {_short(error)}")
+
+    def probe(self) -> Delivery:
+        """Connect under another name, so that nobody's session ends, publish nothing and leave."""
+        options = replace(self._options, client_id=f"{self._options.client_id}-probe")
+        made = self._connection = _Connection()
+        try:
+            made.client = make_client(options)
+            refusal = self._greet(made)
+        except (OSError, ValueError) as error:
+            refusal = self._unreachable(error)
+        if refusal is None:
+            made.client.disconnect()
+            self._wait(made, lambda: made.is_lost)
+        self._give_up()
+        return refusal or Delivery(ACCEPTED)
+
     # -- connection ----------------------------------------------------------------
 
     def _connect(self) -> "_Connection | Delivery":
-        options = self._options
         made = self._connection = _Connection()
         made.is_woken = self._is_woken
-        client = made.client = make_client(options)
-        client.on_connect, client.on_publish = made.on_connect, made.on_publish
-        client.on_disconnect = made.on_disconnect
+        client = made.client = make_client(self._options)
         client.max_inflight_messages_set(INFLIGHT_MAX)
         client.will_set(f"{self._root}/status", OFFLINE, qos=1, retain=True)
+        refusal = self._greet(made)
+        if refusal is not None:
+            return refusal
+        online = client.publish(f"{self._root}/status", ONLINE, qos=1, retain=True)
+        if not self._wait(made, lambda: online.mid in made.acked):
+            return Delivery(FAILED, f"no answer from {self.shown}")
+        return made
+
+    def _greet(self, made: _Connection) -> Delivery | None:
+        """Connect and wait for the broker's answer; return why there is no connection."""
+        options, client = self._options, made.client
+        client.on_connect, client.on_publish = made.on_connect, made.on_publish
+        client.on_disconnect = made.on_disconnect
         client.connect(options.host, options.port, options.keepalive)
         client.loop_start()
         if not self._wait(made, lambda: made.answer is not None):
@@ -145,10 +173,7 @@ class MQTTSink:
         if code.is_failure:
             outcome = _OUTCOMES.get(code.value, FAILED)
             return Delivery(outcome, f"{self.shown} refuses the connection: {code}")
-        online = client.publish(f"{self._root}/status", ONLINE, qos=1, retain=True)
-        if not self._wait(made, lambda: online.mid in made.acked):
-            return Delivery(FAILED, f"no answer from {self.shown}")
-        return made
+        return None
 
     def _wait(self, connection: _Connection, condition: Any) -> bool:
         """Wait until `condition()`; return False if time, connection or agent end before."""

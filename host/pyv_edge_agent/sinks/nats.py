@@ -12,7 +12,7 @@ import asyncio
 import concurrent.futures
 import json
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,7 +86,7 @@ class NATSSink:
         """Publish `items`, and wait until the stream has acknowledged each."""
         if self._is_woken:
             return Delivery(FAILED, "the agent stops")
-        delivery = self._run(self._bounded(batch_key, items))
+        delivery = self._run(self._bounded(lambda: self._deliver(batch_key, items)))
         if delivery.is_accepted or delivery.is_refused:
             self._doubts.pop(batch_key, None)
             self._is_first = False
@@ -105,16 +105,14 @@ class NATSSink:
         except (asyncio.CancelledError, concurrent.futures.CancelledError):
             return Delivery(FAILED, "the agent stops")
 
-    async def _bounded(self, batch_key: str, items: list[dict[str, Any]]) -> Delivery:
+    async def _bounded(self, work: Callable[[], Coroutine[Any, Any, Delivery]]) -> Delivery:
         from nats import errors
 
         self._task = asyncio.current_task()
         if self._is_woken:
             return Delivery(FAILED, "the agent stops")
         try:
-            delivery = await asyncio.wait_for(
-                self._deliver(batch_key, items), self._options.timeout_seconds
-            )
+            delivery = await asyncio.wait_for(work(), self._options.timeout_seconds)
         except (errors.Error, OSError, asyncio.TimeoutError, ValueError) as error:
             delivery = self._judge(error)
         finally:
@@ -149,6 +147,23 @@ class NATSSink:
             disconnected_cb=self._disconnected,
             **more,
         )
+
+    def probe(self) -> Delivery:
+        """Connect and look whether the stream is there, or may be made."""
+        return self._run(self._bounded(self._look))
+
+    async def _look(self) -> Delivery:
+        from nats.js.errors import NotFoundError
+
+        self._lost = asyncio.Event()
+        self._nc = await self._connect()
+        js = self._nc.jetstream(timeout=self._options.timeout_seconds)
+        try:
+            await js.stream_info(self._options.stream)
+        except NotFoundError:
+            if not self._options.create_stream:
+                raise
+        return Delivery(ACCEPTED)
 
     async def _disconnected(self) -> None:
         self._lost.set()

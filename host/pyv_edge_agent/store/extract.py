@@ -84,6 +84,12 @@ def channels(reader: StoreReader) -> list[StoredChannel]:
     return [StoredChannel(*row) for row in reader.rows(_CHANNELS)]
 
 
+def devices(reader: StoreReader) -> list[tuple[str, str]]:
+    """Return (name, alias) of all devices that the store has ever had. Raises StoreError."""
+    rows = reader.rows("SELECT name, alias FROM device ORDER BY id")
+    return [(str(name), str(alias)) for name, alias in rows]
+
+
 def count_ids(reader: StoreReader, start_ms: int, end_ms: int) -> int:
     """Return how many ids `readings` looks at, about. Raises StoreError."""
     return sum(last - first + 1 for first, last in stretches(reader, start_ms, end_ms))

@@ -15,16 +15,20 @@ arrives. Events of a board are stored in their own table.
 """
 
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pyv_edge_core.reading import STREAM_NAMES, STREAM_TELEMETRY
 
+from ..clock import Clock
 from ..errors import StoreError
 from .connection import connect_reader
 from .removal import CAUSES_AFTER_STORING
 from .sink_cursor import read_plan
+
+_STEPS = 100_000  # of SQLite's machine between two looks at the time
 
 
 @dataclass(frozen=True)
@@ -149,11 +153,26 @@ def read_ledger(path: str | Path) -> Ledger:
 
     Reads every row: seconds for millions.
     """
-    connection = connect_reader(Path(path))
+    found = _read(Path(path), lambda: False)
+    assert found is not None  # nothing has interrupted it
+    return found
+
+
+def read_ledger_within(path: str | Path, clock: Clock, within_ms: int) -> Ledger | None:
+    """Return the same, None if that takes more than so many milliseconds. Raises StoreError."""
+    end_ms = clock.monotonic_ms() + within_ms
+    return _read(Path(path), lambda: clock.monotonic_ms() > end_ms)
+
+
+def _read(path: Path, is_over: Callable[[], bool]) -> Ledger | None:
+    connection = connect_reader(path)
+    connection.set_progress_handler(is_over, _STEPS)
     try:
         connection.execute("BEGIN")
         return read_open(connection)
     except sqlite3.Error as error:
+        if is_over() and "interrupted" in str(error):
+            return None
         raise StoreError(f"{path}: {error}") from error
     finally:
         connection.close()

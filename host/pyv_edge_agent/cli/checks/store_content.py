@@ -1,0 +1,73 @@
+"""What is in the store: whether it can be read and adds up, and how it grows."""
+
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from ...clock import Clock
+from ...disk import beside
+from ...errors import StoreBrokenError, StoreError
+from ...sizing import Load, show_size
+from ...store.extract import recorded
+from ...store.ledger import read_ledger_within
+from ...store.reader import StoreReader
+from .finding import Check, Finding
+
+LEDGER_MS = 10_000  # longest look at the ledger; some seconds for a million readings
+
+
+def check_file(path: Path, *, is_agent_running: bool) -> list[Finding]:
+    """Tell whether the store is there and can be read."""
+    about = Check("store.file")
+    if not path.exists():
+        if is_agent_running:
+            text = f"{path} is not there, although an agent has it open"
+            return [about.fail(text, "leave the agent running: it puts it back")]
+        return [about.ok(f"{path} is not there yet: the agent's first start makes it")]
+    try:
+        with closing(StoreReader(path)):
+            return [about.ok(f"{path} can be read")]
+    except StoreBrokenError as error:
+        fix = "let the agent start: it sets the file aside and saves what can be read"
+        return [about.fail(str(error), fix)]
+    except StoreError as error:
+        text, mark, fix = str(error).rpartition("; ")
+        return [about.fail(text, fix) if mark else about.fail(str(error), "check storage.path")]
+
+
+def check_ledger(path: Path, clock: Clock, within_ms: int = LEDGER_MS) -> list[Finding]:
+    """Tell whether the ledger balances. Raises StoreError."""
+    about = Check("store.ledger")
+    if not path.exists():
+        return [about.skip("there is no store yet")]
+    ledger = read_ledger_within(path, clock, within_ms)
+    if ledger is None:
+        text = f"the store is too large to be looked through within {within_ms // 1000} s"
+        return [about.warn(text, "pyv-edge-host ledger does it, in its own time")]
+    if ledger.is_balanced:
+        return [about.ok(f"{ledger.total('sampled')} readings are accounted for")]
+    whose = [f"boot {boot.boot}" for boot in ledger.boots if not boot.is_balanced]
+    whose += [f"sink {sink.name}" for sink in ledger.sinks if not sink.is_balanced]
+    shown = ", ".join(whose[:5]) or "readings of no boot"
+    fix = "pyv-edge-host ledger shows it; then pyv-edge-host audit verify"
+    return [about.fail(f"does not balance: {shown}", fix)]
+
+
+def check_size(path: Path, storage: dict[str, Any]) -> list[Finding]:
+    """Tell how large the store is and how it grows. Raises StoreError, OSError."""
+    about = Check("store.size")
+    if not path.exists():
+        return [about.skip("there is no store yet")]
+    wal = beside(path, "-wal")
+    sizes = f"{show_size(path.stat().st_size)}"
+    if wal.exists():
+        sizes += f" and a WAL of {show_size(wal.stat().st_size)}"
+    with closing(StoreReader(path)) as reader:
+        found = recorded(reader)
+    if found is None:
+        return [about.ok(f"{sizes}; too little is recorded to tell how it grows")]
+    load = Load(
+        found.rate_hz, found.channels, storage["commit_interval_ms"], storage["commit_max"]
+    )
+    grows = show_size(load.file_per_day)
+    return [about.ok(f"{sizes}, {grows} more each day at {found.rate_hz:.3g} readings/s")]

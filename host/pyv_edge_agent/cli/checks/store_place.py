@@ -1,0 +1,115 @@
+"""Where the store is: whether it can be written there, and how much room there is."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from ...disk import beside
+from ...parts import MEGABYTE
+from ...sizing import show_size
+from ...store import Limits
+from .access import READ, SEARCH, WRITE, Person
+from .finding import Check, Finding
+
+StatDisk = Callable[[Path], os.statvfs_result]
+
+FREE_SIZE_MIN = MEGABYTE  # with less, SQLite can't commit
+BACKUP_DAYS = 14  # after which nobody goes back to the version before
+DRAFT_DAYS = 1  # after which nobody makes it any more
+_DAY_MS = 86_400_000
+
+
+def check_folder(path: Path, person: Person, stat_disk: StatDisk = os.statvfs) -> list[Finding]:
+    """Tell whether `person` can write a store at `path`. Raises OSError."""
+    about = Check("store.folder")
+    folder = nearest(path.parent)
+    if not folder.is_dir():
+        return [about.fail(f"{folder} is no folder", "move it away, or change storage.path")]
+    if stat_disk(folder).f_flag & os.ST_RDONLY:
+        return [
+            about.fail(
+                f"{folder} is on a file system that can only be read",
+                "the kernel does that to a disk with errors: dmesg tells; check it (fsck), then"
+                " mount -o remount,rw",
+            )
+        ]
+    if not person.may(READ | WRITE | SEARCH, folder.stat()):
+        return [
+            about.fail(
+                f"user {person.name} may not write into {folder}", _give(person, path.parent)
+            )
+        ]
+    for file in (path, *(beside(path, end) for end in ("-wal", "-shm", ".lock"))):
+        if file.exists() and not person.may(READ | WRITE, file.stat()):
+            return [
+                about.fail(
+                    f"user {person.name} may not write {file}: has the agent run as another user?",
+                    _give(person, path.parent),
+                )
+            ]
+    return [about.ok(f"user {person.name} can write to {folder}")]
+
+
+def _give(person: Person, folder: Path) -> str:
+    return f"sudo chown -R {person.name}: {folder}"
+
+
+def nearest(folder: Path) -> Path:
+    """Return the folder, or what there is of those that it would be in."""
+    place = folder.absolute()
+    while not place.exists():
+        place = place.parent
+    return place
+
+
+def check_disk(path: Path, limits: Limits, stat_disk: StatDisk = os.statvfs) -> list[Finding]:
+    """Tell whether the disk has the room that is configured. Raises OSError."""
+    about = Check("store.disk")
+    found = stat_disk(nearest(path.parent))
+    free_size = found.f_bavail * found.f_frsize
+    shown = f"{show_size(free_size)} are free"
+    fix = "make room (du -xh / | sort -h | tail)"
+    if found.f_files and not found.f_favail:
+        return [about.fail("the disk can hold no more files, whatever room it has", fix)]
+    if free_size < FREE_SIZE_MIN:
+        return [about.fail(f"{shown}: nothing can be stored", fix)]
+    if free_size < limits.min_free:
+        return [
+            about.warn(
+                f"{shown}, less than storage.min_free_mb: the oldest readings have to go",
+                f"{fix}, or lower storage.min_free_mb",
+            )
+        ]
+    store_size = sum(one.stat().st_size for one in (path, beside(path, "-wal")) if one.is_file())
+    if limits.max_size > store_size + free_size - limits.min_free:
+        return [
+            about.warn(
+                f"{shown}, and storage.max_mb is more than there is",
+                "lower storage.max_mb, or use a larger disk",
+            )
+        ]
+    return [about.ok(shown)]
+
+
+def check_leftovers(path: Path, now_ms: int) -> list[Finding]:
+    """Find what was set aside beside the store, or not cleaned up. Raises OSError."""
+    about = Check("store.leftovers")
+    folder = path.parent
+    found = sorted(folder.glob(f"{path.name}.*")) if folder.is_dir() else []
+    findings = []
+    for file in found:
+        end = file.name[len(path.name) + 1 :]
+        size = show_size(file.stat().st_size)
+        days = (now_ms - file.stat().st_mtime_ns // 1_000_000) / _DAY_MS
+        if end.startswith("broken-") and not end.endswith(("-wal", "-shm")):
+            text = f"{file} ({size}) is a damaged store that was set aside"
+            findings.append(about.warn(text, "move it away: it is evidence, and takes room"))
+        elif end.startswith("replaced-"):
+            text = f"{file} ({size}) was open when another file was put in its place"
+            findings.append(about.warn(text, "move it away: it has readings that no other has"))
+        elif end.endswith(".backup") and days >= BACKUP_DAYS:
+            text = f"{file} ({size}) is from before an upgrade, {days:.0f} days ago"
+            findings.append(about.warn(text, f"if all is well, rm {file}"))
+        elif end in ("new", "copy") and days >= DRAFT_DAYS:
+            findings.append(about.warn(f"{file} ({size}) is half a copy", f"rm {file}"))
+    return findings or [about.ok("nothing was set aside")]
