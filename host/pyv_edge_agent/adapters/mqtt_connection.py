@@ -1,8 +1,9 @@
 """One connection of the MQTT adapter to its broker, from CONNECT to its end.
 
-The library's client is driven by the adapter's own thread, a turn at a time: it reads all
-that has come before it looks at anything else, which is twice as fast as the library's
-loop, and it can leave messages in the socket when there is no room for them.
+The library's client is driven by the adapter's own thread, a turn at a time. It reads all
+that has come before it looks at anything else: the library's own loop asks the system after
+each message, and takes half as long again. And it can leave messages in the socket when
+there is no room for them.
 """
 
 import select
