@@ -56,6 +56,7 @@ class Connection:
         """
         self.is_subscribed = False
         self.is_over = False
+        self._is_accepted = False
         self.was_taken_over = False
         self.problem = ""  # why it is over, one line
         self.messages_total = 0
@@ -150,8 +151,9 @@ class Connection:
     def close(self) -> None:
         """Send what is to be sent, take leave and close it. The session stays."""
         client = self._client
-        if not self.is_over:
-            self.is_over = True
+        is_here = self._is_accepted and not self.is_over
+        self.is_over = True
+        if is_here:  # who has not greeted yet must not: the session may be another's by now
             client.loop_write()
             client.disconnect()
             client.loop_write()
@@ -168,6 +170,7 @@ class Connection:
             more = f"; {remedy}" if remedy else ""
             self._end(f"the broker refuses the connection: {code}{more}")
         else:
+            self._is_accepted = True
             self._on_session(self, flags.session_present)
 
     def _subscribed(self, *told: Any) -> None:
