@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from host.processes import free_port
+from host.waiting import wait_for
+from pyv_edge_agent.store import read_ledger
 
 EXAMPLES = Path(__file__).parents[1] / "host" / "examples"
 
@@ -25,7 +27,9 @@ class Example:
     def config(self):
         """Return the path of its configuration, with free ports in the place of its own."""
         path = self.folder / "edge.toml"
-        text = re.sub(r"\b80\d\d\b", lambda one: str(self.port(one[0])), path.read_text())
+        text = re.sub(
+            r"\b(80\d\d|1883|4222)\b", lambda one: str(self.port(one[0])), path.read_text()
+        )
         path.write_text(f'{text}\n[health]\nport = 0\n[time]\nsource = "trusted"\n')
         return path
 
@@ -84,6 +88,19 @@ class Example:
             return []  # it is being made
         finally:
             connection.close()
+
+    def is_sent(self, sink):
+        """Return whether something is stored and the sink has all of it."""
+        if not self.stored():
+            return False
+        ledger = read_ledger(self.folder / "data" / "edge_store.db")
+        return [one.pending for one in ledger.sinks if one.name == sink] == [0]
+
+    def wait_logged(self, lines):
+        """Wait until the example's processes have printed these lines."""
+        log = self.folder / "log"
+        for line in lines:
+            wait_for(lambda: line in log.read_text().splitlines(), line, 30)  # noqa: B023
 
     def query(self):
         """Return what `pyv-edge-host query` shows, as words."""

@@ -27,6 +27,8 @@ def _row(*cells):
 def _allowed(key, setting):
     if setting.choices:
         return ", ".join(map(_code, setting.choices))
+    if setting.is_free:
+        return "table of anything"
     if setting.is_secret:
         return "secret text"
     if setting.is_url:
@@ -77,6 +79,8 @@ def sections():
             for kind, more in settings.DEVICES.items():
                 doc = settings.DEVICE_DOCS[kind]
                 parts += [f'#### `ingest_type = "{kind}"`', doc, table_of(more)]
+            text = "What an installed package brings. See [ADAPTERS.md](ADAPTERS.md)."
+            parts += ["#### any other `ingest_type`", text, table_of(settings.THIRD_PARTY)]
         elif name == "policies":
             text = "What holds for some channels; what a row leaves out is as the section says."
             parts += ["### `[[policies.channels]]`", text, core_table_of(CHANNEL)]

@@ -2,7 +2,7 @@
 
 import pytest
 from example_rig import Example, as_words
-from host.processes import listens
+from host.processes import influxd, listens, mosquitto, nats_server
 from host.waiting import wait_for
 
 
@@ -27,3 +27,56 @@ def test_http_poll(example):
         with made.agent():
             wait_for(lambda: len(made.stored()) == 4, "four readings", 30)
             assert made.query() == as_words(made.shown("weather.py", "pyv-edge-host query"))
+
+
+def test_sink_http(example):
+    made = example("sinks/http")
+    with made.process("cloud.py", made.port(8090)):
+        wait_for(lambda: listens(made.port(8090)), "the endpoint", 30)
+        with made.agent():
+            made.wait_logged(made.shown("cloud.py", "pyv-edge-host run"))
+
+
+def test_sink_mqtt(example, tmp_path):
+    made = example("sinks/mqtt")
+    broker = mosquitto(tmp_path / "broker", made.port(1883)).start()
+    try:
+        with made.process("watch.py", made.port(1883)):
+            made.wait_logged(["watching"])
+            with made.agent():
+                made.wait_logged(made.shown("watch.py", "pyv-edge-host run"))
+    finally:
+        broker.stop()
+
+
+def test_sink_nats(example, tmp_path):
+    made = example("sinks/nats")
+    server = nats_server(tmp_path / "nats", made.port(4222)).start()
+    try:
+        with made.agent():
+            wait_for(lambda: made.is_sent("nats"), "the reading", 30)
+        told = made.run("read.py", made.port(4222))
+        assert told.splitlines() == made.shown("read.py", "python read.py")
+    finally:
+        server.stop()
+
+
+def test_sink_influxdb(example, tmp_path):
+    made = example("sinks/influxdb")
+    server = influxd(tmp_path / "influx")
+    made.ports["8086"] = server.port
+    try:
+        assert made.run("read.py", server.port, "CREATE DATABASE edge") == ""
+        with made.agent():
+            wait_for(lambda: made.is_sent("influxdb"), "the reading", 30)
+        told = made.run("read.py", server.port, "SELECT device, unit, value FROM pyvorin")
+        assert told.splitlines() == made.shown("read.py", "python read.py 8086 'SELECT")
+    finally:
+        server.stop()
+
+
+def test_sink_file(example):
+    made = example("sinks/file")
+    with made.agent():
+        wait_for(lambda: made.is_sent("file"), "the reading", 30)
+    assert made.run("read.py", "out").splitlines() == made.shown("read.py", "python read.py")

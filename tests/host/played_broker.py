@@ -54,19 +54,20 @@ class Wire(_Server):
 
     def __init__(self, port):
         self.behind = port
+        self.towards_broker = lambda data: data  # what the wire does to bytes
         super().__init__()
 
     def serve(self, line):
         far = socket.create_connection(("127.0.0.1", self.behind))
         self.lines.append(far)
-        threading.Thread(target=self._pass, args=(far, line), daemon=True).start()
-        self._pass(line, far)
+        threading.Thread(target=self._pass, args=(far, line, bytes), daemon=True).start()
+        self._pass(line, far, lambda data: self.towards_broker(data))
 
     @staticmethod
-    def _pass(source, target):
+    def _pass(source, target, change):
         with suppress(OSError):
             while data := source.recv(4096):
-                target.sendall(data)
+                target.sendall(change(data))
         for one in (source, target):
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)

@@ -160,7 +160,7 @@ FAULTS = [
         "[[sensors.devices]]\nname = 'a'\ningest_type = 'simulater'\n",
         (
             "3: sensors.devices[0].ingest_type: 'simulater' is unknown;"
-            " known: file, http, http_poll, mqtt, serial, simulator, system"
+            " known: file, http, http_poll, mqtt, serial, simulator, system; by packages: none"
         ),
     ),
     (

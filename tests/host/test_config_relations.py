@@ -92,6 +92,7 @@ def test_settings_that_do_not_go_together_are_a_fault(sections, path, problem):
     "sections",
     [
         {"cloud": {"retry_base_seconds": 5, "retry_max_seconds": 5}},
+        {"cloud": {"retry_max_seconds": 0.1}},  # retry_base_seconds is its default
         {"cloud": {"key_file": "k"}},
         {"sinks": {"mqtt": {"password": "p"}, "nats": {"token": "t", "creds_file": "c"}}},
         {"storage": {"max_mb": 10}},  # keep_mb is its default

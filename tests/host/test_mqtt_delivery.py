@@ -6,12 +6,7 @@ import random
 import pytest
 from host.fakes import UTC_MS
 from host.test_intake import Site
-from pyv_edge_agent.adapters.mqtt_delivery import (
-    GROUP_READINGS_MAX,
-    PROOF,
-    READINGS_MAX,
-    Deliveries,
-)
+from pyv_edge_agent.adapters.mqtt_delivery import GROUP_READINGS_MAX, READINGS_MAX, Deliveries
 from pyv_edge_agent.adapters.mqtt_message import PAYLOAD_SIZE_MAX, TOPICS_MAX
 from pyv_edge_agent.boots import CHANNELS_MAX
 from pyv_edge_agent.config import Config
@@ -19,6 +14,8 @@ from pyv_edge_agent.inbox import SUBMITTED_MAX
 from pyv_edge_agent.submission import SAMPLES_MAX
 
 KEEPALIVE_MS = 10_000
+PROOF = 2.5  # keep-alives, after which a broker has heard what it was sent, or has hung up
+STALL = 1.5  # for so long a broker may hear nothing before it hangs up
 SECRET = "17.4242"
 
 
@@ -271,7 +268,7 @@ class Broker:
 def test_every_message_is_stored_once_whatever_happens(takers, seed, takes_lowest):
     rng = random.Random(seed)
     taker, broker = takers(inflight_max=6), Broker(rng, takes_lowest)
-    sent = 0
+    sent, is_stalled = 0, False
 
     def deliver_acks(share):
         """Let a part of the acknowledgements arrive, the first ones first."""
@@ -280,9 +277,9 @@ def test_every_message_is_stored_once_whatever_happens(takers, seed, takes_lowes
         del taker.line.acked[:count]
 
     def step():
-        nonlocal sent
-        kinds = ("publish", "read", "publish", "read", "commit", "acks", "cut", "kill", "wait")
-        kind = rng.choice(kinds)
+        nonlocal sent, is_stalled
+        kinds = ("publish", "read", "commit", "acks", "cut", "kill", "wait", "stall")
+        kind = rng.choice((*kinds, "publish", "read"))
         if kind == "publish" and len(broker.inflight) < 6:
             broker.publish({"value": sent})
             sent += 1
@@ -295,17 +292,23 @@ def test_every_message_is_stored_once_whatever_happens(takers, seed, takes_lowes
         elif kind == "acks":
             deliver_acks(1)
         elif kind == "cut":
+            is_stalled = False
             deliver_acks(rng.random())
             taker.connect()
             broker.connected()
         elif kind == "kill":
+            is_stalled = False
             if rng.random() < 0.5:
                 taker.ingest.run()  # committed, and nobody told
             deliver_acks(rng.random())
             taker.kill()
             taker.connect()
             broker.connected()
+        elif kind == "stall" and not is_stalled:
+            is_stalled = True  # a second time, one of the two ends would have hung up
+            taker.clock.advance(round(KEEPALIVE_MS * STALL))
         elif kind == "wait":
+            is_stalled = False
             # Nothing is on its way for so long on a connection that stands.
             deliver_acks(1)
             taker.take(*broker.line_pending)

@@ -65,7 +65,9 @@ def create_adapter(
         from .mqtt import MQTTAdapter
 
         return MQTTAdapter(device, clock, folder, rng or random.Random())
-    raise AdapterError(f"ingest_type {kind!r} has no adapter")
+    from .third_party import ThirdPartyAdapter, find_entry
+
+    return ThirdPartyAdapter(device, clock, find_entry(kind))
 
 
 def read_value(adapter: Any) -> float:

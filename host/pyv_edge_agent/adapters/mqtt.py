@@ -83,6 +83,7 @@ class MQTTAdapter:
         deliveries = self._deliveries
         return {
             "broker": self._broker.shown,
+            "state": "receiving" if self._availability.is_there else "connecting",
             **self._availability.status(),
             "messages_total": deliveries.messages_total,
             "repeated_total": deliveries.repeated_total,

@@ -258,7 +258,7 @@ class Deliveries:
     def forget(self, feed: Feed, connection: Connection) -> None:
         """Forget the keys of what the broker can't send again."""
         now_ms = self._clock.monotonic_ms()
-        if len(self._open) >= self._inflight_max:
+        if len(self._open) >= self._inflight_max or not self.has_room():
             self._quiet_ms = now_ms  # it may have to wait with what it would send again
         is_proven = now_ms - self._quiet_ms >= PROOF * connection.keepalive_ms
         if not self._is_new and (self._is_swept or not is_proven):

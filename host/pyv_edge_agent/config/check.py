@@ -15,7 +15,16 @@ from pyv_edge_core.quantity import decimal, show
 
 from .. import channel_policy
 from ..policy import read_policy
-from ..settings import DEVICE, DEVICES, MISSING, SECTIONS, SINKS, SYSTEM_UNITS, Setting
+from ..settings import (
+    DEVICE,
+    DEVICES,
+    MISSING,
+    SECTIONS,
+    SINKS,
+    SYSTEM_UNITS,
+    THIRD_PARTY,
+    Setting,
+)
 from ..settings.setting import INTEGER_MAX, kind_name, secret_files
 from .origin import ENVIRONMENT, FILE, Origin
 from .path import DEPTH_MAX, children, join, parents, walk
@@ -64,6 +73,7 @@ class Checker:
         self._texts: dict[str, str] = {}  # what became of texts with variables, by path
         self._texts_in: dict[str, list[str]] = {}  # the same, by path of what they are in
         self._unknown_count = 0
+        self._installed: list[str] | None = None  # kinds of devices that packages bring
 
     # -- faults --------------------------------------------------------------------
 
@@ -228,19 +238,29 @@ class Checker:
             return self.table(values, DEVICE, path)
         place = f"{path}.ingest_type"
         kind = self.substitute(values["ingest_type"], place)
-        if kind not in DEVICES:
-            if not self.is_faulty(place):
-                shown = repr(values["ingest_type"])  # as in the file: a variable may be a secret
-                known = ", ".join(sorted(DEVICES))
-                self.fault(place, f"{shown} is unknown; known: {known}")
+        keys = {**DEVICE, **DEVICES.get(kind, THIRD_PARTY)}
+        if kind not in DEVICES and not self._is_installed(kind, place, values):
+            keys = DEVICE
             values = {key: value for key, value in values.items() if key in DEVICE}
         name = self.plain(values.get("name"), f"{path}.name")
         credential = f"sensors.devices.{name}" if isinstance(name, str) else ""
-        keys = {**DEVICE, **DEVICES.get(kind, {})}
         table = self.table(values, keys, path, credential=credential)
         if kind == "system" and not table["unit"]:
             table["unit"] = SYSTEM_UNITS.get(table.get("metric", ""), "")
         return table
+
+    def _is_installed(self, kind: str, place: str, values: dict[str, Any]) -> bool:
+        """Return whether a package brings that kind; note what is known if none does."""
+        if self._installed is None:
+            from ..adapters.third_party import installed_kinds
+
+            self._installed = installed_kinds()
+        installed = self._installed
+        if kind not in installed and not self.is_faulty(place):
+            shown = repr(values["ingest_type"])  # as in the file: a variable may be a secret
+            known, others = ", ".join(sorted(DEVICES)), ", ".join(installed) or "none"
+            self.fault(place, f"{shown} is unknown; known: {known}; by packages: {others}")
+        return kind in installed
 
     # -- the whole -----------------------------------------------------------------
 
@@ -267,6 +287,8 @@ class Checker:
         for device in self.values["sensors"]["devices"]:
             if device.get("on_error") == "inherit":
                 device["on_error"] = self.values["sensors"]["on_error"]
+            if "options" in device and not device["interval_seconds"]:
+                device["interval_seconds"] = self.values["sensors"]["poll_interval_seconds"]
         check_relations(self.relation_fault, self.values, self._faulty)
 
     def _look(self, value: Any, path: str, depth: int) -> None:

@@ -24,7 +24,8 @@ def check_relations(fault: Report, values: dict[str, Any], faulty: Container[str
         )
     if not cloud["api_key"].isascii():
         fault("cloud.api_key", "must be ASCII, to go into an HTTP header")
-    if cloud["retry_base_seconds"] > cloud["retry_max_seconds"]:
+    is_default = cloud["retry_base_seconds"] == SECTIONS["cloud"]["retry_base_seconds"].default
+    if cloud["retry_base_seconds"] > cloud["retry_max_seconds"] and not is_default:
         fault("cloud.retry_base_seconds", "is greater than cloud.retry_max_seconds; lower it")
     if not values["health"]["host"].isascii():
         fault("health.host", "must be ASCII: an address, or a name in its IDNA form")

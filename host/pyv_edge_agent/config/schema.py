@@ -19,6 +19,7 @@ from ..settings import (
     SECTIONS,
     SINK_DOCS,
     SINKS,
+    THIRD_PARTY,
     Setting,
     table,
 )
@@ -74,7 +75,9 @@ def make_schema() -> dict[str, Any]:
 def _lists(section: str) -> dict[str, Any]:
     """Return the lists of tables that a section has beside its settings."""
     if section == "sensors":
-        kinds = [_device(kind) for kind in DEVICES]
+        from ..adapters.third_party import installed_kinds
+
+        kinds = [_device(kind) for kind in dict.fromkeys((*DEVICES, *installed_kinds()))]
         unknown = {"properties": {"ingest_type": _VARIABLE}, "required": ["name", "ingest_type"]}
         return {"devices": {"type": "array", "items": {"anyOf": [*kinds, unknown]}}}
     if section == "policies":
@@ -90,8 +93,9 @@ def _lists(section: str) -> dict[str, Any]:
 
 
 def _device(kind: str) -> dict[str, Any]:
-    made = _table_of({**DEVICE, **DEVICES[kind]}, DEVICE_DOCS[kind])
-    made["properties"]["ingest_type"] = {"const": kind, "description": DEVICE_DOCS[kind]}
+    doc = DEVICE_DOCS.get(kind, "What an installed package brings.")
+    made = _table_of({**DEVICE, **DEVICES.get(kind, THIRD_PARTY)}, doc)
+    made["properties"]["ingest_type"] = {"const": kind, "description": doc}
     return made
 
 
@@ -110,7 +114,7 @@ def _setting(key: str, setting: Setting) -> dict[str, Any]:
     made: dict[str, Any] = {"type": _TYPES[setting.kind]}
     if setting.kind in (int, float) and setting.low > float("-inf"):
         made |= {"minimum": _shown(setting, setting.low), "maximum": _shown(setting, setting.high)}
-    if setting.kind is dict:
+    if setting.kind is dict and not setting.is_free:
         made["additionalProperties"] = {"type": "string"}
     if setting.choices:
         numbers = [int(choice) for choice in setting.choices if choice.isdecimal()]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from ..settings import DEVICE, DEVICES, SECTIONS, SINKS, Setting
+from ..settings import DEVICE, DEVICES, SECTIONS, SINKS, THIRD_PARTY, Setting
 
 
 def tables(values: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], dict[str, Setting]]]:
@@ -14,4 +14,4 @@ def tables(values: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], dict[s
         yield f"sinks.{kind}", values["sinks"][kind], keys
     for index, device in enumerate(values["sensors"]["devices"]):
         kind = device.get("ingest_type", "")
-        yield f"sensors.devices[{index}]", device, {**DEVICE, **DEVICES.get(kind, {})}
+        yield f"sensors.devices[{index}]", device, {**DEVICE, **DEVICES.get(kind, THIRD_PARTY)}

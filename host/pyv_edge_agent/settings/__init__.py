@@ -14,6 +14,7 @@ from .device import (
     MAPPING,
     POLLED,
     SYSTEM_UNITS,
+    THIRD_PARTY,
 )
 from .section import SECTION_DOCS, SECTIONS
 from .setting import MISSING, Setting
@@ -34,5 +35,6 @@ __all__ = [
     "SINKS",
     "SINK_DOCS",
     "SYSTEM_UNITS",
+    "THIRD_PARTY",
     "Setting",
 ]

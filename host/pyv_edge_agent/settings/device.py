@@ -18,6 +18,23 @@ _POLLED = {
     ),
 }
 
+_ON_ERROR = Setting(
+    str,
+    "inherit",
+    "what a failed poll stores: a reading of quality bad of each channel (zero), nothing"
+    " (skip), or what sensors.on_error says (inherit)",
+    choices=("inherit", "zero", "skip"),
+)
+
+# What a device has whose ingest_type an installed package brings
+THIRD_PARTY = {
+    **_POLLED,
+    "on_error": _ON_ERROR,
+    "options": Setting(
+        dict, {}, "whatever that package wants to know", is_secret=True, is_free=True
+    ),
+}
+
 # How an adapter finds readings in what comes in, see adapters/mapping.py. Paths are those of JSON:
 # main.temp, list[0], ["odd key"].
 MAPPING = {
@@ -101,13 +118,7 @@ _HTTP_POLL = {
     "headers": Setting(dict, {}, "headers that are sent with each poll", is_secret=True),
     "redirects_max": Setting(int, 3, "most redirects of one poll", 0, 10, unit="redirects"),
     "body_max_kb": _BODY,
-    "on_error": Setting(
-        str,
-        "inherit",
-        "what a failed poll stores: a reading of quality bad of each channel (zero), nothing"
-        " (skip), or what sensors.on_error says (inherit)",
-        choices=("inherit", "zero", "skip"),
-    ),
+    "on_error": _ON_ERROR,
     **TLS,
     **MAPPING,
     "time_path": replace(MAPPING["time_path"], default=""),

@@ -29,6 +29,16 @@ def is_plain(text: str) -> bool:
     return not any(ord(character) < 0x20 for character in text)
 
 
+def _is_json(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_json(one) for key, one in value.items())
+    if isinstance(value, list):
+        return all(map(_is_json, value))
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, (bool, int, str))
+
+
 def kind_name(value: Any) -> str:
     """Name what `value` is, without repeating it."""
     names = {bool: "a truth value", int: "a number", float: "a number", str: "a text"}
@@ -46,7 +56,7 @@ def shown_number(number: float) -> str:
 class Setting:
     """One key: its type, its default, and what it may be."""
 
-    kind: type  # bool, int, float, str; dict: of texts
+    kind: type  # bool, int, float, str; dict: of texts, unless it is free
     default: Any  # MISSING: must be given
     doc: str  # a sentence without its capital and its full stop
     low: float = -math.inf
@@ -55,6 +65,7 @@ class Setting:
     is_secret: bool = False  # never shown; a text may be in a file of its own: `secret_files`
     is_url: bool = False  # shown without user, password, query and fragment
     is_file: bool = False  # names a file that has to be there, from the config file's folder
+    is_free: bool = False  # a table of anything that JSON has
     unit: str = ""  # where the key's name doesn't end with it
 
     def check(self, value: Any, is_substituted: bool) -> Any:
@@ -78,6 +89,10 @@ class Setting:
             value = float(value)
         if type(value) is not self.kind:
             raise self._refusal(value, is_substituted)
+        if self.is_free:
+            if not _is_json(value):
+                raise ValueError("the value has what JSON has not; write dates and inf as texts")
+            return value
         if isinstance(value, dict) and not all(isinstance(one, str) for one in value.values()):
             raise ValueError('the value is not a table of texts, such as {temp = "main.temp"}')
         if isinstance(value, (int, float)) and not (
