@@ -460,17 +460,17 @@ def test_what_nobody_sends_again_is_lost_without_room_and_counted(taker, log):
 # -- a commit in time ------------------------------------------------------------------
 
 
-def test_commit_is_due_when_half_of_the_window_is_used(takers):
+def test_commit_is_due_when_the_window_is_nearly_used_up(takers):
     taker = takers(inflight_max=20)
     now_ms = taker.clock.monotonic_ms()
-    for number in range(1, 10):
+    for number in range(1, 15):
         taker.take(Message(number, {"value": number}))
     assert taker.ingest.due_ms(now_ms, 1000) > now_ms
-    taker.take(Message(10, {"value": 10}))
+    taker.take(Message(15, {"value": 15}))
     assert taker.ingest.due_ms(now_ms, 1000) == now_ms
     taker.ingest.run()
     # The broker had sent some more meanwhile: these can wait.
-    for number in range(11, 20):
+    for number in range(16, 21):
         taker.deliveries.take(taker.feed, taker.line, Message(number, {"value": number}))
     taker.deliveries.bring(taker.feed)
     assert taker.ingest.due_ms(now_ms, 1000) > now_ms

@@ -94,7 +94,7 @@ class Deliveries:
         self._reader = MessageReader(device)
         self._takes_retained = device["retained"] == "take"
         self._inflight_max = inflight_max
-        self._urgent_at = (inflight_max + 1) // 2
+        self._urgent_at = max(1, inflight_max * 3 // 4)
         self._clock = clock
         self._open: dict[bytes, _Message] = {}  # by key
         self._readings = 0  # in them
@@ -209,8 +209,8 @@ class Deliveries:
     def _put(self, feed: Feed, group: _Group, is_new: bool) -> bool:
         """Put a group into the feed; return False if there is no room. Raises SubmissionError.
 
-        At half of what the broker sends ahead a commit is due, so that it need not stop; else
-        messages wait for the usual one.
+        At three quarters of what the broker sends ahead a commit is due, so that it need not
+        stop; else messages wait for the usual one: each commit wears a card.
         """
         since_urgent = self._since_urgent + len(group.messages)
         submission = Submission(
