@@ -245,13 +245,13 @@ def _names(case: Case, config: Config) -> tuple[WithheldNames, str]:
         names = WithheldNames(read_policy(section), has_key=False)
     problem = ""
     boards: list[tuple[str, str]] = []
-    if config.store_path.exists():
-        try:
+    try:
+        if config.store_path.exists():
             with closing(StoreReader(config.store_path)) as reader:
                 names.add_stored(channels(reader))
                 boards += devices(reader)
-        except StoreError as error:
-            problem = str(error)
+    except (StoreError, OSError) as error:
+        problem = str(error)
     for device in config.get("sensors", "devices"):
         names.add_device(device)
     for name, alias in boards:
