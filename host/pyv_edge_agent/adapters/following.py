@@ -13,9 +13,11 @@ What is stored is a `Place`. Which file it is in by now, is found out like this:
 import logging
 import os
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from .lines import SIZE_MAX
 from .place import OpenFile, Place, read_place
@@ -23,7 +25,17 @@ from .place import OpenFile, Place, read_place
 logger = logging.getLogger(__name__)
 
 ENTRIES_MAX = 10_000  # of a folder, that are looked at for a file that was moved away
+SCANS_MAX = 5  # of a folder in which files are being moved
 _ROTATED = re.compile(r"[.\-_]?\d[\d.\-_T]*")  # behind the name: .1, -20261127, .2026-11-27T10
+
+
+class Entry(NamedTuple):
+    """A file of a folder, when that was looked through."""
+
+    name: str
+    path: str
+    inode: int
+    written_ns: int
 
 
 class Following:
@@ -141,29 +153,35 @@ class Following:
     def _successor(self, file: OpenFile) -> OpenFile:
         """Return the file after one that was moved away: the next one moved, or the present."""
         moved = self._moved_since(file.status.st_mtime_ns, (file.inode,))
-        return OpenFile(moved or self.path)
+        return moved or OpenFile(self.path)
 
     def _missed(self, file: OpenFile) -> OpenFile | None:
         """Return what was in a file that was cut off before a line of it was taken."""
         place, status = self._place, file.status
         if place is None or place.offset or not place.opened_ns:
             return None
-        moved = self._moved_since(place.opened_ns, (file.inode, place.before), status.st_mtime_ns)
-        return OpenFile(moved) if moved else None
+        return self._moved_since(place.opened_ns, (file.inode, place.before), status.st_mtime_ns)
 
     def _moved_since(
         self, since_ns: int, others: tuple[int, ...], before_ns: int = 2**63
-    ) -> str | None:
+    ) -> OpenFile | None:
         """Return the oldest of what was moved away and written in between, but for `others`."""
         moved = [
-            (status.st_mtime_ns, entry.path)
-            for entry, status in self._entries()
+            entry
+            for entry in self._entries()
             if entry.name.startswith(self.path.name)
             and _ROTATED.fullmatch(entry.name.removeprefix(self.path.name))
-            and since_ns < status.st_mtime_ns < before_ns
-            and status.st_ino not in others
+            and since_ns < entry.written_ns < before_ns
+            and entry.inode not in others
         ]
-        return min(moved)[1] if moved else None
+        if not moved:
+            return None
+        oldest = min(moved, key=lambda entry: (entry.written_ns, entry.path))
+        file = OpenFile(oldest.path)
+        if file.inode != oldest.inode:
+            file.close()
+            raise OSError("files are being moved")  # and looked for again
+        return file
 
     def _find_altered(self, file: OpenFile) -> None:
         """Go on in the copy of a file that was cut off, or at the beginning of what it is now."""
@@ -208,11 +226,11 @@ class Following:
         """Return the file of the place's number under another name."""
         if not place.inode:
             return None
-        for entry, status in self._entries():
+        for entry in self._entries():
             # If nothing of it was read, only its name is left to know it by.
             is_likely = place.offset or entry.name.startswith(self.path.name)
-            if status.st_ino == place.inode and is_likely:
-                return _open_holding(entry.path, place)
+            if entry.inode == place.inode and is_likely:
+                return _open_holding(entry, place)
         return None
 
     def _copy(self, place: Place) -> OpenFile | None:
@@ -220,19 +238,33 @@ class Following:
         if not place.offset:
             return None
         named = [
-            (status.st_mtime_ns, entry.path)
-            for entry, status in self._entries()
+            entry
+            for entry in self._entries()
             if entry.name.startswith(self.path.name) and entry.name != self.path.name
         ]
-        opened = (_open_holding(path, place) for _, path in sorted(named, reverse=True))
+        named.sort(key=lambda entry: entry.written_ns, reverse=True)
+        opened = (_open_holding(entry, place) for entry in named)
         return next((file for file in opened if file is not None), None)
 
-    def _entries(self) -> Iterator[tuple["os.DirEntry[str]", os.stat_result]]:
-        """Return the plain files in the folder of the name, and of what it is a link to."""
+    def _entries(self) -> list[Entry]:
+        """Return the plain files in the folder of the name, and of what it is a link to.
+
+        Raises OSError if they don't stay as they are for a moment.
+        """
+        before = None
+        for _ in range(SCANS_MAX):
+            found = list(self._scan())
+            names = {(one.path, one.inode) for one in found if one.name.startswith(self.path.name)}
+            if names == before:
+                return found
+            before = names
+        raise OSError("files are being moved")
+
+    def _scan(self) -> Iterator[Entry]:
         count = 0
         for folder in sorted({self.path.parent.resolve(), self.path.resolve().parent}):
             with suppress(OSError), os.scandir(folder) as entries:  # it may not be ours to read
-                for entry in entries:
+                for one in entries:
                     count += 1
                     if count > ENTRIES_MAX:
                         logger.warning(
@@ -242,15 +274,16 @@ class Following:
                         )
                         return
                     with suppress(OSError):  # it has gone meanwhile
-                        if entry.is_file(follow_symlinks=False):
-                            yield entry, os.stat(entry.path)
+                        status = os.stat(one.path, follow_symlinks=False)
+                        if stat.S_ISREG(status.st_mode):
+                            yield Entry(one.name, one.path, status.st_ino, status.st_mtime_ns)
 
 
-def _open_holding(path: str, place: Place) -> OpenFile | None:
+def _open_holding(entry: Entry, place: Place) -> OpenFile | None:
     """Return a file if it can be read and has what was read up to `place`."""
     with suppress(OSError):
-        file = OpenFile(path)
-        if file.holds(place):
+        file = OpenFile(entry.path)
+        if file.inode == entry.inode and file.holds(place):
             return file
         file.close()
     return None

@@ -29,6 +29,7 @@ class WithheldNames:
         self._has_key = has_key
         self._known: set[str] = set()
         self._hidden: dict[str, str] = {}  # and its pseudonym, "" if it has none
+        self._stored: set[str] = set()  # devices whose channels are known
 
     # -- what there is -------------------------------------------------------------
 
@@ -39,14 +40,15 @@ class WithheldNames:
                 self._policy, one.device, (one.alias, one.name, one.sensor, one.marks)
             )
             self._add(judged, one.device, one.alias, one.name, one.sensor)
+            self._stored.add(one.alias)
 
     def add_device(self, table: dict[str, Any]) -> None:
-        """Add the names that a configured device has."""
+        """Add the names that a configured device has, after those that are stored."""
         name = table["name"]
         names = [f"{name}.{channel}" for channel in table.get("fields", {})]
         if table["ingest_type"] in POLLED:
             names.append(name)
-        elif not names:
+        elif not names and name not in self._stored:
             names.append(f"{name}.{_ANY}")
         for sensor in names:
             device, channel = (name, sensor[len(name) + 1 :]) if sensor != name else (sensor, "")
