@@ -144,6 +144,14 @@ def test_message_of_many_readings_is_one_delivery(takers):
     assert taker.values() == [1.0, 2.0]
 
 
+def test_message_without_readings_is_acknowledged(taker):
+    taker.take(Message(1, []))
+    assert taker.commit() == [1]
+    taker.take(Message(1, [], dup=True))
+    assert taker.commit() == [1, 1]
+    assert taker.values() == []
+
+
 # -- killed, cut off, sent again ---------------------------------------------------
 
 
@@ -421,6 +429,16 @@ def test_what_finds_no_room_waits_in_order(taker):
     assert not taker.deliveries.is_waiting
     assert taker.commit() == [1, 2, 3, 4]
     assert taker.values()[SUBMITTED_MAX:] == [1.0, 2.0, 3.0, 4.0]
+
+
+def test_what_waits_for_room_is_dated_when_it_came(taker):
+    fill(taker)
+    taker.take(Message(1, {"value": 1}))
+    taker.clock.advance(60_000)
+    taker.commit()
+    taker.commit()
+    found = taker.rows("SELECT utc_ms FROM reading WHERE value = 1.0")
+    assert found == [(UTC_MS,)]
 
 
 def test_no_more_is_read_than_may_be_held(takers):
