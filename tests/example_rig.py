@@ -98,9 +98,12 @@ class Example:
 
     def wait_logged(self, lines):
         """Wait until the example's processes have printed these lines."""
-        log = self.folder / "log"
         for line in lines:
-            wait_for(lambda: line in log.read_text().splitlines(), line, 30)  # noqa: B023
+            wait_for(lambda: line in self.log().splitlines(), line, 30)  # noqa: B023
+
+    def log(self):
+        """Return what the example's processes have printed so far."""
+        return (self.folder / "log").read_text()
 
     def query(self):
         """Return what `pyv-edge-host query` shows, as words."""

@@ -18,7 +18,7 @@ import generate_rules_md
 import generate_session_md
 import generate_sizes_md
 from accepted import ACCEPTED
-from pyv_edge_agent import link_state, secret_file, sizing
+from pyv_edge_agent import http_server, link_state, secret_file, sizing
 from pyv_edge_agent.alerting import DEFAULT_RULE
 from pyv_edge_agent.cli import COMMANDS
 from pyv_edge_agent.config import Config, source
@@ -316,3 +316,38 @@ def test_pseudonyms_are_found_again_as_privacy_says(tmp_path):
     for command in commands:
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
         assert done.stdout == expected + "\n", command
+
+
+# -- OPERATIONS.md: where readings come from ------------------------------------------
+
+
+def section_of(document, title):
+    text = (ROOT / document).read_text(encoding="utf-8")
+    return text.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def test_sources_in_operations_are_valid(tmp_path):
+    examples = re.findall(
+        r"```toml\n(.*?)```", section_of("OPERATIONS.md", "Where readings come from"), re.DOTALL
+    )
+    assert len(examples) >= 2
+    for text in examples:
+        for name in re.findall(r'_file = "(.+?)"', text):
+            (tmp_path / name).write_text("secret\n")
+        (tmp_path / "edge.toml").write_text(text, encoding="utf-8")
+        assert Config.from_file(tmp_path / "edge.toml").get("sensors", "devices")
+
+
+def test_answers_in_operations_are_those_that_the_receiver_gives():
+    rows = re.findall(
+        r"^\| ([\d, ]+) \|",
+        section_of("OPERATIONS.md", "Where readings come from").split("| answer |")[1],
+        re.MULTILINE,
+    )
+    documented = set(re.findall(r"\d{3}", " ".join(rows)))
+    adapters = ROOT / "host" / "pyv_edge_agent" / "adapters"
+    source = "".join(path.read_text() for path in adapters.glob("http_*.py"))
+    given = set(re.findall(r"RefusalError\((\d{3})", source)) | {"200", "503"}
+    # It answers 405 to a method that is not known.
+    given |= {str(status) for status in http_server.PROBLEMS} - {"501"}
+    assert documented == given

@@ -29,6 +29,25 @@ def test_http_poll(example):
             assert made.query() == as_words(made.shown("weather.py", "pyv-edge-host query"))
 
 
+def test_mqtt(example, tmp_path):
+    made = example("adapters/mqtt")
+    broker = mosquitto(tmp_path / "broker", made.port(1883)).start()
+    try:
+        with made.agent():
+            # Published before, it would be nobody's.
+            wait_for(lambda: made.log().count("receives from") == 2, "the subscriptions", 30)
+            told = made.run("publish.py", made.port(1883)).splitlines()
+            assert told == made.shown("publish.py", "python publish.py")
+            wait_for(lambda: len(made.stored()) == 5, "five readings", 30)
+        shown = as_words(made.shown("publish.py", "pyv-edge-host query"))
+        assert sorted(made.query()) == sorted(shown)  # two devices are no order
+        made.run("publish.py", made.port(1883))  # while the agent is away, as it proposes
+        with made.process("-m", "pyv_edge_agent.cli", "run", "--config", "edge.toml"):
+            wait_for(lambda: len(made.stored()) == 10, "what was published meanwhile", 30)
+    finally:
+        broker.stop()
+
+
 def test_sink_http(example):
     made = example("sinks/http")
     with made.process("cloud.py", made.port(8090)):

@@ -60,6 +60,8 @@ class Device:
         elif self.feed is not None:
             own = self.adapter.status() if hasattr(self.adapter, "status") else {}
             told.update({"state": "running", **self.feed.status(), **own})
+            # That nothing can come says more than what was wrong with the last that did.
+            told["problem"] = told.get("connection_problem") or told["problem"]
         else:
             told.update(state="failing" if failed_polls else "polled", problem="")
             told["failed_polls"] = failed_polls

@@ -109,15 +109,24 @@ def health_report(agent: "EdgeAgent") -> dict[str, Any]:
         "store": counters["store"],
         "time": counters["time"],
         "links": [link.status() for link in agent.links],
-        "devices": agent._devices.status(agent._adapter_failures) if agent._devices else [],
+        "devices": _devices(agent),
         "workers": workers,
     }
+
+
+def _devices(agent: "EdgeAgent") -> list[dict[str, Any]]:
+    return agent._devices.status(agent._adapter_failures) if agent._devices else []
 
 
 def status_line(agent: "EdgeAgent") -> str:
     """Return in one line how the agent is: what it has done and what is in its way."""
     problems = [
         f"{link.name}: {link.problem or link.state}" for link in agent.links if link.state != UP
+    ]
+    problems += [
+        f"{one['name']}: {one['connection_problem']}"
+        for one in _devices(agent)
+        if one.get("connection_problem")
     ]
     problems += [f"{one.sink}: {one.problem}" for one in agent.workers if one.problem]
     if agent._ingest is not None and agent._ingest.problem:
@@ -135,6 +144,7 @@ def _counters(agent: "EdgeAgent") -> dict[str, dict[str, Any]]:
     worker = workers[0] if workers else None
     failing = [name for name, count in list(agent._adapter_failures.items()) if count]
     pushing = [link for link in agent.links if link.state != UP]
+    away = [one for one in _devices(agent) if one.get("is_connected") is False]
     last_flush = worker.last_success_utc_ms if worker else None
     return {
         "agent": {
@@ -177,7 +187,7 @@ def _counters(agent: "EdgeAgent") -> dict[str, dict[str, Any]]:
             **(ingest.pipeline.alerting.counts() if ingest else {}),
         },
         "ingest": {
-            "adapters_connected": len(agent._adapters) - len(failing) - len(pushing),
+            "adapters_connected": len(agent._adapters) - len(failing) - len(pushing) - len(away),
             "devices_configured": len(agent._buffers),
             "sampled_total": ingest.boots.sampled_total if ingest else 0,
         },

@@ -76,7 +76,7 @@ class Submission:
     position: str = ""  # where its source goes on behind it; "": it isn't read from anywhere
     settle: Callable[[Verdict, str], None] = _ignore
     after: str | None = None  # the position that it goes on from; else it is given up. None: any
-    taken_ms: int = field(default=0, init=False)  # monotonic, set by Feed.put
+    taken_ms: int = field(default=0, init=False)  # monotonic; 0: when Feed.put first has it
 
 
 def receipt_key(*parts: bytes) -> bytes:
@@ -185,7 +185,7 @@ class Feed:
         Raises SubmissionError, and none of it will be stored.
         """
         check_submission(submission)
-        submission.taken_ms = self._clock.monotonic_ms()
+        submission.taken_ms = submission.taken_ms or self._clock.monotonic_ms()
         if not self._inbox(self, submission):
             self.full_total += 1
             return False

@@ -120,6 +120,7 @@ class AgentProcess:
         self.db = self.folder / "data" / "edge_store.db"
         self.log = self.folder / "agent.log"
         self.process = None
+        self.environment = None  # None: this process's
 
     def start(self):
         seen = len(self.text())
@@ -133,6 +134,7 @@ class AgentProcess:
                 [sys.executable, "-m", "pyv_edge_agent.cli", "run", "--config", str(self.config)],
                 stdout=log,
                 stderr=log,
+                env=self.environment,
             )
 
     def text(self):

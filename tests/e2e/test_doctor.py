@@ -5,6 +5,7 @@ import os
 import pty
 import subprocess
 import sys
+import tarfile
 
 import pytest
 from host.doctor_rig import only
@@ -224,3 +225,60 @@ def test_board_that_authenticates_is_heard_by_who_has_its_key(boards, tmp_path):
     wrong = listen(board, 3000, tmp_path, link_key_file="wrong.key")
     assert "another key than link_key_file" in wrong
     assert listen(board, folder=tmp_path, link_key_file="porch.key").device == "north"
+
+
+# -- a bundle of a machine that works ----------------------------------------------------
+
+
+def test_bundle_of_a_running_agent_has_nothing_that_must_stay(boards, agents, tmp_path):
+    board = boards("north", sample_for_ms=0)
+    board.start()
+    agent = agents(
+        {
+            "sensors": {
+                "devices": [
+                    serial_device("porch", board.path),
+                    {"name": "cellar.damp", "ingest_type": "simulator"},
+                    {"name": "attic", "ingest_type": "simulator"},
+                ],
+                "poll_interval_seconds": 0.1,
+            },
+            "privacy": {
+                "rules": [
+                    {"pattern": "*.cpu_busy", "action": "drop"},
+                    {"pattern": "cellar.*", "action": "local_only"},
+                ],
+            },
+            "rules": [{"name": "wet", "sensor": "cellar.damp", "above": -1}],
+            "cloud": {"enabled": True, "endpoint": "http://127.0.0.1:9/in", "api_key": "${KEY_X}"},
+        }
+    )
+    environment = {**os.environ, "KEY_X": "s3cret-of-the-cloud"}
+    agent.environment = environment
+    agent.start()
+    wait_for(lambda: "board north is up" in agent.text(), "the board")
+    wait_for(lambda: agent.ledger().total("aggregated") + agent.ledger().events, "an event")
+    made = tmp_path / "b.tar.gz"
+    done = subprocess.run(
+        [sys.executable, "-m", "pyv_edge_agent.cli", "support-bundle", "--offline"]
+        + ["--config", str(agent.config), "--output", str(made)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr
+    with tarfile.open(made) as archive:
+        parts = {
+            one.name.partition("/")[2]: archive.extractfile(one).read().decode()
+            for one in archive.getmembers()
+        }
+    whole = "".join(parts.values())
+    for name in ("cpu_busy", "cellar", "damp", "wet", "s3cret-of-the-cloud"):
+        assert name not in whole, name
+    for name in ("porch", "north", "attic"):
+        assert name in whole, name
+    assert json.loads(parts["health.json"])["status"] == "healthy"
+    assert json.loads(parts["ledger.json"])["balanced"] is True
+    assert json.loads(parts["queue.json"])["sinks"]["http"]["is_configured"] is True
+    assert "problem" not in json.loads(parts["doctor.json"])[0]

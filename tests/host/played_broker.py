@@ -16,7 +16,7 @@ class _Server:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.lines = []  # sockets, open or not
-        self.connects = 0
+        self.connects = self.ended = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self):
@@ -32,6 +32,7 @@ class _Server:
     def _guarded(self, line):
         with suppress(OSError):
             self.serve(line)
+        self.ended += 1
 
     def cut(self):
         """End all connections at once."""
@@ -86,6 +87,7 @@ class PlayedBroker(_Server):
         self.closes = closes
         self.disconnect = disconnect
         self.subscribed = threading.Event()
+        self.greetings = self.farewells = 0
         self.acked = []
         self.pings = 0
         super().__init__()
@@ -96,6 +98,7 @@ class PlayedBroker(_Server):
             body = stream.read(self._length(stream))
             kind = head[0] >> 4
             if kind == CONNECT:
+                self.greetings += 1
                 properties = [0] if body[6] == 5 else []  # none
             if kind == CONNECT and self.connack is not None:
                 self._send(line, CONNACK, [int(self.is_kept), self.connack, *properties])
@@ -104,9 +107,12 @@ class PlayedBroker(_Server):
                 self.line = line
                 self.subscribed.set()
                 if self.disconnect is not None:
-                    self._send(line, DISCONNECT, [self.disconnect])
+                    # With a text, since version 2.1 of the library overlooks a code alone.
+                    self._send(line, DISCONNECT, [self.disconnect, 4, 0x1F, 0, 1, ord("?")])
                 if self.closes:
                     line.shutdown(socket.SHUT_RDWR)
+            elif kind == DISCONNECT:
+                self.farewells += 1
             elif kind == PUBACK:
                 self.acked.append(struct.unpack("!H", body)[0])
             elif kind == PINGREQ:

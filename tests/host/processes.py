@@ -176,12 +176,13 @@ def certificates(folder, days=2, name="IP:127.0.0.1"):
                 f"/CN={authority}",
             ),
             *("-keyout", f"{authority}.key", "-out", f"{authority}.pem"),
+            *("-addext", "keyUsage = critical, keyCertSign, cRLSign"),  # Python 3.13 looks for it
         )
     run(
         *("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1"),
         *("-keyout", "server.key", "-out", "server.csr"),
     )
-    (folder / "names").write_text(f"subjectAltName = {name}\n")
+    (folder / "names").write_text(f"subjectAltName = {name}\nauthorityKeyIdentifier = keyid\n")
     run(
         *("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key"),
         *("-CAcreateserial", "-days", str(days), "-out", "server.pem", "-extfile", "names"),

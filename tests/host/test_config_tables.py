@@ -110,9 +110,12 @@ def test_there_are_documented_examples():
 
 @pytest.mark.parametrize("text", DOCUMENTED)
 def test_documented_example_fits(text, tmp_path):
-    values = tomllib.loads(text)
-    VALIDATOR.validate(values)
-    assert Config(values, environment=dict.fromkeys(re.findall(r"\$\{(\w+)", text), "k"))
+    VALIDATOR.validate(tomllib.loads(text))
+    (tmp_path / "edge.toml").write_text(text, encoding="utf-8")
+    for name in re.findall(r'^\w+_file = "([\w.]+)"', text, re.MULTILINE):
+        (tmp_path / name).write_text("k\n")
+    environment = dict.fromkeys(re.findall(r"\$\{(\w+)", text), "k")
+    assert Config.from_file(tmp_path / "edge.toml", environment)
 
 
 def test_defaults_fit():

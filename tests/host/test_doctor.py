@@ -16,9 +16,11 @@ from pyv_edge_agent.cli.checks import finding
 from pyv_edge_agent.cli.checks.bounded import Job, carry_out
 from pyv_edge_agent.cli.checks.finding import FAIL, HEADINGS, LEVELS, OK, SKIP, Check, Finding
 from pyv_edge_agent.cli.checks.plan import Case, Machine, Plan
+from pyv_edge_agent.cli.checks.programs import PYTHON_MIN
 from pyv_edge_agent.clock import SystemClock
 from pyv_edge_agent.config import Config
 from pyv_edge_agent.errors import StoreError
+from pyv_edge_agent.store import engine
 
 CHECKS = ROOT / "host/pyv_edge_agent/cli/checks"
 RUNBOOK = (ROOT / "OPERATIONS.md").read_text().split("\n## Runbook\n")[1].split("\n## ")[0]
@@ -39,6 +41,8 @@ def test_runbook_has_each_heading_and_mentions_each_check_below_it():
         for name in re.findall(r"[\w.]+", words)
     }
     assert named == set(HEADINGS)
+    assert f"SQLite {'.'.join(map(str, engine.VERSION_MIN[:2]))} " in RUNBOOK
+    assert f"Python {'.'.join(map(str, PYTHON_MIN))} " in RUNBOOK
 
 
 def test_each_check_is_made_somewhere_and_no_other():
@@ -91,6 +95,7 @@ def test_job_that_hangs_or_fails_can_not_be_told():
         job("clock", hang),
         job("store.ledger", fail(StoreError("x.db: is\ndamaged"))),
         job("board", fail(ZeroDivisionError("oh"))),
+        job("store.file", fail(PermissionError(13, "Permission denied", "/var/lib/x"))),
     ]
     found = [one for some in carry_out(jobs, SystemClock(), within_s=0.2) for one in some]
     never.set()
@@ -98,8 +103,14 @@ def test_job_that_hangs_or_fails_can_not_be_told():
         ("warn", "clock", "can't be told: no result within 0.2 s"),
         ("warn", "store.ledger", "can't be told: x.db: is damaged"),
         ("warn", "board", "can't be told: internal error: ZeroDivisionError: oh"),
+        (
+            "warn",
+            "store.file",
+            "can't be told: [Errno 13] Permission denied: '/var/lib/x'",
+        ),
     ]
     assert all(one.fix for one in found)
+    assert found[-1].fix == "run this as root (sudo)"
 
 
 # -- which checks there are ----------------------------------------------------------------
@@ -266,6 +277,25 @@ def test_json_has_a_form_that_stays(tmp_path):
     for level in LEVELS:
         assert told[level] == sum(one["level"] == level for one in told["findings"])
     assert done.returncode == (1 if told["fail"] else 0)
+
+
+def test_agent_that_is_there_and_does_not_answer_is_a_fault(tmp_path):
+    path = config_file(tmp_path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as agent:
+        agent.bind(f"{path}.sock")
+        agent.listen()
+
+        def hang_up():
+            agent.accept()[0].close()
+
+        thread = threading.Thread(target=hang_up, daemon=True)
+        thread.start()
+        done = run_doctor(tmp_path, "--config", path, "--json")
+        thread.join(10)
+    found = {one["check"]: one for one in json.loads(done.stdout)["findings"]}
+    assert found["agent"]["level"] == "fail"
+    assert found["agent"]["finding"] == "the agent went away before it answered"
+    assert "agent.port" not in found  # it may have that
 
 
 def test_colour_is_for_terminals_only(monkeypatch):

@@ -42,6 +42,11 @@ def test_agent_that_does_not_run_is_a_fault_if_it_should():
     assert found.text == "no agent runs with edge.toml"
 
 
+def test_agent_that_is_not_healthy(report):
+    found = only(agent.check_agent({**report, "status": "unhealthy"}, "", is_due=True))
+    assert (found.level, found.text) == ("fail", "runs, and is unhealthy")
+
+
 def test_workers_that_do_not_move(report):
     report["workers"]["edge-agent"]["is_late"] = True
     found = only(agent.check_workers(report))

@@ -38,7 +38,7 @@ def test_folder_of_somebody_else(tmp_path):
     tmp_path.chmod(0o755)
     found = only(store_place.check_folder(tmp_path / "edge.db", SOMEBODY))
     assert (found.level, "pi may not write" in found.text) == ("fail", True)
-    assert found.fix == f"sudo chown -R pi: {tmp_path}"
+    assert found.fix == f"sudo chown pi: {tmp_path}"
 
 
 @pytest.mark.parametrize("end", ["", "-wal", ".lock"])

@@ -2,11 +2,13 @@
 
 import gzip
 import http.client
+import io
 import json
 import socket
 import sqlite3
 import ssl
 import threading
+import tracemalloc
 
 import pytest
 from host.fakes import FakeClock
@@ -25,6 +27,7 @@ from host.http_rig import (
 )
 from host.processes import certificates, free_port
 from host.waiting import run_with_deadline, wait_for
+from pyv_edge_agent.adapters.http_body import RefusalError, read_body
 from pyv_edge_agent.adapters.http_listener import Listeners
 from pyv_edge_agent.adapters.http_receive import HTTPAdapter
 from pyv_edge_agent.adapters.rate_limit import BURST_S, RateLimit
@@ -446,6 +449,18 @@ def test_length_that_is_too_much_is_refused_before_it_comes(start):
     told = raw(site.port, head(10**12, Expect="100-continue"), is_half_closed=False)
     assert statuses(told) == [413]
     assert b"100 Continue" not in told
+
+
+def test_body_that_unpacks_to_much_takes_no_memory():
+    packed = gzip.compress(bytes(100_000_000))
+    headers = {"Content-Length": str(len(packed)), "Content-Encoding": "gzip"}
+    tracemalloc.start()
+    try:
+        with pytest.raises(RefusalError, match="413"):
+            read_body(io.BytesIO(packed), headers, 1_000_000)
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_body_in_chunks_has_the_same_limits(start):

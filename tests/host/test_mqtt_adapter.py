@@ -12,7 +12,10 @@ from host.waiting import run_with_deadline, wait_for
 from pyv_edge_agent import options
 from pyv_edge_agent.adapters import create_adapter
 from pyv_edge_agent.adapters.mqtt import INFLIGHT_3, SHORT_COUNT_MAX
+from pyv_edge_agent.adapters.mqtt_connection import Connection, Subscription, reason_of
 from pyv_edge_agent.errors import StartError
+from pyv_edge_agent.health import health_report, status_line
+from pyv_edge_agent.mqtt_client import BrokerOptions
 from pyv_edge_agent.submission import Feed, Verdict
 
 PROTOCOLS = pytest.mark.parametrize("protocol", ["3.1.1", "5"])
@@ -215,10 +218,16 @@ def test_broker_that_is_not_there_at_the_start_is_told_once_and_looked_for(site)
     assert line == f"device meter: {problem}; trying again"
     assert not site.status["is_connected"]
     assert site.status["connection_problem"] == problem
+    report = health_report(site.agent)
+    assert report["ingest"]["adapters_connected"] == 0
+    (told,) = report["devices"]
+    assert (told["state"], told["problem"]) == ("connecting", problem)
+    assert f"meter: {problem}" in status_line(site.agent)
     site.start_broker()
     site.wait_up()
     assert count(site.log, "receives from mqtt://") == 1
     assert site.status["connection_problem"] == ""
+    assert health_report(site.agent)["ingest"]["adapters_connected"] == 1
     published(site.port, 1)
     site.wait_values([0.0])
 
@@ -279,6 +288,24 @@ def test_stopping_does_not_wait_for_a_silent_broker(site, played):
     assert count(site.log, "does not end") == 0
 
 
+def test_connection_that_is_closed_at_once_takes_nobodys_session(played):
+    broker = played()
+    wanted = Subscription("a", 1, False, 60, 10)
+    told = []
+    made = Connection(BrokerOptions("127.0.0.1", broker.port), wanted, told.append, told.append)
+    made.open()
+    made.close()
+    wait_for(lambda: broker.ended == 1, "the end")
+    assert (broker.connects, broker.greetings, told) == (1, 0, [])
+
+
+def test_agent_takes_leave(site, played):
+    broker = played()
+    site.start(port=broker.port, protocol="3.1.1").wait_up()
+    site.stop()
+    wait_for(lambda: broker.farewells == 1, "a farewell")
+
+
 def test_stopping_does_not_wait_for_a_back_off(agents, write_config, log):
     device = {"name": "meter", "ingest_type": "mqtt", "port": 1, "topic": "a"}
     agent = agents(write_config([device]), rng=FixedRandom(1.0))
@@ -298,7 +325,8 @@ def test_wrong_password_is_told_once_and_does_not_end_the_agent(site, tmp_path, 
     site.start_broker(lines=["allow_anonymous false", f"password_file {tmp_path}/empty"])
     site.start(username="u", password=SECRET, protocol=protocol)
     wait_for(lambda: site.status["failures_total"] > 3, "some attempts")
-    (line,) = [one for one in site.log.warnings() if "the broker refuses the connection: " in one]
+    (line,) = [line for line in site.log.warnings() if line.startswith("device meter: ")]
+    assert "the broker refuses the connection: " in line
     assert "; check username and password" in line
     assert SECRET not in site.log.whole() + str(site.status)
 
@@ -338,6 +366,15 @@ def test_certificates(site, tmp_path):
     site.start(tls=True, ca_file=str(ca)).wait_up()
     published_over_tls(site.port, ca, 500)
     site.wait_values(range(500))
+
+
+def test_reason_is_one_line_that_says_what_to_do():
+    assert reason_of(TimeoutError()) == "no answer"
+    assert reason_of(FileNotFoundError(2, "No such file")) == (
+        "ca_file, cert_file or key_file does not exist"
+    )
+    assert reason_of(ConnectionRefusedError(111, "Connection refused")) == "Connection refused"
+    assert reason_of(ValueError("Invalid host.")) == "ValueError: Invalid host."
 
 
 def published_over_tls(port, ca, count):

@@ -144,6 +144,14 @@ def test_message_of_many_readings_is_one_delivery(takers):
     assert taker.values() == [1.0, 2.0]
 
 
+def test_message_without_readings_is_acknowledged(taker):
+    taker.take(Message(1, []))
+    assert taker.commit() == [1]
+    taker.take(Message(1, [], dup=True))
+    assert taker.commit() == [1, 1]
+    assert taker.values() == []
+
+
 # -- killed, cut off, sent again ---------------------------------------------------
 
 
@@ -423,6 +431,16 @@ def test_what_finds_no_room_waits_in_order(taker):
     assert taker.values()[SUBMITTED_MAX:] == [1.0, 2.0, 3.0, 4.0]
 
 
+def test_what_waits_for_room_is_dated_when_it_came(taker):
+    fill(taker)
+    taker.take(Message(1, {"value": 1}))
+    taker.clock.advance(60_000)
+    taker.commit()
+    taker.commit()
+    found = taker.rows("SELECT utc_ms FROM reading WHERE value = 1.0")
+    assert found == [(UTC_MS,)]
+
+
 def test_no_more_is_read_than_may_be_held(takers):
     taker = takers(inflight_max=3)
     fill(taker)
@@ -460,17 +478,17 @@ def test_what_nobody_sends_again_is_lost_without_room_and_counted(taker, log):
 # -- a commit in time ------------------------------------------------------------------
 
 
-def test_commit_is_due_when_half_of_the_window_is_used(takers):
+def test_commit_is_due_when_the_window_is_nearly_used_up(takers):
     taker = takers(inflight_max=20)
     now_ms = taker.clock.monotonic_ms()
-    for number in range(1, 10):
+    for number in range(1, 15):
         taker.take(Message(number, {"value": number}))
     assert taker.ingest.due_ms(now_ms, 1000) > now_ms
-    taker.take(Message(10, {"value": 10}))
+    taker.take(Message(15, {"value": 15}))
     assert taker.ingest.due_ms(now_ms, 1000) == now_ms
     taker.ingest.run()
     # The broker had sent some more meanwhile: these can wait.
-    for number in range(11, 20):
+    for number in range(16, 21):
         taker.deliveries.take(taker.feed, taker.line, Message(number, {"value": number}))
     taker.deliveries.bring(taker.feed)
     assert taker.ingest.due_ms(now_ms, 1000) > now_ms

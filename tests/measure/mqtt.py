@@ -97,7 +97,7 @@ def _agent(folder, port):
 
 
 def _stored_s(folder, port):
-    """Return how long the agent takes until all is committed."""
+    """Return how long the agent takes until all is committed, and in how many commits."""
     agent = _agent(folder, port)
     agent.start()
     adapter = agent._devices.adapters[DEVICE]

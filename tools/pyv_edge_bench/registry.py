@@ -40,6 +40,7 @@ FIGURES: dict[str, Callable[[], list[Measured]]] = {
     "agent.rss_mb": store.rss,
     "agent.rss_growth_mb": store.growth,
     "agent.idle_cpu_percent": store.idle,
+    "adapter.mqtt_ratio": store.mqtt,
     "cli.start_ratio.help": cli_start.help_text,
     "cli.start_ratio.status": cli_start.status,
 }

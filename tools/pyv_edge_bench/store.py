@@ -54,6 +54,11 @@ def idle() -> list[Measured]:
     return _measure("idle")
 
 
+def mqtt() -> list[Measured]:
+    """Measure messages of a broker to committed, over a bare client that drops them."""
+    return _measure("mqtt")
+
+
 def growth() -> list[Measured]:
     """Measure by how much it grows from one to ten million readings. Takes minutes."""
     return _measure("growth")

@@ -83,6 +83,7 @@ class MQTTAdapter:
         deliveries = self._deliveries
         return {
             "broker": self._broker.shown,
+            "state": "receiving" if self._availability.is_there else "connecting",
             **self._availability.status(),
             "messages_total": deliveries.messages_total,
             "repeated_total": deliveries.repeated_total,
@@ -185,11 +186,14 @@ class MQTTAdapter:
 
     def _why_over(self, connection: Connection, now_ms: int) -> str:
         problem = connection.problem
-        if self._up_ms is not None:
-            self._short_count += now_ms - self._up_ms < STABLE_MS
-            if connection.was_taken_over or self._short_count > SHORT_COUNT_MAX:
-                client_id = self._broker.client_id
-                problem += f"; is there another client {client_id!r}? each needs its own client_id"
+        is_suspicious = connection.was_taken_over
+        if connection.is_subscribed:
+            if self._up_ms is None or now_ms - self._up_ms < STABLE_MS:
+                self._short_count += 1
+            is_suspicious = is_suspicious or self._short_count > SHORT_COUNT_MAX
+        if is_suspicious:
+            client_id = self._broker.client_id
+            problem += f"; is there another client {client_id!r}? each needs its own client_id"
         return problem
 
     def _is_full_for_long(self, connection: Connection, now_ms: int) -> bool:

@@ -1,8 +1,9 @@
 """One connection of the MQTT adapter to its broker, from CONNECT to its end.
 
-The library's client is driven by the adapter's own thread, a turn at a time: it reads all
-that has come before it looks at anything else, which is twice as fast as the library's
-loop, and it can leave messages in the socket when there is no room for them.
+The library's client is driven by the adapter's own thread, a turn at a time. It reads all
+that has come before it looks at anything else: the library's own loop asks the system after
+each message, and takes half as long again. And it can leave messages in the socket when
+there is no room for them.
 """
 
 import select
@@ -55,6 +56,7 @@ class Connection:
         """
         self.is_subscribed = False
         self.is_over = False
+        self._is_accepted = False
         self.was_taken_over = False
         self.problem = ""  # why it is over, one line
         self.messages_total = 0
@@ -149,8 +151,9 @@ class Connection:
     def close(self) -> None:
         """Send what is to be sent, take leave and close it. The session stays."""
         client = self._client
-        if not self.is_over:
-            self.is_over = True
+        is_here = self._is_accepted and not self.is_over
+        self.is_over = True
+        if is_here:  # who has not greeted yet must not: the session may be another's by now
             client.loop_write()
             client.disconnect()
             client.loop_write()
@@ -167,6 +170,7 @@ class Connection:
             more = f"; {remedy}" if remedy else ""
             self._end(f"the broker refuses the connection: {code}{more}")
         else:
+            self._is_accepted = True
             self._on_session(self, flags.session_present)
 
     def _subscribed(self, *told: Any) -> None:

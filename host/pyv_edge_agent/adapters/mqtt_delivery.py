@@ -53,14 +53,19 @@ class _Message:
 class _Group:
     """Messages that are submitted together: those that were there at the same time."""
 
-    __slots__ = ("messages", "owner", "samples")
+    __slots__ = ("is_new", "messages", "owner", "samples", "taken_ms")
 
-    def __init__(
-        self, owner: "Deliveries", messages: list[_Message], samples: list[Sample]
-    ) -> None:
+    def __init__(self, owner: "Deliveries", taken_ms: int, *, is_new: bool) -> None:
         self.owner = owner
-        self.messages = messages
-        self.samples = samples
+        self.taken_ms = taken_ms  # monotonic
+        self.is_new = is_new  # none has come before
+        self.messages: list[_Message] = []
+        self.samples: list[Sample] = []
+
+    def add(self, message: _Message, samples: list[Sample]) -> None:
+        """Add a message and what is in it."""
+        self.messages.append(message)
+        self.samples += samples
 
     def settle(self, verdict: Verdict, reason: str) -> None:
         """Note what became of them. For the thread that stores."""
@@ -72,8 +77,8 @@ class _Group:
         """Return each message as a group of its own."""
         found, at = [], 0
         for message in self.messages:
-            samples = self.samples[at : at + message.reading_count]
-            found.append(_Group(self.owner, [message], samples))
+            found.append(_Group(self.owner, self.taken_ms, is_new=self.is_new))
+            found[-1].add(message, self.samples[at : at + message.reading_count])
             at += message.reading_count
         return found
 
@@ -94,14 +99,12 @@ class Deliveries:
         self._reader = MessageReader(device)
         self._takes_retained = device["retained"] == "take"
         self._inflight_max = inflight_max
-        self._urgent_at = (inflight_max + 1) // 2
+        self._urgent_at = max(1, inflight_max * 3 // 4)
         self._clock = clock
         self._open: dict[bytes, _Message] = {}  # by key
         self._readings = 0  # in them
-        self._gathered = _Group(
-            self, [], []
-        )  # what has come in this turn, each for the first time
-        self._held: deque[tuple[_Group, bool]] = deque()  # what waits for room; whether it is new
+        self._gathered: _Group | None = None  # what has come in this turn, for the first time
+        self._held: deque[_Group] = deque()  # what is to be brought, and may wait for room
         self._since_urgent = 0  # messages brought since one that was urgent
         self._acknowledged: deque[bytes] = deque(maxlen=KEYS_MAX)  # keys, since `_quiet_ms`
         self._quiet_ms = 0  # since when nothing has come again
@@ -115,8 +118,8 @@ class Deliveries:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether something waits for room."""
-        return bool(self._held)
+        """Whether there is something to do though nothing has come: it had no room, or was bad."""
+        return bool(self._held or self.settled)
 
     def has_room(self) -> bool:
         """Return whether another message may be read."""
@@ -170,13 +173,13 @@ class Deliveries:
         self._open[key] = made
         self._readings += len(samples)
         if message.dup:
-            self._gather()
-            self._held.append((_Group(self, [made], samples), False))
-            return
-        self._gathered.messages.append(made)
-        self._gathered.samples += samples
-        if len(self._gathered.samples) >= GROUP_READINGS_MAX:
-            self._gather()
+            self._close_group()
+        if self._gathered is None:
+            now_ms = self._clock.monotonic_ms()
+            self._gathered = _Group(self, now_ms, is_new=not message.dup)
+        self._gathered.add(made, samples)
+        if message.dup or len(self._gathered.samples) >= GROUP_READINGS_MAX:
+            self._close_group()
 
     def _take_once(self, feed: Feed, samples: list[Sample]) -> None:
         """Take what nobody will send again."""
@@ -184,33 +187,33 @@ class Deliveries:
             self.lost_total += len(samples)
             feed.reject("came with QoS 0 when there was no room, and is lost", len(samples))
 
-    def _gather(self) -> None:
-        """Let what has come for the first time be the next to be brought."""
-        if self._gathered.messages:
-            self._held.append((self._gathered, True))
-            self._gathered = _Group(self, [], [])
+    def _close_group(self) -> None:
+        """Let what has come be brought, and what comes next be another group."""
+        if self._gathered is not None:
+            self._held.append(self._gathered)
+            self._gathered = None
 
     # -- in every turn -------------------------------------------------------------
 
     def bring(self, feed: Feed) -> None:
         """Bring what has come to `feed`, as far as there is room."""
-        self._gather()
+        self._close_group()
         while self._held:
-            group, is_new = self._held.popleft()
+            group = self._held[0]
             try:
-                if not self._put(feed, group, is_new):
-                    self._held.appendleft((group, is_new))
+                if not self._put(feed, group):
                     return
             except SubmissionError as error:
                 if len(group.messages) == 1:
                     feed.reject(str(error))
                 self.settled.append((group, Verdict.REFUSED))
+            self._held.popleft()
 
-    def _put(self, feed: Feed, group: _Group, is_new: bool) -> bool:
+    def _put(self, feed: Feed, group: _Group) -> bool:
         """Put a group into the feed; return False if there is no room. Raises SubmissionError.
 
-        At half of what the broker sends ahead a commit is due, so that it need not stop; else
-        messages wait for the usual one.
+        At three quarters of what the broker sends ahead a commit is due, so that it need not
+        stop; else messages wait for the usual one: each commit wears a card.
         """
         since_urgent = self._since_urgent + len(group.messages)
         submission = Submission(
@@ -219,8 +222,9 @@ class Deliveries:
             position=self.position,
             settle=group.settle,
         )
+        submission.taken_ms = group.taken_ms
         keys = [one.key for one in group.messages]
-        if is_new:
+        if group.is_new:
             submission.new_keys = keys
         else:
             (submission.key,) = keys
@@ -235,7 +239,7 @@ class Deliveries:
         while self.settled:
             group, verdict = self.settled.popleft()
             if verdict is Verdict.REFUSED and len(group.messages) > 1:
-                self._held.extend((one, True) for one in group.apart())  # not all of it is bad
+                self._held.extend(group.apart())  # not all of it is bad
                 continue
             self._readings -= len(group.samples)
             for message in group.messages:

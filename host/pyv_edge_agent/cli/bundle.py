@@ -243,17 +243,19 @@ def _names(case: Case, config: Config) -> tuple[WithheldNames, str]:
         names = WithheldNames(find_policy(section, config.hash_key_path), has_key=True)
     except StartError:
         names = WithheldNames(read_policy(section), has_key=False)
-    for device in config.get("sensors", "devices"):
-        names.add_device(device)
     problem = ""
-    if config.store_path.exists():
-        try:
+    boards: list[tuple[str, str]] = []
+    try:
+        if config.store_path.exists():
             with closing(StoreReader(config.store_path)) as reader:
                 names.add_stored(channels(reader))
-                for name, alias in devices(reader):
-                    names.add_board(name, alias)
-        except StoreError as error:
-            problem = str(error)
+                boards += devices(reader)
+    except (StoreError, OSError) as error:
+        problem = str(error)
+    for device in config.get("sensors", "devices"):
+        names.add_device(device)
+    for name, alias in boards:
+        names.add_board(name, alias)
     for link in case.status["links"] if case.status is not None else ():
         names.add_board(link["device"] or "", link["name"])
     names.add_rules(section)

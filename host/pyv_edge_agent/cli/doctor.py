@@ -94,25 +94,20 @@ def _ask(path: str | None, args: argparse.Namespace) -> dict[str, Any]:
     from ..errors import AgentAbsentError, RequestError
     from .asking import connect, converse
 
-    more = {"is_offline": args.offline}
+    known: dict[str, Any] = {"is_offline": args.offline}
     if path is None:
-        return {**more, "agent_problem": "nobody knows which: there is no configuration"}
+        return {**known, "agent_problem": "nobody knows which: there is no configuration"}
     try:
         connection = connect(path)
         if connection is None:
             absent = f"no agent runs with {path}; start it: pyv-edge-host run --config {path}"
-            return {**more, "agent_problem": absent}
+            return {**known, "agent_problem": absent}
         form = "3i"  # struct ucred: of whoever listens
         peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, calcsize(form))
-        return {
-            **more,
-            "agent_pid": unpack(form, peer)[0],
-            "status": converse(connection, {"do": "status"}, ASK_S),
-        }
-    except PermissionError as error:
-        return {**more, "agent_problem": str(error), "is_hidden": True}
-    except (AgentAbsentError, RequestError, OSError) as error:
-        return {**more, "agent_problem": str(error)}
+        known["agent_pid"] = unpack(form, peer)[0]
+        return {**known, "status": converse(connection, {"do": "status"}, ASK_S)}
+    except (OSError, AgentAbsentError, RequestError) as error:
+        return {**known, "agent_problem": str(error), "is_hidden": True}
 
 
 def shown(found: "Finding", *, colour: bool = False) -> str:

@@ -29,6 +29,7 @@ class WithheldNames:
         self._has_key = has_key
         self._known: set[str] = set()
         self._hidden: dict[str, str] = {}  # and its pseudonym, "" if it has none
+        self._stored: set[str] = set()  # devices whose channels are known
 
     # -- what there is -------------------------------------------------------------
 
@@ -39,28 +40,32 @@ class WithheldNames:
                 self._policy, one.device, (one.alias, one.name, one.sensor, one.marks)
             )
             self._add(judged, one.device, one.alias, one.name, one.sensor)
+            self._stored.add(one.alias)
 
     def add_device(self, table: dict[str, Any]) -> None:
-        """Add the names that a configured device has."""
+        """Add the names that a configured device has, after those that are stored."""
         name = table["name"]
-        names = [f"{name}.{channel}" for channel in table.get("fields", {})]
+        named = table.get("fields", {})
+        for channel in named:
+            self._judge(name, channel, (name, channel, f"{name}.{channel}"))
+        if named:
+            return
         if table["ingest_type"] in POLLED:
-            names.append(name)
-        elif not names:
-            names.append(f"{name}.{_ANY}")
-        for sensor in names:
-            device, channel = (name, sensor[len(name) + 1 :]) if sensor != name else (sensor, "")
-            judged = JudgedChannel(self._policy, device, (name, channel, sensor, ""))
-            self._add(judged, name, sensor, *([channel] if channel else polled_names(name)))
+            self._judge(name, "", (name, *polled_names(name)))
+        elif name not in self._stored:
+            self._judge(name, _ANY, (name,))
 
     def add_board(self, device: str, alias: str) -> None:
         """Add what a device calls itself that is known by an alias."""
         if alias not in self._known and alias not in self._hidden:
-            sensor = f"{alias}.{_ANY}"
-            judged = JudgedChannel(self._policy, device, (alias, _ANY, sensor, ""))
-            self._add(judged, device, alias)
+            self._judge(alias, _ANY, (device, alias))
         elif self.is_hidden(alias):
             self._hide(device, "")
+
+    def _judge(self, alias: str, channel: str, names: tuple[str, ...]) -> None:
+        """Add names that go with a channel, or with a device that has one only."""
+        sensor = f"{alias}.{channel}" if channel else alias
+        self._add(JudgedChannel(self._policy, alias, (alias, channel, sensor, "")), *names)
 
     def add_rules(self, section: dict[str, Any]) -> None:
         """Add the names that rules of a [privacy] section spell out."""

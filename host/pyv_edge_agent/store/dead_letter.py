@@ -1,8 +1,9 @@
 """Dead letters: what a sink has refused for what it is, kept to be looked at and sent again."""
 
-import json
 import sqlite3
 from typing import TYPE_CHECKING, Any
+
+from .query import rows_with_payload
 
 if TYPE_CHECKING:
     from .sqlite import SQLiteStore
@@ -61,15 +62,12 @@ class DeadLetters:
     def all(self, count_max: int = 100, letter_id: int | None = None) -> list[dict[str, Any]]:
         """Return the newest letters, newest first, or the one of an id. Raises StoreError."""
         names = ("id", "sink", "kind", "origin", "priority", "payload", "reason", "utc_ms")
-        rows = self._store.rows(
-            f"SELECT {', '.join(names)} FROM dead_letter WHERE id = coalesce(?, id)"
-            " ORDER BY id DESC LIMIT ?",
+        return rows_with_payload(
+            self._store,
+            names,
+            "FROM dead_letter WHERE id = coalesce(?, id) ORDER BY id DESC LIMIT ?",
             (letter_id, count_max),
         )
-        letters = [dict(zip(names, row, strict=True)) for row in rows]
-        for letter in letters:
-            letter["payload"] = json.loads(letter["payload"])
-        return letters
 
     def retry(self, ids: list[int]) -> int:
         """Queue the payloads of letters anew; return how many. Raises StoreError."""

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .query import rows_with_payload
+
 if TYPE_CHECKING:
     from .sqlite import SQLiteStore
 
@@ -167,15 +169,12 @@ class ItemQueue:
     def all(self, count_max: int, sink: str | None = None) -> list[dict[str, Any]]:
         """Return items, of one sink or of all, most urgent and oldest first. Raises StoreError."""
         names = ("id", "sink", "priority", "created_at", "ttl_seconds", "retry_count", "payload")
-        rows = self._store.rows(
-            f"SELECT {', '.join(names)} FROM sync_queue WHERE sink = coalesce(?, sink)"
-            " ORDER BY priority, id LIMIT ?",
+        return rows_with_payload(
+            self._store,
+            names,
+            "FROM sync_queue WHERE sink = coalesce(?, sink) ORDER BY priority, id LIMIT ?",
             (sink, count_max),
         )
-        items = [dict(zip(names, row, strict=True)) for row in rows]
-        for item in items:
-            item["payload"] = json.loads(item["payload"])
-        return items
 
     def purge(self, sink: str | None, priority: int | None) -> int:
         """Delete items of a sink or of all, of a priority or any; return how many.

@@ -56,6 +56,17 @@ class Queries(Protocol):
         ...
 
 
+def rows_with_payload(
+    store: "SQLiteStore", names: tuple[str, ...], query: str, parameters: tuple[Any, ...]
+) -> list[dict[str, Any]]:
+    """Return rows of the columns `names`, of which one is a payload. Raises StoreError."""
+    rows = store.rows(f"SELECT {', '.join(names)} {query}", parameters)
+    found = [dict(zip(names, row, strict=True)) for row in rows]
+    for one in found:
+        one["payload"] = json.loads(one["payload"])
+    return found
+
+
 def stretches(store: Queries, start_ms: int, end_ms: int) -> list[tuple[int, int]]:
     """Return the ranges of ids in which readings of a time may be, in order. Raises StoreError."""
     found: list[tuple[int, int]] = []

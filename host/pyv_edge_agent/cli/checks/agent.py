@@ -15,8 +15,10 @@ def check_agent(status: Status | None, problem: str, *, is_due: bool) -> list[Fi
     `is_due` says that there should be one: systemd is told to start it.
     """
     about = Check("agent")
+    if status is not None and status["status"] != "healthy":
+        return [about.fail(f"runs, and is {status['status']}", "see what is wrong with its parts")]
     if status is not None:
-        return [about.ok(f"runs, and is {status['status']}")]
+        return [about.ok("runs, and is healthy")]
     text, _, fix = problem.partition("; ")
     if is_due:
         return [about.fail(text, "systemctl status pyv-edge, journalctl -u pyv-edge -e")]

@@ -35,6 +35,8 @@ class _Running:
     def _run(self, job: Job) -> None:
         try:
             found = job.carry_out()
+        except PermissionError as error:
+            found = [job.about.warn(f"can't be told: {error}", "run this as root (sudo)")]
         except TOLD as error:
             found = [_untold(job.about, " ".join(str(error).split()))]
         except Exception as error:  # top of a thread

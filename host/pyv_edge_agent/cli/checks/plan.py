@@ -33,6 +33,7 @@ from .bounded import Job
 from .finding import FAIL, WARN, Check, Finding
 
 FILE_CLOCK_MS = 2000  # by which a file's time may be ahead: a file system rounds
+_UNKNOWN = ("the running agent does not know it", "pyv-edge-host reload, or restart the agent")
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ class Case:
     doubts: tuple[str, ...] = ()
     status: agent.Status | None = None  # of the running agent
     agent_problem: str = ""  # why there is no status
-    is_hidden: bool = False  # an agent may run, and this user may not ask it
-    agent_pid: int = 0
+    is_hidden: bool = False  # an agent may run, and can't be asked
+    agent_pid: int = 0  # 0: not known
     is_offline: bool = False  # nothing is to go to the network
 
     @property
@@ -156,7 +157,9 @@ class Plan:
 
     def _agent(self) -> Iterator[Job]:
         case, service = self._case, self._service
-        is_due = service is not None and service.is_enabled and not case.is_hidden
+        # One that is there and doesn't answer is worse than one that this user may not ask.
+        is_due = service is not None and service.is_enabled
+        is_due = bool(case.agent_pid) if case.is_hidden else is_due
         status = case.status
         yield _job("agent", lambda: agent.check_agent(status, case.agent_problem, is_due=is_due))
         if status is not None:
@@ -235,11 +238,10 @@ class Plan:
         if case.status is not None:
             links = {link["name"]: link for link in case.status["links"]}
             if name not in links:
-                text = "the running agent does not know it"
-                return [about.fail(text, "pyv-edge-host reload, or restart the agent")]
+                return [about.fail(*_UNKNOWN)]
             heard = board.told(links[name])
         elif case.is_hidden:
-            return [about.warn("only the agent knows, and this user may not ask it", "use sudo")]
+            return [about.warn("only the agent knows, and it can't be asked", "see the agent")]
         else:
             heard = board.listen(device, folder, machine.clock, machine.listen_ms)
         found = board.check_answer(about, heard, device["device_id"])
@@ -288,9 +290,7 @@ class Plan:
         status = self._case.status
         assert status is not None
         if name not in status["sinks"]:
-            about = Check("sink", name)
-            text = "the running agent does not know it"
-            return [about.fail(text, "pyv-edge-host reload, or restart the agent")]
+            return [Check("sink", name).fail(*_UNKNOWN)]
         dead_letters = status["store"].get("dead_letters", 0)
         return agent.check_sink(name, status["sinks"][name], dead_letters)
 

@@ -36,7 +36,8 @@ def check_folder(path: Path, person: Person, stat_disk: StatDisk = os.statvfs) -
     if not person.may(READ | WRITE | SEARCH, folder.stat()):
         return [
             about.fail(
-                f"user {person.name} may not write into {folder}", _give(person, path.parent)
+                f"user {person.name} may not write into {folder}",
+                f"sudo chown {person.name}: {folder}",
             )
         ]
     for file in (path, *(beside(path, end) for end in ("-wal", "-shm", ".lock"))):
@@ -44,14 +45,10 @@ def check_folder(path: Path, person: Person, stat_disk: StatDisk = os.statvfs) -
             return [
                 about.fail(
                     f"user {person.name} may not write {file}: has the agent run as another user?",
-                    _give(person, path.parent),
+                    f"sudo chown {person.name}: {path}*",
                 )
             ]
     return [about.ok(f"user {person.name} can write to {folder}")]
-
-
-def _give(person: Person, folder: Path) -> str:
-    return f"sudo chown -R {person.name}: {folder}"
 
 
 def nearest(folder: Path) -> Path:
