@@ -473,6 +473,21 @@ def test_start_at_the_end_reads_a_file_whole_that_comes_later(log_file):
     assert reading.read() == [1.0]
 
 
+def test_file_that_comes_and_is_moved_away_between_two_looks_is_read(log_file):
+    log_file.path.with_name("meter.log.1").write_text('{"value": 99}\n')
+    log_file.date(log_file.path.with_name("meter.log.1"))
+    reading = Reading(log_file.path, start="end")
+    reading.read()
+    log_file.add(1)
+    log_file.move_away()
+    log_file.add(2)
+    log_file.move_away()
+    reading.start()
+    assert reading.read(LOOKS) == []
+    log_file.add(3)
+    assert reading.read(4 * LOOKS) == [1.0, 2.0, 3.0]
+
+
 # -- faults ----------------------------------------------------------------------------------
 
 

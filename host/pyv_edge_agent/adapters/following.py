@@ -148,7 +148,9 @@ class Following:
         try:
             file = OpenFile(self.path)
         except FileNotFoundError:
-            self._place = Place()  # what comes later is new, and read whole
+            # What comes later is new and read whole, also what has been moved away by then.
+            ages = [entry.written_ns for entry in self._moved_away(self._entries())]
+            self._place = Place(opened_ns=max(ages, default=1))
             raise
         self._adopt(file, file.last_line_start() if self._start == "end" else 0)
 
@@ -230,7 +232,10 @@ class Following:
                 " what has its name now is read from its beginning",
                 self.path,
             )
-        self._adopt(here)
+        if place.inode:
+            self._adopt(here)
+        else:
+            self._go_on(here, place)
 
     def _moved(self, place: Place) -> OpenFile | None:
         """Return the file of the place's number under another name."""
