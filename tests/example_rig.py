@@ -60,7 +60,7 @@ class Example:
         """Return the lines that a script's docstring shows behind a command."""
         text = (self.folder / script).read_text().split('"""')[1]
         behind = text.split(f"$ {command}")[1].split("\n", 1)[1]
-        lines = re.split(r"\n\s*\n|\n    \$ ", behind)[0].splitlines()
+        lines = re.split(r"\n\s*\n|\n    \$ ", behind)[0].rstrip().splitlines()
         return [line.strip() for line in lines]
 
     def run(self, *command):
@@ -105,9 +105,10 @@ class Example:
         """Return what the example's processes have printed so far."""
         return (self.folder / "log").read_text()
 
-    def query(self):
+    def query(self, *what):
         """Return what `pyv-edge-host query` shows, as words."""
-        told = self.run("-m", "pyv_edge_agent.cli", "query", "--config", self.folder / "edge.toml")
+        config = self.folder / "edge.toml"
+        told = self.run("-m", "pyv_edge_agent.cli", "query", "--config", config, *what)
         return as_words(told.splitlines())
 
 
