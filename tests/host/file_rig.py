@@ -30,7 +30,7 @@ class Shelf:
         if self.full:
             self.full -= 1
             return False
-        if self.give_up or submission.after != self.position:
+        if self.give_up or submission.after not in (None, self.position):
             self.give_up = max(0, self.give_up - 1)
             submission.settle(Verdict.GIVEN_UP, "")
         elif self.refuse:
