@@ -7,13 +7,13 @@ or copied and cut off, while the agent runs and while it is down.
 import os
 import random
 import shutil
-import sqlite3
 import threading
 from collections import Counter
 
 import pytest
 from host.waiting import wait_for
 from rig import AgentProcess
+from test_mqtt_kills import stored
 
 KILLS = 15
 SEED = int(os.environ.get("PYV_SEED", "1"))
@@ -76,19 +76,6 @@ class Writer(threading.Thread):
             file.write(b"number,value\n")
         self.pause.wait(TICK_S)
         return file
-
-
-def stored(db):
-    """Return how often each number is in the store."""
-    if not db.exists():
-        return Counter()
-    connection = sqlite3.connect(f"file:{db}?mode=ro", uri=True)
-    try:
-        return Counter(int(row[0]) for row in connection.execute("SELECT value FROM reading"))
-    except sqlite3.OperationalError:
-        return Counter()  # killed before there was a schema
-    finally:
-        connection.close()
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
