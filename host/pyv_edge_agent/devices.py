@@ -120,11 +120,6 @@ class Devices:
         """The serial lines."""
         return [one.link for one in list(self._all.values()) if one.link is not None]
 
-    @property
-    def feeds(self) -> list[Feed]:
-        """Where adapters put what comes to them."""
-        return [one.feed for one in list(self._all.values()) if one.feed is not None]
-
     def table(self, name: str) -> dict[str, Any] | None:
         """Return the configuration of a device, None if there is no such device any more."""
         device = self._all.get(name)

@@ -35,7 +35,7 @@ from .mending import MEND_MS, Mending
 from .pipeline import Pipeline
 from .series import Source
 from .store import Limits, SQLiteStore, TimeSegments, Upkeep, WriteBatch
-from .submission import Feed, Forgotten, Remembered, Submission
+from .submission import Feed, Remembered, Submission
 from .time_base import TimeBase
 from .types import SensorReading
 
@@ -343,9 +343,6 @@ class Ingest:
         """Take one event; return False if it has to wait for the store."""
         if isinstance(event, Submission):
             return self._take_submission(origin, event)
-        if isinstance(event, Forgotten):
-            self._intake.forget(origin, event.keys)
-            return True
         if isinstance(event, Remembered):
             self._intake.forget_all_but(origin, event.keys, self._batch)
             return True

@@ -66,10 +66,6 @@ class Intake:
     def _position(self, feed: Feed, batch: WriteBatch) -> str:
         return batch.positions.get(feed.name, self._store.receipts.position(feed.name))
 
-    def forget(self, feed: Feed, keys: list[bytes]) -> None:
-        """Forget receipts that nobody can ask for any more."""
-        self._store.receipts.forget(feed.name, keys)
-
     def forget_all_but(self, feed: Feed, keys: Container[bytes], batch: WriteBatch) -> None:
         """Forget all receipts of a feed but these, those in `batch` too."""
         self._store.receipts.forget_all_but(feed.name, keys)

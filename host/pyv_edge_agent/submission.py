@@ -194,11 +194,6 @@ class Feed:
         self.last_ms = submission.taken_ms
         return True
 
-    def forget(self, keys: list[bytes]) -> None:
-        """Note that submissions of these keys can't be sent again."""
-        if keys:
-            self._inbox(self, Forgotten(keys))
-
     def forget_all_but(self, keys: Iterable[bytes]) -> bool:
         """Note that of all submissions only those of these keys can be sent again.
 
@@ -233,13 +228,6 @@ class Feed:
             "last_age_ms": age_ms,
             "problem": self.problem,
         }
-
-
-@dataclass(frozen=True)
-class Forgotten:
-    """Keys of submissions that can't be sent again."""
-
-    keys: list[bytes]
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ class MQTTSite:
 
     @property
     def feed(self):
-        return self.agent._devices.feeds[0].status()
+        return next(iter(self.agent._devices._all.values())).feed.status()
 
     def wait_up(self):
         wait_for(lambda: self.status["is_connected"], "a connection to the broker", 30)

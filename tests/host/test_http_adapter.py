@@ -59,7 +59,7 @@ class Site:
 
     @property
     def feed(self):
-        return self.agent._devices.feeds[0]
+        return next(iter(self.agent._devices._all.values())).feed
 
     def ask(self, *args, **options):
         return ask(self.port, *args, **options)
