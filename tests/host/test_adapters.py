@@ -2,6 +2,8 @@
 
 import math
 import random
+from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 from host.fakes import FakeClock, serial_device
@@ -78,6 +80,10 @@ def test_generator_method_gives_the_first_of_a_new_one_each_time():
         math.inf,
         -math.inf,
         1j,
+        Decimal("1.5"),
+        {1.5},
+        "value",
+        {"value": {"value": 1.5}},
         object(),
         [],
         (),
@@ -109,6 +115,72 @@ def test_methods_are_tried_in_order_and_only_if_callable():
     assert read_value(Odd()) == 2.0
     with pytest.raises(AdapterError, match="object has none of read, generate_batch"):
         read_value(object())
+
+
+def test_first_of_the_methods_decides_also_if_it_has_nothing():
+    class All:
+        def __init__(self, found):
+            self.found = found
+
+        def read(self):
+            return self.found
+
+        def generate_batch(self):
+            return [[{"value": 2.0}]]
+
+        def generate_reading(self):
+            return {"value": 3.0}
+
+    assert read_value(All(1.0)) == 1.0
+    with pytest.raises(AdapterError):
+        read_value(All(None))
+    All.read = None
+    assert read_value(All(1.0)) == 2.0
+    All.generate_batch = 5
+    assert read_value(All(1.0)) == 3.0
+
+
+def test_what_is_no_method_of_its_own_is_called_all_the_same():
+    class Odd:
+        read = staticmethod(lambda: 1.5)
+
+    assert read_value(Odd()) == 1.5
+
+    class Lazy:
+        def __getattr__(self, name):
+            if name != "generate_reading":
+                raise AttributeError(name)
+            return lambda: Fraction(5, 2)
+
+    assert read_value(Lazy()) == 2.5
+
+
+def test_batch_may_come_as_a_generator_of_rounds():
+    class Batch:
+        def generate_batch(self):
+            yield [{"value": 1.5}, {"value": 2.5}]
+            yield [{"value": 3.5}]
+
+    assert read_value(Batch()) == 2.5
+
+
+def test_method_that_wants_arguments_is_an_error_of_its_own():
+    class Odd:
+        def read(self, channel):
+            return 1.5
+
+    with pytest.raises(TypeError, match="channel"):
+        read_value(Odd())
+
+
+def test_reading_whose_value_cannot_be_had_is_an_error_of_its_own():
+    class Broken:
+        @property
+        def value(self):
+            raise OSError("bus error")
+
+    with pytest.raises(OSError, match="bus error"):
+        read_value(Giving(Broken()))
 
 
 def test_error_of_the_adapter_passes_through():

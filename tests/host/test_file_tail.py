@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import threading
 
 import pytest
 from host.fakes import FakeClock
@@ -401,6 +402,18 @@ def test_file_is_cut_off_in_the_middle_of_a_line(log_file, reading):
     assert reading.feed.rejected_total == 1
 
 
+def test_line_that_had_no_end_is_taken_back(log_file, reading):
+    """By a writer that mends its file when it starts again."""
+    log_file.hold_open()
+    log_file.write('{"value": 1}\n{"value": 2')
+    reading.read()
+    os.truncate(log_file.path, len('{"value": 1}\n'))
+    assert reading.read(2) == [1.0]
+    log_file.add(3)
+    assert reading.read() == [1.0, 3.0]
+    assert reading.feed.rejected_total == 0
+
+
 def test_file_is_written_anew_with_more_behind(log_file, reading):
     """As rsync and editors do: another file, the same beginning."""
     log_file.add(1, 2)
@@ -559,8 +572,6 @@ class Running(Site):
     """A device on a store of its own, whose thread runs."""
 
     def begin(self, table):
-        import threading
-
         self.feed = Feed(table, self.ingest.put, self.store.receipts.position, self.clock)
         self.adapter = create_adapter(table, self.clock)
         self.thread = threading.Thread(target=self.adapter.run, args=(self.feed,), daemon=True)
@@ -655,6 +666,40 @@ def test_every_number_once_whatever_happens(tmp_path, seed):
     assert reading.shelf.values == [float(n) for n in range(number)]
     assert reading.feed.rejected_total == 0
     assert len(ways) == 2
+
+
+def test_reload_while_lines_come_loses_and_doubles_nothing(log_file, agents, write_config):
+    """Each time the device has another interval, and so another adapter."""
+
+    def config(turn):
+        device = {"name": "log", "ingest_type": "file", "path": str(log_file.path)}
+        device |= {"time_path": "", "interval_seconds": 0.01 + turn / 1000}
+        return write_config([device], storage={"commit_interval_ms": 20})
+
+    log_file.add(0)
+    agent = agents(config(0))
+    agent.start()
+    stopping, numbers = threading.Event(), [1]
+
+    def write():
+        while not stopping.wait(0.001):
+            log_file.add(numbers[0])
+            numbers[0] += 1
+
+    writer = threading.Thread(target=write, daemon=True)
+    writer.start()
+    try:
+        for turn in range(1, 9):
+            before = agent._readings_processed
+            wait_for(lambda before=before: agent._readings_processed > before, "a reading")
+            config(turn)
+            assert agent.reload_config().changed == ("sensors.devices[log]",)
+    finally:
+        stopping.set()
+        writer.join(10)
+    wait_for(lambda: agent._readings_processed >= numbers[0], "the rest")
+    found = [row["value"] for row in agent.store.readings(limit=numbers[0] + 10)]
+    assert sorted(found) == [float(number) for number in range(numbers[0])]
 
 
 def test_type_is_made_by_its_mode(tmp_path):

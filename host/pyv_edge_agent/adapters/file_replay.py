@@ -24,6 +24,7 @@ from .stored_feed import PIECE_MAX, WAIT_S, Stop, StoredFeed
 logger = logging.getLogger(__name__)
 
 RETRY_S = 5.0  # before a file that can't be read is tried again
+SKIP_MS = 3_600_000  # longest that it takes to unpack what was replayed before
 LINES_MAX = 50_000  # behind which the place is saved, readings or not
 _REST_S = 60.0
 
@@ -117,6 +118,7 @@ class FileReplayAdapter:
     def _play(self, stored: StoredFeed) -> None:
         """Go on to the end of the file, if nothing comes between. Raises OSError."""
         standing = read_standing(stored.position)
+        stored.feed.beat(SKIP_MS)
         if standing.is_finished and not self._path.exists():
             self._rest(stored.feed)
             return

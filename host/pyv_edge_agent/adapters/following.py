@@ -198,7 +198,10 @@ class Following:
     def _find_altered(self, file: OpenFile) -> None:
         """Go on in the copy of a file that was cut off, or at the beginning of what it is now."""
         assert self._place is not None
-        if (copy := self._copy(self._place)) is not None:
+        if self._place.offset and file.holds(self._place):
+            file.go_to(self._place.offset)  # only the line that has no end is another one
+            self.opened_total += 1
+        elif (copy := self._copy(self._place)) is not None:
             self._go_on(copy, self._place)
         elif (missed := self._missed(file)) is not None:
             self._adopt(missed)

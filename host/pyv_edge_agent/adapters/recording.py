@@ -11,6 +11,8 @@ from typing import BinaryIO, cast
 from .lines import Line, LineSplitter
 from .place import CHUNK_SIZE, HEAD_SIZE, digest, open_plain
 
+_DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile)
+
 
 class Recording:
     """One open file. Offsets are of what is in it, unpacked. All of it raises OSError."""
@@ -26,10 +28,10 @@ class Recording:
 
     def lines(self, offset: int) -> Iterator[tuple[Line, int]]:
         """Return its lines from `offset` on, each with the offset behind it."""
-        self._file.seek(0)
-        left = offset
-        while left and (skipped := self._read(min(left, CHUNK_SIZE))):
-            left -= len(skipped)
+        try:
+            self._file.seek(offset)
+        except _DAMAGE as error:
+            raise OSError(f"is damaged: {error}") from None
         splitter = LineSplitter()
         while data := self._read(CHUNK_SIZE):
             for line in splitter.split(data):
@@ -42,7 +44,7 @@ class Recording:
     def _read(self, size: int) -> bytes:
         try:
             return self._file.read(size)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        except _DAMAGE as error:
             raise OSError(f"is damaged: {error}") from None
 
 

@@ -78,6 +78,7 @@ class StoredFeed:
 
         Return False if the source has to be read again from `self.position`, or is to stop.
         """
+        self.feed.beat()
         piece = _Piece(self._stop)
         made = Submission(
             samples,

@@ -87,7 +87,8 @@ class ThirdPartyAdapter:
 
     def status(self) -> dict[str, Any]:
         """Return how it does, as JSON types."""
-        told = {"package": self._package, "state": "failing", **self._source.status()}
+        state = "failing" if self._source.failures_total else "starting"
+        told = {"package": self._package, "state": state, **self._source.status()}
         told["skipped_total"] = self.skipped_total
         call, since_ms = self._call
         lasts_ms = self._clock.monotonic_ms() - since_ms
