@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 ENTRIES_MAX = 10_000  # of a folder, that are looked at for a file that was moved away
 COUNT_DIGITS_MAX = 4  # of a number behind a name; longer ones are dates
 SCANS_MAX = 5  # of a folder in which files are being moved
+MOVING = "files are being moved"  # a problem that is over at the next look
 _ROTATED = re.compile(r"[.\-_]?\d[\d.\-_T]*")  # behind the name: .1, -20261127, .2026-11-27T10
 
 
@@ -276,7 +277,7 @@ class Following:
             if names == before:
                 return found
             before = names
-        raise OSError("files are being moved")
+        raise OSError(MOVING)
 
     def _scan(self) -> Iterator[Entry]:
         count = 0
@@ -302,11 +303,12 @@ def _open_oldest(entries: list[Entry]) -> OpenFile | None:
     if not entries:
         return None
     oldest = min(entries, key=lambda entry: entry.age)
-    file = OpenFile(oldest.path)
-    if file.inode != oldest.inode:
+    with suppress(FileNotFoundError):
+        file = OpenFile(oldest.path)
+        if file.inode == oldest.inode:
+            return file
         file.close()
-        raise OSError("files are being moved")  # and looked for again
-    return file
+    raise OSError(MOVING)
 
 
 def _open_holding(entry: Entry, place: Place) -> OpenFile | None:
