@@ -103,6 +103,8 @@ class UploadWorker:
         self._item_limit = terms.batch_size  # fewer while a refused item is being singled out
         self._reading_limit = terms.batch_size  # fewer if the sink found a batch too large
         self._items: list[dict[str, Any]] = []  # the batch of items under way
+        # Single readings that were refused, by key: batches accepted until then
+        self._refused: dict[str, int] = {}
         self._wake = threading.Event()
         self._is_stopping = False
         self._dirty_ms: int | None = None  # since when the disk doesn't know all that the sink has
@@ -302,6 +304,7 @@ class UploadWorker:
             delivery = self._terms.client.deliver(batch.key, payloads)
             if not self._judged(lane, delivery):
                 return delivery.is_refused and self._split(lane, batch, payloads, delivery)
+        self._refused.pop(batch.key, None)
         if self._store.sinks.acknowledge(self.sink, batch, withheld):
             self.readings_total += len(payloads)
             self.withheld_total += withheld
@@ -320,8 +323,11 @@ class UploadWorker:
         if len(batch.rows) > 1:
             self._store.sinks.split(self.sink, batch)
             return False
-        if not lane.is_other_accepted:
+        if self._refused.setdefault(batch.key, self.batches_total) == self.batches_total:
+            # What is behind it may show that the sink doesn't refuse everything.
+            self._store.sinks.park(self.sink, batch)
             return False
+        del self._refused[batch.key]
         metadata = payloads[0].get("metadata", {})
         origin = "/".join(str(metadata.get(part, "")) for part in ("device", "boot", "seq"))
         dead = [(origin, json.dumps(payloads[0]), delivery.problem)]
@@ -365,6 +371,8 @@ class UploadWorker:
         lane.attempts = 0
         self._turn_day()
         self.batches_total += 1
+        if self._refused:
+            self._store.sinks.unpark(self.sink)
         self.last_success_utc_ms = self._clock.utc_ms()
         self.last_success_ms = self._clock.monotonic_ms()
         return True

@@ -499,6 +499,34 @@ def test_steady_items_leave_readings_their_turn(rig):
     assert posts[:6] == ["items", "readings"] * 3
 
 
+def test_refused_readings_are_singled_out_however_few_wait_behind_them(rig):
+    rig.add(*range(21))
+
+    def refuse_some(key, items):
+        is_bad = any(item["metadata"]["seq"] in (0, 1, 7) for item in items)
+        return Delivery(REFUSED, "422") if is_bad else Delivery(ACCEPTED)
+
+    judge = Judge(refuse_some)
+    worker = judged_worker(rig, judge)
+    for _ in range(40):
+        worker.step()
+        rig.clock.advance(61_000)
+    letters = rig.store.dead_letters.all()
+    assert [one["payload"]["metadata"]["seq"] for one in letters] == [7, 1, 0]
+    assert judge.readings() == 18
+    assert rig.store.sinks.pending("http") == 0
+
+
+def test_sink_that_refuses_everything_has_a_problem_of_its_own(rig):
+    rig.add(*range(21))
+    worker = judged_worker(rig, Judge(lambda *_: Delivery(REFUSED, "422")))
+    for _ in range(60):
+        worker.step()
+        rig.clock.advance(61_000)
+    assert rig.store.dead_letters.count == 0
+    assert rig.store.sinks.pending("http") == 21
+
+
 def test_alarm_passes_a_refused_item(rig):
     judge = Judge(refuse("bad"))
     worker = judged_worker(rig, judge)

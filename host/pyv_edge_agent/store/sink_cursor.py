@@ -217,7 +217,10 @@ class SinkCursors:
             while planned is None:
                 hole = sink.range.hole(lane, last_id)
                 if hole is None:
-                    return None
+                    planned = sink.range.parked(lane)
+                    if planned is None:
+                        return None
+                    break
                 planned = self._plan(sink, hole, count_max)  # None: all of it was removed
         rows = self._store.rows(_BATCH, (planned.first_id, planned.last_id))
         return UploadBatch(planned.key, planned.first_id, planned.last_id, rows, lane)
@@ -287,6 +290,16 @@ class SinkCursors:
             key = self._key(name, batch.first_id, half)
             changed.batches.append(Planned(batch.first_id, half, key))
             self._save(sink, changed)
+
+    def park(self, name: str, batch: UploadBatch) -> None:
+        """Let what is behind a batch go before it, until `unpark` or nothing else is left."""
+        with self._store.lock:
+            self._sinks[name].range.park(batch.key)
+
+    def unpark(self, name: str) -> None:
+        """Let what was parked be the next on its lane."""
+        with self._store.lock:
+            self._sinks[name].range.unpark()
 
     # -- with other transactions ---------------------------------------------------
 

@@ -11,6 +11,7 @@ BACKLOG = "backlog"
 
 # More stretches than this are not begun: then all goes in order.
 STRETCHES_MAX = 32
+PARKED_MAX = 32  # batches
 
 
 @dataclass
@@ -20,6 +21,7 @@ class Planned:
     first_id: int
     last_id: int
     key: str
+    is_parked: bool = False  # what is behind it goes before; not known to the disk
 
 
 @dataclass
@@ -36,8 +38,16 @@ class SinkRange:
         return LIVE if planned.first_id >= self.live_first else BACKLOG
 
     def planned(self, lane: str) -> Planned | None:
-        """Return the batch that is planned on a lane."""
-        return next((one for one in self.batches if self.lane(one) == lane), None)
+        """Return the batch that is planned on a lane, and not parked."""
+        return self._first(lane, is_parked=False)
+
+    def parked(self, lane: str) -> Planned | None:
+        """Return the first batch that is parked on a lane."""
+        return self._first(lane, is_parked=True)
+
+    def _first(self, lane: str, *, is_parked: bool) -> Planned | None:
+        fitting = (one for one in self.batches if self.lane(one) == lane)
+        return next((one for one in fitting if one.is_parked is is_parked), None)
 
     def holes(self, last_id: int) -> list[tuple[int, int]]:
         """Return the stretches up to `last_id` that are neither acknowledged nor planned."""
@@ -75,6 +85,17 @@ class SinkRange:
         self.batches = [
             one for one in self.batches if not first_id <= one.first_id <= one.last_id <= last_id
         ]
+
+    def park(self, key: str) -> None:
+        """Let the batch of that key wait for all others, unless too many do already."""
+        if sum(one.is_parked for one in self.batches) < PARKED_MAX:
+            for one in self.batches:
+                one.is_parked |= one.key == key
+
+    def unpark(self) -> None:
+        """Let no batch wait for others any more."""
+        for one in self.batches:
+            one.is_parked = False
 
     def turn_lanes(self, last_id: int, live_max: int) -> None:
         """Let what waits be backlog if it is more than `live_max`; end a backlog that is sent."""
