@@ -228,7 +228,8 @@ def test_no_variable_is_told_wherever_it_stands(folder):
 def good_files():
     for name in ("README", "OPERATIONS", "PRIVACY", "RULES"):
         text = (ROOT / f"{name}.md").read_text()
-        yield from re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+        for block in re.findall(r"```toml\n(.*?)```", text, re.DOTALL):
+            yield re.sub(r"\$\{\w+(:-[^}]*)?\}", "${SECRET}", block)
     device = {"name": "porch", "ingest_type": "serial", "port": "/dev/x", "dtr": False}
     cloud = {"enabled": True, "endpoint": "http://${SECRET}@h/in", "api_key": IN_FILE}
     yield draft({"sensors": {"devices": [device]}, "cloud": cloud})
@@ -288,5 +289,7 @@ def test_good_file_that_was_changed_is_loaded_or_refused(folder, text):
 
 
 def test_the_good_files_are_good(folder):
-    loaded = [load(folder, text.encode(), "a.toml") for text in GOOD[:-1]]
-    assert sum(config is not None for config in loaded) >= len(GOOD) - 3
+    for text in GOOD[:-1]:
+        for name in re.findall(r'^\w+_file = "([\w.]+)"', text, re.MULTILINE):
+            (folder / name).write_text("swordfish\n")
+        assert load(folder, text.encode(), "a.toml") is not None, text
