@@ -378,15 +378,17 @@ class EdgeAgent:
                 self._polls_skipped_total += 1
                 continue
             self._heartbeat.beat()
+            device = devices.table(name)
+            if device is None:
+                continue  # a reload has taken it away
             value = self._get_reading_value(name)
             quality = QUALITY_BAD if self._adapter_failures.get(name) else QUALITY_GOOD
             if quality == QUALITY_BAD and self._config.get("sensors", "on_error") == "skip":
                 continue
-            device = devices.table(name)
-            if device is None:
-                continue  # a reload has taken it away
             metadata = {} if quality == QUALITY_GOOD else {"quality": QUALITY_NAMES[quality]}
             with self._cycle_lock:
+                if devices.table(name) is not device:
+                    continue  # a reload has come between: what was read is of another device
                 taken = ingest.time.utc_ms() / 1000
                 reading = SensorReading(name, taken, value, device["unit"], metadata)
                 try:

@@ -3,6 +3,7 @@
 import json
 import logging
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
@@ -368,3 +369,28 @@ def test_what_needs_a_restart_is_said_and_the_rest_holds(site, log):
     assert made.agent._buffers["t1"].capacity == 5
     made.agent.run_once()
     assert len(made.agent._buffers["t1"]) == 1
+
+
+class Slow:
+    """An adapter that a test holds up in the middle of a read."""
+
+    def __init__(self):
+        self.is_asked, self.may_answer = threading.Event(), threading.Event()
+
+    def read(self):
+        self.is_asked.set()
+        assert self.may_answer.wait(30)
+        return 68.0
+
+
+def test_what_was_read_of_the_old_device_is_not_stored_as_the_new_ones(site):
+    made = site()
+    slow = made.agent._adapters["t1"] = Slow()
+    reading = threading.Thread(target=made.agent.run_once)
+    reading.start()
+    assert slow.is_asked.wait(30)
+    made.reload([{**SIMULATED, "unit": "K", "baseline": 293.0}])
+    slow.may_answer.set()
+    reading.join(30)
+    made.agent.run_once()
+    assert made.rows("SELECT value, unit FROM readings") == [(20.0, "Cel"), (293.0, "K")]
