@@ -1,11 +1,16 @@
 """SQLiteStore on a real file: all of a transaction or nothing of it."""
 
+import os
 import sqlite3
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 from host.fakes import UTC_MS, Liar
 from host.waiting import wait_for
+from pyv_edge_agent.disk import beside
 from pyv_edge_agent.errors import StoreError
 from pyv_edge_agent.store import (
     BootInfo,
@@ -610,3 +615,58 @@ def test_commit_in_doubt_leaves_memory_as_the_file_is(filled):
     filled.sinks.flush()
     assert read_ledger(filled.path).is_balanced
     assert verify(filled.path).fits
+
+
+# -- beside other programs ---------------------------------------------------------
+
+
+def locks(path):
+    """Return the locks that this process has on a file, as the kernel tells."""
+    number = path.stat().st_ino
+    found = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    return [
+        one[3] for one in found if one[4] == str(os.getpid()) and one[5].endswith(f":{number}")
+    ]
+
+
+def read_from_outside(path):
+    """Let another program look into the store, and close it again."""
+    code = f"import sqlite3; print(sqlite3.connect({str(path)!r}).execute('SELECT 1').fetchall())"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_locks_of_a_store_stay_whatever_is_read_of_its_file(tmp_path):
+    path = tmp_path / "edge.db"
+    for _ in range(2):  # made, and opened again
+        store = SQLiteStore(path)
+        opened = store.open_boot(info(), UTC_MS)
+        store.commit(telemetry(opened, opened.next_seq[0], range(9)))
+        wal = beside(path, "-wal").stat().st_ino
+        assert locks(path) == ["READ"]
+        read_from_outside(path)
+        assert beside(path, "-wal").stat().st_ino == wal
+        with store.transaction() as tx:
+            tx.execute("CREATE TABLE IF NOT EXISTS mine (x)")
+        store.keep_schema()
+        assert locks(path) == ["READ"]
+        store.reopen()
+        assert locks(path) == ["READ"]
+        read_from_outside(path)
+        store.commit(telemetry(opened, opened.next_seq[0] + 9, range(9)))
+        store.close()
+        assert locks(path) == []
+
+
+def test_commit_into_a_wal_that_is_deleted_meanwhile_is_reported_as_failed(filled):
+    done = []
+
+    def lose_the_wal():
+        with filled.transaction() as tx:
+            filled.set_meta(tx, "x", "1")
+            filled.when_durable(lambda: done.append(1))
+            beside(filled.path, "-wal").unlink()
+
+    with pytest.raises(StoreError, match="its WAL was deleted"):
+        lose_the_wal()
+    assert done == []
+    assert filled.doubts_total == 1

@@ -92,10 +92,15 @@ def was_store(path: Path) -> bool:
         return False
 
 
-def check_writable(path: Path) -> None:
-    """Raise StoreError if the file can't be opened for writing."""
+def open_raw(path: Path, mode: int = os.O_RDONLY) -> int:
+    """Return a descriptor of the file at a path. Raises StoreError.
+
+    It must not be closed while the process has a connection to that file: with any descriptor
+    of a file go all locks that SQLite has on it, and other programs then delete its WAL
+    (sqlite.org/howtocorrupt.html, 2.2).
+    """
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+        return os.open(path, mode | os.O_CLOEXEC)
     except OSError as error:
         raise StoreError(f"{path}: can't be opened: {error}") from error
 

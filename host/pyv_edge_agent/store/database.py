@@ -23,11 +23,11 @@ from ..errors import StoreBrokenError, StoreError
 from . import schema_copy
 from .connection import (
     BUSY_TIMEOUT_MS,
-    check_writable,
     connect_reader,
     connect_writer,
     lock,
     note_store,
+    open_raw,
     store_error,
 )
 from .place import Place
@@ -92,11 +92,13 @@ class Database(ABC):
         self._is_in_doubt = False
         self._callbacks: list[Callable[[bool], None]] = []
         self._writer = connect_writer(self.path)
+        self._descriptors: list[int] = []  # of the file; the first to read pages by
         try:
+            self._descriptors.append(open_raw(self.path))
             if not schema_copy.fits(self._writer, self.path):
                 raise StoreBrokenError(f"{self.path}: its schema is not what it was")
             self._note(self._begin(check_ms))
-            schema_copy.keep(self._writer, self.path)
+            schema_copy.keep(self._writer, self.path, self._descriptors[0])
             self._is_open = True
             self._place = Place(self.path)
             self._resume()
@@ -122,6 +124,8 @@ class Database(ABC):
         for _, connection in self._readers:
             connection.close()
         self._writer.close()
+        while self._descriptors:  # last, see open_raw
+            os.close(self._descriptors.pop())
 
     def abandon(self) -> None:
         """Close every connection and write nothing: as a crash would, in order."""
@@ -176,7 +180,7 @@ class Database(ABC):
         else:
             if self.displaced and not self.path.exists():
                 raise StoreError(self.displaced)  # of a disk that is not there yet
-            check_writable(self.path)
+            self._descriptors.append(open_raw(self.path, os.O_RDWR))  # whether it can be written
             self.disconnect()
         self._unlock()  # it may be on a disk that is not there any more
         self._lock_file = lock(self.path)
@@ -218,6 +222,7 @@ class Database(ABC):
                 yield self._writer
                 self._is_in_doubt = True  # until the answer is there
                 self._writer.execute("COMMIT")
+                self.check_place()  # what a WAL got that was deleted meanwhile is on no disk
                 is_durable = True
                 self._is_in_doubt = False
             except BaseException:
@@ -275,7 +280,7 @@ class Database(ABC):
     def keep_schema(self) -> None:
         """Copy the schema if somebody has changed it, see `schema_copy`. Raises StoreError."""
         with self.lock, self._guard():
-            schema_copy.keep(self._writer, self.path)
+            schema_copy.keep(self._writer, self.path, self._descriptors[0])
 
     def limit_wal(self, size: int) -> None:
         """Let the WAL be checkpointed before it has `size` bytes. Raises StoreError."""

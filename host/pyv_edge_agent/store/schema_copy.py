@@ -26,10 +26,11 @@ _PAGES = "SELECT pageno FROM dbstat WHERE name = 'sqlite_schema' ORDER BY pageno
 _SIZE_AT = 28  # of SQLite's file format, section 1.3: the size of the file in pages
 
 
-def keep(connection: sqlite3.Connection, path: Path) -> None:
+def keep(connection: sqlite3.Connection, path: Path, descriptor: int) -> None:
     """Write the copy for the store at `path`, unless there is one of this schema.
 
-    Waits for nobody. That it can't be written is no fault: it is for a file that is damaged.
+    `descriptor` is of the open file: another one must not be closed, see Database. Waits for
+    nobody. That it can't be written is no fault: it is for a file that is damaged.
     """
     known = _read(beside(path, SUFFIX))
     try:
@@ -37,7 +38,7 @@ def keep(connection: sqlite3.Connection, path: Path) -> None:
             connection.execute(f"PRAGMA {name}").fetchone()[0]
             for name in ("page_size", "schema_version")
         )
-        inode = path.stat().st_ino
+        inode = os.fstat(descriptor).st_ino
         # Where they are changes too: when the file is made smaller, its last pages move.
         numbers = [row[0] for row in connection.execute(_PAGES)]
         told = None if known is None else [known[0][key] for key in ("version", "inode", "pages")]
@@ -46,8 +47,7 @@ def keep(connection: sqlite3.Connection, path: Path) -> None:
         _, frames, done = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         if frames != done:
             return  # somebody reads, and the file has not all of it: next time
-        with path.open("rb") as file:
-            body = b"".join(_page(file.fileno(), number, page_size) for number in numbers)
+        body = b"".join(_page(descriptor, number, page_size) for number in numbers)
         head = {
             "version": version,
             "inode": inode,  # of the file: another one may have its pages elsewhere
