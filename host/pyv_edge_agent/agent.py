@@ -97,6 +97,7 @@ class EdgeAgent:
         self._cycle_lock = threading.Lock()  # run_once may be called from outside too
         self._adapter_failures: dict[str, int] = {}  # in a row, by device
         self._adapter_failures_total = 0
+        self._adapter_problems: dict[str, str] = {}  # of those, why the last one failed
         self._polls_skipped_total = 0
         self._is_grouping = False  # a commit takes what several polls have brought
 
@@ -426,6 +427,7 @@ class EdgeAgent:
         try:
             value = read_value(adapter)
         except Exception as exc:  # top of a thread: an adapter may be anybody's code
+            self._adapter_problems[name] = self._shown(name, exc)
             if not self._adapter_failures.get(name):
                 logger.warning("Adapter read failed for %s: %s", name, self._shown(name, exc))
             self._adapter_failures[name] = self._adapter_failures.get(name, 0) + 1

@@ -65,7 +65,8 @@ class _Request(socketserver.StreamRequestHandler):
             return {"error": f"{asked['do']}: {error} is missing"}
         except _TOLD as error:
             lines = error.problems if isinstance(error, ConfigError) else [str(error)]
-            return {"error": "\n".join(lines), "is_usage": isinstance(error, UsageError)}
+            is_usage = isinstance(error, (UsageError, ConfigError))
+            return {"error": "\n".join(lines), "is_usage": is_usage}
         except Exception:  # top of a thread
             logger.exception("request %s failed", asked["do"])
             return {"error": "internal error, see the agent's log"}

@@ -52,7 +52,7 @@ class Device:
         """Whether the agent asks its adapter for readings."""
         return self.link is None and self.feed is None
 
-    def status(self, failed_polls: int) -> dict[str, Any]:
+    def status(self, failed_polls: int, poll_problem: str) -> dict[str, Any]:
         """Return how it does, as JSON types."""
         told: dict[str, Any] = {"name": self.name, "ingest_type": self.table["ingest_type"]}
         if self.link is not None:
@@ -63,7 +63,9 @@ class Device:
             # That nothing can come says more than what was wrong with the last that did.
             told["problem"] = told.get("connection_problem") or told["problem"]
         else:
-            told.update(state="failing" if failed_polls else "polled", problem="")
+            told.update(state="polled", problem="")
+            if failed_polls:
+                told.update(state="failing", problem=poll_problem)
             told["failed_polls"] = failed_polls
         return told
 
@@ -125,9 +127,17 @@ class Devices:
         device = self._all.get(name)
         return None if device is None else device.table
 
-    def status(self, failing: Mapping[str, int]) -> list[dict[str, Any]]:
-        """Return how each device does, as JSON types; `failing` has failed polls in a row."""
-        return [device.status(failing.get(name, 0)) for name, device in list(self._all.items())]
+    def status(
+        self, failing: Mapping[str, int], problems: Mapping[str, str]
+    ) -> list[dict[str, Any]]:
+        """Return how each device does, as JSON types.
+
+        `failing` has polls that failed in a row, `problems` why the last one did, by device.
+        """
+        return [
+            device.status(failing.get(name, 0), problems.get(name, ""))
+            for name, device in list(self._all.items())
+        ]
 
     def make(self, table: dict[str, Any], buffer: RingBuffer) -> Device:
         """Return a device of a checked table, of which nothing is open yet; see `adopt`.

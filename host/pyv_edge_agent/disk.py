@@ -1,5 +1,6 @@
 """What the disk is asked directly: how much is free, and that what was written is on it, whole."""
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -39,6 +40,8 @@ def writing_whole(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
 
     It has `mode` less what the umask forbids, from the first byte on. Raises OSError.
     """
+    if path.exists() and not path.is_file():  # a device, a pipe: it would be gone
+        raise OSError(errno.EINVAL, "is there and is no file; use > to write to it", str(path))
     draft = beside(path, ".new")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
     draft.unlink(missing_ok=True)

@@ -115,7 +115,9 @@ def health_report(agent: "EdgeAgent") -> dict[str, Any]:
 
 
 def _devices(agent: "EdgeAgent") -> list[dict[str, Any]]:
-    return agent._devices.status(agent._adapter_failures) if agent._devices else []
+    if agent._devices is None:
+        return []
+    return agent._devices.status(agent._adapter_failures, agent._adapter_problems)
 
 
 def status_line(agent: "EdgeAgent") -> str:

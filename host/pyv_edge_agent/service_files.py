@@ -71,6 +71,12 @@ class Needs:
     user: str
     program_folders: tuple[Path, ...] = ()  # where it is installed
     write_folders: tuple[Path, ...] = ()  # where it writes, beside STATE_FOLDER
+    read_folders: tuple[Path, ...] = ()  # where devices are that are files
+
+    @property
+    def opened_folders(self) -> tuple[Path, ...]:
+        """The folders that the configuration names."""
+        return (*self.write_folders, *self.read_folders)
 
     def check(self) -> None:
         """Raise UsageError for what a unit can't hold."""
@@ -79,7 +85,7 @@ class Needs:
                 f"--user: {self.user!r} won't do; it must be an ordinary user, by name: the agent"
                 " needs no right of root"
             )
-        for path in (self.program, self.config, *self.program_folders, *self.write_folders):
+        for path in (self.program, self.config, *self.program_folders, *self.opened_folders):
             if not _PATH.fullmatch(str(path)):
                 raise UsageError(
                     f"{str(path)!r}: a unit can't hold such a path; use one of letters, digits"
@@ -108,6 +114,13 @@ def written_folders(config: Config) -> tuple[Path, ...]:
         folders.append(config.folder / sink["folder"])
     found = _outermost([Path(os.path.abspath(folder)) for folder in folders])
     return tuple(folder for folder in found if not folder.is_relative_to(STATE_FOLDER))
+
+
+def read_folders(config: Config) -> tuple[Path, ...]:
+    """Return the folders of the files that devices read."""
+    devices = config.get("sensors", "devices")
+    paths = [config.folder / one["path"] for one in devices if one["ingest_type"] == "file"]
+    return _outermost(Path(os.path.abspath(path)).parent for path in paths)
 
 
 def _outermost(folders: Iterable[Path]) -> tuple[Path, ...]:
@@ -173,12 +186,15 @@ def _ours(path: Path) -> str | None:
 
 def _folder_lines(needs: Needs) -> Iterable[str]:
     """Return the lines of a unit that open what it else hides or protects."""
-    read_folders = _outermost([*needs.program_folders, needs.config.parent])
-    hidden = [folder for folder in read_folders if _is_hidden(folder)]
-    if hidden or needs.write_folders:
-        yield "# Except for what it runs from, and what the configuration has it write to."
+    run_folders = _outermost([*needs.program_folders, needs.config.parent])
+    hidden = [folder for folder in run_folders if _is_hidden(folder)]
+    watched = [folder for folder in needs.read_folders if _is_hidden(folder)]
+    if hidden or watched or needs.write_folders:
+        yield "# Except for what it runs from, and what the configuration has it read and write."
     for folder in hidden:
         yield f"BindReadOnlyPaths={folder}"
+    for folder in watched:
+        yield f"BindReadOnlyPaths=-{folder}"
     for folder in needs.write_folders:
         # With a minus: that a folder is missing tells the agent, which knows what it is for.
         yield f"{'BindPaths' if _is_hidden(folder) else 'ReadWritePaths'}=-{folder}"

@@ -80,7 +80,7 @@ def test_reload_by_command(agent):
     assert command(agent, "reload").split() == ["rules[warm]", "rules[hot]"]
     assert "as it was" in command(agent, "reload")
     rewrite(agent, cloud={"batch": 1})
-    assert "cloud.batch" in command(agent, "reload", status=3)
+    assert "cloud.batch" in command(agent, "reload", status=2)
 
 
 def test_queue_is_looked_at_drained_and_purged(agent):

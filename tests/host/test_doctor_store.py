@@ -111,7 +111,8 @@ def test_file_that_is_right_or_not_there_yet(rig, tmp_path):
 
 def test_file_that_is_no_store_or_of_another_version(rig, tmp_path):
     (tmp_path / "text.db").write_text("no database at all\n" * 100)
-    assert check_file(tmp_path / "text.db").level == "fail"
+    found = check_file(tmp_path / "text.db")
+    assert (found.level, "was never a store" in found.fix) == ("fail", True)
     with sqlite3.connect(tmp_path / "other.db") as other:
         other.execute("CREATE TABLE t (x)")
     other.close()

@@ -208,6 +208,8 @@ def test_failing_adapter_shows(start):
     found = report(agent)
     assert found["ingest"]["adapters_connected"] == 0
     assert found["agent"]["adapter_failures_total"] == 1
+    (device,) = found["devices"]
+    assert (device["state"], device["problem"], device["failed_polls"]) == ("failing", "gone", 1)
 
 
 def test_store_that_fails_shows(start):

@@ -117,6 +117,8 @@ def test_bad_reading_needs_no_value():
     [
         (True, "truth value"),
         ("21,5", "no number"),
+        ("1_000", "no number"),
+        ("\u0663", "no number"),
         ("", "no number"),
         ([], "a list"),
         ({}, "a table"),

@@ -92,6 +92,18 @@ def test_files_are_filled_in_with_this_program_and_what_was_asked_for(install):
         assert (f"BindReadOnlyPaths={folder}\n" in unit or bool(shown)) == is_hidden
 
 
+def test_folders_of_files_that_devices_read_are_opened(install):
+    devices = "".join(
+        f'[[sensors.devices]]\nname = "{name}"\ningest_type = "file"\npath = "{path}"\n'
+        for name, path in (("a", "/home/bob/in/x.csv"), ("b", "/srv/y.csv"))
+    )
+    install.config.write_text(devices)
+    install()
+    unit = texts(install.root)[UNIT]
+    assert "\nBindReadOnlyPaths=-/home/bob/in\n" in unit
+    assert "/srv" not in unit  # what is not hidden can be read
+
+
 def test_print_shows_everything_and_does_nothing(install):
     done = install("--print")
     assert done.returncode == 0

@@ -91,13 +91,20 @@ def _needs(args: argparse.Namespace) -> "Needs":
 
     from ..config import Config
     from ..errors import ConfigError
-    from ..service_files import STATE_FOLDER, Needs, installed_program, written_folders
+    from ..service_files import (
+        STATE_FOLDER,
+        Needs,
+        installed_program,
+        read_folders,
+        written_folders,
+    )
 
     program, program_folders = installed_program()
     config = Path(os.path.abspath(args.config))
-    write_folders: tuple[Path, ...] = ()
+    folders: tuple[tuple[Path, ...], ...] = ()
     try:
-        write_folders = written_folders(Config.from_file(config))
+        found = Config.from_file(config)
+        folders = (written_folders(found), read_folders(found))
     except (ConfigError, FileNotFoundError) as error:
         for line in error.problems if isinstance(error, ConfigError) else [str(error)]:
             note(line)
@@ -105,7 +112,7 @@ def _needs(args: argparse.Namespace) -> "Needs":
             f"where it stores is not known: the service may write below {STATE_FOLDER} only."
             " Install it again once the configuration is right, if that is elsewhere"
         )
-    return Needs(program, config, args.user, program_folders, write_folders)
+    return Needs(program, config, args.user, program_folders, *folders)
 
 
 def _commands_of_install(needs: "Needs") -> list[list[str]]:

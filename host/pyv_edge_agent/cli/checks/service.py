@@ -17,6 +17,7 @@ from ...service_files import (
     installed_program,
     is_enabled,
     plan_install,
+    read_folders,
     written_folders,
 )
 from .access import Accounts, Person
@@ -137,8 +138,8 @@ def _steps(service: Service, config: Config | None, root: Path) -> list[Step] | 
         program, folders = installed_program()
         if service.program != str(program):
             return f"it runs {service.program}, and this is {program}"
-        written = written_folders(config)
-        needs = Needs(program, Path(service.config), service.user, folders, written)
+        opened = (written_folders(config), read_folders(config))
+        needs = Needs(program, Path(service.config), service.user, folders, *opened)
         return plan_install(needs, root)
     except (UsageError, StartError) as error:
         return str(error)

@@ -8,6 +8,7 @@ from ...clock import Clock
 from ...disk import beside
 from ...errors import StoreBrokenError, StoreError
 from ...sizing import Load, show_size
+from ...store.connection import was_store
 from ...store.extract import recorded
 from ...store.ledger import read_ledger_within
 from ...store.reader import StoreReader
@@ -28,6 +29,9 @@ def check_file(path: Path, *, is_agent_running: bool) -> list[Finding]:
         with closing(StoreReader(path)):
             return [about.ok(f"{path} can be read")]
     except StoreBrokenError as error:
+        if not is_agent_running and not was_store(path):
+            fix = "this was never a store: set storage.path to another file, or move it away"
+            return [about.fail(str(error), fix)]
         fix = "let the agent start: it sets the file aside and saves what can be read"
         return [about.fail(str(error), fix)]
     except StoreError as error:
