@@ -1,7 +1,7 @@
 """MQTT: from a broker to committed, beside a client that receives the same and drops it.
 
 Both get what waits for them in a session at a real mosquitto, so that nobody publishes
-meanwhile, and both over MQTT 5 with QoS 1.
+meanwhile, and both over MQTT 5 with QoS 1. The readings are seconds old, and no alert fires.
 """
 
 import json
@@ -54,8 +54,9 @@ def _publish(port):
     client.max_inflight_messages_set(INFLIGHT_MAX)
     _connect(client, port)
     client.loop_start()
+    begin_ms = time.time_ns() // 1_000_000 - MESSAGES - TAIL
     for number in range(MESSAGES + TAIL):
-        reading = {"timestamp": 1_780_000_000_000 + number, "value": number / 10}
+        reading = {"timestamp": begin_ms + number, "value": 20 + number % 100 / 10}
         last = client.publish(f"bench/s{number % SENSORS}/temp", json.dumps(reading), 1)
     last.wait_for_publish(60)
     client.disconnect()
