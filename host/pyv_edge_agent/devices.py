@@ -54,14 +54,19 @@ class Device:
 
     def status(self, failed_polls: int, poll_problem: str) -> dict[str, Any]:
         """Return how it does, as JSON types."""
-        told: dict[str, Any] = {"name": self.name, "ingest_type": self.table["ingest_type"]}
+        told: dict[str, Any] = {
+            "name": self.name,
+            "ingest_type": self.table["ingest_type"],
+            "problem_age_ms": None,  # None: it is one now, or there is none
+        }
         if self.link is not None:
             told.update(state=self.link.state, problem=self.link.problem)
         elif self.feed is not None:
             own = self.adapter.status() if hasattr(self.adapter, "status") else {}
             told.update({"state": "running", **self.feed.status(), **own})
             # That nothing can come says more than what was wrong with the last that did.
-            told["problem"] = told.get("connection_problem") or told["problem"]
+            if problem := told.get("connection_problem") or self.feed.failure:
+                told.update(problem=problem, problem_age_ms=None)
         else:
             told.update(state="polled", problem="")
             if failed_polls:
@@ -198,7 +203,7 @@ class Devices:
                 device.adapter.run(feed)
             except Exception:  # top of a thread: an adapter may be anybody's code
                 self.restarts_total += 1
-                feed.problem = "its adapter failed, see the log; it is run again"
+                feed.failure = "its adapter failed, see the log; it is run again"
                 logger.exception("adapter of %s failed; it is run again", feed.name)
             feed.end()
             device.stopping.wait(RESTART_S)

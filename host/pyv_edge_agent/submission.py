@@ -155,6 +155,8 @@ class Feed:
         self.full_total = 0  # times that there was no room
         self.last_ms: int | None = None  # monotonic: when something good came last
         self.problem = ""  # what was last wrong with what comes in, one line
+        self.failure = ""  # why the adapter ended, if nothing good has come since
+        self._problem_ms: int | None = None  # monotonic
         self._inbox = inbox
         self._position = position
         self._clock = clock
@@ -192,6 +194,7 @@ class Feed:
         with self._lock:
             self.submitted_total += len(submission.samples)
         self.last_ms = submission.taken_ms
+        self.failure = ""
         return True
 
     def forget_all_but(self, keys: Iterable[bytes]) -> bool:
@@ -211,7 +214,7 @@ class Feed:
         with self._lock:
             self.rejected_total += count
             self._rejected += count
-            self.problem = problem
+            self.problem, self._problem_ms = problem, now_ms
             if self._logged_ms is not None and now_ms - self._logged_ms < LOG_MS:
                 return
             self._logged_ms, rejected, self._rejected = now_ms, self._rejected, 0
@@ -219,7 +222,9 @@ class Feed:
 
     def status(self) -> dict[str, Any]:
         """Return the counters as JSON types."""
-        age_ms = None if self.last_ms is None else self._clock.monotonic_ms() - self.last_ms
+        now_ms = self._clock.monotonic_ms()
+        age_ms = None if self.last_ms is None else now_ms - self.last_ms
+        problem_age_ms = None if self._problem_ms is None else now_ms - self._problem_ms
         return {
             "submitted_total": self.submitted_total,
             "known_total": self.known_total,
@@ -227,6 +232,7 @@ class Feed:
             "full_total": self.full_total,
             "last_age_ms": age_ms,
             "problem": self.problem,
+            "problem_age_ms": problem_age_ms,
         }
 
 

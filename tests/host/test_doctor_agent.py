@@ -12,6 +12,8 @@ from pyv_edge_agent.cli.checks import agent
 from pyv_edge_agent.cli.checks.finding import Check
 from pyv_edge_agent.health import health_report
 
+LOG = agent.where_log_is(is_service=True)
+
 
 @pytest.fixture
 def report(agents, write_config):
@@ -25,10 +27,10 @@ def report(agents, write_config):
 
 def test_agent_that_runs(report):
     assert only(agent.check_agent(report, "", is_due=True)).text == "runs, and is healthy"
-    assert only(agent.check_workers(report)).level == "ok"
+    assert only(agent.check_workers(report, LOG)).level == "ok"
     assert only(agent.check_storing(report)).level == "ok"
     (device,) = report["devices"]
-    assert only(agent.check_device(device, is_linked=False)).text == "polled"
+    assert only(agent.check_device(device, LOG, is_linked=False)).text == "polled"
     found = only(agent.check_sink("http", report["sinks"]["http"], 0))
     assert (found.level, "delivered" in found.text) == ("ok", True)
 
@@ -49,7 +51,7 @@ def test_agent_that_is_not_healthy(report):
 
 def test_workers_that_do_not_move(report):
     report["workers"]["edge-agent"]["is_late"] = True
-    found = only(agent.check_workers(report))
+    found = only(agent.check_workers(report, LOG))
     assert found.level == "fail"
     assert found.text == "edge-agent: not moving, so the watchdog is not fed"
 
@@ -70,13 +72,38 @@ def test_what_keeps_it_from_storing(report):
 
 
 def test_devices_with_a_problem(report):
-    (device,) = report["devices"]
+    device = {**report["devices"][0], "ingest_type": "system"}
     failing = {**device, "state": "failing", "failed_polls": 7}
-    found = only(agent.check_device(failing, is_linked=False))
+    found = only(agent.check_device(failing, LOG, is_linked=False))
     assert (found.level, found.text) == ("fail", "7 polls in a row have failed")
     silent = {**device, "problem": "broker: no answer"}
-    assert only(agent.check_device(silent, is_linked=False)).text == "broker: no answer"
-    assert only(agent.check_device(silent, is_linked=True)).level == "ok"  # `board` has it
+    assert only(agent.check_device(silent, LOG, is_linked=False)).text == "broker: no answer"
+    assert only(agent.check_device(silent, LOG, is_linked=True)).level == "ok"  # `board` has it
+
+
+def test_what_a_device_rejected_is_no_fault_for_ever(report):
+    (device,) = report["devices"]
+    told = {**device, "state": "running", "rejected_total": 3, "problem": "no JSON"}
+    found = only(agent.check_device({**told, "problem_age_ms": 5000}, LOG, is_linked=False))
+    assert found.level == "warn"
+    assert found.text == "3 rejected since the start, the last one 5 seconds ago: no JSON"
+    old = {**told, "problem_age_ms": agent.RECENT_MS}
+    assert only(agent.check_device(old, LOG, is_linked=False)).level == "ok"
+
+
+def test_dropout_that_is_simulated_is_no_fault(report):
+    (device,) = report["devices"]
+    failing = {**device, "ingest_type": "simulator", "state": "failing", "problem": "dropout"}
+    found = only(agent.check_device(failing, LOG, is_linked=False))
+    assert (found.level, found.text) == ("ok", "simulates a dropout")
+
+
+def test_log_is_where_the_agent_writes_it(report):
+    (device,) = report["devices"]
+    failing = {**device, "ingest_type": "system", "state": "failing", "failed_polls": 1}
+    for is_service, place in ((True, "journalctl -u pyv-edge -e"), (False, "standard error")):
+        log = agent.where_log_is(is_service=is_service)
+        assert place in only(agent.check_device(failing, log, is_linked=False)).fix
 
 
 def test_sinks_with_a_problem(report):

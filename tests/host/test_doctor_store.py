@@ -192,7 +192,25 @@ def test_size_and_growth_are_told(rig, tmp_path):
     storage = {"commit_interval_ms": 1000, "commit_max": 500}
     assert only(store_content.check_size(tmp_path / "none.db", storage)).level == "skip"
     found = only(store_content.check_size(rig.path, storage))
-    assert (found.level, "more each day at 1 readings/s" in found.text) == ("ok", True)
+    assert (found.level, "each day at 1 readings/s, as in the last 29 seconds" in found.text) == (
+        "ok",
+        True,
+    )
     empty = StoreRig(tmp_path / "empty.db")
     assert "too little" in only(store_content.check_size(empty.path, storage)).text
     empty.close()
+
+
+def test_store_that_cannot_be_read_is_told_once(tmp_path):
+    path = tmp_path / "edge.db"
+    path.write_text("no store at all, but long enough to be looked at" * 40)
+    assert only(store_content.check_file(path, is_agent_running=False)).level == "fail"
+    storage = {"commit_interval_ms": 1000, "commit_max": 500}
+    for found in (
+        store_content.check_ledger(path, SystemClock()),
+        store_content.check_size(path, storage),
+    ):
+        assert (only(found).level, only(found).text) == (
+            "skip",
+            "the store can't be read, see store.file",
+        )

@@ -135,7 +135,15 @@ FORMS = {
         {"Content_Type": "Application/JSON; charset=utf-8"},
         [("up.temp", 1.5)],
     ),
+    "members": (
+        gzip.compress(json.dumps(reading()).encode() + b"\n")
+        + gzip.compress(json.dumps(reading(2.5)).encode()),
+        {"Content_Encoding": "gzip", "Content_Type": NDJSON},
+        [("up.temp", 1.5), ("up.temp", 2.5)],
+    ),
+    "no batch_id": ({"items": [reading()]}, {}, [("up.temp", 1.5)]),
     "nothing": ([], {}, []),
+    "no items": ({"items": []}, {}, []),
 }
 
 
@@ -286,7 +294,7 @@ def without(key):
 
 REFUSED = [
     (without("value"), {}, 422, "value is missing"),
-    (without("timestamp"), {}, 422, "timestamp is missing; set time_path"),
+    (without("timestamp"), {}, 422, "timestamp is missing; the device's time_path"),
     ([reading(), without("sensor_name")], {}, 422, "[1]: sensor_name is missing"),
     (reading(SECRET), {}, 422, "value is no number"),
     (reading(None), {}, 422, "value is null"),
@@ -308,6 +316,7 @@ REFUSED = [
     (b'\xff\xfe"', {}, 400, "no JSON"),
     (b"", {}, 400, "no JSON"),
     (b"[" * 100_000, {}, 400, "nested too deep"),
+    (b'{"value": 1, "value": 2}', {}, 400, "one key stands twice in its table"),
     (b"{}\nx\n", {"Content_Type": NDJSON}, 422, "line 1: timestamp is missing"),
     (json.dumps(reading()).encode() + b"\nx", {}, 422, "line 2: is no JSON"),
     ({"v": 1}, {"Content_Type": SENML}, 422, "a SenML pack must be a list"),
@@ -323,6 +332,7 @@ REFUSED = [
     (reading(), {"Content_Encoding": "gzip"}, 400, "not gzip"),
     (gzip.compress(b"[]") + b"more", {"Content_Encoding": "gzip"}, 400, "more behind it"),
     (gzip.compress(b"[]")[:-4], {"Content_Encoding": "gzip"}, 400, "breaks off"),
+    (gzip.compress(b"") * 1001, {"Content_Encoding": "gzip"}, 400, "more behind it"),
     (gzip.compress(bytes(5_000_000)), {"Content_Encoding": "gzip"}, 413, "longer than 1048576"),
     (b" " * 1_048_577, {}, 413, "longer than 1048576"),
     ([reading()] * (SAMPLES_MAX + 1), {}, 413, "more than 10000 readings"),

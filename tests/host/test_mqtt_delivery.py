@@ -516,7 +516,11 @@ def test_messages_that_come_together_are_one_submission(taker):
         ({}, Message(7, {"value": f"x{SECRET}"}), "a message: value is no number"),
         ({}, Message(7, b'{"value": 1e999}'), "a message: value is not finite"),
         ({}, Message(7, [SECRET, 1]), "a message: [0]: value is missing"),
-        ({"time_path": "at"}, Message(7, {"value": 1}), "a message: at is missing; set time_path"),
+        (
+            {"time_path": "at"},
+            Message(7, {"value": 1}),
+            "a message: at is missing; the device's time_path",
+        ),
         (
             {"time_path": "at"},
             Message(7, {"value": 1, "at": 17.4242}),

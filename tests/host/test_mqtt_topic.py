@@ -73,6 +73,12 @@ def test_filter_that_is_wrong_says_why(text, problem):
         ("site/+", "other/a", "", None),
         ("site/+", "site/a/b", "", None),
         ("site/+/t", "site//t", "", ""),
+        ("site/#", "site/a.b/c", "", "a%2Eb.c"),
+        ("site/#", "site/a.b", "", "a%2Eb"),
+        ("site/#", "site/a%2Eb", "", "a%252Eb"),
+        ("+/+/t", "n.1/hall/t", "", "n%2E1.hall"),
+        ("site/+/t", "site/n.1/t", "", "n.1"),
+        ("site/+/#", "site/n.1/a.b/c", "{1}-{#}", "n.1-a%2Eb.c"),
     ],
 )
 def test_channel_is_named_by_what_the_wildcards_stand_for(topics, topic, pattern, name):
@@ -92,3 +98,12 @@ def test_channel_is_named_by_what_the_wildcards_stand_for(topics, topic, pattern
 def test_pattern_that_is_wrong_says_why(topics, pattern, problem):
     with pytest.raises(ValueError, match=problem):
         ChannelPattern(pattern, TopicFilter(topics))
+
+
+@given(
+    one=st.lists(st.text("ab.%", min_size=1), min_size=1),
+    other=st.lists(st.text("ab.%", min_size=1), min_size=1),
+)
+def test_two_topics_are_never_one_channel(one, other):
+    names = {channel("#", "/".join(levels)) for levels in (one, other)}
+    assert len(names) == (1 if one == other else 2)

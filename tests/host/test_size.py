@@ -77,7 +77,7 @@ def test_what_is_kept_is_limited_by_age_and_by_room():
 
 
 def test_options_come_before_the_record_and_that_before_the_configuration():
-    known = Recorded(25.0, 7, 2)
+    known = Recorded(25.0, 3600.0, 7, 2)
     found = sizes(recorded=known, storage={"commit_interval_ms": 500})
     assert (found["readings_per_s"], found["channels"], found["boards"]) == (25.0, 7, 2)
     assert found["commits_per_s"] == 2

@@ -58,16 +58,19 @@ def _checked(samples: list[Sample]) -> list[Sample]:
 
 
 def _is_envelope(document: Any) -> bool:
-    return isinstance(document, dict) and "batch_id" in document and "items" in document
+    if not isinstance(document, dict) or "items" not in document:
+        return False
+    return "batch_id" in document or document.keys() <= {"items", "timestamp", "count"}
 
 
 def _read_envelope(document: dict[str, Any], mapper: Mapper) -> Batch:
-    key, items = document["batch_id"], document["items"]
+    key, items = document.get("batch_id", ""), document["items"]
     if not isinstance(key, str) or not isinstance(items, list):
         raise RefusalError(422, "batch_id must be a text, and items a list")
     if document.get("count", len(items)) != len(items):
         raise RefusalError(422, f"count is not how many items there are: {len(items)}")
-    check_key(key, "batch_id")
+    if "batch_id" in document:
+        check_key(key, "batch_id")
     samples = _read_all("items", items, lambda one: [] if _is_other(one) else mapper.map_one(one))
     return Batch(samples, key, sum(map(_is_other, items)))
 

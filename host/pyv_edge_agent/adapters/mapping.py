@@ -136,10 +136,22 @@ def _kind(found: Any) -> str:
     return names.get(type(found), type(found).__name__)
 
 
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise SubmissionError("is JSON, but one key stands twice in its table")
+    return made
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique)
+
+
 def read_json(content: bytes | str) -> Any:
     """Return what JSON means. Raises SubmissionError."""
     try:
-        return json.loads(content)
+        return _DECODER.decode(content if isinstance(content, str) else content.decode())
+    except SubmissionError:
+        raise
     except RecursionError:
         raise SubmissionError("is JSON, but nested too deep") from None
     except ValueError as error:
@@ -215,8 +227,8 @@ class Mapper:
         try:
             return path.find(document)
         except SubmissionError as error:
-            remedy = 'set time_path; "" takes the time of arrival'
-            raise SubmissionError(f"{error}; {remedy}") from None
+            where = 'time_path says where it is, time_path = "" takes the time of arrival'
+            raise SubmissionError(f"{error}; the device's {where}") from None
 
     @staticmethod
     def _number(path: Path, document: Any, quality: int) -> float:

@@ -5,6 +5,8 @@
 
 `{1}` is what the first + stands for, `{#}` the rest, with dots between its levels.
 Without a pattern the channel is all of these with dots between; "" if there is none.
+Where there may be several, a dot inside one is written %2E, and a percent sign %25, so that
+site/a.b/c and site/a/b/c are two channels.
 """
 
 import re
@@ -69,6 +71,7 @@ class ChannelPattern:
     def __init__(self, text: str, topics: TopicFilter) -> None:
         """Read a pattern; "" is the usual one. Raises ValueError saying what is wrong with it."""
         self._text = text
+        self._is_joined = topics.has_rest or topics.single_count > 1
         for place in _PLACE.findall(text):
             if place == "#" and not topics.has_rest:
                 raise ValueError("{#} needs a topic that ends with #")
@@ -80,10 +83,15 @@ class ChannelPattern:
     def name(self, levels: Levels) -> str:
         """Return the channel of a topic with these levels."""
         if not self._text:
-            return ".".join([*levels.singles, *levels.rest])
-        values = {"#": ".".join(levels.rest)}
+            return self._join([*levels.singles, *levels.rest])
+        values = {"#": self._join(levels.rest)}
         values |= {str(number): one for number, one in enumerate(levels.singles, 1)}
         return _PLACE.sub(lambda found: values[found[1]], self._text)
+
+    def _join(self, levels: list[str]) -> str:
+        if self._is_joined:
+            levels = [one.replace("%", "%25").replace(".", "%2E") for one in levels]
+        return ".".join(levels)
 
 
 def client_id_of(device: Mapping[str, Any]) -> str:

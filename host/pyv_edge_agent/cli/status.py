@@ -38,13 +38,23 @@ def _show(told: "dict[str, Any]") -> None:
     print(f"devices  {ingest['devices_configured']}, {ingest['adapters_connected']} connected")
     for device in told["devices"]:
         print(f"  {device['name']:<24} {device['ingest_type']:<10} {device['state']}")
-        _problem(device["problem"])
+        _problem(_of_device(device))
     if told["sinks"]:
         print("sinks")
     for name, sink in told["sinks"].items():
         pending = f"{sink['pending_readings']} readings and {sink['pending_items']} items wait"
         print(f"  {name:<24} {sink['readings_delivered_total']} delivered, {pending}")
         _problem(sink["problem"])
+
+
+def _of_device(device: "dict[str, Any]") -> str:
+    """Return what is wrong with a device, or when something last was."""
+    if device["problem_age_ms"] is None:
+        return str(device["problem"])
+    from ..sizing import show_time
+
+    ago = show_time(device["problem_age_ms"] / 1000)
+    return f"{device['rejected_total']} rejected, the last one {ago} ago: {device['problem']}"
 
 
 def _problem(text: str) -> None:

@@ -285,7 +285,7 @@ DEVICES: dict[str, dict[str, Setting]] = {
             str,
             "",
             "channel of a topic, {1} being what its first + stands for, {#} the rest; empty: all"
-            " of that with dots between",
+            " of that with dots between, and %2E for a dot inside one",
         ),
         "payload": Setting(
             str,

@@ -167,6 +167,7 @@ class Recorded:
     """What came in the last hour that something came."""
 
     rate_hz: float
+    span_s: float  # in which that came
     channels: int
     boots: int  # of boards, and of the agent for each device that is none
 
@@ -192,7 +193,8 @@ def recorded(reader: StoreReader) -> Recorded | None:
     count, began_ms, channel_count, boots = row
     if count < 2 or began_ms == end_ms:
         return None
-    return Recorded((count - 1) * 1000 / (end_ms - began_ms), channel_count, boots)
+    span_s = (end_ms - began_ms) / 1000
+    return Recorded((count - 1) / span_s, span_s, channel_count, boots)
 
 
 @dataclass(frozen=True)

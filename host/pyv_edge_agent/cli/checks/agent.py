@@ -4,9 +4,19 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+from ...service_files import UNIT
+from ...sizing import show_time
 from .finding import Check, Finding
 
+RECENT_MS = 86_400_000  # what was rejected before that is no news
+_SERVICE = UNIT.removesuffix(".service")
+
 Status = dict[str, Any]  # what /health says
+
+
+def where_log_is(*, is_service: bool) -> str:
+    """Return how to read what the agent logs."""
+    return f"journalctl -u {_SERVICE} -e" if is_service else "the standard error of its run"
 
 
 def check_agent(status: Status | None, problem: str, *, is_due: bool) -> list[Finding]:
@@ -21,18 +31,19 @@ def check_agent(status: Status | None, problem: str, *, is_due: bool) -> list[Fi
         return [about.ok("runs, and is healthy")]
     text, _, fix = problem.partition("; ")
     if is_due:
-        return [about.fail(text, "systemctl status pyv-edge, journalctl -u pyv-edge -e")]
+        log = where_log_is(is_service=True)
+        return [about.fail(text, f"systemctl status {_SERVICE}, {log}")]
     return [about.warn(text, fix or "start it: pyv-edge-host run")]
 
 
-def check_workers(status: Status) -> list[Finding]:
-    """Tell which threads do not move."""
+def check_workers(status: Status, log: str) -> list[Finding]:
+    """Tell which threads do not move; `log` says how to read why."""
     about = Check("agent.workers")
     late = sorted(name for name, worker in status["workers"].items() if worker["is_late"])
     if late:
         text = f"{', '.join(late)}: not moving, so the watchdog is not fed"
-        fix = "systemd starts the agent again; its log shows where each thread stood"
-        return [about.fail(text, f"{fix} (journalctl -u pyv-edge -e)")]
+        fix = "a service is started again; its log shows where each thread stood"
+        return [about.fail(text, f"{fix} ({log})")]
     return [about.ok(f"{len(status['workers'])} threads move")]
 
 
@@ -51,14 +62,24 @@ def check_storing(status: Status) -> list[Finding]:
     return [about.ok(f"{status['agent']['commits_total']} commits")]
 
 
-def check_device(told: dict[str, Any], *, is_linked: bool) -> list[Finding]:
-    """Tell what the agent says of a device; of one that `is_linked`, `board` has the problem."""
+def check_device(told: dict[str, Any], log: str, *, is_linked: bool) -> list[Finding]:
+    """Tell what the agent says of a device; of one that `is_linked`, `board` has the problem.
+
+    `log` says how to read more. What was rejected is not a fault for ever.
+    """
     about = Check("device", told["name"])
-    if told["problem"] and not is_linked:
-        return [about.fail(told["problem"], "see to its source; the agent goes on trying")]
+    problem, age_ms = told["problem"], told["problem_age_ms"]
+    if told["ingest_type"] == "simulator" and told["state"] == "failing":
+        return [about.ok("simulates a dropout")]
+    if problem and age_ms is None and not is_linked:
+        return [about.fail(problem, "see to its source; the agent goes on trying")]
     if told["state"] == "failing":
         text = f"{told['failed_polls']} polls in a row have failed"
-        return [about.fail(text, "the log says why (journalctl -u pyv-edge -e)")]
+        return [about.fail(text, f"the log says why: {log}")]
+    if problem and age_ms is not None and age_ms < RECENT_MS:
+        ago = show_time(age_ms / 1000)
+        text = f"{told['rejected_total']} rejected since the start, the last one {ago} ago"
+        return [about.warn(f"{text}: {problem}", "see to what its source sends")]
     return [about.ok(told["state"])]
 
 

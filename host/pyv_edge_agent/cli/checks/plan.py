@@ -87,6 +87,10 @@ class Plan:
             services.service_person(self._service, machine.accounts) or machine.person
         )
 
+    @property
+    def _log(self) -> str:
+        return agent.where_log_is(is_service=self._service is not None)
+
     def jobs(self) -> Iterator[Job]:
         """Yield what is to be checked."""
         machine, case, service = self._machine, self._case, self._service
@@ -163,7 +167,7 @@ class Plan:
         status = case.status
         yield _job("agent", lambda: agent.check_agent(status, case.agent_problem, is_due=is_due))
         if status is not None:
-            yield _job("agent.workers", lambda: agent.check_workers(status))
+            yield _job("agent.workers", lambda: agent.check_workers(status, self._log))
             yield _job("agent.store", lambda: agent.check_storing(status))
         if case.config is not None and not case.is_running:
             health = case.config.get("health")
@@ -197,7 +201,7 @@ class Plan:
 
     def _told(self, told: dict[str, Any], *, is_linked: bool) -> Job:
         about = Check("device", told["name"])
-        return Job(about, lambda: agent.check_device(told, is_linked=is_linked))
+        return Job(about, lambda: agent.check_device(told, self._log, is_linked=is_linked))
 
     def _board(self, device: dict[str, Any], folder: Path) -> Callable[[], list[Finding]]:
         machine, name = self._machine, device["name"]

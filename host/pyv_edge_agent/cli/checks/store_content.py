@@ -7,7 +7,7 @@ from typing import Any
 from ...clock import Clock
 from ...disk import beside
 from ...errors import StoreBrokenError, StoreError
-from ...sizing import Load, show_size
+from ...sizing import Load, show_size, show_time
 from ...store.connection import was_store
 from ...store.extract import recorded
 from ...store.ledger import read_ledger_within
@@ -39,11 +39,22 @@ def check_file(path: Path, *, is_agent_running: bool) -> list[Finding]:
         return [about.fail(text, fix) if mark else about.fail(str(error), "check storage.path")]
 
 
+def _unreadable(path: Path) -> str:
+    """Return why nothing can be read there that `check_file` has not told, "" if it can."""
+    if not path.exists():
+        return "there is no store yet"
+    try:
+        with closing(StoreReader(path)):
+            return ""
+    except StoreError:
+        return "the store can't be read, see store.file"
+
+
 def check_ledger(path: Path, clock: Clock, within_ms: int = LEDGER_MS) -> list[Finding]:
     """Tell whether the ledger balances. Raises StoreError."""
     about = Check("store.ledger")
-    if not path.exists():
-        return [about.skip("there is no store yet")]
+    if why := _unreadable(path):
+        return [about.skip(why)]
     ledger = read_ledger_within(path, clock, within_ms)
     if ledger is None:
         text = f"the store is too large to be looked through within {within_ms // 1000} s"
@@ -60,8 +71,8 @@ def check_ledger(path: Path, clock: Clock, within_ms: int = LEDGER_MS) -> list[F
 def check_size(path: Path, storage: dict[str, Any]) -> list[Finding]:
     """Tell how large the store is and how it grows. Raises StoreError, OSError."""
     about = Check("store.size")
-    if not path.exists():
-        return [about.skip("there is no store yet")]
+    if why := _unreadable(path):
+        return [about.skip(why)]
     wal = beside(path, "-wal")
     sizes = f"{show_size(path.stat().st_size)}"
     if wal.exists():
@@ -74,4 +85,5 @@ def check_size(path: Path, storage: dict[str, Any]) -> list[Finding]:
         found.rate_hz, found.channels, storage["commit_interval_ms"], storage["commit_max"]
     )
     grows = show_size(load.file_per_day)
-    return [about.ok(f"{sizes}, {grows} more each day at {found.rate_hz:.3g} readings/s")]
+    rate = f"{found.rate_hz:.3g} readings/s, as in the last {show_time(found.span_s)}"
+    return [about.ok(f"{sizes}, {grows} more each day at {rate}")]
