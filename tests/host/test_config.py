@@ -41,7 +41,7 @@ def test_missing_file_names_itself_and_a_remedy(tmp_path):
     ("name", "content", "start"),
     [
         ("a.toml", "[sensors\n", "1: is not TOML: Expected ']'"),
-        ("a.toml", "a = 1\na = 2\n", "2: is not TOML: Cannot overwrite a value"),
+        ("a.toml", "a = 1\na = 2\n", "2: a: stands twice; join the two, or leave one out"),
         ("a.json", '{"sensors":\n', "2: is not JSON: Expecting value, column 1"),
         ("a.json", "[" * 100_000, "is not JSON: "),
         ("a.json", "[]", "must hold a table, not a list"),

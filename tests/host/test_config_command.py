@@ -278,6 +278,13 @@ def test_options_say_what_the_file_says(tmp_path):
     assert not config.has_secrets
 
 
+def test_value_of_a_device_may_have_a_comma(tmp_path):
+    path = tmp_path / "a.toml"
+    init("--output", path, "--device", "hall=file:path=/log.csv,columns=at,temp,unit=Cel")
+    (hall,) = devices_of(path)
+    assert (hall["path"], hall["columns"], hall["unit"]) == ("/log.csv", "at,temp", "Cel")
+
+
 def test_key_of_the_cloud_comes_from_the_environment(tmp_path):
     path = tmp_path / "a.toml"
     init("--output", path, "--endpoint", "https://h/in")

@@ -342,7 +342,27 @@ def test_byte_order_mark_is_none_of_its_characters(tmp_path):
 def test_what_stands_twice_in_json_is_a_fault(tmp_path):
     text = '{"health": {"port": 1},\n "health": {"port": 2}}'
     assert refusals(tmp_path / "a.json", text) == [
-        "2: health: stands twice in its table; leave one out"
+        "2: health: stands twice; join the two, or leave one out"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[cloud]\n[health]\n[cloud]\n", "3: cloud: stands twice"),
+        ("[sinks.mqtt]\n[sinks.mqtt]\n", "2: sinks.mqtt: stands twice"),
+        ("[cloud]\nbatch_size = 1\nbatch_size = 2\n", "3: batch_size: stands twice"),
+        ("['a b']\n['a b']\n", "2: 'a b': stands twice"),
+    ],
+)
+def test_what_stands_twice_in_toml_is_a_fault(tmp_path, text, line):
+    assert refusals(tmp_path / "a.toml", text) == [f"{line}; join the two, or leave one out"]
+
+
+def test_json_that_python_does_not_read_is_said_in_our_words(tmp_path):
+    assert refusals(tmp_path / "a.json", "[" * 100_000) == ["is not JSON: it has too many levels"]
+    assert refusals(tmp_path / "a.json", '{"a":\n' + "1" * 5000 + "}") == [
+        "2: is not JSON: has a number of more than 4300 digits"
     ]
 
 
@@ -358,6 +378,36 @@ def test_what_is_too_deep_or_too_great_is_refused_at_once(tmp_path):
     assert refusals(tmp_path / "a.toml", huge) == [
         "3: rules[0].above: the value has more than 64 bits"
     ]
+
+
+def test_number_that_is_too_great_hides_no_other_fault(tmp_path):
+    text = f"[health]\nport = {2**64}\nhsot = 'a'\n[cloud]\nbatch_size = 0\n"
+    assert refusals(tmp_path / "a.toml", text) == [
+        "2: health.port: the value has more than 64 bits",
+        "3: health.hsot: is not a setting; did you mean host?",
+        "5: cloud.batch_size: 0 is not a whole number in 1..10000",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("", "must not be empty"),
+        ("n" * 65, "has 65 characters; at most 64"),
+        ("a*", "has a *, which means something else in patterns; leave it out"),
+        ("a[0]", "has a [, which means something else in patterns; leave it out"),
+    ],
+)
+def test_name_that_no_pattern_could_have(tmp_path, name, problem):
+    text = f"[[sensors.devices]]\nname = '{name}'\ningest_type = 'simulator'\n"
+    assert refusals(tmp_path / "a.toml", text) == [f"2: sensors.devices[0].name: {problem}"]
+
+
+def test_empty_file_is_warned_of(tmp_path):
+    path = tmp_path / "a.toml"
+    path.touch()
+    (warning,) = Config.from_file(path).warnings
+    assert "there are no devices" in warning
 
 
 def test_faults_are_not_without_end(tmp_path):

@@ -6,6 +6,7 @@ person would get by pressing Enter all the way.
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Callable
 from copy import deepcopy
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 Given = dict[str, Any]  # what the file is to say, as it would be parsed from it
 
+_PAIR_END = re.compile(r",(?=[A-Za-z_]+=)")
 _API_KEY = "${EDGE_API_KEY:-}"
 _SIMULATED = {"name": "simulated", "ingest_type": "simulator", "unit": "Cel"}
 
@@ -101,7 +103,8 @@ def _device(text: str) -> Given:
     keys = {**DEVICE, **DEVICES[kind]}
     files = secret_files(keys)
     device: Given = {"name": name, "ingest_type": kind}
-    for pair in more.split(",") if more else ():
+    # A comma ends a value only before the next key: texts may have some.
+    for pair in _PAIR_END.split(more) if more else ():
         key, equals, value = pair.partition("=")
         if not equals or (key not in keys and key not in files):
             known = ", ".join((*keys, *files))

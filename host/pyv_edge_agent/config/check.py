@@ -70,6 +70,7 @@ class Checker:
         self._environment = environment
         self._secrets = None if environment is None else Secrets(self, environment, folder)
         self._faulty: set[str] = set()
+        self._too_large: list[str] = []  # numbers that are taken out
         self._texts: dict[str, str] = {}  # what became of texts with variables, by path
         self._texts_in: dict[str, list[str]] = {}  # the same, by path of what they are in
         self._unknown_count = 0
@@ -115,6 +116,8 @@ class Checker:
     def core_fault(self, path: str, problem: str) -> None:
         """Note what the core says, without what environment variables hold."""
         table = next(parents(path), "")
+        if any(one.startswith((f"{path}.", f"{table}.")) for one in self._too_large):
+            return  # that something is missing there follows from this
         texts = self._texts_in.get(path, [])
         if table.endswith("]"):  # its keys are judged together
             texts = texts + self._texts_in.get(table, [])
@@ -266,9 +269,10 @@ class Checker:
 
     def run(self, given: dict[str, Any]) -> None:
         """Check everything that is given, and lay it over the defaults."""
-        self._look(given, "", DEPTH_MAX)
-        if self.problems:
+        if not self._look(given, "", DEPTH_MAX):
             return
+        if self._too_large:
+            given = self._without_too_large(given, "")
         self.origins = {path: Origin(FILE) for path, _ in walk(given)}
         # A section that isn't there may have a secret all the same.
         for section, values in {**{key: {} for key in SECTIONS}, **given}.items():
@@ -291,15 +295,31 @@ class Checker:
                 device["interval_seconds"] = self.values["sensors"]["poll_interval_seconds"]
         check_relations(self.relation_fault, self.values, self._faulty)
 
-    def _look(self, value: Any, path: str, depth: int) -> None:
-        """Refuse what is too deep or too great to be handled at all."""
+    def _look(self, value: Any, path: str, depth: int) -> bool:
+        """Refuse what is too great or too deep; return whether the rest can be looked at."""
         if type(value) is int and abs(value) > INTEGER_MAX:
             self.fault(path, "the value has more than 64 bits")
+            self._too_large.append(path)
+        is_flat = True
         for place, inner in children(value, path):
             if not depth:
                 self.fault(path, f"has too many levels; nothing here needs {DEPTH_MAX}")
-                return
-            self._look(inner, place, depth - 1)
+                return False
+            is_flat &= self._look(inner, place, depth - 1)
+        return is_flat
+
+    def _without_too_large(self, value: Any, path: str) -> Any:
+        if isinstance(value, dict):
+            return {
+                key: self._without_too_large(inner, join(path, key))
+                for key, inner in value.items()
+                if join(path, key) not in self._too_large
+            }
+        if isinstance(value, list):
+            return [
+                self._without_too_large(inner, place) for place, inner in children(value, path)
+            ]
+        return value
 
     def _section(self, section: str, given: dict[str, Any]) -> dict[str, Any]:
         lists: dict[str, Any] = {}

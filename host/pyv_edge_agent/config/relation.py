@@ -4,6 +4,8 @@ from collections.abc import Callable, Container, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
+from pyv_edge_core.pattern import SIZE_MAX
+
 from ..port_search import normal, parse
 from ..settings import LISTENING, SECTIONS
 from .table import tables
@@ -82,8 +84,8 @@ def _check_devices(fault: Report, devices: list[dict[str, Any]]) -> None:
     _check_unique(fault, devices, "sensors.devices", "device_id")
     for index, device in enumerate(devices):
         place = f"sensors.devices[{index}]"
-        if device.get("name") == "":
-            fault(f"{place}.name", "must not be empty")
+        if problem := _name_fault(device.get("name")):
+            fault(f"{place}.name", problem)
         if device.get("ingest_type") == "serial" and "port" in device:
             try:
                 parse(device["port"])
@@ -96,6 +98,18 @@ def _check_devices(fault: Report, devices: list[dict[str, Any]]) -> None:
             fault(f"{place}.min_value", "is greater than max_value")
         for key, problem in _problems(device):
             fault(f"{place}.{key}", problem)
+
+
+def _name_fault(name: str | None) -> str:
+    """Return why no rule and no policy could name a device of that name, "" if they can."""
+    if name is None:
+        return ""
+    if not name:
+        return "must not be empty"
+    if len(name) > SIZE_MAX:
+        return f"has {len(name)} characters; at most {SIZE_MAX}"
+    wild = next((one for one in name if one in "*?["), "")
+    return f"has a {wild}, which means something else in patterns; leave it out" if wild else ""
 
 
 def _problems(device: dict[str, Any]) -> Iterator[tuple[str, str]]:

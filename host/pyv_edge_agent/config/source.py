@@ -4,13 +4,14 @@ import os
 import re
 import stat
 import sys
+from ast import literal_eval
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, Fault
 from ..settings.setting import kind_name
 from .line import json_lines, toml_lines
-from .path import parents
+from .path import join, parents
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -22,6 +23,8 @@ ROW_SIZE_MAX = 4096  # characters of one line of TOML: reading a key takes the s
 PROBLEM_SIZE_MAX = 400  # characters of what is said about one setting
 FAULTS_MAX = 200  # that are told of one file
 
+STANDS_TWICE = "stands twice; join the two, or leave one out"
+_TOML_DECLARED = re.compile(r"Cannot declare (\(.*\)) twice")
 _TOML_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
@@ -29,7 +32,7 @@ class Source:
     """Where the values of a configuration come from."""
 
     def __init__(
-        self, name: str, text: str = "", folder: Path = Path(), *, is_open: bool = False
+        self, name: str, text: str | None = None, folder: Path = Path(), *, is_open: bool = False
     ) -> None:
         """Take what is called `name`, in `folder`; without a text it is no file.
 
@@ -38,7 +41,8 @@ class Source:
         self.name = name
         self.folder = folder
         self.is_open = is_open
-        self._text = text
+        self.is_file = text is not None
+        self._text = text or ""
         self._is_json = Path(name).suffix.lower() == ".json"
         self._lines: dict[str, int] | None = None
 
@@ -67,11 +71,6 @@ class Source:
             raise ConfigError.of(Fault(str(path), line, "", problem)) from None
         return cls(str(path), text, path.parent, is_open=bool(mode & stat.S_IROTH))
 
-    @property
-    def is_file(self) -> bool:
-        """Whether it is a file with something in it."""
-        return bool(self._text)
-
     def parse(self) -> dict[str, Any]:
         """Return what the text says. Raises ConfigError if it says nothing or is no table."""
         return self._parse_json() if self._is_json else self._parse_toml()
@@ -94,7 +93,26 @@ class Source:
                 column = f", column {place.group(2)}" if place.group(2) else ", at the end"
             if said == "Invalid value":
                 column += "; texts stand in quotes"
+            twice = self._twice(said, line)
+            if twice:
+                raise ConfigError.of(self._fault(line, STANDS_TWICE, twice)) from error
             raise self._refusal(line, f"is not TOML: {said}{column}") from error
+
+    def _twice(self, said: str, line: int | None) -> str:
+        """Return the key or table that stands twice, "" if that is not what is wrong."""
+        declared = _TOML_DECLARED.fullmatch(said)
+        if declared is not None:
+            parts: tuple[str, ...] = literal_eval(declared[1])
+            path = ""
+            for part in parts:
+                path = join(path, part)
+            return path if len(path) <= PROBLEM_SIZE_MAX else ""
+        if said != "Cannot overwrite a value" or line is None:
+            return ""
+        key, equals, _ = self._text.split("\n")[line - 1].partition("=")
+        key = key.strip()
+        # A longer one is shown by where it stands.
+        return key if equals and key.isprintable() and len(key) <= PROBLEM_SIZE_MAX else ""
 
     def _parse_json(self) -> dict[str, Any]:
         import json
@@ -104,15 +122,20 @@ class Source:
         except json.JSONDecodeError as error:
             said = f"is not JSON: {error.msg}, column {error.colno}"
             raise self._refusal(error.lineno, said) from error
-        except (ValueError, RecursionError) as error:
-            raise self._refusal(None, f"is not JSON: {error}") from error
+        except RecursionError as error:
+            raise self._refusal(None, "is not JSON: it has too many levels") from error
+        except ValueError as error:  # of a number that Python reads no further
+            digits = re.search(r"\d{4301}", self._text)
+            line = None if digits is None else self._text.count("\n", 0, digits.start()) + 1
+            raise self._refusal(
+                line, "is not JSON: has a number of more than 4300 digits"
+            ) from error
         if not isinstance(values, dict):
             raise self._refusal(None, f"must hold a table, not {kind_name(values)}")
         _, twice = json_lines(self._text)
         if twice:
             place, line = twice[0]
-            problem = "stands twice in its table; leave one out"
-            raise ConfigError.of(self._fault(line, problem, place))
+            raise ConfigError.of(self._fault(line, STANDS_TWICE, place))
         return values
 
     def line_of(self, path: str) -> int | None:
