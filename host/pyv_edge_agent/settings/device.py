@@ -41,7 +41,9 @@ MAPPING = {
     "items_path": Setting(
         str, "", "path of the list of readings; empty: the whole is one or a list"
     ),
-    "value_path": Setting(str, "value", "path of a reading's value"),
+    "value_path": Setting(
+        str, "value", "path of a reading's value: a number, or a text that is one"
+    ),
     "time_path": Setting(
         str,
         "timestamp",
