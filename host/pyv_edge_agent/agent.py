@@ -15,12 +15,10 @@ from types import TracebackType
 from typing import Any
 
 from pyv_edge_core.privacy import PrivacyPolicy
-from pyv_edge_core.reading import QUALITY_BAD, QUALITY_GOOD, QUALITY_NAMES
 from pyv_edge_core.ring import RingBuffer
 from pyv_edge_core.rule import read_rules
 
 from . import __version__, health
-from .adapters import read_value
 from .admission import pins
 from .alerting import Alerting
 from .board_request import CHANNEL_OPS, OPS, Outcome
@@ -38,13 +36,11 @@ from .outbox import CloudSyncQueue
 from .parts import new_buffer, queue_size_max, split_devices, store_limits
 from .pipeline import Pipeline
 from .policy import open_policy
-from .polling import PollSchedule
+from .polling import Polling
 from .reload import Reload, reload
-from .series import polled_names
 from .sinks.http import HTTPCloudUploader
 from .store import SQLiteStore, Upkeep, open_store
 from .threads import join
-from .types import SensorReading
 from .uploader import UploadWorker
 from .uploads import Uploads
 
@@ -89,16 +85,12 @@ class EdgeAgent:
         self.heartbeats = Heartbeats(self.clock)  # of this start's workers
         self._heartbeat = self.heartbeats.open(WORKER)
         self._devices: Devices | None = None
-        self._polls: PollSchedule | None = None
         self._ingest: Ingest | None = None
         self._uploads: Uploads | None = None
         self._wake = threading.Event()  # the main loop has something to do before its time
         self._reload_lock = threading.Lock()
         self._cycle_lock = threading.Lock()  # run_once may be called from outside too
-        self._adapter_failures: dict[str, int] = {}  # in a row, by device
-        self._adapter_failures_total = 0
-        self._adapter_problems: dict[str, str] = {}  # of those, why the last one failed
-        self._polls_skipped_total = 0
+        self._polling = Polling(self._cycle_lock)
         self._is_grouping = False  # a commit takes what several polls have brought
 
     # -- life ----------------------------------------------------------------------
@@ -134,7 +126,7 @@ class EdgeAgent:
         self._wake = threading.Event()
         self.heartbeats = Heartbeats(self.clock)
         self._heartbeat = self.heartbeats.open(WORKER)
-        self._adapter_failures.clear()
+        self._polling.begin()
         try:
             self._init_components()
             self._start_health_server()
@@ -253,7 +245,6 @@ class EdgeAgent:
             self.heartbeats,
         )
         self._adapters = self._devices.adapters
-        self._polls = None
         for table in tables:
             self._devices.adopt(self._devices.make(table, self._buffers[table["name"]]))
         self._plan_polls()
@@ -270,20 +261,9 @@ class EdgeAgent:
         self._uploader = self._uploads.cloud
 
     def _plan_polls(self) -> None:
-        """Poll each device at its interval, the ones there are."""
+        """Poll the devices there are, as the configuration says."""
         assert self._devices is not None
-        now_ms = self.clock.monotonic_ms()
-        interval_ms = self._config.get("sensors", "poll_interval_seconds") * 1000
-        if self._polls is None or self._polls.common_ms != interval_ms:
-            self._polls = PollSchedule(interval_ms, now_ms)
-        self._polls.set(
-            [
-                (name, table["interval_seconds"] * 1000)
-                for name in self._devices.polled
-                if (table := self._devices.table(name)) is not None
-            ],
-            now_ms,
-        )
+        self._polling.plan(self._devices, self._config, self.clock.monotonic_ms())
 
     @property
     def workers(self) -> list[UploadWorker]:
@@ -329,8 +309,8 @@ class EdgeAgent:
         stored_ms = self.clock.monotonic_ms()
         while self._running and not shutdown.is_set():
             wake.clear()
-            assert self._polls is not None
-            polls = self._polls  # a reload makes others
+            polls = self._polling.schedule  # a reload makes another
+            assert polls is not None
             commit_ms = self._config.get("storage", "commit_interval_ms")
             self._heartbeat.beat()
             try:
@@ -374,29 +354,7 @@ class EdgeAgent:
         ingest, devices = self._ingest, self._devices
         if ingest is None or devices is None:
             return
-        for name in names:
-            if not ingest.has_room:
-                self._polls_skipped_total += 1
-                continue
-            self._heartbeat.beat()
-            device = devices.table(name)
-            if device is None:
-                continue  # a reload has taken it away
-            value = self._get_reading_value(name)
-            quality = QUALITY_BAD if self._adapter_failures.get(name) else QUALITY_GOOD
-            if quality == QUALITY_BAD and self._config.get("sensors", "on_error") == "skip":
-                continue
-            metadata = {} if quality == QUALITY_GOOD else {"quality": QUALITY_NAMES[quality]}
-            with self._cycle_lock:
-                if devices.table(name) is not device:
-                    continue  # a reload has come between: what was read is of another device
-                taken = ingest.time.utc_ms() / 1000
-                reading = SensorReading(name, taken, value, device["unit"], metadata)
-                try:
-                    ingest.add_polled(device, reading, quality)
-                except StoreError as error:
-                    self._polls_skipped_total += 1
-                    logger.error("can't store %s: %s", name, error)
+        self._polling.poll(names, self._get_reading_value, devices, ingest, self._heartbeat)
         if not self._is_grouping:
             self._store_received()
 
@@ -420,28 +378,7 @@ class EdgeAgent:
         Logs the first failure in a row and the recovery. What is stored of a
         failure is of quality bad.
         """
-        adapter = self._adapters.get(name)
-        if adapter is None:
-            self._adapter_failures[name] = self._adapter_failures.get(name, 0) + 1
-            return 0.0
-        try:
-            value = read_value(adapter)
-        except Exception as exc:  # top of a thread: an adapter may be anybody's code
-            self._adapter_problems[name] = self._shown(name, exc)
-            if not self._adapter_failures.get(name):
-                logger.warning("Adapter read failed for %s: %s", name, self._shown(name, exc))
-            self._adapter_failures[name] = self._adapter_failures.get(name, 0) + 1
-            self._adapter_failures_total += 1
-            return 0.0
-        failures = self._adapter_failures.pop(name, 0)
-        if failures:
-            logger.warning("Adapter of %s reads again after %d failures", name, failures)
-        return value
-
-    def _shown(self, name: str, error: Exception) -> str:
-        """Return what may be logged of a failed read: its text may hold the value."""
-        rule = self._privacy.decide(*polled_names(name), name)
-        return str(error) if self._privacy.action(rule) == "allow" else type(error).__name__
+        return self._polling.read(name, self._adapters.get(name), self._privacy)
 
     # -- what an operator asks -----------------------------------------------------
 

@@ -20,6 +20,7 @@ from .adapters.http_listener import Listeners
 from .clock import Clock
 from .heartbeat import Heartbeats
 from .link import SerialLink
+from .polling import PollFailure
 from .port_search import PortClaims
 from .submission import Feed
 from .threads import join
@@ -52,8 +53,8 @@ class Device:
         """Whether the agent asks its adapter for readings."""
         return self.link is None and self.feed is None
 
-    def status(self, failed_polls: int, poll_problem: str) -> dict[str, Any]:
-        """Return how it does, as JSON types."""
+    def status(self, failure: PollFailure | None) -> dict[str, Any]:
+        """Return how it does, as JSON types; `failure` is what is wrong if polls of it fail."""
         told: dict[str, Any] = {
             "name": self.name,
             "ingest_type": self.table["ingest_type"],
@@ -69,9 +70,9 @@ class Device:
                 told.update(problem=problem, problem_age_ms=None)
         else:
             told.update(state="polled", problem="")
-            if failed_polls:
-                told.update(state="failing", problem=poll_problem)
-            told["failed_polls"] = failed_polls
+            if failure is not None:
+                told.update(state="failing", problem=failure.problem)
+            told["failed_polls"] = 0 if failure is None else failure.count
         return told
 
     def stop(self) -> None:
@@ -132,17 +133,9 @@ class Devices:
         device = self._all.get(name)
         return None if device is None else device.table
 
-    def status(
-        self, failing: Mapping[str, int], problems: Mapping[str, str]
-    ) -> list[dict[str, Any]]:
-        """Return how each device does, as JSON types.
-
-        `failing` has polls that failed in a row, `problems` why the last one did, by device.
-        """
-        return [
-            device.status(failing.get(name, 0), problems.get(name, ""))
-            for name, device in list(self._all.items())
-        ]
+    def status(self, failing: Mapping[str, PollFailure]) -> list[dict[str, Any]]:
+        """Return how each device does, as JSON types; `failing` has those whose polls fail."""
+        return [device.status(failing.get(name)) for name, device in list(self._all.items())]
 
     def make(self, table: dict[str, Any], buffer: RingBuffer) -> Device:
         """Return a device of a checked table, of which nothing is open yet; see `adopt`.

@@ -117,7 +117,7 @@ def health_report(agent: "EdgeAgent") -> dict[str, Any]:
 def _devices(agent: "EdgeAgent") -> list[dict[str, Any]]:
     if agent._devices is None:
         return []
-    return agent._devices.status(agent._adapter_failures, agent._adapter_problems)
+    return agent._devices.status(agent._polling.failing)
 
 
 def status_line(agent: "EdgeAgent") -> str:
@@ -144,7 +144,7 @@ def _counters(agent: "EdgeAgent") -> dict[str, dict[str, Any]]:
     """Return the counters of every stage."""
     ingest, store, workers = agent._ingest, agent._store, agent.workers
     worker = workers[0] if workers else None
-    failing = [name for name, count in list(agent._adapter_failures.items()) if count]
+    failing = agent._polling.failing
     pushing = [link for link in agent.links if link.state != UP]
     away = [one for one in _devices(agent) if one.get("is_connected") is False]
     last_flush = worker.last_success_utc_ms if worker else None
@@ -156,8 +156,8 @@ def _counters(agent: "EdgeAgent") -> dict[str, dict[str, Any]]:
             "discarded_total": ingest.discarded_total if ingest else 0,
             "misplaced_total": ingest.pipeline.misplaced_total if ingest else 0,
             "unbuffered_total": ingest.pipeline.unbuffered_total if ingest else 0,
-            "adapter_failures_total": agent._adapter_failures_total,
-            "polls_skipped_total": agent._polls_skipped_total,
+            "adapter_failures_total": agent._polling.failures_total,
+            "polls_skipped_total": agent._polling.skipped_total,
         },
         "cloud": {
             "queue_depth": agent._cloud.pending_count(),

@@ -1,47 +1,146 @@
-"""When which device is polled: all at the common interval, some at one of their own."""
+"""Polling: asks devices for their values, and knows which of them fail.
 
-from collections.abc import Iterable
+A device that fails holds up nobody: what is stored of it is of quality bad, or nothing. The
+first failure in a row is logged, and the recovery.
+
+One cycle at a time asks; what it tells of failures may be looked at by any thread.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pyv_edge_core.privacy import PrivacyPolicy
+from pyv_edge_core.reading import QUALITY_BAD, QUALITY_GOOD, QUALITY_NAMES
+
+from .adapters import read_value
+from .config import Config
+from .errors import StoreError
+from .heartbeat import Heartbeat
+from .poll_schedule import PollSchedule
+from .series import polled_names
+from .types import SensorReading
+
+if TYPE_CHECKING:
+    from .devices import Devices
+    from .ingest import Ingest
+
+logger = logging.getLogger(__name__)
 
 
-class PollSchedule:
-    """The times of polls. Those that were missed are not made up for."""
+@dataclass
+class PollFailure:
+    """What is known of a device whose last poll failed."""
 
-    def __init__(self, interval_ms: float, now_ms: int) -> None:
-        """Poll at `interval_ms` from now on, unless a device has its own."""
-        self.common_ms = interval_ms  # of devices that have no interval of their own
-        self._intervals: dict[str, float] = {}  # by device
-        self._due: dict[float, float] = {interval_ms: float(now_ms)}  # by interval
+    count: int = 0  # of polls, in a row
+    problem: str = ""  # why its adapter failed, as far as it may be told
 
-    def set(self, devices: Iterable[tuple[str, float]], now_ms: int) -> None:
-        """Poll these devices, each given with its interval in ms; 0: the common one."""
-        self._intervals = {name: own or self.common_ms for name, own in devices}
-        intervals = {self.common_ms, *self._intervals.values()}
-        self._due = {one: self._due.get(one, float(now_ms)) for one in intervals}
 
-    @property
-    def count(self) -> int:
-        """How many devices are polled."""
-        return len(self._intervals)
+class Polling:
+    """Polls devices, and goes on counting from one start of the agent to the next."""
 
-    @property
-    def due_ms(self) -> float:
-        """When the next poll is due."""
-        return min(self._due.values())
+    def __init__(self, lock: threading.Lock) -> None:
+        """Begin without devices; `lock` is held while what was read is added."""
+        self.failing: dict[str, PollFailure] = {}  # by device
+        self.failures_total = 0  # of adapters
+        self.skipped_total = 0  # polls whose reading there was no room for, or no store
+        self.schedule: PollSchedule | None = None
+        self._keeps_failures = True  # a failure is stored, as a reading of quality bad
+        self._lock = lock
 
-    @property
-    def shortest_ms(self) -> float:
-        """The shortest interval there is."""
-        return min(self._due)
+    def begin(self) -> None:
+        """Know nothing of devices any more; call `plan` next."""
+        self.failing.clear()
+        self.schedule = None
 
-    def take(self, now_ms: int) -> list[str] | None:
-        """Return the devices that are due, which are then due an interval later.
+    def plan(self, devices: "Devices", config: Config, now_ms: int) -> None:
+        """Poll each device at its interval, the ones there are."""
+        self._keeps_failures = config.get("sensors", "on_error") != "skip"
+        interval_ms = config.get("sensors", "poll_interval_seconds") * 1000
+        if self.schedule is None or self.schedule.common_ms != interval_ms:
+            self.schedule = PollSchedule(interval_ms, now_ms)
+        self.schedule.set(
+            [
+                (name, table["interval_seconds"] * 1000)
+                for name in devices.polled
+                if (table := devices.table(name)) is not None
+            ],
+            now_ms,
+        )
 
-        None if no interval is over; no devices if one is over that none has.
+    def forget(self, name: str) -> None:
+        """Know nothing of a device any more."""
+        self.failing.pop(name, None)
+
+    def poll(
+        self,
+        names: list[str],
+        read: Callable[[str], float],
+        devices: "Devices",
+        ingest: "Ingest",
+        heartbeat: Heartbeat,
+    ) -> None:
+        """Ask these devices for a value each, by `read`, and give `ingest` what they say.
+
+        While it has no room, polls are skipped. Raises what `read` does.
         """
-        over = [interval for interval, due_ms in self._due.items() if due_ms <= now_ms]
-        if not over:
-            return None
-        for interval in over:
-            missed = (now_ms - self._due[interval]) // interval
-            self._due[interval] += (1 + missed) * interval
-        return [name for name, interval in self._intervals.items() if interval in over]
+        for name in names:
+            if not ingest.has_room:
+                self.skipped_total += 1
+                continue
+            heartbeat.beat()
+            device = devices.table(name)
+            if device is None:
+                continue  # a reload has taken it away
+            value = read(name)
+            quality = QUALITY_BAD if name in self.failing else QUALITY_GOOD
+            if quality == QUALITY_BAD and not self._keeps_failures:
+                continue
+            with self._lock:
+                if devices.table(name) is device:
+                    self._add(ingest, device, value, quality)
+                # Else a reload has come between: what was read is of another device.
+
+    def _add(self, ingest: "Ingest", device: dict[str, Any], value: float, quality: int) -> None:
+        name = device["name"]
+        metadata = {} if quality == QUALITY_GOOD else {"quality": QUALITY_NAMES[quality]}
+        taken = ingest.time.utc_ms() / 1000
+        reading = SensorReading(name, taken, value, device["unit"], metadata)
+        try:
+            ingest.add_polled(device, reading, quality)
+        except StoreError as error:
+            self.skipped_total += 1
+            logger.error("can't store %s: %s", name, error)
+
+    def read(self, name: str, adapter: Any, privacy: PrivacyPolicy) -> float:
+        """Return the current value of a device, 0.0 if its adapter fails or there is none."""
+        if adapter is None:
+            self._failed(name, "")
+            return 0.0
+        try:
+            value = read_value(adapter)
+        except Exception as exc:  # top of a thread: an adapter may be anybody's code
+            problem = _shown(name, exc, privacy)
+            if name not in self.failing:
+                logger.warning("Adapter read failed for %s: %s", name, problem)
+            self._failed(name, problem)
+            self.failures_total += 1
+            return 0.0
+        failure = self.failing.pop(name, None)
+        if failure is not None:
+            logger.warning("Adapter of %s reads again after %d failures", name, failure.count)
+        return value
+
+    def _failed(self, name: str, problem: str) -> None:
+        failure = self.failing.get(name) or PollFailure()
+        failure.count += 1
+        failure.problem = problem or failure.problem
+        self.failing[name] = failure
+
+
+def _shown(name: str, error: Exception, privacy: PrivacyPolicy) -> str:
+    """Return what may be logged of a failed read: its text may hold the value."""
+    rule = privacy.decide(*polled_names(name), name)
+    return str(error) if privacy.action(rule) == "allow" else type(error).__name__

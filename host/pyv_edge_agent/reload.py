@@ -161,7 +161,7 @@ class _Change:
             devices.remove(self.gone)
             for name in self.gone:
                 agent._buffers.pop(name, None)
-                agent._adapter_failures.pop(name, None)
+                agent._polling.forget(name)
             for made in self.made:
                 agent._buffers[made.name] = made.buffer
                 devices.adopt(made)
