@@ -21,12 +21,13 @@ from pyv_edge_core.rule import read_rules
 from . import __version__, health
 from .admission import pins
 from .alerting import Alerting
-from .board_request import CHANNEL_OPS, OPS, Outcome
+from .board_command import BoardCommand
+from .board_request import Outcome
 from .channel_policy import ChannelPolicies
 from .clock import Clock, SystemClock
 from .config import Config
 from .devices import Devices
-from .errors import ConfigError, RequestError, StartError, StoreError
+from .errors import ConfigError, StartError, StoreError
 from .heartbeat import STEP_MS, Heartbeats
 from .ingest import Ingest
 from .link import SerialLink
@@ -417,25 +418,7 @@ class EdgeAgent:
         always ends: with an Outcome, or RequestError if the board wasn't asked.
         Raises RequestError for what no board could do.
         """
-        if target is not None and op in OPS and op not in CHANNEL_OPS:
-            raise RequestError(f"{op} is about no channel; if {target!r} is its value, say value=")
-        for link in self.links:
-            if link.name == device:
-                self._record(
-                    "command", {"device": device, "op": op, "target": target, "value": value}
-                )
-                return link.command(op, target, value, timeout_ms)
-        known = ", ".join(link.name for link in self.links) or "none"
-        raise RequestError(f"{device!r} is no board on a serial port; there are: {known}")
-
-    def _record(self, action: str, details: dict[str, Any]) -> None:
-        """Write what is about to be done into the audit log; what can't be written is not done."""
-        if self._store is None:
-            return  # its links have stopped, and say so
-        try:
-            self._store.audit.append(action, details)
-        except StoreError as error:
-            raise RequestError(f"can't be recorded, and so isn't done: {error}") from error
+        return BoardCommand(device, op, target, value, timeout_ms).send(self.links, self._store)
 
     # -- what it says of itself ----------------------------------------------------
 
