@@ -1,9 +1,8 @@
-"""EdgeAgent: builds the stages from the configuration, connects them, starts and stops them.
+"""EdgeAgent: starts and stops the stages, and runs the one of readings.
 
-    adapters, links -> ingest (pipeline, store, acknowledgement) -> uploader -> cloud
-
-Threads: one per serial port, one for ingest ("edge-agent"), one for the
+Threads: one per serial port, one for ingest ("edge-agent"), one for each
 uploader, one for health. Dormant until `start()`: no file, no socket, no thread.
+`assembly` says what there is and how it is connected.
 """
 
 import logging
@@ -16,14 +15,10 @@ from typing import Any
 
 from pyv_edge_core.privacy import PrivacyPolicy
 from pyv_edge_core.ring import RingBuffer
-from pyv_edge_core.rule import read_rules
 
-from . import __version__, health
-from .admission import pins
-from .alerting import Alerting
+from .assembly import assemble, dismantle, start_health_server
 from .board_command import BoardCommand
 from .board_request import Outcome
-from .channel_policy import ChannelPolicies
 from .clock import Clock, SystemClock
 from .config import Config
 from .devices import Devices
@@ -34,13 +29,10 @@ from .link import SerialLink
 from .log import setup_logging
 from .metrics import SystemMetrics
 from .outbox import CloudSyncQueue
-from .parts import new_buffer, queue_size_max, split_devices, store_limits
-from .pipeline import Pipeline
-from .policy import open_policy
 from .polling import Polling
 from .reload import Reload, reload
 from .sinks.http import HTTPCloudUploader
-from .store import SQLiteStore, Upkeep, open_store
+from .store import SQLiteStore
 from .threads import join
 from .uploader import UploadWorker
 from .uploads import Uploads
@@ -106,6 +98,11 @@ class EdgeAgent:
         """The serial lines."""
         return [] if self._devices is None else self._devices.links
 
+    @property
+    def workers(self) -> list[UploadWorker]:
+        """What sends to each sink."""
+        return [] if self._uploads is None else self._uploads.workers
+
     def start(self) -> None:
         """Load the configuration, build everything and run it in threads.
 
@@ -130,7 +127,7 @@ class EdgeAgent:
         self._polling.begin()
         try:
             self._init_components()
-            self._start_health_server()
+            start_health_server(self)
         except BaseException:
             self._close_components()
             self._buffers, self._adapters = {}, {}
@@ -203,104 +200,17 @@ class EdgeAgent:
     ) -> None:
         self.stop()
 
-    # -- building ------------------------------------------------------------------
-
     def _init_components(self) -> None:
-        config = self._config
-        self._store = open_store(self._config.store_path, self.clock)
-        self._store.apply_policies(ChannelPolicies(config.get("policies")))
-        self._store.items.size_max = queue_size_max(config)
-        self._privacy = open_policy(config.get("privacy"), config.hash_key_path)
-        self._cloud.bind(self._store, self.wake_uploads)
-        tables = config.get("sensors", "devices")
-        self._buffers = {table["name"]: new_buffer(config) for table in tables}
-        alerting = Alerting(read_rules(config.get("rules")), self._store.rule_state)
-        self._ingest = Ingest(
-            self._store,
-            Pipeline(self._privacy, self._buffers, alerting),
-            self.clock,
-            self._rng,
-            self._wake,
-            commit_max=config.get("storage", "commit_max"),
-            pins=pins(tables),
-            time_source=config.get("time", "source"),
-            upkeep=Upkeep(self._store, store_limits(config)),
-            heartbeat=self._heartbeat,
-        )
-        self._ingest.resume(*split_devices(tables))
-        self._store.audit.append(
-            "agent_started",
-            {
-                "version": __version__,
-                "was_closed": self._store.was_closed,
-                "privacy": f"{self._privacy.fingerprint:08x}",
-                "devices": sorted(self._buffers),
-            },
-        )
-        self._devices = Devices(
-            self.clock,
-            self._rng,
-            self._ingest.put,
-            self._store.receipts.position,
-            config.folder,
-            self.heartbeats,
-        )
-        self._adapters = self._devices.adapters
-        for table in tables:
-            self._devices.adopt(self._devices.make(table, self._buffers[table["name"]]))
-        self._plan_polls()
-        self._uploads = Uploads(
-            config,
-            self._store,
-            self._cloud,
-            self._privacy,
-            self._ingest.time,
-            self.clock,
-            self._rng,
-            self.heartbeats,
-        )
-        self._uploader = self._uploads.cloud
+        """Open the store and make all stages; see assembly."""
+        assemble(self)
+
+    def _close_components(self) -> None:
+        dismantle(self)
 
     def _plan_polls(self) -> None:
         """Poll the devices there are, as the configuration says."""
         assert self._devices is not None
         self._polling.plan(self._devices, self._config, self.clock.monotonic_ms())
-
-    @property
-    def workers(self) -> list[UploadWorker]:
-        """What sends to each sink."""
-        return [] if self._uploads is None else self._uploads.workers
-
-    def _start_health_server(self) -> None:
-        settings = self._config.get("health")
-        if not settings["enabled"]:
-            return
-        self._health_server = health.open_server(self, settings["host"], settings["port"])
-        host, port = self._health_server.server_address[:2]
-        self._health_thread = health.serve(self._health_server)
-        url = f"http://{host!s}:{port}/health"
-        logger.info("health is served at %s", url, extra={"fields": {"health_url": url}})
-
-    def _close_components(self) -> None:
-        self._cloud.unbind()
-        if self._health_server is not None:
-            self._health_server.server_close()
-        if self._uploads is not None:
-            self._uploads.close()
-        if self._devices is not None:
-            self._devices.close()
-        if self._store is not None:
-            self._close_store(self._store)
-        self._store = self._ingest = self._uploads = self._uploader = None
-        self._thread = self._health_thread = self._health_server = self._devices = None
-
-    @staticmethod
-    def _close_store(store: SQLiteStore) -> None:
-        try:
-            store.audit.append("agent_stopped", {})
-        except StoreError as error:
-            logger.warning("the audit log doesn't say that the agent has stopped: %s", error)
-        store.close()
 
     # -- running -------------------------------------------------------------------
 
