@@ -33,5 +33,8 @@ def queue_size_max(config: Config) -> int:
 
 def split_devices(tables: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
     """Return the names of the boards among devices, and of the others."""
-    boards = [table["name"] for table in tables if table["ingest_type"] == "serial"]
-    return boards, [table["name"] for table in tables if table["ingest_type"] != "serial"]
+    boards: list[str] = []
+    others: list[str] = []
+    for table in tables:
+        (boards if table["ingest_type"] == "serial" else others).append(table["name"])
+    return boards, others
