@@ -41,6 +41,7 @@ class Config:
         checker.run(values or {})
         self._refuse(checker)
         self._values = checker.values
+        self._checked = repr(self._values)  # which tells True from 1, as == doesn't
         self._origins = checker.origins
         find_warnings(checker.warn, self._values, self._origins, self._source)
         self._warnings = checker.warnings
@@ -63,10 +64,12 @@ class Config:
     def validate(self) -> None:
         """Check the values as they stand, and that the files which they name can be read.
 
-        Raises ConfigError with every fault.
+        Values that are as they were made are not checked again. Raises ConfigError with every
+        fault.
         """
         checker = Checker(None, self._source.folder)
-        checker.run(self._values)
+        if repr(self._values) != self._checked:
+            checker.run(self._values)
         check_outside(checker.relation_fault, self._values, self._origins, self.folder)
         self._refuse(checker)
 
