@@ -30,6 +30,7 @@ from .heartbeat import STEP_MS, Heartbeat
 from .outbox import CloudSyncQueue
 from .sinks.delivery import FAILED, TOO_LARGE, UNAUTHORISED, Delivery, Sink
 from .store import BACKLOG, LIVE, SQLiteStore, UploadBatch
+from .witness import Witness
 
 logger = logging.getLogger(__name__)
 
@@ -103,8 +104,7 @@ class UploadWorker:
         self._item_limit = terms.batch_size  # fewer while a refused item is being singled out
         self._reading_limit = terms.batch_size  # fewer if the sink found a batch too large
         self._items: list[dict[str, Any]] = []  # the batch of items under way
-        # Single readings that were refused, by key: batches accepted until then
-        self._refused: dict[str, int] = {}
+        self._witness = Witness()  # against single readings, by key, and the lane of items
         self._wake = threading.Event()
         self._is_stopping = False
         self._dirty_ms: int | None = None  # since when the disk doesn't know all that the sink has
@@ -258,18 +258,19 @@ class UploadWorker:
 
         Returns whether to go on at once.
         """
+        is_witnessed = self._witness.refused(lane.name)
         self._items = []
         lane.attempts = 0  # the sink answers: no reason to wait ever longer
         if len(ids) > 1:
             self._item_limit = len(ids) // 2
             self._queue.release(ids)
             return False
-        if not lane.is_other_accepted:
+        if not is_witnessed:
             self._queue.nack(ids)
             return False
         self._queue.bury([(ids[0], json.dumps(payloads[0]), delivery.problem)])
         self.dead_total += 1
-        lane.settle()
+        self._settle(lane)
         return True
 
     def _item_payload(self, item: dict[str, Any]) -> dict[str, Any] | None:
@@ -304,7 +305,7 @@ class UploadWorker:
             delivery = self._terms.client.deliver(batch.key, payloads)
             if not self._judged(lane, delivery):
                 return delivery.is_refused and self._split(lane, batch, payloads, delivery)
-        self._refused.pop(batch.key, None)
+        self._witness.forget(batch.key)
         if self._store.sinks.acknowledge(self.sink, batch, withheld):
             self.readings_total += len(payloads)
             self.withheld_total += withheld
@@ -323,17 +324,17 @@ class UploadWorker:
         if len(batch.rows) > 1:
             self._store.sinks.split(self.sink, batch)
             return False
-        if self._refused.setdefault(batch.key, self.batches_total) == self.batches_total:
+        if not self._witness.refused(batch.key):
             # What is behind it may show that the sink doesn't refuse everything.
             self._store.sinks.park(self.sink, batch)
             return False
-        del self._refused[batch.key]
+        self._witness.forget(batch.key)
         metadata = payloads[0].get("metadata", {})
         origin = "/".join(str(metadata.get(part, "")) for part in ("device", "boot", "seq"))
         dead = [(origin, json.dumps(payloads[0]), delivery.problem)]
         if self._store.sinks.acknowledge(self.sink, batch, dead=dead):
             self.dead_total += 1
-        lane.settle()
+        self._settle(lane)
         return True
 
     def _is_waiting(self) -> bool:
@@ -356,26 +357,30 @@ class UploadWorker:
                 "%s takes %s again after %d failed attempts",
                 *(self._terms.client.shown, lane.name, lane.attempts),
             )
-            lane.settle()
+            self._settle(lane)
         elif lane.is_refused:
             # One half of a refused batch holds the cause. If none is refused, it has gone.
             lane.accepts += 1
             if lane.accepts == 2:
-                lane.settle()
+                self._settle(lane)
         if self._failures >= CIRCUIT_FAILURES:
             for other in self._lanes:  # let everything go at once
                 other.not_before_ms = 0
         self._failures = 0
-        for other in self._lanes:
-            other.is_other_accepted |= other.is_refused
         lane.attempts = 0
         self._turn_day()
         self.batches_total += 1
-        if self._refused:
+        self._witness.accepted()
+        if self._witness.is_wanted:
             self._store.sinks.unpark(self.sink)
         self.last_success_utc_ms = self._clock.utc_ms()
         self.last_success_ms = self._clock.monotonic_ms()
         return True
+
+    def _settle(self, lane: "_Lane") -> None:
+        """Have no problem with a lane any more."""
+        lane.settle()
+        self._witness.forget(lane.name)
 
     @property
     def delivered_total(self) -> int:
@@ -404,6 +409,8 @@ class UploadWorker:
         lane.is_refused = delivery.is_refused
         lane.accepts = 0
         self.attempts_failed_total += 1
+        if not delivery.is_refused:
+            self._witness.doubt(lane.name)
         longest_s = min(
             self._terms.retry_base_s * 2 ** min(lane.attempts, 30), self._terms.retry_max_s
         )
@@ -439,11 +446,10 @@ class _Lane:
     not_before_ms: int = 0  # monotonic; 0: waits for nothing
     problem: str = ""  # why the last attempt failed; "" if it did not
     is_refused: bool = False  # that was for what the batch holds, which is being singled out
-    is_other_accepted: bool = False  # something was accepted since
     accepts: int = 0  # on this lane, since something was refused
 
     def settle(self) -> None:
         """Have no problem any more."""
         self.problem = ""
-        self.is_refused = self.is_other_accepted = False
+        self.is_refused = False
         self.accepts = 0
