@@ -5,31 +5,25 @@ key, after a back-off with full jitter; there is no last attempt. A change
 between "delivers" and "does not" is logged once, with the reason.
 
 Three lanes take turns: items, the newest readings, and the backlog of readings that had
-to wait. Each has a back-off of its own, so that none can hold another up; but if nothing
-gets through, the circuit opens, and one lane after the other tries for all. The first
-success lets everything go at once.
-
-What a sink refuses for what it is, is singled out by halves. What is left in the end is
-a dead letter, provided that something else was accepted meanwhile: a sink that refuses
-everything has a problem of its own.
+to wait. What a sink refuses for what it is, is singled out by halves. What is left in the
+end is a dead letter, if there is a witness against it.
 """
 
-import hashlib
 import json
 import logging
 import random
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from .clock import Clock
-from .egress import Egress
 from .errors import StoreError
 from .heartbeat import STEP_MS, Heartbeat
+from .item_batch import ItemBatch, item_batch
+from .lane import Lane, Lanes
 from .outbox import CloudSyncQueue
-from .sinks.delivery import FAILED, TOO_LARGE, UNAUTHORISED, Delivery, Sink
+from .sinks.delivery import FAILED, TOO_LARGE, Delivery
 from .store import BACKLOG, LIVE, SQLiteStore, UploadBatch
+from .terms import Terms
 from .witness import Witness
 
 logger = logging.getLogger(__name__)
@@ -38,25 +32,6 @@ SINK = "http"
 WAIT_MS = 1000  # between two looks whether readings may be sent
 FLUSH_MS = 2500  # an acknowledgement waits so long for a commit to take it along
 IDLE_S = 60.0  # nothing wakes the thread for so long: look anyway
-CIRCUIT_FAILURES = 5  # in a row, on all lanes together, that open the circuit
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What the configuration says of a sink.
-
-    While `waits_for` gives a reason, readings are not sent. Items are: an alarm that comes in
-    time with a wrong time is worth more than a right one that comes late. `delivery_ms` is
-    longer than a delivery may take.
-    """
-
-    client: Sink
-    egress: Egress
-    batch_size: int
-    retry_base_s: float
-    retry_max_s: float
-    waits_for: Callable[[], str] = lambda: ""
-    delivery_ms: int = STEP_MS
 
 
 class UploadWorker:
@@ -81,9 +56,7 @@ class UploadWorker:
         self.items_total = 0  # accepted: events, logs, what callers enqueued
         self.withheld_total = 0  # readings and items that the policy kept back
         self.dead_total = 0  # readings and items refused for good
-        self.circuit_opened_total = 0
         self.last_success_utc_ms: int | None = None
-        self.last_success_ms: int | None = None  # monotonic
         self.waiting = ""  # why readings are not sent although there may be some
         self.waits_total = 0  # times that they began to wait
         self._day = 0  # UTC, days since 1970
@@ -92,15 +65,13 @@ class UploadWorker:
         self._queue = queue
         self._terms = terms
         self._clock = clock
-        self._rng = rng
         self._heartbeat = heartbeat or Heartbeat(sink, clock)
-        self._lanes = [
-            _Lane("items", self._deliver_items),
-            _Lane("readings", lambda: self._deliver_readings(LIVE)),
-            _Lane("backlog", lambda: self._deliver_readings(BACKLOG)),
-        ]
-        self._by_name = {lane.name: lane for lane in self._lanes}
-        self._failures = 0  # in a row, whatever the lane
+        lanes = (
+            Lane("items", self._deliver_items),
+            Lane("readings", lambda: self._deliver_readings(LIVE)),
+            Lane("backlog", lambda: self._deliver_readings(BACKLOG)),
+        )
+        self._lanes = Lanes(lanes, clock, rng)
         self._item_limit = terms.batch_size  # fewer while a refused item is being singled out
         self._reading_limit = terms.batch_size  # fewer if the sink found a batch too large
         self._items: list[dict[str, Any]] = []  # the batch of items under way
@@ -115,13 +86,13 @@ class UploadWorker:
     @property
     def problem(self) -> str:
         """Why something waits; "" if all is delivered as it comes."""
-        found = [self._by_name[name].problem for name in ("readings", "backlog", "items")]
+        found = [self._lanes[name].problem for name in ("readings", "backlog", "items")]
         return next((one for one in found if one), self.waiting)
 
     @property
     def is_circuit_open(self) -> bool:
         """Whether nothing gets through, so that the lanes try one after the other."""
-        return self._failures >= CIRCUIT_FAILURES
+        return self._lanes.is_circuit_open
 
     # -- thread --------------------------------------------------------------------
 
@@ -166,9 +137,7 @@ class UploadWorker:
             before.client.close()
         self._item_limit = self._reading_limit = terms.batch_size
         # What was wrong may be right now: there is no use in waiting any longer.
-        self._failures = 0
-        for lane in self._lanes:
-            lane.attempts = lane.not_before_ms = 0
+        self._lanes.retry()
 
     def close(self) -> None:
         """Close the sink, once `run` has returned."""
@@ -182,10 +151,9 @@ class UploadWorker:
             is_moving = False
             if self._next is not None:
                 self._adopt(self._next)
-            for lane in list(self._lanes):
-                if self._clock.monotonic_ms() < lane.not_before_ms:
+            for lane in self._lanes.in_turn():
+                if not self._lanes.may_try(lane):
                     continue
-                lane.not_before_ms = 0
                 self._heartbeat.beat(self._terms.delivery_ms)
                 try:
                     is_moving |= lane.deliver()
@@ -194,9 +162,7 @@ class UploadWorker:
                 except Exception:  # top of a thread
                     logger.exception("the uploader failed; it goes on")
                     self._failed(lane, Delivery(FAILED, "internal error, see the log"))
-        now_ms = self._clock.monotonic_ms()
-        due_ms = [lane.not_before_ms for lane in self._lanes if lane.not_before_ms]
-        return max(0.0, min([(due - now_ms) / 1000 for due in due_ms], default=IDLE_S))
+        return self._lanes.wait_s(IDLE_S)
 
     def settle(self) -> float:
         """Write acknowledgements that no commit has taken along; return how long that can wait."""
@@ -219,41 +185,32 @@ class UploadWorker:
 
     def _deliver_items(self) -> bool:
         """Send a batch of queued items; return whether there was one and it was accepted."""
-        lane = self._by_name["items"]
+        lane = self._lanes["items"]
         if self._queue.expire() and self._items:
             self._items = self._queue.still_there(self._items)
         if not self._items:
             self._items = self._queue.dequeue(self._item_limit)
         if not self._items:
             return False
-        ids = [item["id"] for item in self._items]
-        payloads = [self._item_payload(item) for item in self._items]
-        released = [payload for payload in payloads if payload is not None]
-        withheld = len(ids) - len(released)
-        if not released:
-            self._queue.ack(ids)
-            self.withheld_total += withheld
+        batch = item_batch(self._items, self.sink, self._store.store_id, self._terms.egress)
+        if not batch.payloads:
+            self._queue.ack(batch.ids)
+            self.withheld_total += batch.withheld
             self._items = []
             return True
-        # The key must stand for exactly these items, also if a restart gathers others.
-        identities = [self._identity(item) for item in self._items]
-        digest = hashlib.sha256(repr(identities).encode()).hexdigest()[:16]
-        key = f"pyv-{self._store.store_id}-{self.sink}-items-{digest}"
-        delivery = self._terms.client.deliver(key, released)
+        delivery = self._terms.client.deliver(batch.key, batch.payloads)
         is_accepted = self._judged(lane, delivery)
         if is_accepted:
-            self._queue.ack(ids)
+            self._queue.ack(batch.ids)
             self._items = []
-            self.items_total += len(released)
-            self.withheld_total += withheld
+            self.items_total += len(batch.payloads)
+            self.withheld_total += batch.withheld
             self._item_limit = min(self._item_limit * 2, self._terms.batch_size)
         elif delivery.is_refused:
-            return self._single_out(lane, ids, released, delivery)
+            return self._single_out(lane, batch, delivery)
         return is_accepted
 
-    def _single_out(
-        self, lane: "_Lane", ids: list[int], payloads: list[Any], delivery: Delivery
-    ) -> bool:
+    def _single_out(self, lane: Lane, batch: ItemBatch, delivery: Delivery) -> bool:
         """Halve a batch that is refused for what it holds; bury an item that is it.
 
         Returns whether to go on at once.
@@ -261,40 +218,25 @@ class UploadWorker:
         is_witnessed = self._witness.refused(lane.name)
         self._items = []
         lane.attempts = 0  # the sink answers: no reason to wait ever longer
-        if len(ids) > 1:
-            self._item_limit = len(ids) // 2
-            self._queue.release(ids)
+        if len(batch.ids) > 1:
+            self._item_limit = len(batch.ids) // 2
+            self._queue.release(batch.ids)
             return False
         if not is_witnessed:
-            self._queue.nack(ids)
+            self._queue.nack(batch.ids)
             return False
-        self._queue.bury([(ids[0], json.dumps(payloads[0]), delivery.problem)])
+        self._queue.bury([(batch.ids[0], json.dumps(batch.payloads[0]), delivery.problem)])
         self.dead_total += 1
         self._settle(lane)
         return True
-
-    def _item_payload(self, item: dict[str, Any]) -> dict[str, Any] | None:
-        """Return what the sink gets of an item, None if the policy keeps it back."""
-        payload = self._terms.egress.item(dict(item["payload"]))
-        if payload is None:
-            return None
-        given = payload.get("metadata")
-        if given is not None and not isinstance(given, dict):
-            given = {"metadata": given}  # a caller's own idea of metadata
-        payload["metadata"] = {**(given or {}), "item_id": self._identity(item)}
-        return payload
-
-    def _identity(self, item: dict[str, Any]) -> str:
-        # With its time: a store that was restored from a copy uses ids again.
-        return f"{self._store.store_id}-{item['id']}-{item['created_at']:.3f}"
 
     # -- readings ------------------------------------------------------------------
 
     def _deliver_readings(self, name: str) -> bool:
         """Send the next batch of readings of a lane; return whether it made room for another."""
-        lane = self._by_name["readings" if name == LIVE else "backlog"]
+        lane = self._lanes["readings" if name == LIVE else "backlog"]
         if self._store.sinks.pending(self.sink) and self._is_waiting():
-            lane.not_before_ms = self._clock.monotonic_ms() + WAIT_MS
+            self._lanes.hold(lane, WAIT_MS)
             return False
         batch = self._store.sinks.next_batch(self.sink, self._reading_limit, name)
         if batch is None:
@@ -312,7 +254,7 @@ class UploadWorker:
         return True
 
     def _split(
-        self, lane: "_Lane", batch: UploadBatch, payloads: list[Any], delivery: Delivery
+        self, lane: Lane, batch: UploadBatch, payloads: list[Any], delivery: Delivery
     ) -> bool:
         """Halve a batch that is refused for what it holds; bury a reading that is it.
 
@@ -347,7 +289,7 @@ class UploadWorker:
 
     # -- what became of it ---------------------------------------------------------
 
-    def _judged(self, lane: "_Lane", delivery: Delivery) -> bool:
+    def _judged(self, lane: Lane, delivery: Delivery) -> bool:
         """Note what became of a batch; return whether it was accepted."""
         if not delivery.is_accepted:
             self._failed(lane, delivery)
@@ -363,21 +305,16 @@ class UploadWorker:
             lane.accepts += 1
             if lane.accepts == 2:
                 self._settle(lane)
-        if self._failures >= CIRCUIT_FAILURES:
-            for other in self._lanes:  # let everything go at once
-                other.not_before_ms = 0
-        self._failures = 0
-        lane.attempts = 0
+        self._lanes.accepted(lane)
         self._turn_day()
         self.batches_total += 1
         self._witness.accepted()
         if self._witness.is_wanted:
             self._store.sinks.unpark(self.sink)
         self.last_success_utc_ms = self._clock.utc_ms()
-        self.last_success_ms = self._clock.monotonic_ms()
         return True
 
-    def _settle(self, lane: "_Lane") -> None:
+    def _settle(self, lane: Lane) -> None:
         """Have no problem with a lane any more."""
         lane.settle()
         self._witness.forget(lane.name)
@@ -399,57 +336,13 @@ class UploadWorker:
             self._day = day
             self._delivered_before_today = self.delivered_total
 
-    def _failed(self, lane: "_Lane", delivery: Delivery) -> None:
+    def _failed(self, lane: Lane, delivery: Delivery) -> None:
         if delivery.problem != lane.problem:
             logger.warning(
                 "%s does not take %s: %s; they are kept and sent again",
                 *(self._terms.client.shown, lane.name, delivery.problem),
             )
-        lane.problem = delivery.problem
-        lane.is_refused = delivery.is_refused
-        lane.accepts = 0
         self.attempts_failed_total += 1
         if not delivery.is_refused:
             self._witness.doubt(lane.name)
-        longest_s = min(
-            self._terms.retry_base_s * 2 ** min(lane.attempts, 30), self._terms.retry_max_s
-        )
-        if delivery.outcome == UNAUTHORISED:
-            longest_s = (
-                self._terms.retry_max_s
-            )  # somebody has to act; until then, asking is no use
-        wait_s = self._rng.uniform(0, longest_s)
-        if delivery.retry_after_s is not None:
-            wait_s = max(wait_s, min(delivery.retry_after_s, self._terms.retry_max_s))
-        lane.attempts += 1
-        lane.not_before_ms = self._clock.monotonic_ms() + int(wait_s * 1000) + 1
-        if delivery.is_refused:
-            return  # the sink answers
-        self._failures += 1
-        if self._failures == CIRCUIT_FAILURES:
-            self.circuit_opened_total += 1
-        if self.is_circuit_open:
-            # The next to try is another lane, and nobody tries before.
-            self._lanes.remove(lane)
-            self._lanes.append(lane)
-            for other in self._lanes:
-                other.not_before_ms = max(other.not_before_ms, lane.not_before_ms)
-
-
-@dataclass
-class _Lane:
-    """One kind of batch, with a back-off of its own."""
-
-    name: str
-    deliver: Callable[[], bool]  # sends one batch; returns whether to go on
-    attempts: int = 0  # failed in a row
-    not_before_ms: int = 0  # monotonic; 0: waits for nothing
-    problem: str = ""  # why the last attempt failed; "" if it did not
-    is_refused: bool = False  # that was for what the batch holds, which is being singled out
-    accepts: int = 0  # on this lane, since something was refused
-
-    def settle(self) -> None:
-        """Have no problem any more."""
-        self.problem = ""
-        self.is_refused = False
-        self.accepts = 0
+        self._lanes.failed(lane, delivery, self._terms.back_off)

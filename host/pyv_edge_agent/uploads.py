@@ -19,8 +19,9 @@ from .sinks import create_sink
 from .sinks.delivery import Sink
 from .sinks.http import HTTPCloudUploader, HTTPOptions
 from .store import SQLiteStore
+from .terms import Terms
 from .time_base import TimeBase
-from .uploader import Terms, UploadWorker
+from .uploader import UploadWorker
 
 logger = logging.getLogger(__name__)
 

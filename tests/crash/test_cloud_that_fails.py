@@ -11,7 +11,8 @@ from pyv_edge_agent.egress import Egress
 from pyv_edge_agent.outbox import CloudSyncQueue
 from pyv_edge_agent.sinks.http import HTTPCloudUploader, HTTPOptions
 from pyv_edge_agent.store import Limits
-from pyv_edge_agent.uploader import Terms, UploadWorker
+from pyv_edge_agent.terms import Terms
+from pyv_edge_agent.uploader import UploadWorker
 from pyv_edge_core.privacy import PrivacyPolicy
 from pyv_edge_tools.receiver import open_receiver
 from pyv_edge_tools.receiver_script import Reply, Script

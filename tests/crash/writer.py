@@ -27,7 +27,8 @@ from pyv_edge_agent.store import (
     WriteBatch,
     open_store,
 )
-from pyv_edge_agent.uploader import Terms, UploadWorker
+from pyv_edge_agent.terms import Terms
+from pyv_edge_agent.uploader import UploadWorker
 from pyv_edge_core.privacy import PrivacyPolicy
 
 UTC_MS = 1_780_000_000_000

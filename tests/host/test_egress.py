@@ -15,8 +15,9 @@ from pyv_edge_agent.pipeline import Pipeline
 from pyv_edge_agent.series import Source
 from pyv_edge_agent.sinks.delivery import ACCEPTED, FAILED, Delivery
 from pyv_edge_agent.store import BootInfo, SQLiteStore, WriteBatch, read_ledger
+from pyv_edge_agent.terms import Terms
 from pyv_edge_agent.types import Event, SensorReading
-from pyv_edge_agent.uploader import Terms, UploadWorker
+from pyv_edge_agent.uploader import UploadWorker
 from pyv_edge_core.channel_table import FLAG_LOCAL_ONLY
 from pyv_edge_core.privacy import PrivacyPolicy
 from pyv_edge_core.reading import Channel

@@ -13,8 +13,9 @@ from pyv_edge_agent.outbox import CloudSyncQueue
 from pyv_edge_agent.sinks.delivery import ACCEPTED, FAILED, REFUSED, Delivery
 from pyv_edge_agent.sinks.http import HTTPCloudUploader
 from pyv_edge_agent.store import TIME_QUALITY_SHIFT, SQLiteStore, TimeSegments, read_ledger
+from pyv_edge_agent.terms import Terms
 from pyv_edge_agent.time_base import TimeBase
-from pyv_edge_agent.uploader import IDLE_S, WAIT_MS, Terms, UploadWorker
+from pyv_edge_agent.uploader import IDLE_S, WAIT_MS, UploadWorker
 from pyv_edge_core.privacy import PrivacyPolicy
 
 

@@ -12,7 +12,8 @@ from pyv_edge_agent.egress import Egress
 from pyv_edge_agent.outbox import CloudSyncQueue
 from pyv_edge_agent.sinks.delivery import ACCEPTED, Delivery
 from pyv_edge_agent.store import Limits, Upkeep, WriteBatch
-from pyv_edge_agent.uploader import Terms, UploadWorker
+from pyv_edge_agent.terms import Terms
+from pyv_edge_agent.uploader import UploadWorker
 from pyv_edge_core.privacy import PrivacyPolicy
 from rig import AgentProcess, Receiver, make_board, serial_device, wait_for
 

@@ -11,7 +11,8 @@ from pyv_edge_agent.egress import Egress
 from pyv_edge_agent.outbox import CloudSyncQueue
 from pyv_edge_agent.sinks.http import HTTPCloudUploader
 from pyv_edge_agent.store import WriteBatch
-from pyv_edge_agent.uploader import Terms, UploadWorker
+from pyv_edge_agent.terms import Terms
+from pyv_edge_agent.uploader import UploadWorker
 from pyv_edge_core.privacy import PrivacyPolicy
 
 from .store import Feed
