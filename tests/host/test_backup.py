@@ -41,8 +41,7 @@ def test_backup_is_a_store_with_all_that_was_committed(rig, tmp_path):
         assert again.last_reading_id == 5000
 
 
-def test_backup_is_of_one_moment_while_readings_are_committed(rig, tmp_path, monkeypatch):
-    monkeypatch.setattr("pyv_edge_agent.store.copy.PIECE_PAGES", 8)
+def test_backup_is_of_one_moment_while_readings_are_committed(rig, tmp_path):
     rig.mixed(20_000)
     counts = []
 
@@ -51,7 +50,7 @@ def test_backup_is_of_one_moment_while_readings_are_committed(rig, tmp_path, mon
             rig.mixed(30)  # between two pieces of the copy
             counts.append(done)
 
-    made = back_up(rig.path, tmp_path / "copy.db", advance)
+    made = back_up(rig.path, tmp_path / "copy.db", advance, piece_pages=8)
     assert len(counts) > 20
     assert counts == sorted(set(counts)), "it begins again and again"
     assert (made.readings, made.is_balanced) == (20_000, True)

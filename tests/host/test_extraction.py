@@ -267,18 +267,21 @@ def test_rows_come_in_pieces_of_a_limited_size(rig):
         assert done == [PIECE_IDS, 2 * PIECE_IDS, found.size()]
 
 
-def test_events_go_on_behind_an_id_over_many_pieces(rig, monkeypatch):
-    monkeypatch.setattr("pyv_edge_agent.store.extract.PIECE_ROWS", 2)
+def test_events_go_on_behind_an_id_over_many_pieces(rig):
+    order = {"piece_rows": 2}
     batch = WriteBatch()
     batch.events += [event_row(rig.opened) for _ in range(5)]
     rig.store.commit(batch)
     with closing(StoreReader(rig.path)) as reader:
-        ids = [[row[0] for row in piece] for piece in events(reader, *ALWAYS)]
+        ids = [[row[0] for row in piece] for piece in events(reader, *ALWAYS, **order)]
         assert ids == [[1, 2], [3, 4], [5]]
-        behind = [row[0] for piece in events(reader, *ALWAYS, after=(3,)) for row in piece]
+        behind = [
+            row[0] for piece in events(reader, *ALWAYS, after=(3,), **order) for row in piece
+        ]
         assert behind == [4, 5]
         newest = [
-            [row[0] for row in piece] for piece in events(reader, *ALWAYS, is_newest_first=True)
+            [row[0] for row in piece]
+            for piece in events(reader, *ALWAYS, is_newest_first=True, **order)
         ]
         assert newest == [[5, 4], [3, 2], [1]]
 

@@ -1,5 +1,6 @@
 """The MQTT adapter at a real broker, and at one that is gone, wrong, silent or hostile."""
 
+import sys
 import threading
 
 import pytest
@@ -9,7 +10,6 @@ from host.played_broker import PlayedBroker, Wire
 from host.processes import certificates
 from host.test_mqtt_delivery import SECRET, mqtt_device
 from host.waiting import run_with_deadline, wait_for
-from pyv_edge_agent import options
 from pyv_edge_agent.adapters import create_adapter
 from pyv_edge_agent.adapters.mqtt import INFLIGHT_3, SHORT_COUNT_MAX
 from pyv_edge_agent.adapters.mqtt_connection import Connection, Subscription, reason_of
@@ -527,7 +527,7 @@ def test_what_is_given_up_is_asked_for_again_over_another_connection(stalled):
 
 
 def test_library_that_is_missing_is_named(monkeypatch, tmp_path):
-    monkeypatch.setitem(options._EXTRAS, "mqtt", ("no_such_module", "paho-mqtt"))
+    monkeypatch.setitem(sys.modules, "paho", None)
     with pytest.raises(StartError) as refused:
         create_adapter(mqtt_device(), FakeClock(), tmp_path)
     assert str(refused.value) == (

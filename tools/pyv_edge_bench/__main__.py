@@ -9,26 +9,28 @@ and writes build/bench.json, whose objects `figure` describes.
 import argparse
 import json
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from . import budgets, registry
 from .bytecode import ROOT
-from .figure import Figure, table
+from .figure import Figure, Measured, table
 
 _JSON = ROOT / "build" / "bench.json"
 
 
-def measure(name: str, goals: dict[str, budgets.Goal]) -> list[Figure]:
-    """Return the figure `name` and whatever is measured with it, beside their goals."""
+def measure(
+    name: str, run: Callable[[], list[Measured]], goals: dict[str, budgets.Goal]
+) -> list[Figure]:
+    """Return the figure `name` and whatever is measured with it by `run`, beside their goals."""
     command = f"make bench NAMES={name}"
-    return [
-        Figure(measured, goals.get(measured.name), command)
-        for measured in registry.FIGURES[name]()
-    ]
+    return [Figure(measured, goals.get(measured.name), command) for measured in run()]
 
 
-def main(arguments: list[str]) -> int:
-    """Run the command line; return its exit status."""
+def main(
+    arguments: list[str], runs: Mapping[str, Callable[[], list[Measured]]] = registry.FIGURES
+) -> int:
+    """Run the command line, each figure by its one of `runs`; return the exit status."""
     parser = argparse.ArgumentParser(prog="pyv_edge_bench", description=__doc__.split("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--json", type=Path, default=_JSON, metavar="FILE")
@@ -42,7 +44,7 @@ def main(arguments: list[str]) -> int:
     for name in names:
         print(f"measuring {name}", file=sys.stderr, flush=True)
         try:
-            figures += measure(name, goals)
+            figures += measure(name, runs[name], goals)
         except (FileNotFoundError, RuntimeError, ValueError) as error:
             print(f"{name}: {error}", file=sys.stderr)
             return 2

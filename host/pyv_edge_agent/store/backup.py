@@ -16,7 +16,7 @@ from typing import Any
 from .. import disk
 from ..errors import StoreBrokenError, StoreError, StoreFullError
 from .connection import connect_reader, store_error
-from .copy import copy_draft
+from .copy import PIECE_PAGES, copy_draft
 from .ledger import read_open
 
 
@@ -35,11 +35,16 @@ class Backup:
         return {**vars(self), "path": str(self.path)}
 
 
-def back_up(path: Path, to: Path, advance: Callable[[int, int], None]) -> Backup:
+def back_up(
+    path: Path,
+    to: Path,
+    advance: Callable[[int, int], None],
+    piece_pages: int = PIECE_PAGES,
+) -> Backup:
     """Copy the store at `path` to `to`, replacing what is there; return what it holds.
 
-    `advance` is told how many pages are copied, and of how many. What can't be read or
-    does not pass SQLite's check is no backup. Raises StoreError, and `to` is as it was.
+    `advance` is told after each piece how many pages are copied, and of how many. What can't
+    be read or does not pass SQLite's check is no backup. Raises StoreError, and `to` is as it was.
     """
     draft = disk.beside(to, ".new")
     try:
@@ -47,7 +52,7 @@ def back_up(path: Path, to: Path, advance: Callable[[int, int], None]) -> Backup
             _check_room(path, to)
             source.execute("BEGIN")
             source.execute("SELECT count(*) FROM meta").fetchone()  # the moment that it is of
-            copy_draft(source, draft, advance)
+            copy_draft(source, draft, advance, piece_pages)
         shutil.copymode(path, draft)
         made = _look_through(draft, to)
         for end in (

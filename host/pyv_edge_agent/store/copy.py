@@ -15,11 +15,12 @@ def copy_draft(
     connection: sqlite3.Connection,
     draft: Path,
     advance: Callable[[int, int], None] | None = None,
+    piece_pages: int = PIECE_PAGES,
 ) -> None:
     """Copy a database to `draft`, which is on the disk then. Raises OSError, sqlite3.Error.
 
-    `advance` is told how many pages are done, and of how many. The copy is of one moment
-    only if `connection` is in a transaction, or without `advance`.
+    `advance` is told after each piece how many pages are done, and of how many. The copy is
+    of one moment only if `connection` is in a transaction, or without `advance`.
     """
     draft.unlink(missing_ok=True)
 
@@ -28,7 +29,7 @@ def copy_draft(
             advance(total - remaining, total)
 
     with closing(sqlite3.connect(draft)) as copy:
-        connection.backup(copy, pages=-1 if advance is None else PIECE_PAGES, progress=told)
+        connection.backup(copy, pages=-1 if advance is None else piece_pages, progress=told)
     sync(draft)
 
 

@@ -258,6 +258,7 @@ def _walk(
     *,
     is_newest_first: bool = False,
     after: Row | None = None,
+    piece_rows: int = PIECE_ROWS,
 ) -> Iterator[list[Row]]:
     """Yield pieces from behind the key `after` on, in its order or from the end."""
     keys = ", ".join(source.key)
@@ -269,7 +270,7 @@ def _walk(
             named = {**named, **marks}
             compared = ", ".join(f":{mark}" for mark in marks)
             clause = f"AND ({keys}) {'<' if is_newest_first else '>'} ({compared})"
-        rows = reader.rows(f"{source.select} {clause} ORDER BY {order} LIMIT {PIECE_ROWS}", named)
+        rows = reader.rows(f"{source.select} {clause} ORDER BY {order} LIMIT {piece_rows}", named)
         if not rows:
             return
         yield rows
