@@ -5,6 +5,7 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
+from pyv_edge_core import message
 from pyv_edge_core.host_event import Greeting
 from pyv_edge_core.message_to_host import RESET_CAUSES
 
@@ -90,9 +91,18 @@ class Boots:
 
     # -- what was sampled ----------------------------------------------------------
 
-    def sampled(self, source: Source, total: int) -> None:
-        """Note what a board says that it has sampled."""
-        self._sampled[source.boot_id] = total
+    def report(self, source: Source, vitals: Any, batch: WriteBatch) -> None:
+        """Note what a board says of itself: what it has sampled, and what became of that."""
+        self._sampled[source.boot_id] = vitals.sampled_total
+        batch.vitals[source.boot_id] = (
+            vitals.sampled_total,
+            vitals.denied_total,
+            vitals.dropped_total,
+            vitals.late_total,
+            vitals.sensor_errors_total,
+            bool(vitals.flags & message.VITALS_FINISHED),
+            self._time.utc_ms(),
+        )
 
     @property
     def sampled_total(self) -> int:

@@ -19,7 +19,7 @@ from typing import Any
 from pyv_edge_core import message
 from pyv_edge_core.host_event import Greeting, Loss, Report
 from pyv_edge_core.privacy import PrivacyPolicy
-from pyv_edge_core.reading import STREAM_NAMES, Channel
+from pyv_edge_core.reading import Channel
 from pyv_edge_core.rule import Rule
 
 from .admission import Admission, Pin
@@ -31,9 +31,9 @@ from .heartbeat import Heartbeat
 from .inbox import Inbox
 from .intake import Intake
 from .link import SerialLink
+from .loss_log import LossLog
 from .mending import MEND_MS, Mending
 from .pipeline import Pipeline
-from .series import Source
 from .store import Limits, SQLiteStore, TimeSegments, Upkeep, WriteBatch
 from .submission import Feed, Remembered, Submission
 from .time_base import TimeBase
@@ -41,11 +41,6 @@ from .types import SensorReading
 
 logger = logging.getLogger(__name__)
 
-LOSS_LOG_MS = 10_000
-LOSS_CAUSES = {
-    message.GAP_OVERWRITTEN: "its memory was full",
-    message.GAP_RELEASED: "it gave them to another store; this one is new, or an old copy",
-}
 UPKEEP_SKIPS_MAX = 3  # commits in a row without upkeep, because more was waiting already
 UNCOMMITTED_MAX = 20_000  # readings in memory while commits fail; then nothing more is taken
 
@@ -84,8 +79,7 @@ class Ingest:
         self.time = TimeBase(TimeSegments(store), clock, f"{run_id:08x}", source=time_source)
         self._mending = Mending(store, upkeep, self.time, clock, self._heartbeat)
         self._inbox = Inbox(wake, commit_max)
-        self._lost = 0  # readings lost since that was last logged
-        self._lost_logged_ms: int | None = None
+        self._loss_log = LossLog(clock)
         self._is_behind = False  # whether there is more upkeep to do
         self._skips = 0  # how often in a row it had to wait
         self._batch = self._new_batch()
@@ -358,11 +352,11 @@ class Ingest:
                 link.restart()
         elif isinstance(event, Loss):
             if self.pipeline.add_loss(source, event, self.time.utc_ms(), self._batch):
-                self._log_loss(source, event)
+                self._loss_log.add(source.alias, event)
             else:
                 link.restart()
-        elif isinstance(event, Report):
-            self._report(source, event)
+        elif isinstance(event, Report) and event.kind == message.VITALS:  # a LOG is logged by now
+            self.boots.report(source, event.message, self._batch)
         return True
 
     def _take_submission(self, feed: Feed, submission: Submission) -> bool:
@@ -372,37 +366,6 @@ class Ingest:
             self._mending.failed(error)
             return False
         return True
-
-    def _log_loss(self, source: Source, loss: Loss) -> None:
-        """Log what is missing and why, at most every LOSS_LOG_MS; each gap is in the store."""
-        self._lost += loss.last_seq - loss.first_seq + 1
-        now_ms = self._clock.monotonic_ms()
-        if self._lost_logged_ms is None or now_ms - self._lost_logged_ms >= LOSS_LOG_MS:
-            logger.warning(
-                "board %s: %d readings of its %s are missing, up to number %d: %s",
-                source.alias,
-                self._lost,
-                STREAM_NAMES[loss.stream],
-                loss.last_seq,
-                LOSS_CAUSES.get(loss.cause, "it doesn't say why"),
-            )
-            self._lost = 0
-            self._lost_logged_ms = now_ms
-
-    def _report(self, source: Source, report: Report) -> None:
-        if report.kind != message.VITALS:
-            return  # a LOG is in the log by now
-        vitals = report.message
-        self.boots.sampled(source, vitals.sampled_total)
-        self._batch.vitals[source.boot_id] = (
-            vitals.sampled_total,
-            vitals.denied_total,
-            vitals.dropped_total,
-            vitals.late_total,
-            vitals.sensor_errors_total,
-            bool(vitals.flags & message.VITALS_FINISHED),
-            self.time.utc_ms(),
-        )
 
     def _welcome(self, link: SerialLink, greeting: Greeting) -> bool:
         if not self.commit():
