@@ -26,7 +26,7 @@ from ..clock import Clock
 from ..errors import StoreError
 from .connection import connect_reader
 from .removal import CAUSES_AFTER_STORING
-from .sink_cursor import read_plan
+from .sink_row import read_plan
 
 _STEPS = 100_000  # of SQLite's machine between two looks at the time
 

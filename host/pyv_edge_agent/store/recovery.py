@@ -20,7 +20,7 @@ from . import schema_copy
 from .boot import channel_facts
 from .connection import was_store
 from .salvage import Salvage
-from .sink_cursor import read_plan
+from .sink_row import read_plan
 from .sqlite import SQLiteStore
 
 logger = logging.getLogger(__name__)

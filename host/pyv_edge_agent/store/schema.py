@@ -171,7 +171,7 @@ CREATE TABLE sink (
   dead_total INTEGER NOT NULL DEFAULT 0,     -- refused for what they are, see dead_letter
   evicted_total INTEGER NOT NULL DEFAULT 0,  -- gone for want of room before they were sent
   missed_total INTEGER NOT NULL DEFAULT 0,   -- gone before the store knew of this sink
-  plan TEXT NOT NULL DEFAULT '{}'            -- JSON, see sink_cursor.py
+  plan TEXT NOT NULL DEFAULT '{}'            -- JSON, see sink_row.py
 ) WITHOUT ROWID;
 
 -- What callers, rules and logs want uploaded beside the readings, once for each sink.

@@ -8,18 +8,17 @@ between sends one batch again, under its key.
 """
 
 import copy
-import json
 import sqlite3
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .sink_range import LIVE, Planned, SinkRange
+from .sink_row import BATCH_COUNT, COUNTERS, SinkRow, read_rows, write_row
 
 if TYPE_CHECKING:
     from .sqlite import SQLiteStore
 
 READING_PRIORITY = 3  # of a dead letter that is queued again
-BATCH_COUNT = 500  # readings of a batch, unless a sink says otherwise
 LIVE_BATCHES = 2  # batches that may wait before they are backlog
 
 # What is known of a reading, but for what sinks get of its channel.
@@ -43,13 +42,6 @@ SELECT min(id), max(id) FROM
   (SELECT id FROM reading WHERE id >= ? AND id <= ? ORDER BY id LIMIT ?)
 """
 
-_WRITE = """
-UPDATE sink SET cursor = ?, acknowledged_total = ?, withheld_total = ?, dead_total = ?,
-                evicted_total = ?, missed_total = ?, plan = ? WHERE name = ?
-"""
-
-_COUNTERS = ("acknowledged", "withheld", "dead", "evicted", "missed")
-
 
 @dataclass(frozen=True)
 class UploadBatch:
@@ -62,62 +54,23 @@ class UploadBatch:
     lane: str = LIVE
 
 
-@dataclass
-class _Sink:
-    name: str
-    batch_count: int = BATCH_COUNT
-    is_configured: bool = False  # someone sends; else it only holds its readings
-    range: SinkRange = field(default_factory=SinkRange)
-    totals: dict[str, int] = field(default_factory=dict)
-    is_dirty: bool = False  # memory is ahead of the disk
-
-    def row(self) -> tuple[Any, ...]:
-        plan: dict[str, Any] = {}
-        if self.range.acked:
-            plan["acked"] = self.range.acked
-        if self.range.batches:
-            plan["batches"] = [[one.first_id, one.last_id, one.key] for one in self.range.batches]
-        totals = [self.totals[name] for name in _COUNTERS]
-        text = json.dumps(plan, separators=(",", ":"))
-        return (self.range.cursor, *totals, text, self.name)
-
-
-def read_plan(text: str) -> tuple[list[tuple[int, int]], list[Planned]]:
-    """Return what is acknowledged behind a cursor and what is under way. Raises ValueError."""
-    try:
-        saved = json.loads(text)
-        acked = [(int(first), int(last)) for first, last in saved.get("acked", ())]
-        batches = [Planned(int(a), int(b), str(key)) for a, b, key in saved.get("batches", ())]
-    except (TypeError, AttributeError) as error:
-        raise ValueError(f"the plan of a sink can't be read: {error}") from error
-    return acked, batches
-
-
 class SinkCursors:
     """The sinks of a store. Any thread may call; a sink belongs to one."""
 
     def __init__(self, store: "SQLiteStore") -> None:
         self._store = store
-        self._sinks: dict[str, _Sink] = {}
+        self._sinks: dict[str, SinkRow] = {}
         self._floor = 0  # what is below is not all there yet
         self._lost: list[tuple[str, int]] = []
 
     def load(self, tx: sqlite3.Connection) -> None:
         """Read where all sinks stand."""
         before, self._sinks = self._sinks, {}
-        for name, cursor, *totals, plan in tx.execute(
-            "SELECT name, cursor, acknowledged_total, withheld_total, dead_total, evicted_total,"
-            " missed_total, plan FROM sink"
-        ).fetchall():
-            acked, batches = read_plan(plan)
-            self._sinks[name] = _Sink(
-                name,
-                range=SinkRange(cursor, acked, batches),
-                totals=dict(zip(_COUNTERS, totals, strict=True)),
-            )
-            if name in before:
-                self._sinks[name].batch_count = before[name].batch_count
-                self._sinks[name].is_configured = before[name].is_configured
+        for sink in read_rows(tx):
+            self._sinks[sink.name] = sink
+            if sink.name in before:
+                sink.batch_count = before[sink.name].batch_count
+                sink.is_configured = before[sink.name].is_configured
         for name, sink in before.items():
             if sink.is_configured and name not in self._sinks:
                 self._lost.append((name, sink.batch_count))  # to be registered again
@@ -138,8 +91,8 @@ class SinkCursors:
             else:
                 missed = None
         if missed is not None:
-            totals = {**dict.fromkeys(_COUNTERS, 0), "missed": missed}
-            self._sinks[name] = _Sink(name, totals=totals)
+            totals = {**dict.fromkeys(COUNTERS, 0), "missed": missed}
+            self._sinks[name] = SinkRow(name, totals=totals)
         self._sinks[name].batch_count = batch_count
         self._sinks[name].is_configured = True
 
@@ -225,7 +178,7 @@ class SinkCursors:
         rows = self._store.rows(_BATCH, (planned.first_id, planned.last_id))
         return UploadBatch(planned.key, planned.first_id, planned.last_id, rows, lane)
 
-    def _plan(self, sink: _Sink, hole: tuple[int, int], count_max: int) -> Planned | None:
+    def _plan(self, sink: SinkRow, hole: tuple[int, int], count_max: int) -> Planned | None:
         """Plan a batch at the beginning of a hole; None if no readings are left in it."""
         first, last = self._store.rows(_END_OF_BATCH, (*hole, count_max))[0]
         changed = copy.deepcopy(sink.range)
@@ -243,7 +196,7 @@ class SinkCursors:
     def _key(self, name: str, first_id: int, last_id: int) -> str:
         return f"pyv-{self._store.store_id}-{self._store.generation}-{name}-{first_id}-{last_id}"
 
-    def _save(self, sink: _Sink, changed: SinkRange) -> None:
+    def _save(self, sink: SinkRow, changed: SinkRange) -> None:
         """Write how a sink stands, with `changed` for its ranges once that is durable."""
         with self._store.transaction() as tx:
             self._write(tx, sink, changed, sink.totals)
@@ -328,17 +281,16 @@ class SinkCursors:
                 self._write(tx, sink, changed, sink.totals)
 
     def _write(
-        self, tx: sqlite3.Connection, sink: _Sink, changed: SinkRange, totals: dict[str, int]
+        self, tx: sqlite3.Connection, sink: SinkRow, changed: SinkRange, totals: dict[str, int]
     ) -> None:
-        draft = _Sink(sink.name, range=changed, totals=totals)
-        tx.execute(_WRITE, draft.row())
+        write_row(tx, sink.name, changed, totals)
 
         def adopt() -> None:
             sink.range, sink.totals, sink.is_dirty = changed, totals, False
 
         self._store.when_durable(adopt)
 
-    def _with_new(self, sink: _Sink, first_id: int, last_id: int) -> SinkRange:
+    def _with_new(self, sink: SinkRow, first_id: int, last_id: int) -> SinkRange:
         """Return a sink's ranges with a batch of new readings, if nothing else is on its lane."""
         now = sink.range
         if now.planned(LIVE) is not None or now.hole(LIVE, first_id - 1) is not None:
@@ -374,7 +326,7 @@ class SinkCursors:
                 totals = dict(sink.totals)
                 lost = self.pending(sink.name) - rows
                 totals["evicted"] += max(0, lost)
-                for name in _COUNTERS:  # more than there ever was: a figure was damaged
+                for name in COUNTERS:  # more than there ever was: a figure was damaged
                     more = min(max(0, -lost), totals[name])
                     totals[name] -= more
                     lost += more
