@@ -8,7 +8,6 @@ from pathlib import Path
 
 from host.fakes import FakeClock
 from host.file_rig import Shelf
-from host.processes import free_port
 from host.waiting import wait_for
 from pyv_edge_agent import submission
 from pyv_edge_agent.adapters import METHODS, third_party
@@ -46,15 +45,16 @@ def test_adapter_that_pushes_runs():
     _, code = blocks("python")
     names = {}
     exec(code, names)
-    port, clock, shelf = free_port(), FakeClock(), Shelf()
-    device = {"name": "d", "unit": "", "options": {"port": port}}
+    clock, shelf = FakeClock(), Shelf()
+    device = {"name": "d", "unit": "", "options": {"port": 0}}
     adapter = names["Datagrams"](device, clock)
+    address = adapter._socket.getsockname()
     feed = Feed(device, shelf.put, lambda name: "", clock)
     thread = threading.Thread(target=adapter.run, args=(feed,), daemon=True)
     thread.start()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         for data in (b"1.5", b"hello", b"nan", b"2.5"):
-            sender.sendto(data, ("127.0.0.1", port))
+            sender.sendto(data, address)
     wait_for(lambda: shelf.values == [1.5, 2.5], "both numbers")
     adapter.stop()
     thread.join(10)

@@ -1,7 +1,6 @@
 """Each mistake in a settings file gives one line that says where it is."""
 
 import json
-import os
 import sys
 from binascii import crc32
 
@@ -14,17 +13,21 @@ from pyv_edge_node.settings import Section, SettingsError
 
 HEAP_KB_MIN = 192  # settings bring rules and privacy: half a board's heap
 
-# One name per interpreter: both may run at the same time, and MicroPython has no tempfile.
-_PATH = "/tmp/pyv-edge-settings-%s.json" % sys.implementation.name
+_PATH = "/flash/device.json"  # of no real flash: several interpreters run this at once
+
+
+class _OnlySettings:
+    """A flash that has a settings file and nothing else."""
+
+    def __init__(self, content):
+        self._content = content
+
+    def read(self, name):
+        return self._content if name == _PATH else None
 
 
 def _load(content):
-    with open(_PATH, "wb") as file:
-        file.write(content)
-    try:
-        return settings.load(Flash(), _PATH)
-    finally:
-        os.remove(_PATH)
+    return settings.load(_OnlySettings(content), _PATH)
 
 
 def _open(*sensors):

@@ -39,9 +39,20 @@ def small_disk(folder, size):
         subprocess.run(["umount", "-l", str(folder)], check=True, capture_output=True)
 
 
+_RESERVED = []  # sockets that hold a port, until this process ends
+
+
 def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return taken.getsockname()[1]
+    """Return a port that nobody listens on, and that the kernel gives to nobody who takes any.
+
+    What listens on it by its number must set SO_REUSEADDR, as servers do, and may do so again
+    and again: a socket that holds a port but does not listen is not in its way.
+    """
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    _RESERVED.append(held)
+    return held.getsockname()[1]
 
 
 def listens(port):

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from host.conftest import SIMULATED
 from host.fakes import UTC_MS, FakeClock
+from host.processes import free_port
 from host.servers import serving
 from host.waiting import run_with_deadline, wait_for
 from pyv_edge_agent.adapters.simulator import SimulatorAdapter
@@ -277,8 +278,8 @@ def test_components_come_before_the_health_server(agents, write_config, tmp_path
 
 def test_agent_that_could_not_start_can_be_started_later(agents, write_config):
     """A start that fails leaves the agent dormant."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)):
         agent = agents(write_config(health={"port": port}))
         with pytest.raises(RuntimeError):
             agent.start()

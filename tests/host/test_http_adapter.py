@@ -606,8 +606,8 @@ def test_flood_is_bounded_and_counted(slow):
 
 
 def test_port_in_use_is_waited_for_and_told_once(start, log):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)):
         site = start({"name": "up", "port": port, "ingest_type": "http"}, {"name": "other"})
         wait_for(lambda: site.status()["failures_total"] >= 2, "a second attempt")
         assert site.agent.is_running

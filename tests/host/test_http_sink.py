@@ -10,7 +10,7 @@ import pytest
 from host.deliveries import ITEMS as EVENTS
 from host.deliveries import reading
 from host.fakes import UTC_MS, FakeClock
-from host.processes import certificates
+from host.processes import certificates, free_port
 from host.servers import Answer, half_answer, recording, running, serving
 from pyv_edge_agent.sinks.delivery import ACCEPTED, REFUSED, UNAUTHORISED
 from pyv_edge_agent.sinks.http import HTTPCloudUploader, HTTPOptions
@@ -142,8 +142,7 @@ def test_server_that_hangs_ends_in_a_timeout(clients):
 
 
 def test_connection_refused(clients):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    port = free_port()
     found = clients(f"http://127.0.0.1:{port}/in").deliver("k", ITEMS)
     assert found.problem == f"no reply from http://127.0.0.1:{port}/in: ConnectionError"
 

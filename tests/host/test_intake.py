@@ -325,7 +325,15 @@ def test_what_no_store_could_take_is_refused_at_once(site, sample):
         Submission([], position=3),
         Submission([], settle=None),
     ],
-    ids=repr,
+    ids=[
+        "None",
+        "samples alone",
+        "samples in a tuple",
+        "key that is text",
+        "short key",
+        "position that is a number",
+        "no settle",
+    ],
 )
 def test_what_is_no_submission_is_refused_at_once(site, thing):
     with pytest.raises(SubmissionError):

@@ -1,10 +1,10 @@
 """UploadWorker, step by step, against real servers: nothing is lost, and it says so once."""
 
-import socket
 import threading
 
 import pytest
 from host.fakes import UTC_MS, FakeClock, FixedRandom
+from host.processes import free_port
 from host.servers import Answer, half_answer, serving
 from host.test_store import info, telemetry
 from host.waiting import wait_for
@@ -268,8 +268,7 @@ def test_server_that_hangs_loses_nothing(rig, log):
 
 
 def test_server_that_is_not_there_loses_nothing(rig, log):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    port = free_port()
     rig.add(1)
     worker = rig.worker(f"http://user:hunter2@127.0.0.1:{port}/in?token=abc123")
     for _ in range(5):
