@@ -4,13 +4,20 @@ BIN = .venv/bin
 READY = .venv/.ready
 WASM = build/wasm/.ready
 
+# Tests in the processes of pytest-xdist: more than there are processors, since a third of the
+# time of a test is waiting.
+JOBS ?= $(shell echo $$(($$(nproc) * 3 / 2)))
+PARALLEL = -n $(JOBS) --dist worksteal
+# The tests start hundreds of agents and commands: each would compile its modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test coverage simulate bench check check-long docs format clean
 
 demo: $(READY)
 	$(BIN)/pyv-edge-host demo --seconds 10 --boards 2 --rate 100
 
 test: $(READY) $(WASM)
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q $(PARALLEL)
 
 # Each branch of the core is to be tried by its own tests, without any luck of Hypothesis.
 coverage: $(READY)
@@ -35,7 +42,7 @@ check: $(READY)
 
 # As many examples as an evening allows, new ones each time.
 check-long: check
-	PYV_LONG=1 $(BIN)/python -m pytest -q --timeout=3600 tests/property tests/differential tests/fuzz tests/crash tests/host/test_recovery.py
+	PYV_LONG=1 $(BIN)/python -m pytest -q $(PARALLEL) --timeout=3600 tests/property tests/differential tests/fuzz tests/crash tests/host/test_recovery.py
 	$(BIN)/python tests/fuzz/false_accepts.py 2000000
 
 # Writes what the documents take from the code; a test compares.

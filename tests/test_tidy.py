@@ -529,15 +529,18 @@ RULES = {
 }
 
 
-def _modules():
-    for folder in FOLDERS:
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            yield Module(path.relative_to(ROOT).as_posix(), path.read_text())
+@pytest.fixture(scope="module")
+def modules():
+    return [
+        Module(path.relative_to(ROOT).as_posix(), path.read_text())
+        for folder in FOLDERS
+        for path in sorted((ROOT / folder).rglob("*.py"))
+    ]
 
 
 @pytest.mark.parametrize("check", RULES, ids=lambda check: check.__name__)
-def test_rule_is_kept(check):
-    found = [complaint for module in _modules() for complaint in check(module)]
+def test_rule_is_kept(modules, check):
+    found = [complaint for module in modules for complaint in check(module)]
     assert not found, "\n" + "\n".join(found)
 
 
@@ -550,8 +553,8 @@ def test_rule_finds_what_it_is_for_and_no_more(check):
         assert not list(check(Module(path, source))), (path, source)
 
 
-def test_rules_see_the_files():
-    paths = [module.path for module in _modules()]
+def test_rules_see_the_files(modules):
+    paths = [module.path for module in modules]
     for path in (CORE + "ring.py", NODE + "sensors/simulated.py", "firmware/main.py"):
         assert path in paths
 
