@@ -21,7 +21,7 @@ from pyv_edge_agent.egress import Egress
 from pyv_edge_agent.errors import StoreError, UsageError
 from pyv_edge_agent.sinks import line_protocol, payload
 from pyv_edge_agent.store import WriteBatch
-from pyv_edge_agent.store.extract import PIECE_IDS, events
+from pyv_edge_agent.store.extract import PIECE_IDS, Wanted, events, newest_ids, readings
 from pyv_edge_agent.store.query import ALWAYS
 from pyv_edge_agent.store.reader import StoreReader
 from pyv_edge_agent.store.schema import SCHEMA_VERSION
@@ -265,6 +265,17 @@ def test_rows_come_in_pieces_of_a_limited_size(rig):
         done = []
         assert [len(one) for one in found.pieces(done.append)] == [PIECE_IDS, PIECE_IDS, 7]
         assert done == [PIECE_IDS, 2 * PIECE_IDS, found.size()]
+
+
+def test_newest_are_no_more_if_others_come_meanwhile(rig):
+    rig.mixed(10)
+    wanted = Wanted(list(rig.opened.channel_ids))
+    with closing(StoreReader(rig.path)) as reader:
+        ids = newest_ids(reader, wanted, 5)
+        rig.mixed(10)
+        assert ids == (6, 10)
+        found = [row for _, rows in readings(reader, wanted, *ids) for row in rows]
+        assert len(found) == 5
 
 
 def test_events_go_on_behind_an_id_over_many_pieces(rig):

@@ -65,12 +65,12 @@ class Extraction:
         request, view = self._request, self._view
         known, kept = view.channels(request.names)
         wanted = view.wanted(known, request.qualities, request.times)
-        first_id = 1
+        ids: tuple[int, ...] = ()
         if request.limit is not None:
-            first_id = extract.first_of_newest(view.reader, wanted, request.limit)
+            ids = extract.newest_ids(view.reader, wanted, request.limit)
         # Those that are withheld are read, too, to be counted: whatever their quality.
         wanted = replace(wanted, others=[*wanted.others, *(one.id for one in kept)])
-        for passed, rows in extract.readings(view.reader, wanted, first_id):
+        for passed, rows in extract.readings(view.reader, wanted, *ids):
             payloads = view.egress.readings(rows)
             self.withheld_total += len(rows) - len(payloads)
             yield payloads

@@ -96,14 +96,17 @@ def count_ids(reader: StoreReader, start_ms: int, end_ms: int) -> int:
 
 
 def readings(
-    reader: StoreReader, wanted: Wanted, first_id: int = 1
+    reader: StoreReader, wanted: Wanted, first_id: int = 1, last_id: int | None = None
 ) -> Iterator[tuple[int, list[Row]]]:
     """Yield (ids looked at so far, rows) in the order in which they were stored.
 
-    Rows are as those of an UploadBatch, from `first_id` on. Raises StoreError.
+    Rows are as those of an UploadBatch, from `first_id` to `last_id`. Raises StoreError.
     """
     passed = 0
-    for first, last in stretches(reader, wanted.start_ms, wanted.end_ms):
+    for first, end in stretches(reader, wanted.start_ms, wanted.end_ms):
+        last = end if last_id is None else min(end, last_id)
+        if last < first:
+            return  # stored since
         passed += max(0, min(first_id - first, last - first + 1))
         for count, rows in readings_between(reader, wanted, max(first, first_id), last):
             passed += count
@@ -145,21 +148,23 @@ def count_summaries(
     return int(row[0]) if row else 0
 
 
-def first_of_newest(reader: StoreReader, wanted: Wanted, limit: int) -> int:
-    """Return from which id on there are the newest `limit` readings, 1 if there are fewer.
+def newest_ids(reader: StoreReader, wanted: Wanted, limit: int) -> tuple[int, int]:
+    """Return between which ids the newest `limit` readings are, or all if there are fewer.
 
-    Raises StoreError.
+    With the last one, as an agent may store more at any time. Raises StoreError.
     """
     named = wanted.parameters()
     found = 0
-    for first, last in reversed(stretches(reader, wanted.start_ms, wanted.end_ms)):
+    places = stretches(reader, wanted.start_ms, wanted.end_ms)
+    last_id = places[-1][1] if places else 0
+    for first, last in reversed(places):
         ids = {"first": first, "last": last, "limit": limit - found}
         row = reader.row(_FIRST_OF_NEWEST, {**named, **ids})
         assert row is not None  # count(*) is always one
         found += row[0]
         if found >= limit:
-            return int(row[1])
-    return 1
+            return int(row[1]), last_id
+    return 1, last_id
 
 
 @dataclass(frozen=True)
