@@ -67,7 +67,8 @@ def shell(folder):
     """Give a function that runs a command as a user would, and returns what it shows."""
     bin_folder = str(Path(sys.executable).parent)
     environment = {**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}", "TZ": "UTC"}
-    environment.pop("PYV_EDGE_CONFIG", None)
+    for name in ("PYV_EDGE_CONFIG", "PYTHONUNBUFFERED"):  # which would set the order of lines
+        environment.pop(name, None)
     running = []
 
     def run(command):

@@ -36,6 +36,7 @@ def paint(text: str, colour: str, stream: "TextIO | None" = None) -> str:
 
 def note(text: str) -> None:
     """Tell the user something that is no part of the answer."""
+    sys.stdout.flush()  # in the order in which it is said, also if both go into one pipe
     print(text, file=sys.stderr)
 
 
