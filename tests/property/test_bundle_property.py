@@ -6,7 +6,7 @@ from pathlib import Path
 
 from host.bundle_rig import VALUE, fill, forms, members, report
 from host.doctor_rig import config_file
-from hypothesis import HealthCheck, event, given
+from hypothesis import HealthCheck, event, example, given
 from hypothesis import strategies as st
 from profiles import examples
 from pyv_edge_agent.config import Config
@@ -47,6 +47,18 @@ def machines(draw):
 
 
 @_SETTINGS
+@example(  # a name that JSON writes with a backslash
+    (
+        [
+            ("qx_z", "zxjq'/z", ["q%zx_x+"]),
+            ("jqxx", "zz\\x%xjj", ["&-%"]),
+            ("z", "\u4e2dq-x", ["xj"]),
+        ],
+        [{"action": "drop", "name": "a", "channel": one} for one in ("&-%", "xj")],
+    ),
+    ["Z" * 16, 'ZQ\u00e9"X' * 4, "X" * 16, "Q" * 16],
+    ["Z7" * 8, "ZQ" * 8, "X7" * 8, "J7" * 8],
+)
 @given(
     machines(),
     st.lists(secrets, min_size=4, max_size=4),

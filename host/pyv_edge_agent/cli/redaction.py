@@ -4,6 +4,7 @@ Secrets are taken out, in whatever form they may stand there, and the names that
 keeps from sinks: of one that it hashes its pseudonym remains, of another `withheld-1`.
 """
 
+import json
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,9 +20,17 @@ class Redaction:
 
     def __init__(self, secrets: Iterable[str], names: Mapping[str, str]) -> None:
         """Take out `secrets`, and put in the place of each of `names` what it is there for."""
-        self._instead = dict(names)
+        self._instead = {
+            form: instead for name, instead in names.items() for form in _quoted(name)
+        }
         self._instead.update(
-            {form: SECRET for secret in secrets if secret for form in _forms(secret)}
+            {
+                quoted: SECRET
+                for secret in secrets
+                if secret
+                for form in _forms(secret)
+                for quoted in _quoted(form)
+            }
         )
         words = sorted(self._instead, key=len, reverse=True)
         self._words = re.compile("|".join(map(_alternative, words))) if words else None
@@ -45,6 +54,18 @@ class Redaction:
 
 def _alternative(word: str) -> str:
     return re.escape(word) if len(word) >= _SHORT else rf"(?<!\w){re.escape(word)}(?!\w)"
+
+
+def _quoted(text: str) -> set[str]:
+    """Return a text as it is, and as it stands in JSON, and in JSON that is a text of JSON."""
+    found = {text}
+    for _ in range(2):
+        found |= {
+            json.dumps(one, ensure_ascii=is_ascii)[1:-1]
+            for one in found
+            for is_ascii in (True, False)
+        }
+    return found
 
 
 def _forms(secret: str) -> Iterator[str]:
