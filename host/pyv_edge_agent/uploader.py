@@ -235,8 +235,7 @@ class UploadWorker:
     def _deliver_readings(self, name: str) -> bool:
         """Send the next batch of readings of a lane; return whether it made room for another."""
         lane = self._lanes["readings" if name == LIVE else "backlog"]
-        if self._store.sinks.pending(self.sink) and self._is_waiting():
-            self._lanes.hold(lane, WAIT_MS)
+        if self._is_waiting(lane):
             return False
         batch = self._store.sinks.next_batch(self.sink, self._reading_limit, name)
         if batch is None:
@@ -279,8 +278,16 @@ class UploadWorker:
         self._settle(lane)
         return True
 
-    def _is_waiting(self) -> bool:
+    def _is_waiting(self, lane: Lane) -> bool:
+        """Return whether no readings may be sent now, whether or not there are some.
+
+        In this order: what is committed after the look must not be sent either.
+        """
         reason = self._terms.waits_for()
+        if reason:
+            if not self._store.sinks.pending(self.sink):
+                return True
+            self._lanes.hold(lane, WAIT_MS)
         if reason and not self.waiting:
             self.waits_total += 1
             logger.info("readings are not uploaded yet: %s", reason)

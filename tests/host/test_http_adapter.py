@@ -37,7 +37,7 @@ from pyv_edge_agent.config import Config
 from pyv_edge_agent.errors import AdapterError, ConfigError
 from pyv_edge_agent.submission import SAMPLES_MAX
 
-SECRET = "marker-4711"
+SECRET = "marker-47114711"
 NDJSON, SENML = "application/x-ndjson", "application/senml+json"
 
 
@@ -302,14 +302,14 @@ REFUSED = [
     (reading(10**400), {}, 422, "value is beyond all floats"),
     (b'{"sensor_name": "t", "timestamp": 1780000000, "value": NaN}', {}, 422, "not finite"),
     (reading(timestamp=SECRET), {}, 422, "timestamp is no time"),
-    (reading(timestamp=4711), {}, 422, "the time is outside of 2000 to 2100"),
+    (reading(timestamp=47114711), {}, 422, "the time is outside of 2000 to 2100"),
     (reading(name="x" * 101), {}, 422, "longer than 100"),
     (reading(metadata={"quality": SECRET}), {}, 422, "metadata.quality is none of good"),
     ([[]], {}, 422, "[0]: timestamp is missing"),
     ("text", {}, 422, "timestamp is missing"),
-    ({**ENVELOPE, "count": 4711}, {}, 422, "count is not how many items there are: 2"),
+    ({**ENVELOPE, "count": 47114711}, {}, 422, "count is not how many items there are: 2"),
     ({**ENVELOPE, "items": [reading(), None]} | {"count": 2}, {}, 422, "items[1]: timestamp is"),
-    ({**ENVELOPE, "batch_id": 4711}, {}, 422, "batch_id must be a text"),
+    ({**ENVELOPE, "batch_id": 47114711}, {}, 422, "batch_id must be a text"),
     ({**ENVELOPE, "batch_id": ""}, {}, 400, "batch_id must have 1 to 255"),
     (reading(), {"Idempotency_Key": "x" * 256}, 400, "Idempotency-Key must have 1 to 255"),
     (b'{"value": "' + SECRET.encode(), {}, 400, "no JSON at character"),
@@ -352,7 +352,7 @@ def test_what_is_refused_says_why_and_leaves_nothing(start, log, body, headers, 
     assert problem in json.dumps(answer.body)
     for told in (json.dumps(answer.body), log.whole()):
         assert SECRET not in told
-        assert "4711" not in told
+        assert "47114711" not in told
     assert site.ask(reading(7.0)).status == 200, "it goes on"
     assert site.stored() == [("up.temp", 7.0)]
     assert site.status()["answers_total"][str(status)] == 1

@@ -583,6 +583,23 @@ def test_items_of_one_id_and_another_time_have_another_key(rig, tmp_path):
 # -- while the clock is not set ----------------------------------------------------
 
 
+def test_what_is_stored_while_the_uploader_looks_waits_too(rig):
+    judge, asked = Judge(lambda *_: Delivery(ACCEPTED)), []
+
+    def reason():
+        if not asked:
+            rig.add(1)
+        asked.append(1)
+        return "the clock is not set"
+
+    worker = judged_worker(rig, judge, waits_for=reason)
+    for _ in range(3):
+        worker.step()
+        rig.clock.advance(2000)
+    assert asked and judge.readings() == 0
+    assert worker.waiting == "the clock is not set"
+
+
 def test_readings_wait_for_a_reason_and_items_do_not(rig, log):
     reason = ["the clock is not set"]
     judge = accept()
