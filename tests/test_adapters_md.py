@@ -49,7 +49,7 @@ def test_adapter_that_pushes_runs():
     device = {"name": "d", "unit": "", "options": {"port": 0}}
     adapter = names["Datagrams"](device, clock)
     address = adapter._socket.getsockname()
-    feed = Feed(device, shelf.put, lambda name: "", clock)
+    feed = Feed(device, shelf.put, lambda name: {}, clock)
     thread = threading.Thread(target=adapter.run, args=(feed,), daemon=True)
     thread.start()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:

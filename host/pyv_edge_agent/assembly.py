@@ -51,7 +51,7 @@ def assemble(agent: "EdgeAgent") -> None:
         agent.clock,
         agent._rng,
         ingest.put,
-        store.receipts.position,
+        store.receipts.positions,
         config.folder,
         agent.heartbeats,
     )

@@ -86,6 +86,8 @@ class Device:
     def join(self) -> None:
         """Wait for its thread, but not for ever."""
         join(self.thread, JOIN_S)
+        if self.feed is not None:
+            self.feed.close()
         if self.link is not None:  # a thread that hangs, or never ran, answers nobody
             self.link.requests.stop()
 
@@ -98,11 +100,11 @@ class Devices:
         clock: Clock,
         rng: random.Random,
         inbox: Callable[[Any, Any], bool],
-        position: Callable[[str], str],
+        positions: Callable[[str], dict[str, str]],
         folder: Path,
         heartbeats: Heartbeats,
     ) -> None:
-        """Begin without any; see Ingest.put for `inbox` and Feed for `position`.
+        """Begin without any; see Ingest.put for `inbox`, Receipts for `positions`.
 
         Files that devices name are in `folder`.
         """
@@ -114,7 +116,7 @@ class Devices:
         self._clock = clock
         self._rng = rng
         self._inbox = inbox
-        self._position = position
+        self._positions = positions
         self._folder = folder
         self._heartbeats = heartbeats
 
@@ -154,7 +156,7 @@ class Devices:
                 claims=self._claims,
             )
         elif getattr(made.adapter, "is_pushing", False):
-            made.feed = Feed(table, self._inbox, self._position, self._clock)
+            made.feed = Feed(table, self._inbox, self._positions, self._clock)
             if hasattr(made.adapter, "listeners"):
                 made.adapter.listeners = self._listeners
         return made

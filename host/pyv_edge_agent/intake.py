@@ -10,6 +10,7 @@ from .boots import Boots
 from .errors import SubmissionError
 from .pipeline import Pipeline
 from .store import SQLiteStore, WriteBatch
+from .store.receipt import SourceId
 from .submission import Feed, Submission, Verdict
 from .time_base import TimeBase
 
@@ -25,14 +26,14 @@ class Intake:
         self._pipeline = pipeline
         self._boots = boots
         self._time = time_base
-        self._pending: dict[str, set[bytes]] = {}  # by device: keys of what is not committed
+        self._pending: dict[SourceId, set[bytes]] = {}  # keys of what is not committed
         self._settling: list[tuple[Submission, Verdict]] = []  # once the batch is committed
         self._settled: deque[Callable[[], None]] = deque()  # calls that are still to be made
 
     def take(self, feed: Feed, submission: Submission, batch: WriteBatch) -> None:
         """Add a submission to `batch`. Raises StoreError, and nothing of it is done."""
         key = submission.key
-        if key and self._knows(feed.name, key):
+        if key and self._knows(feed.source_id, key):
             feed.known_total += len(submission.samples)
             self._settling.append((submission, Verdict.KNOWN))
             return
@@ -53,26 +54,28 @@ class Intake:
         self._boots.note_vitals(source, feed.rejected_total, batch)
         keys = [key] if key else submission.new_keys
         if keys:
-            self._pending.setdefault(feed.name, set()).update(keys)
-            batch.receipts.setdefault(feed.name, []).extend(keys)
+            self._pending.setdefault(feed.source_id, set()).update(keys)
+            batch.receipts.setdefault(feed.source_id, []).extend(keys)
         if submission.position:
-            batch.positions[feed.name] = submission.position
+            batch.positions[feed.source_id] = submission.position
         self._settling.append((submission, Verdict.STORED))
 
-    def _knows(self, device: str, key: bytes) -> bool:
-        pending = self._pending.get(device, ())
-        return key in pending or self._store.receipts.knows(device, key)
+    def _knows(self, source: SourceId, key: bytes) -> bool:
+        pending = self._pending.get(source, ())
+        return key in pending or self._store.receipts.knows(source, key)
 
     def _position(self, feed: Feed, batch: WriteBatch) -> str:
-        return batch.positions.get(feed.name, self._store.receipts.position(feed.name))
+        source = feed.source_id
+        return batch.positions.get(source, self._store.receipts.position(source))
 
     def forget_all_but(self, feed: Feed, keys: Container[bytes], batch: WriteBatch) -> None:
         """Forget all receipts of a feed but these, those in `batch` too."""
-        self._store.receipts.forget_all_but(feed.name, keys)
-        kept = [key for key in batch.receipts.pop(feed.name, []) if key in keys]
+        source = feed.source_id
+        self._store.receipts.forget_all_but(source, keys)
+        kept = [key for key in batch.receipts.pop(source, []) if key in keys]
         if kept:
-            batch.receipts[feed.name] = kept
-        self._pending[feed.name] = set(kept)
+            batch.receipts[source] = kept
+        self._pending[source] = set(kept)
 
     def committed(self) -> None:
         """Settle what was taken before the commit that has just succeeded."""

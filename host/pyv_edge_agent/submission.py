@@ -21,7 +21,7 @@ from pyv_edge_core.reading import QUALITY_BAD, QUALITY_GOOD, QUALITY_NAMES
 from .clock import Clock
 from .errors import SubmissionError
 from .heartbeat import STEP_MS, Heartbeat
-from .store.receipt import KEY_SIZE
+from .store.receipt import KEY_SIZE, SourceId
 
 logger = logging.getLogger(__name__)
 
@@ -143,12 +143,13 @@ class Feed:
         self,
         device: dict[str, Any],
         inbox: "Callable[[Feed, Any], bool]",
-        position: Callable[[str], str],
+        positions: Callable[[str], dict[str, str]],
         clock: Clock,
     ) -> None:
-        """Bring what `device` submits to `inbox`; `position` is what the store knows of it."""
+        """Bring what `device` submits to `inbox`; see Receipts for `positions`."""
         self.device = device
         self.name: str = device["name"]
+        self.source = ""  # see `read_from`
         self.submitted_total = 0  # readings
         self.known_total = 0  # readings of submissions that were sent again
         self.rejected_total = 0  # readings or messages that were none
@@ -158,9 +159,10 @@ class Feed:
         self.failure = ""  # why the adapter ended, if nothing good has come since
         self._problem_ms: int | None = None  # monotonic
         self._inbox = inbox
-        self._position = position
+        self._positions = positions
         self._clock = clock
         self._lock = threading.Lock()
+        self._is_closed = False
         self._rejected = 0  # since that was last logged
         self._logged_ms: int | None = None
         self.open_heartbeat: Callable[[], Heartbeat] | None = None  # set by who runs the adapter
@@ -188,10 +190,10 @@ class Feed:
         """
         check_submission(submission)
         submission.taken_ms = submission.taken_ms or self._clock.monotonic_ms()
-        if not self._inbox(self, submission):
-            self.full_total += 1
-            return False
         with self._lock:
+            if self._is_closed or not self._inbox(self, submission):
+                self.full_total += 1
+                return False
             self.submitted_total += len(submission.samples)
         self.last_ms = submission.taken_ms
         self.failure = ""
@@ -202,11 +204,35 @@ class Feed:
 
         Returns False if there is no room for that now, and nothing is forgotten.
         """
-        return self._inbox(self, Remembered(frozenset(keys)))
+        with self._lock:
+            return not self._is_closed and self._inbox(self, Remembered(frozenset(keys)))
+
+    def close(self) -> None:
+        """Take nothing any more, for ever: an adapter may not stop when it is told to."""
+        with self._lock:
+            self._is_closed = True
+
+    def read_from(self, source: str) -> None:
+        """Say from what the adapter reads, if its device may be told to read from another one.
+
+        Call it before anything else: positions and keys are those of this source alone.
+        """
+        self.source = source
+
+    @property
+    def source_id(self) -> SourceId:
+        """What its positions and keys belong to."""
+        return SourceId(self.name, self.source)
 
     def position(self) -> str:
-        """Return the position behind what is stored of this device, "" if nothing is."""
-        return self._position(self.name)
+        """Return the position behind what is stored of its source, "" if nothing is."""
+        return self._positions(self.name).get(self.source, "")
+
+    def other_positions(self) -> dict[str, str]:
+        """Return those of other sources that the device has had, the one read last at the end."""
+        found = self._positions(self.name)
+        found.pop(self.source, None)
+        return found
 
     def reject(self, problem: str, count: int = 1) -> None:
         """Count what came in and is no reading; `problem` must not repeat a value."""

@@ -20,7 +20,7 @@ class Shelf:
 
     def __init__(self):
         self.samples = []
-        self.position = ""
+        self.positions = {}  # by source
         self.sizes = []  # of the pieces
         self.give_up = 0  # how many of the next are given up
         self.refuse = 0
@@ -30,7 +30,8 @@ class Shelf:
         if self.full:
             self.full -= 1
             return False
-        if self.give_up or submission.after not in (None, self.position):
+        stands_at = self.positions.get(feed.source, "")
+        if self.give_up or submission.after not in (None, stands_at):
             self.give_up = max(0, self.give_up - 1)
             submission.settle(Verdict.GIVEN_UP, "")
         elif self.refuse:
@@ -39,7 +40,8 @@ class Shelf:
         else:
             self.samples += submission.samples
             self.sizes.append(len(submission.samples))
-            self.position = submission.position
+            self.positions.pop(feed.source, None)  # the last one is at the end
+            self.positions[feed.source] = submission.position
             submission.settle(Verdict.STORED, "")
         return True
 
@@ -119,7 +121,9 @@ class Reading:
             self.adapter.close()
         table = file_device(self.path, **self.settings)
         self.adapter = create_adapter(table, self.clock)
-        self.feed = Feed(table, self.shelf.put, lambda name: self.shelf.position, self.clock)
+        self.feed = Feed(
+            table, self.shelf.put, lambda name: self.shelf.positions.copy(), self.clock
+        )
         self.adapter.begin(self.feed)
 
     @property
@@ -132,3 +136,9 @@ class Reading:
             while self.adapter.step():
                 pass
         return self.shelf.values
+
+    def follow(self, path, **settings):
+        """Begin as after a reload with another path."""
+        self.path = path
+        self.settings |= settings
+        self.start()

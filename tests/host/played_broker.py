@@ -6,7 +6,7 @@ import threading
 from contextlib import suppress
 
 CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK = 1, 2, 3, 4, 8, 9
-PINGREQ, PINGRESP, DISCONNECT = 12, 13, 14
+UNSUBSCRIBE, UNSUBACK, PINGREQ, PINGRESP, DISCONNECT = 10, 11, 12, 13, 14
 
 
 class _Server:
@@ -88,6 +88,7 @@ class PlayedBroker(_Server):
         self.disconnect = disconnect
         self.subscribed = threading.Event()
         self.greetings = self.farewells = 0
+        self.asked = []  # SUBSCRIBE, UNSUBSCRIBE
         self.acked = []
         self.pings = 0
         super().__init__()
@@ -97,6 +98,8 @@ class PlayedBroker(_Server):
         while head := stream.read(1):
             body = stream.read(self._length(stream))
             kind = head[0] >> 4
+            if kind in (SUBSCRIBE, UNSUBSCRIBE):
+                self.asked.append(kind)
             if kind == CONNECT:
                 self.greetings += 1
                 properties = [0] if body[6] == 5 else []  # none
@@ -111,6 +114,8 @@ class PlayedBroker(_Server):
                     self._send(line, DISCONNECT, [self.disconnect, 4, 0x1F, 0, 1, ord("?")])
                 if self.closes:
                     line.shutdown(socket.SHUT_RDWR)
+            elif kind == UNSUBSCRIBE:
+                self._send(line, UNSUBACK, [*body[:2], *properties])
             elif kind == DISCONNECT:
                 self.farewells += 1
             elif kind == PUBACK:

@@ -29,7 +29,9 @@ class Replay:
     def start(self):
         """Begin as after a kill: only what is on the shelf is known."""
         self.adapter = create_adapter(self.table, self.clock)
-        self.feed = Feed(self.table, self.shelf.put, lambda name: self.shelf.position, self.clock)
+        self.feed = Feed(
+            self.table, self.shelf.put, lambda name: self.shelf.positions.copy(), self.clock
+        )
         self.thread = threading.Thread(target=self.adapter.run, args=(self.feed,), daemon=True)
         self.thread.start()
 
@@ -125,7 +127,7 @@ def test_loop_begins_anew(play):
 
     wait_for(is_there, "three passes")
     assert replay.shelf.values[:6] == [1.0, 2.0] * 3
-    assert json.loads(replay.shelf.position)["passes"] >= 2
+    assert json.loads(replay.feed.position())["passes"] >= 2
 
 
 def test_loop_over_nothing_does_not_spin(play):
@@ -151,11 +153,41 @@ def test_finished_is_finished_also_after_a_restart(play, log):
     replay.wait_for_end()
     replay.restart()
     replay.wait_for_end()
-    replay.table["path"] += ".gone"
+    replay.adapter._path.unlink()
     replay.restart()
     replay.wait_for_end()
     assert replay.shelf.values == [1.0]
     assert len(log.having("is finished")) == 1
+
+
+def test_path_that_is_changed_and_changed_back(play):
+    replay = play([line(1), line(2, 10)])
+    replay.wait_for(1.0)
+    first = replay.table["path"]
+    other = replay.adapter._path.with_name("other.jsonl")
+    other.write_text(line(5))
+    replay.table["path"] = str(other)
+    replay.restart()
+    replay.wait_for(1.0, 5.0)
+    replay.wait_for_end()
+    replay.table["path"] = first
+    replay.restart()
+    replay.advance(10_000)
+    replay.wait_for(1.0, 5.0, 2.0)
+    replay.table["path"] = str(other)
+    replay.restart()
+    replay.wait_for_end()
+    assert replay.shelf.values == [1.0, 5.0, 2.0]
+
+
+def test_position_of_an_earlier_schema_is_that_of_the_file(play):
+    replay = play([line(1), line(2, 10)])
+    replay.wait_for(1.0)
+    replay.stop()
+    replay.shelf.positions = {"": replay.feed.position()}
+    replay.start()
+    replay.advance(10_000)
+    replay.wait_for(1.0, 2.0)
 
 
 def test_another_file_is_replayed_whole(play, log):
@@ -230,7 +262,7 @@ def test_stop_ends_a_wait(play):
 
 def test_place_of_a_tail_is_none(play):
     replay = play(None)
-    replay.shelf.position = json.dumps({"mode": "tail", "inode": 1, "offset": 5})
+    replay.shelf.positions[""] = json.dumps({"mode": "tail", "inode": 1, "offset": 5})
     replay.adapter._path.write_text(line(1))
     replay.restart()
     replay.wait_for(1.0)
@@ -257,7 +289,7 @@ def test_documented_generators_need_no_device(tmp_path):
         )
     ]
     with pytest.raises(AdapterError, match="without a device"):
-        adapter.run(Feed(file_device(path), lambda *_: True, str, FakeClock()))
+        adapter.run(Feed(file_device(path), lambda *_: True, lambda name: {}, FakeClock()))
 
 
 def test_documented_generator_of_json_has_metadata(tmp_path):

@@ -425,6 +425,115 @@ def test_file_is_written_anew_with_more_behind(log_file, reading):
     assert reading.read(LOOKS) == [1.0, 2.0, 3.0]
 
 
+def rewrite(log_file, *numbers):
+    """Write it anew with more behind."""
+    copy = log_file.path.with_name("copy")
+    more = "".join(f'{{"value": {number}}}\n' for number in numbers)
+    copy.write_bytes(log_file.path.read_bytes() + more.encode())
+    copy.replace(log_file.path)
+
+
+def test_file_is_written_anew_while_it_is_followed(log_file, reading, log):
+    log_file.add(1, 2)
+    reading.read()
+    rewrite(log_file, 3)
+    assert reading.read(LOOKS) == [1.0, 2.0, 3.0]
+    rewrite(log_file)
+    reading.read(LOOKS)
+    rewrite(log_file, 4)
+    rewrite(log_file, 5)
+    assert reading.read(LOOKS) == [1.0, 2.0, 3.0, 4.0, 5.0]
+    assert log.warnings() == []
+
+
+def test_file_in_whose_place_is_another_one_is_read_whole_and_that_is_said(log_file, reading, log):
+    log_file.add(1, 2)
+    reading.read()
+    log_file.path.with_name("copy").write_text('{"value": 1}\n{"value": 3}\n{"value": 4}\n')
+    log_file.path.with_name("copy").replace(log_file.path)
+    assert reading.read(LOOKS) == [1.0, 2.0, 1.0, 3.0, 4.0]
+    (line,) = log.warnings()
+    assert "another file has taken its place: it is read whole" in line
+
+
+# -- another path ----------------------------------------------------------------------------
+
+
+def test_path_that_is_changed_and_changed_back(log_file, reading, log):
+    other = Log(log_file.path.with_name("other.log"))
+    log_file.add(1, 2)
+    other.add(3)
+    reading.read(LOOKS)
+    reading.follow(other.path)
+    assert reading.read(LOOKS) == [1.0, 2.0, 3.0]
+    log_file.add(4)
+    reading.follow(log_file.path)
+    assert reading.read(LOOKS) == [1.0, 2.0, 3.0, 4.0]
+    other.add(5)
+    reading.follow(other.path)
+    assert reading.read(LOOKS) == [1.0, 2.0, 3.0, 4.0, 5.0]
+    assert log.warnings() == []
+
+
+def test_another_path_begins_where_start_says_and_without_what_was_moved_away(
+    log_file, reading, log
+):
+    log_file.add(1)
+    reading.read()
+    other = Log(log_file.path.with_name("other.log"))
+    other.now_s = log_file.now_s + 100
+    other.add(7)
+    other.move_away()
+    other.add(8)
+    reading.follow(other.path, start="end")
+    assert reading.read(LOOKS) == [1.0]
+    other.add(9)
+    assert reading.read(LOOKS) == [1.0, 9.0]
+    assert log.warnings() == []
+
+
+def test_file_that_is_renamed_together_with_its_path_is_read_on(log_file, reading):
+    log_file.add(1, 2)
+    reading.read()
+    moved = log_file.path.rename(log_file.path.with_name("renamed.log"))
+    Log(moved).add(3)
+    reading.follow(moved)
+    assert reading.read(LOOKS) == [1.0, 2.0, 3.0]
+
+
+def test_file_that_is_renamed_after_its_path_was_changed_is_read_on(log_file, reading):
+    log_file.add(1, 2)
+    reading.read()
+    path = log_file.path.with_name("renamed.log")
+    reading.follow(path)
+    assert reading.read() == [1.0, 2.0]
+    log_file.path.rename(path)
+    Log(path).add(3)
+    assert reading.read(LOOKS) == [1.0, 2.0, 3.0]
+
+
+def test_two_files_that_begin_alike_are_two(log_file, reading):
+    log_file.add(1, 2)
+    reading.read()
+    other = Log(log_file.path.with_name("other.log"))
+    other.add(1, 2, 3)
+    reading.follow(other.path)
+    assert reading.read(LOOKS) == [1.0, 2.0, 1.0, 2.0, 3.0]
+
+
+def test_large_copy_under_another_path_is_read_on(log_file, reading):
+    numbers = list(range(200))
+    log_file.add(*numbers)
+    reading.read()
+    other = Log(log_file.path.with_name("other.log"))
+    other.add(*numbers, 200)
+    reading.follow(other.path)
+    assert reading.read(LOOKS) == [float(number) for number in range(201)]
+
+
+# -- the name and what it stands for ---------------------------------------------------------
+
+
 def test_same_number_but_another_file(log_file, reading, log):
     log_file.add(1, 2)
     reading.read()
@@ -459,7 +568,7 @@ def test_name_is_a_link_that_leads_elsewhere_by_now(tmp_path, log):
 def test_position_of_another_adapter_is_none(log_file, reading):
     log_file.add(1)
     for position in ('{"mode": "replay", "offset": 9}', "5", "[]", "not JSON"):
-        reading.shelf.position = position
+        reading.shelf.positions[reading.feed.source] = position
         reading.start()
         reading.read()
     assert reading.shelf.values == [1.0] * 4
@@ -572,7 +681,7 @@ class Running(Site):
     """A device on a store of its own, whose thread runs."""
 
     def begin(self, table):
-        self.feed = Feed(table, self.ingest.put, self.store.receipts.position, self.clock)
+        self.feed = Feed(table, self.ingest.put, self.store.receipts.positions, self.clock)
         self.adapter = create_adapter(table, self.clock)
         self.thread = threading.Thread(target=self.adapter.run, args=(self.feed,), daemon=True)
         self.thread.start()

@@ -6,6 +6,7 @@ from host.test_ingest import Rig
 from pyv_edge_agent.errors import SubmissionError
 from pyv_edge_agent.inbox import SUBMITTED_MAX
 from pyv_edge_agent.store import receipt
+from pyv_edge_agent.store.receipt import SourceId
 from pyv_edge_agent.submission import (
     CHANNELS_MAX,
     NAME_SIZE_MAX,
@@ -31,7 +32,7 @@ class Site(Rig):
 
     def start(self, path):
         super().__init__(path)
-        self.feed = Feed(DEVICE, self.ingest.put, self.store.receipts.position, self.clock)
+        self.feed = Feed(DEVICE, self.ingest.put, self.store.receipts.positions, self.clock)
 
     def kill(self):
         self.store.abandon()
@@ -142,7 +143,9 @@ def test_position_moves_without_a_reading(site):
 def test_key_of_another_device_is_another_key(site):
     site.submit(1.0, key=KEY)
     site.ingest.run()
-    other = Feed({**DEVICE, "name": "other"}, site.ingest.put, str, site.clock)
+    other = Feed(
+        {**DEVICE, "name": "other"}, site.ingest.put, site.store.receipts.positions, site.clock
+    )
     other.put(Submission([Sample("", 3.0)], KEY))
     site.ingest.run()
     assert site.seen() == [("meter", 1.0), ("other", 3.0)]
@@ -211,7 +214,9 @@ def test_all_keys_but_some_are_forgotten_committed_or_not(site):
         site.submit(1.0, key=committed)
         site.ingest.run()
         site.submit(2.0, key=uncommitted)
-    other = Feed({**DEVICE, "name": "other"}, site.ingest.put, str, site.clock)
+    other = Feed(
+        {**DEVICE, "name": "other"}, site.ingest.put, site.store.receipts.positions, site.clock
+    )
     other.put(Submission([Sample("", 3.0)], keys[0]))
     assert site.feed.forget_all_but([keys[1], keys[3]])
     for key in keys:
@@ -250,8 +255,70 @@ def test_oldest_keys_are_forgotten_at_the_limit_and_counted(site):
         assert site.submit(1.0, key=key)
     site.ingest.run()
     assert site.store.receipts.forgotten_total == 5
-    assert not site.store.receipts.knows("meter", keys[4])
-    assert site.store.receipts.knows("meter", keys[5])
+    assert not site.store.receipts.knows(site.feed.source_id, keys[4])
+    assert site.store.receipts.knows(site.feed.source_id, keys[5])
+
+
+def test_position_and_keys_are_of_one_source(site):
+    for source in ("a", "b"):
+        site.feed.read_from(source)
+        assert site.feed.position() == ""
+        site.submit(1.0, key=KEY, position=f"{source} 1")
+        site.ingest.run()
+    site.kill()
+    site.feed.read_from("a")
+    assert site.feed.position() == "a 1"
+    assert site.feed.other_positions() == {"b": "b 1"}
+    site.submit(2.0, key=KEY)
+    site.submit(3.0, position="a 2", after="a 1")
+    site.ingest.run()
+    assert [verdict.name for verdict, _ in site.verdicts] == [
+        "STORED",
+        "STORED",
+        "KNOWN",
+        "STORED",
+    ]
+    site.kill()
+    site.feed.read_from("c")
+    assert site.feed.other_positions() == {"b": "b 1", "a": "a 2"}  # the last one at the end
+    assert list(site.feed.other_positions()) == ["b", "a"]
+
+
+def test_source_that_was_read_longest_ago_is_forgotten_at_the_limit(site, log):
+    for number in range(receipt.SOURCES_MAX):
+        site.feed.read_from(f"file {number}")
+        site.submit(1.0, key=KEY, position="x")
+        site.ingest.run()
+    assert log.warnings() == []
+    site.feed.read_from("file 0")
+    site.submit(1.0, position="y")
+    site.ingest.run()
+    site.feed.read_from("one more")
+    site.submit(1.0, key=KEY, position="x")
+    site.ingest.run()
+    (line,) = log.warnings()
+    assert "more than 16 sources: where it was in file 1 is forgotten" in line
+    for _ in range(2):
+        kept = site.store.receipts.positions("meter")
+        assert list(kept)[-2:] == ["file 0", "one more"]
+        assert len(kept) == receipt.SOURCES_MAX
+        assert "file 1" not in kept
+        assert not site.store.receipts.knows(SourceId("meter", "file 1"), KEY)
+        assert site.store.receipts.knows(SourceId("meter", "file 2"), KEY)
+        site.submit(1.0)
+        site.ingest.run()  # what is forgotten is removed with the next commit
+        site.kill()
+    assert site.rows("SELECT count(*) FROM receipt") == [(receipt.SOURCES_MAX,)]
+
+
+def test_feed_that_is_closed_takes_nothing(site):
+    site.submit(1.0)
+    site.feed.close()
+    assert not site.submit(2.0)
+    assert not site.feed.forget_all_but([])
+    assert site.feed.full_total == 1
+    site.ingest.run()
+    assert site.seen() == [("meter", 1.0)]
 
 
 def test_failed_commit_settles_nothing_until_it_succeeds(site):

@@ -1,5 +1,6 @@
 """A store of schema 4 becomes one of today, or stays as it is."""
 
+import json
 import sqlite3
 
 import pytest
@@ -7,8 +8,17 @@ from host.fakes import UTC_MS
 from host.test_store import info, query, telemetry
 from pyv_edge_agent.errors import StoreError
 from pyv_edge_agent.store import SQLiteStore, WriteBatch, migration, read_ledger
+from pyv_edge_agent.store.receipt import SourceId
 from pyv_edge_agent.store.schema import SCHEMA_VERSION
 
+BACK_TO_6 = """
+ALTER TABLE receipt DROP COLUMN source;
+DROP TABLE source_position;
+CREATE TABLE source_position (
+  device TEXT PRIMARY KEY, position TEXT NOT NULL
+) WITHOUT ROWID;
+PRAGMA user_version = 6;
+"""
 BACK_TO_5 = "DROP TABLE receipt; DROP TABLE source_position; PRAGMA user_version = 5;"
 
 # The tables that schema 5 has changed or brought, as schema 4 had them.
@@ -100,6 +110,39 @@ def test_store_of_schema_5_becomes_one_of_today(tmp_path):
     connection.executescript(BACK_TO_5)
     connection.close()
     SQLiteStore(path).close()
+    SQLiteStore(tmp_path / "new.db").close()
+    assert schema(path) == schema(tmp_path / "new.db")
+
+
+def test_store_of_schema_6_knows_sessions_by_what_their_positions_say(tmp_path):
+    path = tmp_path / "edge.db"
+    SQLiteStore(path).close()
+    connection = sqlite3.connect(path)
+    connection.executescript(BACK_TO_6)
+    session = {"broker": "b:1883", "client_id": "c", "topic": "site/#"}
+    file = '{"mode": "tail", "offset": 9}'
+    connection.executemany(
+        "INSERT INTO source_position VALUES (?, ?)",
+        [("meter", json.dumps(session)), ("log", file), ("odd", "line 5"), ("list", "[1]")],
+    )
+    connection.executemany(
+        "INSERT INTO receipt (device, keys) VALUES (?, ?)",
+        [("meter", b"m" * 12), ("log", b"l" * 12), ("http", b"h" * 12)],
+    )
+    connection.commit()
+    connection.close()
+    store = SQLiteStore(path)
+    try:
+        receipts = store.receipts
+        assert receipts.positions("meter") == {"mqtt b:1883 c": '{"topics":["site/#"]}'}
+        assert receipts.positions("log") == {"": file}
+        assert receipts.positions("odd") == {"": "line 5"}
+        assert receipts.positions("list") == {"": "[1]"}
+        assert receipts.knows(SourceId("meter", "mqtt b:1883 c"), b"m" * 12)
+        assert receipts.knows(SourceId("log"), b"l" * 12)
+        assert receipts.knows(SourceId("http"), b"h" * 12)
+    finally:
+        store.close()
     SQLiteStore(tmp_path / "new.db").close()
     assert schema(path) == schema(tmp_path / "new.db")
 

@@ -47,6 +47,23 @@ def count(log, part):
     return len(log.having(part))
 
 
+class Stored:
+    """A store in which everything is at once."""
+
+    def __init__(self):
+        self.positions = {"": "line 5"}  # of another adapter that the device has had
+
+    def put(self, feed, event):
+        if hasattr(event, "samples"):
+            if event.position:
+                self.positions[feed.source] = event.position
+            event.settle(Verdict.STORED, "")
+        return True
+
+    def feed(self, device, clock):
+        return Feed(device, self.put, lambda _: self.positions.copy(), clock)
+
+
 # -- a broker that does what it should -------------------------------------------------
 
 
@@ -396,8 +413,7 @@ def test_two_agents_under_one_name_are_told_of_one_another(site, protocol, tmp_p
     device = mqtt_device(name="twin", port=site.port, client_id="twin", protocol=protocol)
     clock = FakeClock()
     other = create_adapter(device, clock, tmp_path, FixedRandom(HASTE))
-    # What another adapter of that device has left there is none of its business.
-    feed = Feed(device, lambda *_: True, lambda _: "line 5", clock)
+    feed = Stored().feed(device, clock)
     thread = threading.Thread(target=other.run, args=(feed,), daemon=True)
     thread.start()
     problem = "is there another client 'twin'? each needs its own client_id"
@@ -441,12 +457,17 @@ class Stalled:
         device = mqtt_device(port=port, protocol="3.1.1", **settings)
         self.taken = []
         self.has_room = True
-        feed = Feed(device, self.put, lambda _: "[]", self.clock)
+        self.positions = {}
+        feed = Feed(device, self.put, lambda _: self.positions.copy(), self.clock)
         self.adapter = create_adapter(device, self.clock, folder, FixedRandom(HASTE))
         self.thread = threading.Thread(target=self.adapter.run, args=(feed,), daemon=True)
         self.thread.start()
 
     def put(self, feed, event):
+        if hasattr(event, "samples") and not event.samples:
+            self.positions[feed.source] = event.position
+            event.settle(Verdict.STORED, "")
+            return True
         if hasattr(event, "samples") and self.has_room:
             self.taken.append(event)
         return self.has_room

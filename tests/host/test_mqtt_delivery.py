@@ -351,9 +351,9 @@ def test_key_is_forgotten_when_the_broker_has_had_the_acknowledgement(taker):
     taker.commit()
     for keepalives in (PROOF - 0.1, 0.1, PROOF - 0.1):
         advance(taker, keepalives)
-        assert taker.store.receipts.knows("meter", first_key)
+        assert taker.store.receipts.knows(taker.feed.source_id, first_key)
     advance(taker, 0.1)  # a whole period has gone by since the one in which it was sent
-    assert not taker.store.receipts.knows("meter", first_key)
+    assert not taker.store.receipts.knows(taker.feed.source_id, first_key)
     taker.take(Message(1, {"value": 5}, dup=True))  # only a new one can look like that
     taker.commit()
     assert taker.values().count(5.0) == 2
@@ -369,7 +369,7 @@ def test_keys_of_an_earlier_run_are_forgotten_too(taker):
     advance(taker, PROOF)
     assert taker.feed.known_total == 1
     assert taker.receipts() == 8 + 1  # a row goes when no key of it is known
-    assert taker.store.receipts.knows("meter", taker.deliveries._acknowledged[-1])
+    assert taker.store.receipts.knows(taker.feed.source_id, taker.deliveries._acknowledged[-1])
     taker.connect()
     taker.take(Message(3, {"value": 3}, dup=True))
     taker.take(Message(4, {"value": 4}, dup=True))
@@ -528,7 +528,7 @@ def test_messages_that_come_together_are_one_submission(taker):
         ),
         ({"payload": "number"}, Message(7, f"x{SECRET}".encode()), "the payload is no number"),
         ({}, Message(7, {"value": 1}, f"site/{SECRET}\n"), "a channel or unit is not printable"),
-        ({}, Message(7, {"value": 1}, f"other/{SECRET}"), "a message of another topic: the sess"),
+        ({}, Message(7, {"value": 1}, f"other/{SECRET}"), "a message of another topic: it was se"),
         ({}, Unreadable(7, {"value": 1}), "a message whose topic is no UTF-8"),
         ({}, Message(7, b" " * (PAYLOAD_SIZE_MAX + 1)), "a message of 262145 bytes; at most 26"),
         ({}, Message(7, [{"value": 1}] * (SAMPLES_MAX + 1)), "10001 readings at once; at most"),

@@ -179,7 +179,7 @@ def test_summaries_of_a_clock_that_was_not_set_stay_by_themselves(site):
 
 def test_what_a_sender_has_dated_stays_as_it_is_also_in_summaries(site):
     agent = site.start()
-    feed = Feed({"name": "meter"}, agent.ingest.put, str, site.clock)
+    feed = Feed({"name": "meter"}, agent.ingest.put, lambda name: {}, site.clock)
     feed.put(Submission([Sample("sent", 1.0, UTC_MS), Sample("here", 2.0)]))
     agent.ingest.run()
     upkeep = Upkeep(agent.store, Limits())

@@ -43,7 +43,7 @@ class Running:
         self.samples = []
         self.is_full = False
         table = device(kind, **{"interval_seconds": 0.01, **settings})
-        self.feed = Feed(table, self.put, lambda name: "", self.clock)
+        self.feed = Feed(table, self.put, lambda name: {}, self.clock)
         self.adapter = create_adapter(table, self.clock)
         self.thread = threading.Thread(target=self.adapter.run, args=(self.feed,), daemon=True)
         self.thread.start()

@@ -41,6 +41,10 @@ class Availability:
         self.problem = ""
         self._change(is_there=True)
 
+    def back(self) -> None:
+        """Note that it can be had, though it won't last if it is as before: nobody is told."""
+        self._change(is_there=True)
+
     def _change(self, *, is_there: bool) -> None:
         if is_there != self.is_there:
             self.is_there = is_there

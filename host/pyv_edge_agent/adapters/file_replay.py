@@ -6,6 +6,7 @@ replay that is finished stays finished.
 
 import json
 import logging
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -104,6 +105,7 @@ class FileReplayAdapter:
         """Bring readings until `stop`, as they are due."""
         if self._device is None:
             raise AdapterError("it was made without a device: there is nothing to replay")
+        feed.read_from(f"replay {os.path.abspath(self._path)}")
         stored = StoredFeed(feed, self._stop)
         while not self._stop.is_set:
             try:
@@ -117,7 +119,9 @@ class FileReplayAdapter:
 
     def _play(self, stored: StoredFeed) -> None:
         """Go on to the end of the file, if nothing comes between. Raises OSError."""
-        standing = read_standing(stored.position)
+        # A store of an earlier schema doesn't say of which file its position is.
+        position = stored.position or stored.feed.other_positions().get("", "")
+        standing = read_standing(position)
         stored.feed.beat(SKIP_MS)
         if standing.is_finished and not self._path.exists():
             self._rest(stored.feed)

@@ -4,6 +4,7 @@ A line that isn't finished waits. What is no reading is counted and named, and t
 is read. The place behind what is stored is saved in the transaction of the readings.
 """
 
+import os
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
@@ -67,6 +68,7 @@ class FileTailAdapter:
 
     def begin(self, feed: Feed) -> None:
         """Get ready to read from where the store stands."""
+        feed.read_from(f"tail {os.path.abspath(self._following.path)}")
         self._stored = StoredFeed(feed, self._stop)
         self._go_back(self._stored)
 
@@ -98,7 +100,7 @@ class FileTailAdapter:
 
     def _go_back(self, stored: StoredFeed) -> None:
         """Read from where the store stands."""
-        self._following.resume(stored.position)
+        self._following.resume(stored.position, stored.feed.other_positions().values())
         self._saved = self._behind = read_place(stored.position)
         self._clear()
 

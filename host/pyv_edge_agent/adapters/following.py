@@ -6,6 +6,8 @@ What is stored is a `Place`. Which file it is in by now, is found out like this:
 - its number under another name: it was moved away. It is read to its end, then what was
   moved away after it, then the file that has the name now;
 - another number, the same bytes: it was put back, or written anew with more behind;
+- the same under a name that is followed from now on: it is read on, if another name was
+  followed before;
 - a file beside it with the same bytes: it was copied and cut off (copytruncate);
 - none of these: what was not read of it is lost, and the log says so.
 """
@@ -14,13 +16,13 @@ import logging
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from .lines import SIZE_MAX
-from .place import OpenFile, Place, read_place
+from .place import HEAD_SIZE, OpenFile, Place, read_place
 
 logger = logging.getLogger(__name__)
 
@@ -60,12 +62,17 @@ class Following:
         self._start = start
         self._file: OpenFile | None = None
         self._place: Place | None = None
+        self._others: list[Place] = []  # of names that were followed before
         self._is_leaving = False  # another file has the name, this one was at its end
 
-    def resume(self, position: str) -> None:
-        """Go on at a stored position; "" if nothing was read yet."""
+    def resume(self, position: str, others: Iterable[str] = ()) -> None:
+        """Go on at a stored position; "" if nothing was read yet.
+
+        Then what has the name may have been read under another one, up to one of `others`.
+        """
         self.close()
         self._place = read_place(position)
+        self._others = [place for one in others if (place := read_place(one)) and place.offset]
 
     def close(self) -> None:
         """Let go of the file."""
@@ -153,7 +160,19 @@ class Following:
             ages = [entry.written_ns for entry in self._moved_away(self._entries())]
             self._place = Place(opened_ns=max(ages, default=1))
             raise
-        self._adopt(file, file.last_line_start() if self._start == "end" else 0)
+        if (known := self._known_elsewhere(file)) is not None:
+            self._go_on(file, known)
+        else:
+            self._adopt(file, file.last_line_start() if self._start == "end" else 0)
+
+    def _known_elsewhere(self, file: OpenFile) -> Place | None:
+        """Return how far a file was read under another name, None if it wasn't."""
+        for known in self._others:
+            # A few bytes alone say little: two files may begin alike.
+            is_likely = known.inode == file.inode or known.offset >= HEAD_SIZE
+            if is_likely and file.holds(known):
+                return known
+        return None
 
     def _look(self, file: OpenFile) -> None:
         """See whether the name has another file by now."""
@@ -161,8 +180,21 @@ class Following:
             self._is_leaving = False
         elif not self._is_leaving:
             self._is_leaving = True  # whoever has it open may not have noticed yet
+        elif not file.status.st_nlink and self._place is not None and self._place.offset:
+            self._find_replaced(self._place)
         else:
             self._adopt(self._missed(file) or self._successor(file))
+
+    def _find_replaced(self, place: Place) -> None:
+        """Go on in what has taken the place of a file that is gone, if it has what was read."""
+        assert self._file is not None
+        present = OpenFile(self.path)
+        if present.holds(place):
+            self._go_on(present, place)
+            return
+        present.close()
+        logger.warning("%s: another file has taken its place: it is read whole", self.path)
+        self._adopt(self._successor(self._file))
 
     def _successor(self, file: OpenFile) -> OpenFile:
         """Return the file after one that was moved away: the next one moved, or the present."""
@@ -239,7 +271,7 @@ class Following:
         if place.inode:
             self._adopt(here)
         else:
-            self._go_on(here, place)
+            self._go_on(here, self._known_elsewhere(here) or place)
 
     def _moved(self, place: Place) -> OpenFile | None:
         """Return the file of the place's number under another name."""

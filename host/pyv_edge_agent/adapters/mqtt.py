@@ -5,7 +5,6 @@ meanwhile comes later, and what was not acknowledged comes again. What becomes o
 message is in mqtt_delivery.
 """
 
-import json
 import logging
 import random
 import threading
@@ -20,6 +19,7 @@ from ..submission import Feed
 from .availability import Availability
 from .mqtt_connection import Connection, Subscription, reason_of
 from .mqtt_delivery import Deliveries
+from .mqtt_session import Session
 from .topic import client_id_of
 
 logger = logging.getLogger(__name__)
@@ -29,6 +29,7 @@ BACK_OFF_BASE_S, BACK_OFF_MAX_S = 1.0, 60.0  # with full jitter
 STABLE_MS = 60_000  # a connection that lasts for less is no reason to be quicker next time
 SHORT_COUNT_MAX = 2  # such connections in a row; then there may be another client
 WAIT_S, RETRY_S = 1.0, 0.1  # for something to happen; for room
+LEAVE_TURNS_MAX, LEAVE_WAIT_S = 50, 0.02  # for answers that are still to come
 
 
 class MQTTAdapter:
@@ -50,16 +51,15 @@ class MQTTAdapter:
             device["session_expiry_seconds"],
             device["inflight_max"] or usual,
         )
-        self._session = {
-            "broker": f"{self._broker.host}:{self._broker.port}",
-            "client_id": self._broker.client_id,
-        }
         self._name: str = device["name"]
         self._clock = clock
         self._rng = rng
         self._stopping = threading.Event()
         self._availability = Availability(self._name, clock)
         self._deliveries = Deliveries(device, self._wanted.inflight_max, clock)
+        place = f"{self._broker.host}:{self._broker.port}"
+        bell = self._deliveries.bell
+        self._session = Session(place, self._broker.client_id, device["topic"], bell)
         self.sessions_lost_total = 0
         self._is_ours = False  # the session is one in which we have subscribed since the start
         self._up_ms: int | None = None  # since when the connection is subscribed
@@ -97,6 +97,7 @@ class MQTTAdapter:
 
     def run(self, feed: Feed) -> None:
         """Bring what comes to `feed`, until `stop`."""
+        feed.read_from(self._session.source)
         self._deliveries.bell.open()
         while not self._stopping.is_set():
             problem = self._connect(feed)
@@ -118,6 +119,7 @@ class MQTTAdapter:
             connection.open()
         except (OSError, ValueError) as error:
             # ValueError: what the library thinks of a certificate or a host name
+            self._short_count = 0  # it was away: nobody else has taken the session
             return f"can't connect to {broker.shown}: {reason_of(error)}"
         self._up_ms = self._full_ms = None
         try:
@@ -135,6 +137,7 @@ class MQTTAdapter:
             connection.turn(deliveries.bell, wait_s, deliveries.has_room)
             deliveries.settle(connection)
             deliveries.bring(feed)
+            self._ask(feed, connection)
             now_ms = self._clock.monotonic_ms()
             if connection.is_over:
                 return self._why_over(connection, now_ms)
@@ -145,34 +148,39 @@ class MQTTAdapter:
             if connection.is_subscribed:
                 self._note_up(now_ms)
                 deliveries.forget(feed, connection)
+            elif connection.is_accepted and not connection.has_asked:
+                end_ms = now_ms + round(self._broker.timeout_seconds * 1000)  # the store is slow
             elif now_ms >= end_ms:
                 return "no answer"
         deliveries.settle(connection)  # the last commit's
+        for _ in range(LEAVE_TURNS_MAX):
+            if connection.is_over or not connection.has_asked or connection.is_settled:
+                break
+            # Half of it done, the broker could keep two topics, and each message twice.
+            connection.turn(deliveries.bell, LEAVE_WAIT_S, deliveries.has_room)
         return ""
 
     def _begin(self, feed: Feed, connection: Connection, is_kept: bool) -> None:
-        """Subscribe, unless the session has that."""
+        """Go on with a session, or begin another one."""
         self._deliveries.begin(is_kept=is_kept)
-        before = _read_position(feed.position())
-        topic = before.pop("topic", "")
-        is_same = before == self._session
-        if not is_kept:
-            if self._is_ours or is_same:
-                self.sessions_lost_total += 1
-                logger.warning(
-                    "device %s: %s has forgotten the session: what was sent while the agent was"
-                    " away is lost, and nobody knows how much",
-                    *(self._name, self._broker.shown),
-                )
-            self._is_ours = False
-        elif is_same and topic != self._wanted.topic:
-            connection.unsubscribe(topic)
-        position = json.dumps({**self._session, "topic": self._wanted.topic})
-        self._deliveries.position = position if position != feed.position() else ""
-        if self._is_ours:
-            connection.is_subscribed = True
-        else:
-            connection.subscribe()
+        is_forgotten = self._session.begin(feed, is_kept=is_kept)
+        if is_forgotten or (self._is_ours and not is_kept):
+            self.sessions_lost_total += 1
+            logger.warning(
+                "device %s: %s has forgotten the session: what was sent while the agent was"
+                " away is lost, and nobody knows how much",
+                *(self._name, self._broker.shown),
+            )
+        self._is_ours = self._is_ours and is_kept
+
+    def _ask(self, feed: Feed, connection: Connection) -> None:
+        """Let the broker send what is wanted and nothing else, once the store knows of it."""
+        if connection.is_over or not (connection.is_accepted and self._session.is_noted(feed)):
+            return
+        if not connection.has_asked:
+            connection.ask(has_topic=self._is_ours, outdated=self._session.outdated)
+        elif connection.is_settled:
+            self._session.grant()
 
     def _note_up(self, now_ms: int) -> None:
         if self._up_ms is None:
@@ -181,20 +189,26 @@ class MQTTAdapter:
         is_lasting = now_ms - self._up_ms >= STABLE_MS
         if is_lasting:
             self._short_count = self._attempts = 0
-        if not self._availability.is_there and self._short_count <= SHORT_COUNT_MAX:
-            self._availability.found(f"receives from {self._broker.shown}")
+        known = self._availability
+        if (is_lasting and known.problem) or (not known.is_there and self._is_steady):
+            known.found(f"receives from {self._broker.shown}")
+        elif not known.is_there:
+            known.back()
+
+    @property
+    def _is_steady(self) -> bool:
+        return self._short_count <= SHORT_COUNT_MAX
 
     def _why_over(self, connection: Connection, now_ms: int) -> str:
-        problem = connection.problem
-        is_suspicious = connection.was_taken_over
-        if connection.is_subscribed:
-            if self._up_ms is None or now_ms - self._up_ms < STABLE_MS:
-                self._short_count += 1
-            is_suspicious = is_suspicious or self._short_count > SHORT_COUNT_MAX
-        if is_suspicious:
-            client_id = self._broker.client_id
-            problem += f"; is there another client {client_id!r}? each needs its own client_id"
-        return problem
+        if connection.is_subscribed and (self._up_ms is None or now_ms - self._up_ms < STABLE_MS):
+            self._short_count += 1
+        client_id = self._broker.client_id
+        remedy = f"is there another client {client_id!r}? each needs its own client_id"
+        if connection.was_taken_over:
+            return f"{connection.problem}; {remedy}"
+        if not self._is_steady:
+            return f"{connection.problem}, again and again; does the broker restart, or {remedy}"
+        return connection.problem
 
     def _is_full_for_long(self, connection: Connection, now_ms: int) -> bool:
         if self._deliveries.has_room():
@@ -219,12 +233,3 @@ class MQTTAdapter:
     def _make_room(self, feed: Feed) -> None:
         self._deliveries.settle(None)
         self._deliveries.bring(feed)
-
-
-def _read_position(text: str) -> dict[str, Any]:
-    """Return what was stored of a session; {} if it was another adapter's."""
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}

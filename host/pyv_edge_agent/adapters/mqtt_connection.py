@@ -6,6 +6,7 @@ each message, and takes half as long again. And it can leave messages in the soc
 there is no room for them.
 """
 
+import logging
 import select
 import ssl
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from typing import Any
 
 from ..bell import Bell
 from ..mqtt_client import MQTT_5, BrokerOptions, make_client
+
+logger = logging.getLogger(__name__)
 
 READS_MAX = 200  # messages of one turn, until acknowledgements are sent
 PACKET_SIZE_MAX = 16_777_216  # with MQTT 5 a broker keeps what is larger, and has to say so
@@ -56,10 +59,12 @@ class Connection:
         """
         self.is_subscribed = False
         self.is_over = False
-        self._is_accepted = False
+        self.is_accepted = False
+        self.has_asked = False  # for what it is to bring, and what not
         self.was_taken_over = False
         self.problem = ""  # why it is over, one line
         self.messages_total = 0
+        self._outdated: dict[int, str] = {}  # topics that are taken back, by message id
         self._broker = broker
         self._wanted = wanted
         self._on_session = on_session
@@ -68,6 +73,7 @@ class Connection:
         client = self._client = make_client(broker, manual_ack=True, **is_lasting)
         client.on_connect = self._connected
         client.on_subscribe = self._subscribed
+        client.on_unsubscribe = self._unsubscribed
         client.on_disconnect = self._disconnected
         client.on_message = self._received
         # Else each acknowledgement would be a packet of its own at once.
@@ -132,12 +138,29 @@ class Connection:
         """Let the broker know that it may forget a message, in the next turn."""
         self._client.ack(message_id, 1)
 
-    def unsubscribe(self, topic: str) -> None:
-        """Let the broker know that a topic is not wanted any more."""
-        self._client.unsubscribe(topic)
+    def ask(self, *, has_topic: bool, outdated: list[str]) -> None:
+        """Ask for messages, unless the session has that; and not for those of other topics.
 
-    def subscribe(self) -> None:
-        """Ask for messages; `is_subscribed` once that is granted."""
+        `is_subscribed` once that is granted.
+        """
+        self.has_asked = True
+        # In this order something may come twice that was sent at that moment; in the other
+        # one it would be missed.
+        if has_topic:
+            self.is_subscribed = True
+        else:
+            self._subscribe()
+        for topic in outdated:
+            _, message_id = self._client.unsubscribe(topic)
+            assert message_id is not None  # None: it isn't connected
+            self._outdated[message_id] = topic
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the session has what was asked for, and nothing else."""
+        return self.is_subscribed and not self._outdated
+
+    def _subscribe(self) -> None:
         from paho.mqtt.subscribeoptions import SubscribeOptions
 
         wanted = self._wanted
@@ -151,7 +174,7 @@ class Connection:
     def close(self) -> None:
         """Send what is to be sent, take leave and close it. The session stays."""
         client = self._client
-        is_here = self._is_accepted and not self.is_over
+        is_here = self.is_accepted and not self.is_over
         self.is_over = True
         if is_here:  # who has not greeted yet must not: the session may be another's by now
             client.loop_write()
@@ -170,7 +193,7 @@ class Connection:
             more = f"; {remedy}" if remedy else ""
             self._end(f"the broker refuses the connection: {code}{more}")
         else:
-            self._is_accepted = True
+            self.is_accepted = True
             self._on_session(self, flags.session_present)
 
     def _subscribed(self, *told: Any) -> None:
@@ -181,6 +204,17 @@ class Connection:
             self._end(f"the broker grants only QoS {code.value}; check its rules, or set qos")
         else:
             self.is_subscribed = True
+
+    def _unsubscribed(self, *told: Any) -> None:
+        message_id, codes = told[2], told[3]
+        topic = self._outdated.get(message_id, "")
+        if any(code.is_failure for code in codes):
+            # It stays noted, and the next connection asks again.
+            logger.warning(
+                "the broker doesn't take back the subscription of %s: %s", topic, codes[0]
+            )
+        else:
+            self._outdated.pop(message_id, None)
 
     def _disconnected(self, *told: Any) -> None:
         flags, code = told[2], told[3]

@@ -90,7 +90,6 @@ class Deliveries:
         """Begin without any."""
         self.bell = Bell()  # rings when something is settled
         self.settled: deque[tuple[_Group, Verdict]] = deque()
-        self.position = ""  # what is to be stored with the next message
         self.must_renew = False  # the broker is to send again what could not be stored
         self.messages_total = 0
         self.repeated_total = 0  # messages that came again
@@ -219,7 +218,6 @@ class Deliveries:
         submission = Submission(
             group.samples,
             is_urgent=len(self._open) >= self._urgent_at <= since_urgent,
-            position=self.position,
             settle=group.settle,
         )
         submission.taken_ms = group.taken_ms
@@ -231,7 +229,6 @@ class Deliveries:
         if not feed.put(submission):
             return False
         self._since_urgent = 0 if submission.is_urgent else since_urgent
-        self.position = ""
         return True
 
     def settle(self, connection: Connection | None) -> None:

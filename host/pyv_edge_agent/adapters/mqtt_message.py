@@ -43,8 +43,8 @@ class MessageReader:
         levels = self._topics.levels(topic)
         if levels is None:
             raise SubmissionError(
-                "a message of another topic: the session at the broker has subscriptions that"
-                " are not from here; give the device a client_id of its own"
+                "a message of another topic: it was sent for the one that the device had before;"
+                " or others use the session at the broker, then give it a client_id of its own"
             )
         if len(self._channels) >= TOPICS_MAX:
             self._channels.clear()

@@ -154,6 +154,29 @@ CREATE TABLE source_position (
   position TEXT NOT NULL
 ) WITHOUT ROWID;
 """,
+    # A position said of itself which session of MQTT it was, and of files nothing.
+    6: """
+ALTER TABLE receipt ADD COLUMN source TEXT NOT NULL DEFAULT '';
+ALTER TABLE source_position RENAME TO old_position;
+CREATE TABLE source_position (
+  id INTEGER PRIMARY KEY,
+  device TEXT NOT NULL,
+  source TEXT NOT NULL DEFAULT '',
+  position TEXT NOT NULL,
+  UNIQUE (device, source)
+);
+INSERT INTO source_position (device, source, position)
+SELECT device, coalesce(session, ''),
+       CASE WHEN session IS NULL THEN position
+            ELSE json_object('topics', json_array(json_extract(position, '$.topic'))) END
+FROM (SELECT device, position, CASE WHEN json_valid(position) THEN
+        'mqtt ' || json_extract(position, '$.broker') || ' '
+        || json_extract(position, '$.client_id')
+      END AS session FROM old_position);
+UPDATE receipt SET source = coalesce(
+  (SELECT source FROM source_position WHERE source_position.device = receipt.device), '');
+DROP TABLE old_position;
+""",
 }
 
 

@@ -33,7 +33,7 @@ _TABLES = (
     *(("device", "id"), ("channel", "id"), ("boot", "id"), ("time_segment", "id")),
     *(("stream", "boot_id, stream"), ("sink", "name"), ("rule_state", "channel_id")),
     *(("event", "id"), ("gap", "id"), ("sync_queue", "id"), ("dead_letter", "id")),
-    *(("receipt", "id"), ("source_position", "device")),
+    *(("receipt", "id"), ("source_position", "id")),
     *(("audit", "id"), ("block", "id"), ("summary", "period_ms, start_ms, channel_id, unset_id")),
 )
 _META = ("store_id", "run_ms", "rolled_id", "sealed", "audit_checkpoint", "hold_until_ms", "day")

@@ -7,7 +7,7 @@ person queries the views `readings`, `events`, `gaps`, `summaries`, `clock_steps
 """
 
 APPLICATION_ID = 0x50595645  # "PYVE": tells `file` and us what the file is
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -205,14 +205,18 @@ CREATE TABLE dead_letter (
 CREATE TABLE receipt (
   id INTEGER PRIMARY KEY,
   device TEXT NOT NULL,               -- what the configuration calls it
-  keys BLOB NOT NULL
+  keys BLOB NOT NULL,
+  source TEXT NOT NULL DEFAULT ''     -- which of those it has had, such as a path or a session
 );
 
 -- Where a source that is read, such as a file, goes on behind what is stored of it.
 CREATE TABLE source_position (
-  device TEXT PRIMARY KEY,
-  position TEXT NOT NULL              -- JSON, the adapter's own
-) WITHOUT ROWID;
+  id INTEGER PRIMARY KEY,             -- the highest is the one that was read last
+  device TEXT NOT NULL,
+  source TEXT NOT NULL DEFAULT '',    -- as in receipt
+  position TEXT NOT NULL,             -- JSON, the adapter's own
+  UNIQUE (device, source)
+);
 
 -- Stretches of time in which UTC is the monotonic clock of the host plus one offset.
 CREATE TABLE time_segment (

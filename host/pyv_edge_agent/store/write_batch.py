@@ -9,6 +9,7 @@ from typing import Any
 
 from pyv_edge_core.window import Rollup
 
+from .receipt import SourceId
 from .time_segment import TIME_UNSET, TimeSegment
 
 # (channel_id, boot_id, stream, seq, utc_ms, error_ms, quality | time quality << 2, value)
@@ -65,8 +66,8 @@ class WriteBatch:
     rule_states: dict[int, str | None] = field(default_factory=dict)  # JSON by channel_id
     # by channel_id, period_ms, unset_id
     rollups: dict[tuple[int, int, int], Rollup] = field(default_factory=dict)
-    receipts: dict[str, list[bytes]] = field(default_factory=dict)  # by device, see receipt.py
-    positions: dict[str, str] = field(default_factory=dict)  # by device
+    receipts: dict[SourceId, list[bytes]] = field(default_factory=dict)  # see receipt.py
+    positions: dict[SourceId, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.readings) + len(self.events) + len(self.gaps)
