@@ -11,7 +11,7 @@ from host.processes import certificates
 from host.test_mqtt_delivery import SECRET, mqtt_device
 from host.waiting import run_with_deadline, wait_for
 from pyv_edge_agent.adapters import create_adapter
-from pyv_edge_agent.adapters.mqtt import INFLIGHT_3, SHORT_COUNT_MAX
+from pyv_edge_agent.adapters.mqtt import INFLIGHT_3, SHORT_COUNT_MAX, STABLE_MS
 from pyv_edge_agent.adapters.mqtt_connection import Connection, Subscription, reason_of
 from pyv_edge_agent.errors import StartError
 from pyv_edge_agent.health import health_report, status_line
@@ -446,6 +446,21 @@ def test_broker_that_accepts_and_closes_is_not_asked_in_haste(site, played):
     assert site.agent._devices.adapters["meter"]._attempts > SHORT_COUNT_MAX
 
 
+def test_broker_that_restarts_again_and_again_is_no_other_client(site):
+    broker = site.start_broker()
+    site.start(protocol="3.1.1").wait_up()
+    for number in range(SHORT_COUNT_MAX + 2):
+        broker.kill()
+        lost = site.status["failures_total"]
+        wait_for(lambda lost=lost: site.status["failures_total"] > lost + 1, "an attempt")
+        broker.start()
+        site.wait_up()
+        published(site.port, 1, number)
+        site.wait_values(range(number + 1))
+        assert site.status["connection_problem"] == ""
+    assert count(site.log, "another client") == 0
+
+
 # -- no room --------------------------------------------------------------------------------
 
 
@@ -496,6 +511,27 @@ def stalled(played, tmp_path):
     yield make
     for one in made:
         one.close()
+
+
+def test_connection_that_holds_at_last_is_said_to(played, tmp_path, log):
+    broker = played(closes=True)
+    agent = Stalled(broker.port, tmp_path)
+    status = agent.adapter.status
+    try:
+        wait_for(lambda: "again and again" in status()["connection_problem"], "the problem", 30)
+        broker.closes, broker.is_kept = False, True
+        connects = broker.connects
+        wait_for(lambda: broker.connects > connects, "another connection")
+        wait_for(lambda: status()["is_connected"], "that it is up")
+        assert status()["state"] == "receiving"
+        assert "again and again; does the broker restart, or" in status()["connection_problem"]
+        told = count(log, "receives from")
+        assert told <= SHORT_COUNT_MAX + 1
+        agent.clock.advance(STABLE_MS)
+        wait_for(lambda: not status()["connection_problem"], "that all is well")
+        assert count(log, "receives from") == told + 1
+    finally:
+        agent.close()
 
 
 def test_broker_that_knows_no_window_is_not_read_until_there_is_room(stalled):
