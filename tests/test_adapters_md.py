@@ -10,7 +10,7 @@ from host.fakes import FakeClock
 from host.file_rig import Shelf
 from host.waiting import wait_for
 from pyv_edge_agent import submission
-from pyv_edge_agent.adapters import METHODS, third_party
+from pyv_edge_agent.adapters import METHODS, guarded_feed, third_party
 from pyv_edge_agent.settings import DEVICE, THIRD_PARTY
 from pyv_edge_agent.submission import Feed, Sample, Submission
 
@@ -82,6 +82,7 @@ def test_limits_are_those_of_the_code():
     assert f"at most {submission.SAMPLES_MAX:,}" in TEXT
     assert f"At most {submission.CHANNELS_MAX} of a device" in TEXT
     assert f"`blocked` after {third_party.BLOCKED_MS // 1000} s" in TEXT
+    assert f"While {guarded_feed.UNTOLD_MAX} calls" in TEXT
     assert third_party.RETRY_S == 5.0
     assert "every five seconds" in TEXT
     assert submission.LOG_MS == 10_000

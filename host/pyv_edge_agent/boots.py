@@ -188,7 +188,7 @@ class Boots:
         source = self._fed.get(device["name"])
         return source if source is not None else self._open_fed(device, [key], batch)
 
-    def fed(self, device: dict[str, Any], samples: list[Sample], batch: WriteBatch) -> Source:
+    def fed(self, device: Mapping[str, Any], samples: list[Sample], batch: WriteBatch) -> Source:
         """Return the boot of a device with the channels of `samples`; open what is new of it.
 
         Raises StoreError, and SubmissionError if there would be too many channels.
@@ -206,7 +206,7 @@ class Boots:
         return self._open_fed(device, new, batch)
 
     def _open_fed(
-        self, device: dict[str, Any], keys: list[tuple[str, str]], batch: WriteBatch
+        self, device: Mapping[str, Any], keys: list[tuple[str, str]], batch: WriteBatch
     ) -> Source:
         name = device["name"]
         plans = [self._pipeline.plan_fed(name, *key) for key in keys]

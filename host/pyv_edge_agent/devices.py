@@ -156,7 +156,8 @@ class Devices:
                 claims=self._claims,
             )
         elif getattr(made.adapter, "is_pushing", False):
-            made.feed = Feed(table, self._inbox, self._positions, self._clock)
+            feed_type = getattr(adapter, "feed_type", Feed)
+            made.feed = feed_type(table, self._inbox, self._positions, self._clock)
             if hasattr(made.adapter, "listeners"):
                 made.adapter.listeners = self._listeners
         return made

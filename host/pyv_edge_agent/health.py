@@ -90,8 +90,9 @@ def health_report(agent: "EdgeAgent") -> dict[str, Any]:
     counters = _counters(agent)
     workers = agent.heartbeats.status()
     is_moving = not any(one["is_late"] for one in workers.values())
+    is_storing = not counters["agent"]["commit_problem"]
     return {
-        "status": "healthy" if agent.is_running and is_moving else "unhealthy",
+        "status": "healthy" if agent.is_running and is_moving and is_storing else "unhealthy",
         "timestamp": agent.clock.utc_ms() / 1000,
         "metrics": agent._system_metrics.to_dict(),
         "agent": {

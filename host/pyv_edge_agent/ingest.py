@@ -13,7 +13,7 @@ set, what there is is committed first.
 import logging
 import random
 import threading
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from pyv_edge_core import message
@@ -28,11 +28,12 @@ from .clock import Clock
 from .dating import TimedBatch
 from .errors import MisplacedError, StoreError
 from .heartbeat import Heartbeat
+from .housekeeping import Housekeeping
 from .inbox import Inbox
 from .intake import Intake
 from .link import SerialLink
 from .loss_log import LossLog
-from .mending import MEND_MS, Mending
+from .mending import Mending
 from .pipeline import Pipeline
 from .store import Limits, SQLiteStore, TimeSegments, Upkeep, WriteBatch
 from .submission import Feed, Remembered, Submission
@@ -41,7 +42,6 @@ from .types import SensorReading
 
 logger = logging.getLogger(__name__)
 
-UPKEEP_SKIPS_MAX = 3  # commits in a row without upkeep, because more was waiting already
 UNCOMMITTED_MAX = 20_000  # readings in memory while commits fail; then nothing more is taken
 
 
@@ -74,14 +74,16 @@ class Ingest:
         self._upkeep = upkeep
         self._heartbeat = heartbeat or Heartbeat("ingest", clock)
         self._clock = clock
-        self._wake = wake
         run_id = rng.getrandbits(32)
         self.time = TimeBase(TimeSegments(store), clock, f"{run_id:08x}", source=time_source)
         self._mending = Mending(store, upkeep, self.time, clock, self._heartbeat)
+        self._housekeeping = Housekeeping(
+            store, upkeep, self.time, self._mending, self._heartbeat, wake
+        )
         self._inbox = Inbox(wake, commit_max)
         self._loss_log = LossLog(clock)
-        self._is_behind = False  # whether there is more upkeep to do
-        self._skips = 0  # how often in a row it had to wait
+        self._is_at_work = False  # still so at the next beginning: the last one came to no end
+        self._taking: tuple[Any, Any] | None = None  # the event that is being taken
         self._batch = self._new_batch()
         admission = Admission(store, clock, pins or {})
         self.boots = Boots(store, pipeline, self.time, admission, rng)
@@ -130,7 +132,9 @@ class Ingest:
 
     def due_ms(self, last_ms: int, interval_ms: int) -> int:
         """Return when `run` is due on the monotonic clock, after a last time at `last_ms`."""
-        return last_ms if self._is_behind else self._inbox.due_ms(last_ms, interval_ms)
+        return (
+            last_ms if self._housekeeping.is_behind else self._inbox.due_ms(last_ms, interval_ms)
+        )
 
     @property
     def has_room(self) -> bool:
@@ -142,9 +146,12 @@ class Ingest:
 
         Raises StoreError if its device can't be opened.
         """
+        self._give_up_half_done()
         source = self.boots.polled(device, self._batch)
+        self._is_at_work = True
         self.pipeline.add_reading(source, reading, quality, self.time.rule_ms(), self._batch)
         self.boots.note_vitals(source, 0, self._batch)
+        self._is_at_work = False
 
     def settle_all(self) -> None:
         """Commit all there is and how all alerts stand, before something else is to hold.
@@ -189,7 +196,27 @@ class Ingest:
 
     def run(self) -> None:
         """Take everything that has come in, commit it and acknowledge it."""
-        self._intake.tell()  # what an adapter's error has kept from being told
+        self._give_up_half_done()
+        self._is_at_work = True
+        self._run()
+        self._is_at_work = False
+
+    def _give_up_half_done(self) -> None:
+        """Drop what is in memory if a fault of this program has left it half done."""
+        if not self._is_at_work:
+            return
+        self._is_at_work = False
+        if self._taking is not None:
+            _, event = self._taking
+            self._inbox.taken(event)
+            if isinstance(event, Submission):
+                self._intake.refuse(event, "it could not be taken, see the log")
+            self._taking = None
+        fault = StoreError("a fault of this program, see the log")
+        self._mending.failed(fault)
+        self._start_over(fault)
+
+    def _run(self) -> None:
         self._inbox.begin()
         anew = self._mending.mend()
         if anew is not None:
@@ -197,8 +224,10 @@ class Ingest:
         count = self._follow_clock()
         while count and self.has_room:
             count -= 1
-            origin, event = self._inbox.take()
-            if not self._take(origin, event):
+            origin, event = self._taking = self._inbox.take()
+            is_taken = self._take(origin, event)
+            self._taking = None
+            if not is_taken:
                 self._inbox.put_back(origin, event)
                 return
             self._inbox.taken(event)
@@ -206,21 +235,22 @@ class Ingest:
                 return
         self.pipeline.alerting.tick(self.time.rule_ms(), self._batch)
         if self.commit():
-            self._retime()
-            self._keep_up()
+            self._housekeeping.step(is_urgent=self._inbox.is_urgent)
 
     def end(self) -> None:
         """Commit what there is and how all alerts stand; settle what is not stored."""
         self._inbox.close()
-        self.run()
-        self.pipeline.alerting.save(self._batch)
-        if self.commit() and self._upkeep is not None:
-            self._do_for_store(self._upkeep.close)
-        self._intake.given_up()
-        for _, event in self._inbox.left():
-            if isinstance(event, Submission):
-                self._intake.refuse(event)
-        self._intake.tell()
+        try:
+            self.run()
+            self.pipeline.alerting.save(self._batch)
+            if self.commit():
+                self._housekeeping.close()
+        finally:
+            self._intake.given_up()
+            for _, event in self._inbox.left():
+                if isinstance(event, Submission):
+                    self._intake.refuse(event, "the agent stops")
+            self._intake.tell()
 
     def _new_batch(self) -> WriteBatch:
         return WriteBatch(self.time.segment, self.time.error_ms)
@@ -245,50 +275,6 @@ class Ingest:
             self._batch = self._new_batch()
         self._batch.clock_error_ms = self.time.error_ms
         return count
-
-    def _retime(self) -> None:
-        """Correct a piece of what was dated by a clock that was not set."""
-        if self._store.salvage is not None:
-            return  # not all of it is there
-        try:
-            if self.time.retime():
-                self._mending.succeeded()
-                self._wake.set()  # for the next piece, between two commits
-        except StoreError as error:
-            self._mending.failed(error)
-
-    def _keep_up(self) -> None:
-        """Do a piece of what the store needs; if there is more to store, only now and then."""
-        upkeep = self._upkeep
-        if upkeep is None:
-            return
-        if self._inbox.is_urgent and self._skips < UPKEEP_SKIPS_MAX:
-            self._skips += 1
-            return
-        self._skips = 0
-        if self._store.salvage is not None:
-            self._heartbeat.hold(MEND_MS)  # its end counts all that is in the file
-        else:
-            self._heartbeat.beat()
-
-        def step() -> None:
-            if upkeep.step(
-                self.time.utc_ms(),
-                is_time_right=self.time.is_synchronised and not self.time.is_retiming,
-                jumps_total=self.time.jumps_total,
-                time_quality=self.time.segment.time_quality,
-            ):
-                self._is_behind = True
-                self._wake.set()  # for the next piece, between two commits
-
-        self._is_behind = False
-        self._do_for_store(step)
-
-    def _do_for_store(self, work: Callable[[], None]) -> None:
-        try:
-            work()
-        except StoreError as error:
-            self._mending.failed(error)
 
     def commit(self) -> bool:
         """Store what has been taken, then acknowledge it; return False if that failed."""

@@ -85,9 +85,9 @@ class Intake:
         """Settle what was taken and is not stored."""
         self._end(Verdict.GIVEN_UP)
 
-    def refuse(self, submission: Submission) -> None:
-        """Settle what was never taken, because the agent stops."""
-        self._settle(submission, Verdict.GIVEN_UP, "the agent stops")
+    def refuse(self, submission: Submission, reason: str) -> None:
+        """Settle what was never taken."""
+        self._settle(submission, Verdict.GIVEN_UP, reason)
 
     def _end(self, instead: Verdict | None) -> None:
         settling, self._settling = self._settling, []
@@ -99,6 +99,6 @@ class Intake:
         self._settled.append(lambda: submission.settle(verdict, reason))
 
     def tell(self) -> None:
-        """Let the adapters know what is settled. What they raise passes through."""
+        """Let the adapters know what is settled."""
         while self._settled:
             self._settled.popleft()()

@@ -11,7 +11,7 @@ import hashlib
 import logging
 import math
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple
@@ -31,6 +31,7 @@ NAME_SIZE_MAX = 100  # characters of a channel's name, or of a unit
 UTC_MIN_MS = 946_684_800_000  # 2000: what is dated before is a clock that was never set
 UTC_MAX_MS = 4_102_444_800_000  # 2100
 _EXACT_MAX = 2**53  # of whole numbers, that a float can tell apart
+POSITION_SIZE_MAX = 262_144  # characters
 LOG_MS = 10_000  # what is rejected is logged so often at most; all of it is counted
 
 
@@ -126,14 +127,31 @@ def check_submission(submission: Submission) -> None:
     if not (
         isinstance(submission, Submission)
         and isinstance(submission.samples, list)
-        and isinstance(submission.position, str)
-        and isinstance(submission.key, bytes)
+        and isinstance(submission.new_keys, list)
+        and isinstance(submission.after, str | None)
         and callable(submission.settle)
+        and type(submission.taken_ms) is int
     ):
-        raise SubmissionError("it is no Submission(list of Sample, bytes, str, callable)")
-    if len(submission.key) not in (0, KEY_SIZE):
-        raise SubmissionError(f"a key has {len(submission.key)} bytes; receipt_key makes keys")
+        raise SubmissionError("it is no Submission: see the types of its fields")
+    check_keys([submission.key] if submission.key != b"" else [])
+    check_keys(submission.new_keys)
+    _check_position(submission.position)
     check_samples(submission.samples)
+
+
+def check_keys(keys: Iterable[Any]) -> None:
+    """Raise SubmissionError for what `receipt_key` has not made."""
+    if any(type(key) is not bytes or len(key) != KEY_SIZE for key in keys):
+        raise SubmissionError(f"a key is not {KEY_SIZE} bytes; receipt_key makes keys")
+
+
+def _check_position(position: Any) -> None:
+    if not isinstance(position, str) or len(position) > POSITION_SIZE_MAX:
+        raise SubmissionError(f"a position is no text of at most {POSITION_SIZE_MAX} characters")
+    try:
+        position.encode()
+    except UnicodeEncodeError:
+        raise SubmissionError("a position has halves of characters, which UTF-8 has not") from None
 
 
 class Feed:
@@ -147,7 +165,7 @@ class Feed:
         clock: Clock,
     ) -> None:
         """Bring what `device` submits to `inbox`; see Receipts for `positions`."""
-        self.device = device
+        self.device: Mapping[str, Any] = device
         self.name: str = device["name"]
         self.source = ""  # see `read_from`
         self.submitted_total = 0  # readings
@@ -189,6 +207,9 @@ class Feed:
         Raises SubmissionError, and none of it will be stored.
         """
         check_submission(submission)
+        return self._bring(submission)
+
+    def _bring(self, submission: Submission) -> bool:
         submission.taken_ms = submission.taken_ms or self._clock.monotonic_ms()
         with self._lock:
             if self._is_closed or not self._inbox(self, submission):
@@ -217,7 +238,8 @@ class Feed:
 
         Call it before anything else: positions and keys are those of this source alone.
         """
-        self.source = source
+        # A path need not be UTF-8; in the store, all of it is.
+        self.source = source.encode(errors="backslashreplace").decode()
 
     @property
     def source_id(self) -> SourceId:

@@ -26,7 +26,7 @@ class Site(Rig):
         self.clock.advance(1000)
         for _ in range(200):
             self.ingest.run()
-            if not self.ingest._is_behind:
+            if not self.ingest._housekeeping.is_behind:
                 return
 
     def damage(self):

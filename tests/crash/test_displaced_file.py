@@ -39,7 +39,7 @@ class Site(Rig):
         for _ in range(50):
             self.ingest.run()
             is_restarted = self.follow()
-            if not is_restarted and not self.ingest._is_behind:
+            if not is_restarted and not self.ingest._housekeeping.is_behind:
                 break
 
     def follow(self):

@@ -48,7 +48,7 @@ class Site:
         self.rig.clock.advance(1000)
         for _ in range(20):
             self.rig.ingest.run()
-            if not self.rig.ingest._is_behind:
+            if not self.rig.ingest._housekeeping.is_behind:
                 break
         for call in self.rig.link.take_calls():
             assert call[:3] == ("committed", BOOT, 0)

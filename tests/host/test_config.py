@@ -15,6 +15,7 @@ from pyv_edge_agent import settings
 from pyv_edge_agent.config import Config
 from pyv_edge_agent.errors import ConfigError
 from pyv_edge_agent.settings import DEVICES, SECTIONS
+from pyv_edge_agent.store.schema import SCHEMA_VERSION
 from pyv_edge_core.rule import read_rules
 
 SERIAL = "[[sensors.devices]]\nname = '{}'\ningest_type = 'serial'\nport = '{}'\n"
@@ -584,7 +585,7 @@ def test_store_of_a_later_version(write_config, tmp_path):
     connection.execute("PRAGMA user_version = 99")
     connection.close()
     line = starts_not(write_config())
-    assert "has schema 99, this program knows 6; use a newer one" in line
+    assert f"has schema 99, this program knows {SCHEMA_VERSION}; use a newer one" in line
 
 
 def test_two_kinds_of_boards_may_be_told_apart_by_their_serial_numbers(tmp_path):

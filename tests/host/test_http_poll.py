@@ -306,7 +306,8 @@ def test_server_that_is_gone_at_the_start_and_mid_way(poll, log):
         wait_for(lambda: not site.adapter.status()["is_connected"], "its end")
     site.ingest.run()
     assert {row[1] for row in site.seen()} == {1.0, 2.0}
-    assert len(log.having("no reply from")) == 3
+    assert log.having("connection refused; is the server running, and is the port right?")
+    assert 3 <= len(log.having("no reply from")) <= 5  # refused, or cut off and then refused
 
 
 @pytest.mark.parametrize("kind", ["hang", "trickle", "drip"])
@@ -373,7 +374,7 @@ def test_tls_trusts_whom_it_should_and_is_not_left(poll, tmp_path, log):
         url = server.url.replace("http:", "https:")
         untrusting = poll(url, ca_file=str(other), on_error="skip")
         wait_for(lambda: untrusting.adapter.status()["failures_total"], "the refusal")
-        assert log.having("SSLError")
+        assert log.having("its certificate is not trusted")
         assert server.asked == []
         untrusting.adapter.stop()
         site = poll(url, ca_file="tls/ca.pem")

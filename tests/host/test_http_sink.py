@@ -138,13 +138,15 @@ def test_server_that_hangs_ends_in_a_timeout(clients):
     with serving(hangs=True) as cloud:
         found = clients(cloud.url, timeout=0.2).deliver("k", ITEMS)
     assert not found.is_accepted
-    assert found.problem.endswith("ReadTimeout")
+    assert found.problem.endswith("no answer in time")
 
 
 def test_connection_refused(clients):
     port = free_port()
     found = clients(f"http://127.0.0.1:{port}/in").deliver("k", ITEMS)
-    assert found.problem == f"no reply from http://127.0.0.1:{port}/in: ConnectionError"
+    assert found.problem.startswith(
+        f"no reply from http://127.0.0.1:{port}/in: connection refused; is the server running,"
+    )
 
 
 def test_without_an_endpoint_nothing_is_accepted(clients):

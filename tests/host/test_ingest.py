@@ -11,6 +11,7 @@ from pyv_edge_agent.inbox import EVENTS_MAX
 from pyv_edge_agent.ingest import UNCOMMITTED_MAX, Ingest
 from pyv_edge_agent.pipeline import Pipeline
 from pyv_edge_agent.store import Limits, SQLiteStore, Upkeep, read_ledger
+from pyv_edge_agent.submission import Feed, Sample, Submission, Verdict
 from pyv_edge_agent.types import SensorReading
 from pyv_edge_core import message
 from pyv_edge_core.channel_table import AlertRow
@@ -26,14 +27,17 @@ DEVICE = {"name": "t1", "unit": "Cel"}
 class Rig:
     """An Ingest over a real store, with links that only record; with `limits`, it is kept up."""
 
-    def __init__(self, path, commit_max=500, privacy=None, rules=(), limits=None):
+    def __init__(
+        self, path, commit_max=500, privacy=None, rules=(), limits=None, pipeline=Pipeline
+    ):
         self.path = path
         self.clock = FakeClock()
         self.wake = threading.Event()
         self.store = SQLiteStore(path)
         buffers = {"porch": RingBuffer(100), "t1": RingBuffer(100)}
         alerting = Alerting(read_rules(rules), self.store.rule_state)
-        self.pipeline = Pipeline(privacy or PrivacyPolicy(), buffers, alerting)
+        self.put_back = []
+        self.pipeline = pipeline(privacy or PrivacyPolicy(), buffers, alerting)
         self.upkeep = None if limits is None else Upkeep(self.store, limits)
         self.ingest = Ingest(
             self.store,
@@ -75,6 +79,66 @@ def rig(tmp_path):
     made = Rig(tmp_path / "edge.db")
     yield made
     made.store.close()
+
+
+# -- a fault of this program --------------------------------------------------------
+
+
+class Stumbling(Pipeline):
+    """A pipeline that stumbles over a value, in the middle of what it does."""
+
+    def add_samples(self, source, samples, *more):
+        super().add_samples(source, samples, *more)
+        if samples[0].value == 666:
+            raise ZeroDivisionError("stumbled")
+
+
+def test_what_a_fault_has_left_half_done_is_given_up_and_all_goes_on(tmp_path, log):
+    rig = Rig(tmp_path / "edge.db", pipeline=Stumbling)
+    verdicts = []
+
+    def submit(value):
+        settle = lambda verdict, reason: verdicts.append(verdict)  # noqa: E731
+        assert feed.put(Submission([Sample("", value)], settle=settle))
+
+    feed = Feed(DEVICE, rig.ingest.put, rig.store.receipts.positions, rig.clock)
+    rig.greet()
+    rig.put(batch(0, [1, 2]))
+    submit(1.0)
+    submit(666.0)
+    submit(2.0)
+    with pytest.raises(ZeroDivisionError):
+        rig.ingest.run()
+    assert rig.rows() == []
+    rig.ingest.run()
+    assert verdicts == [Verdict.GIVEN_UP, Verdict.GIVEN_UP, Verdict.STORED]
+    assert rig.rows("SELECT value FROM reading") == [(2.0,)]
+    assert rig.ingest.discarded_total == 4
+    assert rig.ingest.commit_failures_total == 1
+    assert rig.ingest.problem == ""
+    assert log.having("a fault of this program, see the log; 4 readings in memory are given up")
+    rig.greet()
+    rig.put(batch(0, [1, 2]))  # the board sends again what was not acknowledged
+    rig.ingest.run()
+    assert rig.rows("SELECT value FROM reading WHERE boot_id = 1") == [(1,), (2,)]
+    rig.store.close()
+    assert read_ledger(rig.path).is_balanced
+
+
+def test_fault_that_comes_again_and_again_is_a_problem(tmp_path):
+    rig = Rig(tmp_path / "edge.db", pipeline=Stumbling)
+    feed = Feed(DEVICE, rig.ingest.put, rig.store.receipts.positions, rig.clock)
+    for _ in range(3):
+        feed.put(Submission([Sample("", 666.0)]))
+        with pytest.raises(ZeroDivisionError):
+            rig.ingest.run()
+    assert "a fault of this program" in rig.ingest.problem
+    feed.put(Submission([Sample("", 666.0)]))
+    feed.put(Submission([Sample("", 1.0)], settle=lambda *told: rig.put_back.append(told)))
+    with pytest.raises(ZeroDivisionError):
+        rig.ingest.end()
+    assert rig.put_back == [(Verdict.GIVEN_UP, "the agent stops")]
+    rig.store.close()
 
 
 # -- greetings ---------------------------------------------------------------------

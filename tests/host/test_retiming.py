@@ -238,7 +238,7 @@ def test_pieces_leave_room_for_commits(site):
     agent.read(7)
     assert site.counts() == (1, RETIME_ROWS_MAX + 500, RETIME_ROWS_MAX)
     assert agent.link.take_calls() == [("committed", agent.boot, 0, len(truth) + 1)]
-    assert agent.ingest._wake.is_set()  # the next piece comes at once
+    assert agent.wake.is_set()  # the next piece comes at once
     assert agent.ingest.time.is_retiming
     agent.read(8)
     site.settle()

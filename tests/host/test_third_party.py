@@ -10,7 +10,7 @@ from host.waiting import wait_for
 from pyv_edge_agent.adapters import create_adapter, third_party
 from pyv_edge_agent.config import Config
 from pyv_edge_agent.errors import AdapterError, ConfigError
-from pyv_edge_agent.submission import Feed, Submission
+from pyv_edge_agent.submission import Submission
 
 
 @pytest.fixture
@@ -43,8 +43,8 @@ class Running:
         self.samples = []
         self.is_full = False
         table = device(kind, **{"interval_seconds": 0.01, **settings})
-        self.feed = Feed(table, self.put, lambda name: {}, self.clock)
         self.adapter = create_adapter(table, self.clock)
+        self.feed = self.adapter.feed_type(table, self.put, lambda name: {}, self.clock)
         self.thread = threading.Thread(target=self.adapter.run, args=(self.feed,), daemon=True)
         self.thread.start()
 
@@ -97,6 +97,8 @@ class probe:
             raise OSError(5, "the secret value 777")
         if value == "exit":
             raise SystemExit(3)
+        if value == "interrupt":
+            raise KeyboardInterrupt
         if value == "block":
             tests.gate("read").wait()
         return value
@@ -144,6 +146,7 @@ def test_options_are_any_json_and_not_what_others_change(site, run):
         ([[]], "soil: no reading"),
         (["raise"], "soil: OSError at soil.py:13"),
         (["exit"], "soil: SystemExit at soil.py:15"),
+        (["interrupt"], "soil: KeyboardInterrupt at soil.py:17"),
     ],
     ids=repr,
 )
@@ -261,6 +264,10 @@ class probe:
             raise RuntimeError("the secret value 777")
         if self.what == "nonsense" and len(tests.MADE) < 3:
             feed.put(Submission([Sample("x", "777")]))
+        if self.what == "cancel" and len(tests.MADE) < 3:
+            raise __import__("asyncio").CancelledError
+        if self.what == "interrupt" and len(tests.MADE) < 3:
+            raise KeyboardInterrupt
         feed.put(Submission([Sample("a", 1.5), Sample("b", 2.5, unit="V")]))
         self.stopping.wait()
 
@@ -287,7 +294,9 @@ def test_pushing_adapter_has_the_feed(site, run):
     ("what", "problem"),
     [
         ("raise", "soil: RuntimeError at soil.py:17"),
-        ("nonsense", "soil: SubmissionError at submission.py"),
+        ("nonsense", "soil: SubmissionError at soil.py:19: reading 0 is no Sample(str, float,"),
+        ("cancel", "soil: CancelledError at soil.py:21"),
+        ("interrupt", "soil: KeyboardInterrupt at soil.py:23"),
     ],
 )
 def test_pushing_adapter_that_fails_is_begun_again(site, run, log, monkeypatch, what, problem):

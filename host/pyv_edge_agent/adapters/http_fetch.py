@@ -15,6 +15,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 from ..clock import Clock
 from ..sinks.http_reply import read_reply, retry_after_s, shown_url
+from ..sinks.no_reply import why_no_reply
 
 USER_AGENT = "Pyvorin-Edge/1.0"
 NOT_MODIFIED = 304
@@ -136,8 +137,7 @@ class Fetcher:
         ) as error:
             if line.is_cut:
                 raise self._late() from None
-            # Only its kind: its text may repeat the URL, and with it a password.
-            problem = f"no reply from {self.shown}: {type(error).__name__}"
+            problem = f"no reply from {self.shown}: {why_no_reply(error)}"
             raise FetchError(problem) from None
         finally:
             timer.cancel()

@@ -8,9 +8,7 @@ anything else from going on.
 
 import copy
 import threading
-import traceback
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyv_edge_core.reading import QUALITY_BAD
@@ -20,6 +18,7 @@ from ..errors import AdapterError
 from ..submission import Feed, Sample, Submission
 from . import METHODS, read_value
 from .availability import Availability
+from .guarded_feed import GuardedFeed, failure_text
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 GROUP = "pyv_edge.adapters"
 RETRY_S = 5.0  # before what has failed is begun again
 BLOCKED_MS = 30_000  # a call that lasts longer is shown
-TEXT_SIZE_MAX = 200  # of an error
 
 
 def installed_kinds() -> list[str]:
@@ -58,6 +56,7 @@ class ThirdPartyAdapter:
     """Runs the adapter of one device, whatever it does."""
 
     is_pushing = True
+    feed_type = GuardedFeed
 
     def __init__(self, device: Mapping[str, Any], clock: Clock, entry: "EntryPoint") -> None:
         """Prepare to run what `entry` names for a checked device table. Imports nothing."""
@@ -105,13 +104,13 @@ class ThirdPartyAdapter:
         """Call what may do anything."""
         try:
             call(*arguments)
-        except (Exception, SystemExit) as error:  # top of a thread: it may be anybody's code
+        except BaseException as error:  # top of a thread: it may be anybody's code
             self._failed(error)
 
     def _failed(self, error: BaseException) -> None:
         # What is raised while it reads may hold what it has read.
         is_told = isinstance(error, AdapterError) or not self._is_made
-        self._source.lost(f"{self._package}: {_told(error, is_told)}")
+        self._source.lost(f"{self._package}: {failure_text(error, is_told)}")
 
     def _begin(self, feed: Feed) -> None:
         self._is_made = False
@@ -190,14 +189,3 @@ def _check(adapter: Any, is_pushing: bool) -> None:
     if not has:
         names = ", ".join(METHODS)
         raise AdapterError(f"its {type(adapter).__name__} has none of {names}, nor is_pushing")
-
-
-def _told(error: BaseException, is_text_told: bool) -> str:
-    """Return in one line what went wrong and where."""
-    name = type(error).__name__
-    text = " ".join(str(error).split())[:TEXT_SIZE_MAX] if is_text_told else ""
-    if isinstance(error, AdapterError):
-        return text
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    return f"{name}{where}: {text}" if text else f"{name}{where}"

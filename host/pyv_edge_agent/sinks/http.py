@@ -20,6 +20,7 @@ from typing import Any
 from ..clock import Clock, SystemClock
 from .delivery import ACCEPTED, FAILED, REFUSED, THROTTLED, TOO_LARGE, UNAUTHORISED, Delivery
 from .http_reply import read_reply, retry_after_s, shown_url
+from .no_reply import why_no_reply
 from .payload import CONTENT_TYPES, DOCUMENTED, SENML, envelope, is_reading, senml
 
 USER_AGENT = "Pyvorin-Edge/1.0"
@@ -149,8 +150,7 @@ class HTTPCloudUploader:
                     return Delivery(FAILED, problem)
                 return _judge(reply.status_code, reply.headers, text)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            # Only its kind: its text may repeat the URL, and with it a password.
-            problem = f"no reply from {self.shown_endpoint}: {type(error).__name__}"
+            problem = f"no reply from {self.shown_endpoint}: {why_no_reply(error)}"
             return Delivery(FAILED, problem)
 
     def _authorize(self, request: Any) -> Any:

@@ -10,6 +10,7 @@ from ..clock import Clock, SystemClock
 from .delivery import ACCEPTED, FAILED, REFUSED, THROTTLED, TOO_LARGE, UNAUTHORISED, Delivery
 from .http_reply import read_reply, retry_after_s, shown_url
 from .line_protocol import line
+from .no_reply import why_no_reply
 
 PROBLEM_SIZE_MAX = 200  # characters of it that are shown
 NOTHING_WRITTEN = "writing requires points"  # version 2, of a body that is empty
@@ -109,8 +110,7 @@ class InfluxDBSink:
                     return Delivery(FAILED, f"{self.shown}: an endless reply")
                 return self._judge(reply.status_code, reply.headers, text)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            # Only its kind: its text may repeat the URL, and with it a password.
-            return Delivery(FAILED, f"no reply from {self.shown}: {type(error).__name__}")
+            return Delivery(FAILED, f"no reply from {self.shown}: {why_no_reply(error)}")
 
     def _judge(self, status: int, headers: Any, text: bytes) -> Delivery:
         if status in (200, 204):
