@@ -159,6 +159,7 @@ def _counters(agent: "EdgeAgent") -> dict[str, dict[str, Any]]:
             "unbuffered_total": ingest.pipeline.unbuffered_total if ingest else 0,
             "adapter_failures_total": agent._polling.failures_total,
             "polls_skipped_total": agent._polling.skipped_total,
+            "polls_missed_total": agent._polling.missed_total,
         },
         "cloud": {
             "queue_depth": agent._cloud.pending_count(),

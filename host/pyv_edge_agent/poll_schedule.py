@@ -4,11 +4,12 @@ from collections.abc import Iterable
 
 
 class PollSchedule:
-    """The times of polls. Those that were missed are not made up for."""
+    """The times of polls. Those that were missed are counted, and not made up for."""
 
     def __init__(self, interval_ms: float, now_ms: int) -> None:
         """Poll at `interval_ms` from now on, unless a device has its own."""
         self.common_ms = interval_ms  # of devices that have no interval of their own
+        self.missed_total = 0  # polls of a device for which it was too late
         self._intervals: dict[str, float] = {}  # by device
         self._due: dict[float, float] = {interval_ms: float(now_ms)}  # by interval
 
@@ -42,6 +43,7 @@ class PollSchedule:
         if not over:
             return None
         for interval in over:
-            missed = (now_ms - self._due[interval]) // interval
+            missed = int((now_ms - self._due[interval]) // interval)
+            self.missed_total += missed * list(self._intervals.values()).count(interval)
             self._due[interval] += (1 + missed) * interval
         return [name for name, interval in self._intervals.items() if interval in over]

@@ -47,19 +47,27 @@ class Polling:
         self.failures_total = 0  # of adapters
         self.skipped_total = 0  # polls whose reading there was no room for, or no store
         self.schedule: PollSchedule | None = None
+        self._missed_before = 0  # by schedules that there are no more
         self._keeps_failures = True  # a failure is stored, as a reading of quality bad
         self._lock = lock
 
     def begin(self) -> None:
         """Know nothing of devices any more; call `plan` next."""
         self.failing.clear()
+        self._missed_before = self.missed_total
         self.schedule = None
+
+    @property
+    def missed_total(self) -> int:
+        """How many polls were not made because it was too late: the next one was due."""
+        return self._missed_before + (0 if self.schedule is None else self.schedule.missed_total)
 
     def plan(self, devices: "Devices", config: Config, now_ms: int) -> None:
         """Poll each device at its interval, the ones there are."""
         self._keeps_failures = config.get("sensors", "on_error") != "skip"
         interval_ms = config.get("sensors", "poll_interval_seconds") * 1000
         if self.schedule is None or self.schedule.common_ms != interval_ms:
+            self._missed_before = self.missed_total
             self.schedule = PollSchedule(interval_ms, now_ms)
         self.schedule.set(
             [

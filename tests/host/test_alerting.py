@@ -44,8 +44,9 @@ class Agent:
         self.store = SQLiteStore(path)
         self.alerting = Alerting(read_rules(rules), self.store.rule_state)
         self.pipeline = Pipeline(privacy or PrivacyPolicy(), {}, self.alerting)
+        self.wake = threading.Event()
         self.ingest = Ingest(
-            self.store, self.pipeline, clock, random.Random(1), threading.Event(), commit_max=500
+            self.store, self.pipeline, clock, random.Random(1), self.wake, commit_max=500
         )
         self.link = RecordingLink()
         self.next_seq = None

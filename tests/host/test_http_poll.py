@@ -310,6 +310,22 @@ def test_server_that_is_gone_at_the_start_and_mid_way(poll, log):
     assert 3 <= len(log.having("no reply from")) <= 5  # refused, or cut off and then refused
 
 
+def test_polls_that_come_too_late_are_counted(poll):
+    with weather(GOOD) as server:
+        sites, is_made = [], threading.Event()
+
+        def late(handler):
+            is_made.wait(20)
+            sites[0].clock.advance(3500)
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+        server.answers = [late, server.hang]
+        sites.append(poll(server.url, interval_seconds=1))
+        is_made.set()
+        wait_for(lambda: len(server.asked) == 2, "the second poll")
+        assert sites[0].adapter.status()["missed_total"] == 2  # one at 2 s, one at 3 s
+
+
 @pytest.mark.parametrize("kind", ["hang", "trickle", "drip"])
 def test_slow_server_is_cut_off_and_holds_nobody(poll, kind):
     with weather(GOOD) as server:

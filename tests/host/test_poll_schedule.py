@@ -39,6 +39,11 @@ def test_missed_polls_are_not_made_up_for():
     assert schedule.take(1020) == ["a"]
     assert schedule.take(1030) is None
     assert 1050 <= schedule.due_ms <= 1070
+    assert schedule.missed_total == 19
+    schedule.set([("a", 0), ("b", 0), ("c", 20)], 1030)
+    assert schedule.take(1030) == ["c"]
+    assert schedule.take(1110) == ["a", "b", "c"]
+    assert schedule.missed_total == 19 + 3 + 1 + 1
 
 
 def test_other_devices_leave_the_rhythm_of_the_rest_as_it_was():

@@ -71,6 +71,21 @@ def rig():
     return Rig()
 
 
+def test_polls_that_come_too_late_are_counted_over_reloads_and_starts(rig):
+    assert rig.polling.schedule.take(rig.clock.monotonic_ms()) == ["a", "b"]
+    interval_ms = round(rig.polling.schedule.common_ms)
+    rig.clock.advance(3 * interval_ms)
+    rig.polling.schedule.take(rig.clock.monotonic_ms())
+    assert rig.polling.missed_total == 2 * 2
+    other = Config({"sensors": {"poll_interval_seconds": 1}})
+    rig.polling.plan(rig.devices, other, rig.clock.monotonic_ms())
+    rig.clock.advance(2000)
+    rig.polling.schedule.take(rig.clock.monotonic_ms())
+    assert rig.polling.missed_total == 2 * 2 + 2 * 2
+    rig.polling.begin()
+    assert rig.polling.missed_total == 8
+
+
 def test_device_that_fails_holds_up_no_other(rig):
     rig.adapters["a"] = Adapter(OSError("gone"))
     assert rig.poll() == [("a", 0.0, QUALITY_BAD), ("b", 2.5, QUALITY_GOOD)]

@@ -99,6 +99,9 @@ class probe:
             raise SystemExit(3)
         if value == "interrupt":
             raise KeyboardInterrupt
+        if value == "slow":
+            self.clock.advance(3500)
+            return 1.0
         if value == "block":
             tests.gate("read").wait()
         return value
@@ -167,6 +170,14 @@ def test_read_that_fails_is_told_once_and_stored_as_bad(site, run, log, values, 
     assert running.status["failures_total"] == 2
     assert log.warnings() == [f"device d: {problem}; trying again"]
     assert "777" not in log.whole()
+
+
+def test_polls_that_come_too_late_are_counted(site, run):
+    site("soil", POLLED, "probe")
+    running = run("probe", interval_seconds=1, options={"values": ["slow", "block"]})
+    wait_for(lambda: "read" in GATES, "the second poll")
+    assert running.status["missed_total"] == 3
+    assert [one.value for one in running.samples] == [1.0]
 
 
 def test_failed_poll_stores_nothing_if_that_is_what_is_wanted(site, run):

@@ -33,6 +33,7 @@ class HTTPPollAdapter:
         """Prepare to ask as a checked device table says, whose files are in `folder`."""
         self.polls_total = 0
         self.unchanged_total = 0
+        self.missed_total = 0  # polls for which it was too late
         self.skipped_total = 0  # replies, and failures, that there was no room for
         self._device = device
         self._clock = clock
@@ -50,7 +51,9 @@ class HTTPPollAdapter:
             began_ms = self._clock.monotonic_ms()
             feed.beat(round(self._device["timeout_seconds"] * 1000) + STEP_MS)
             wait_s = max(self._interval_s, self._poll(feed))
-            left_s = wait_s - (self._clock.monotonic_ms() - began_ms) / 1000
+            taken_s = (self._clock.monotonic_ms() - began_ms) / 1000
+            self.missed_total += int(max(0.0, taken_s - wait_s) // self._interval_s)
+            left_s = wait_s - taken_s
             feed.beat(round(max(left_s, 0) * 1000) + STEP_MS)
             self._stopping.wait(max(left_s, 0))
 
@@ -113,6 +116,7 @@ class HTTPPollAdapter:
             "polls_total": self.polls_total,
             "unchanged_total": self.unchanged_total,
             "skipped_total": self.skipped_total,
+            "missed_total": self.missed_total,
         }
 
 

@@ -61,6 +61,7 @@ class ThirdPartyAdapter:
     def __init__(self, device: Mapping[str, Any], clock: Clock, entry: "EntryPoint") -> None:
         """Prepare to run what `entry` names for a checked device table. Imports nothing."""
         self.skipped_total = 0  # readings that there was no room for
+        self.missed_total = 0  # polls for which it was too late: the next one was due
         self._device = device
         self._clock = clock
         self._entry = entry
@@ -88,7 +89,7 @@ class ThirdPartyAdapter:
         """Return how it does, as JSON types."""
         state = "failing" if self._source.failures_total else "starting"
         told = {"package": self._package, "state": state, **self._source.status()}
-        told["skipped_total"] = self.skipped_total
+        told.update(skipped_total=self.skipped_total, missed_total=self.missed_total)
         call, since_ms = self._call
         lasts_ms = self._clock.monotonic_ms() - since_ms
         if call and lasts_ms >= BLOCKED_MS:
@@ -143,13 +144,15 @@ class ThirdPartyAdapter:
             raise AdapterError("its run() returned before stop() was called")
 
     def _poll(self, adapter: Any, feed: Feed) -> None:
-        """Ask it at its interval. Polls that were missed are not made up for."""
+        """Ask it at its interval. Polls that were missed are counted, and not made up for."""
         interval_ms = self._device["interval_seconds"] * 1000
         due_ms = float(self._clock.monotonic_ms())
         while not self._stopping.is_set():
             self._guard(self._read, adapter, feed)
             now_ms = self._clock.monotonic_ms()
-            due_ms += interval_ms * (1 + max(0.0, (now_ms - due_ms) // interval_ms))
+            missed = max(0, int((now_ms - due_ms) // interval_ms))
+            self.missed_total += missed
+            due_ms += interval_ms * (1 + missed)
             self._stopping.wait((due_ms - now_ms) / 1000)
 
     def _read(self, adapter: Any, feed: Feed) -> None:
