@@ -153,9 +153,10 @@ class EdgeAgent:
         """
         if not self._config_path:
             raise ConfigError(["there is no config file to read again: config_path is not given"])
-        config = Config.from_file(self._config_path)
-        config.validate()
         with self._reload_lock:
+            # Read behind whoever came first: what holds in the end is what was written last.
+            config = Config.from_file(self._config_path)
+            config.validate()
             if not self._running:
                 raise StartError("the agent is not running; start() reads the configuration")
             change = reload(self, config)

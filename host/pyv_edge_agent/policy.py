@@ -17,6 +17,7 @@ from pyv_edge_core.privacy_rule import LISTS, PrivacyRule
 
 from .disk import write_whole
 from .errors import StartError
+from .plain_file import reading_plain
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +26,7 @@ MARK_LOCAL = "local"  # it must not leave this machine
 MARK_HASH = "hash:"  # its names are pseudonyms, which no rule fits; see hash_mark
 
 KEY_SIZE = 32  # bytes, as 64 hexadecimal digits in the file
+KEY_FILE_SIZE_MAX = 65_536
 
 
 def read_policy(section: dict[str, Any], key: bytes = bytes(KEY_SIZE_MIN)) -> PrivacyPolicy:
@@ -124,8 +126,9 @@ def load_key(path: Path) -> bytes:
 def read_key(path: Path) -> bytes:
     """Return the secret in the file at `path`. Raises StartError if there is none."""
     try:
-        key = path.read_bytes().strip()
-        mode = path.stat().st_mode
+        with reading_plain(path) as file:
+            key = file.read(KEY_FILE_SIZE_MAX).strip()
+            mode = os.fstat(file.fileno()).st_mode
     except FileNotFoundError:
         remedy = "the agent makes it when it starts; or name another"
         raise StartError(f"privacy.hash_key_file: {path} is not there; {remedy}") from None

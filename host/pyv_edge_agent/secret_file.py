@@ -4,6 +4,8 @@ import os
 import stat
 from pathlib import Path
 
+from .plain_file import reading_plain
+
 SIZE_MAX = 4096  # bytes of the file
 
 
@@ -13,7 +15,7 @@ def read_secret(path: Path) -> tuple[str, bool]:
     Raises ValueError saying what is wrong with the file, and nothing of what is in it.
     """
     try:
-        with path.open("rb") as file:
+        with reading_plain(path) as file:
             content = file.read(SIZE_MAX + 1)
             mode = os.fstat(file.fileno()).st_mode
     except (OSError, ValueError) as error:

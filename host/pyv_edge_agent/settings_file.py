@@ -19,6 +19,7 @@ from pyv_edge_core import message
 from pyv_edge_core.request import CONFIG_SIZE_MAX
 
 from .board_request import BoardRequests, Outcome
+from .plain_file import reading_plain
 
 REFUSALS_MAX = 3  # of the same content by one board
 NOT_UP_MAX = 2  # times that one did not come up with it
@@ -65,7 +66,7 @@ class SettingsFile:
             seen = (found.st_mtime_ns, found.st_size)
             if seen == self._seen:
                 return
-            with self._path.open("rb") as file:
+            with reading_plain(self._path) as file:
                 content = file.read(CONFIG_SIZE_MAX + 1)
         except OSError as error:
             self._refuse(f"can't be read: {error.strerror}; write it, or take the setting out")

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import shutil
 import socket
 import sqlite3
@@ -60,6 +61,20 @@ def test_folder_instead_of_a_file(tmp_path):
     folder.mkdir()
     with pytest.raises(ConfigError, match="can't be read"):
         Config.from_file(folder)
+
+
+@pytest.mark.parametrize("key", ["config", "secret", "ca"])
+def test_pipe_is_no_file_that_is_waited_for(tmp_path, key):
+    """Nobody may ever write into it."""
+    path = tmp_path / "edge.toml"
+    pipe = path if key == "config" else tmp_path / "pipe"
+    os.mkfifo(pipe)
+    if key != "config":
+        setting = "api_key_file" if key == "secret" else "ca_file"
+        cloud = f'[cloud]\nenabled = true\nendpoint = "https://c.example"\n{setting} = "pipe"\n'
+        path.write_text(cloud)
+    with pytest.raises(ConfigError, match="can't be read: is no plain file"):
+        Config.from_file(path).validate()
 
 
 # -- one fault each ----------------------------------------------------------------

@@ -637,6 +637,7 @@ def test_what_is_no_plain_file_is_refused_until_it_is_one(tmp_path, log):
     assert reading.read() == [1.0]
     assert log.warnings() == [
         f"device log: {path}: is no plain file; trying again",
+        f"device log: {path}: Is a directory; trying again",
     ]
 
 

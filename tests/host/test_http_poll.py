@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from host.fakes import FakeClock
 from host.http_rig import TIME, device
 from host.processes import certificates, free_port
 from host.servers import Answer, running
@@ -111,11 +112,13 @@ def page(document, **headers):
 class Poller(Site):
     """A polling adapter on a real ingest, which runs as the test looks."""
 
-    def __init__(self, path, url, **settings):
+    def __init__(self, path, url, clock=None, **settings):
         super().__init__(path)
         settings = {"interval_seconds": 0.01, "on_error": "zero", "unit": "W", **settings}
         self.adapter = HTTPPollAdapter(
-            device(DEVICE["name"], "http_poll", url=url, **settings), SystemClock(), path.parent
+            device(DEVICE["name"], "http_poll", url=url, **settings),
+            clock or SystemClock(),
+            path.parent,
         )
         self.thread = threading.Thread(target=self.adapter.run, args=(self.feed,), daemon=True)
         self.thread.start()
@@ -312,18 +315,16 @@ def test_server_that_is_gone_at_the_start_and_mid_way(poll, log):
 
 def test_polls_that_come_too_late_are_counted(poll):
     with weather(GOOD) as server:
-        sites, is_made = [], threading.Event()
+        clock = FakeClock()
 
         def late(handler):
-            is_made.wait(20)
-            sites[0].clock.advance(3500)
+            clock.advance(3500)
             handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
 
         server.answers = [late, server.hang]
-        sites.append(poll(server.url, interval_seconds=1))
-        is_made.set()
+        site = poll(server.url, clock=clock, interval_seconds=1)
         wait_for(lambda: len(server.asked) == 2, "the second poll")
-        assert sites[0].adapter.status()["missed_total"] == 2  # one at 2 s, one at 3 s
+        assert site.adapter.status()["missed_total"] == 2  # one at 2 s, one at 3 s
 
 
 @pytest.mark.parametrize("kind", ["hang", "trickle", "drip"])

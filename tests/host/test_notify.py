@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from host.fakes import MONOTONIC_MS, FakeClock
 from host.notified import Manager
 from host.waiting import wait_for
 from pyv_edge_agent.notify import Notifier
+from pyv_edge_agent.store import SQLiteStore
 
 
 @pytest.fixture
@@ -129,17 +131,27 @@ def test_agent_that_can_not_start_is_never_ready(spawn, manager, write_config):
     assert not [line for line in manager.receive() if not line.startswith(("EXTEND", "STATUS"))]
 
 
-def test_long_start_is_given_time_and_ends_promptly_with_a_signal(spawn, manager, tmp_path):
-    # Nobody ever writes the configuration: a start that takes for ever.
-    config = tmp_path / "edge.toml"
-    os.mkfifo(config)
-    process = spawn(config)
+@pytest.fixture
+def held(tmp_path):
+    """Return another program's connection that a start waits for, some seconds at most."""
+    SQLiteStore(tmp_path / "edge.db").close()
+    other = sqlite3.connect(tmp_path / "edge.db", isolation_level=None)
+    other.execute("PRAGMA locking_mode = EXCLUSIVE")
+    other.execute("BEGIN EXCLUSIVE")
+    yield other
+    other.close()
+
+
+def test_long_start_is_given_time_and_ends_promptly_with_a_signal(
+    spawn, manager, write_config, held
+):
+    process = spawn(write_config())
     wait_for(lambda: manager.count("EXTEND_TIMEOUT_USEC=60000000") >= 2, "time asked for", 30)
     assert manager.last("STATUS").startswith("starting, for ")
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
-    assert "received SIGTERM in the middle of the start" in err
+    assert "received SIGTERM in the middle of the start" in out
     assert manager.last("STOPPING") == "1"
     assert manager.last("READY") is None
 
@@ -194,17 +206,31 @@ def test_configuration_with_faults_is_told_line_by_line_and_the_old_one_holds(
     ]
 
 
-def test_hang_up_during_the_start_is_not_lost(spawn, manager, write_config, tmp_path):
-    read = write_config()
-    changed = write_config([SIMULATED, {**SIMULATED, "name": "t2"}], name="changed.json")
-    config = tmp_path / "edge.json"
-    os.mkfifo(config)
-    process = spawn(config)
+def test_hang_up_during_the_start_is_not_lost(spawn, manager, write_config, held):
+    process = spawn(write_config())
     wait_for(lambda: manager.count("EXTEND_TIMEOUT_USEC=60000000"), "time asked for", 30)
+    write_config([SIMULATED, {**SIMULATED, "name": "t2"}])
     process.send_signal(signal.SIGHUP)
-    with config.open("w") as file:  # what the start waits for
-        os.replace(changed, config)
-        file.write(Path(read).read_text())
+    held.close()
     wait_for(lambda: manager.count("RELOADING=1") and manager.count("READY=1") == 2, "both", 30)
     assert manager.last("STATUS").startswith("2 devices, ")
     assert "another configuration holds: sensors.devices[t2]" in messages(process)
+
+
+def test_hang_up_before_anything_is_read_does_not_end_it(spawn, manager, write_config):
+    path = write_config()
+    process = spawn(path)
+    # From its first lines on; Python's own start is nobody's.
+    wait_for(lambda: ignores(process.pid, signal.SIGHUP), "its first lines")
+    write_config([SIMULATED, {**SIMULATED, "name": "t2"}])
+    for _ in range(20):
+        process.send_signal(signal.SIGHUP)
+    wait_for(lambda: (manager.last("STATUS") or "").startswith("2 devices, "), "the start", 30)
+    messages(process)
+
+
+def ignores(pid, number):
+    """Return whether a process ignores a signal, or has a handler for it."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    masks = [line.split()[1] for line in status.splitlines() if line[:7] in ("SigIgn:", "SigCgt:")]
+    return any(int(mask, 16) >> (number - 1) & 1 for mask in masks)

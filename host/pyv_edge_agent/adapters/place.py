@@ -8,10 +8,10 @@ at its beginning and those just before the place.
 import hashlib
 import json
 import os
-import stat
 from pathlib import Path
 from typing import NamedTuple
 
+from ..plain_file import open_plain
 from .lines import SIZE_MAX
 
 CHUNK_SIZE = 65_536
@@ -48,16 +48,6 @@ def read_place(position: str) -> Place | None:
 def digest(data: bytes) -> str:
     """Return what `data` is known by."""
     return hashlib.blake2b(data, digest_size=8).hexdigest()
-
-
-def open_plain(path: str | Path) -> int:
-    """Return a descriptor of a file to read. Raises OSError, also for what is no plain file."""
-    # Without waiting: a pipe may have no other end.
-    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(file).st_mode):
-        os.close(file)
-        raise OSError("is no plain file")
-    return file
 
 
 class OpenFile:

@@ -1,15 +1,15 @@
 """Recordings: files of readings that are read from beginning to end, packed or not."""
 
 import gzip
-import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from ..plain_file import reading_plain
 from .lines import Line, LineSplitter
-from .place import CHUNK_SIZE, HEAD_SIZE, digest, open_plain
+from .place import CHUNK_SIZE, HEAD_SIZE, digest
 
 _DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile)
 
@@ -51,7 +51,7 @@ class Recording:
 @contextmanager
 def open_recording(path: Path) -> Iterator[Recording]:
     """Open a file; one that is named .gz is unpacked. Raises OSError."""
-    with os.fdopen(open_plain(path), "rb") as file:
+    with reading_plain(path) as file:
         if path.suffix == ".gz":
             with gzip.GzipFile(fileobj=file) as unpacked:
                 yield Recording(cast("BinaryIO", unpacked))

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..plain_file import reading_plain
 from .origin import ENVIRONMENT, Origin
 from .relation import Report
 from .table import tables
@@ -30,7 +31,7 @@ def check_outside(
 def _problem(path: Path) -> str:
     """Return why a file can't be read; "" if it can."""
     try:
-        with path.open("rb") as file:
+        with reading_plain(path) as file:
             file.read(1)
     except OSError as error:
         return error.strerror or type(error).__name__

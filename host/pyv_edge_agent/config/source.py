@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, Fault
+from ..plain_file import reading_plain
 from ..settings.setting import kind_name
 from .line import json_lines, toml_lines
 from .path import join, parents
@@ -50,7 +51,7 @@ class Source:
     def from_file(cls, path: Path) -> "Source":
         """Read a file. Raises FileNotFoundError if there is none, ConfigError if it can't be."""
         try:
-            with path.open("rb") as file:
+            with reading_plain(path) as file:
                 content = file.read(SIZE_MAX + 1)
                 mode = os.fstat(file.fileno()).st_mode
         except FileNotFoundError:
