@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from .board_request import CHANNEL_OPS, OPS, Outcome
-from .errors import RequestError, StoreError
+from .errors import ImpossibleRequestError, RequestError, StoreError
 from .link import SerialLink
 from .store import SQLiteStore
 
@@ -30,7 +30,7 @@ class BoardCommand:
         such board, if no board could do it, and for what can't be recorded, which isn't done.
         """
         if self.target is not None and self.op in OPS and self.op not in CHANNEL_OPS:
-            raise RequestError(
+            raise ImpossibleRequestError(
                 f"{self.op} is about no channel; if {self.target!r} is its value, say value="
             )
         for link in links:
@@ -39,7 +39,9 @@ class BoardCommand:
                     self._record(store)
                 return link.command(self.op, self.target, self.value, self.timeout_ms)
         known = ", ".join(link.name for link in links) or "none"
-        raise RequestError(f"{self.device!r} is no board on a serial port; there are: {known}")
+        raise ImpossibleRequestError(
+            f"{self.device!r} is no board on a serial port; there are: {known}"
+        )
 
     def _record(self, store: SQLiteStore) -> None:
         details = {

@@ -17,7 +17,7 @@ from pyv_edge_core.errors import FieldError
 
 from .clock import Clock
 from .console import visible
-from .errors import RequestError
+from .errors import ImpossibleRequestError, RequestError
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class _Request:
 def _check_whole(name: str, value: object, low: int, high: int) -> None:
     """Raise RequestError unless `value` is a whole number from `low` to `high`."""
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise RequestError(f"{name}: {value!r} is not a whole number in {low}..{high}")
+        raise ImpossibleRequestError(f"{name}: {value!r} is not a whole number in {low}..{high}")
 
 
 class BoardRequests:
@@ -103,14 +103,14 @@ class BoardRequests:
         or RequestError if the request could not be made.
         """
         if op not in OPS:
-            raise RequestError(f"{op!r} is no command; there are {', '.join(OPS)}")
+            raise ImpossibleRequestError(f"{op!r} is no command; there are {', '.join(OPS)}")
         _check_whole("value", value, 0, 0xFFFFFFFF)
         _check_whole("timeout_ms", timeout_ms, 1, TIMEOUT_MS_MAX)
         if target is not None and not isinstance(target, str):
             _check_whole("target", target, 0, request.ALL_CHANNELS)
         if target is None:
             if op == "set_rate":
-                raise RequestError("set_rate: name the channel whose rate it is")
+                raise ImpossibleRequestError("set_rate: name the channel whose rate it is")
             target = request.ALL_CHANNELS if op == "read_now" else 0
         until_ms = self._clock.monotonic_ms() + timeout_ms
         channel = "all channels" if target == request.ALL_CHANNELS else target
@@ -207,7 +207,7 @@ class BoardRequests:
                     return False
                 if target not in channels:
                     known = ", ".join(channels)
-                    raise RequestError(f"no channel {target!r}; there are {known}")
+                    raise ImpossibleRequestError(f"no channel {target!r}; there are {known}")
                 target = channels[target]
                 only_boot = boot  # whose channels they are
             if asked.content:
@@ -217,7 +217,7 @@ class BoardRequests:
                     asked.op, target or 0, asked.value, asked.until_ms, only_boot
                 )
         except (FieldError, RequestError) as error:
-            self._refuse(asked, str(error))
+            self._refuse(asked, str(error), type(error))
             return True
         with self._lock:
             if not self._is_stopped:
@@ -243,8 +243,9 @@ class BoardRequests:
         logger.info("link %s: %s: %s%s", self._name, asked.what, name, text)
         asked.future.set_result(outcome)
 
-    def _refuse(self, asked: _Request, problem: str) -> None:
+    def _refuse(self, asked: _Request, problem: str, kind: type[Exception] = RequestError) -> None:
         with self._lock:
             self.counters[_REFUSED] += 1
         logger.warning("link %s: %s: %s", self._name, asked.what, problem)
-        asked.future.set_exception(RequestError(f"{self._name}: {asked.what}: {problem}"))
+        told = ImpossibleRequestError if kind is ImpossibleRequestError else RequestError
+        asked.future.set_exception(told(f"{self._name}: {asked.what}: {problem}"))

@@ -15,7 +15,15 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from .control_path import VARIABLE, address, own_path, run_path
-from .errors import AdapterError, ConfigError, RequestError, StartError, StoreError, UsageError
+from .errors import (
+    AdapterError,
+    ConfigError,
+    ImpossibleRequestError,
+    RequestError,
+    StartError,
+    StoreError,
+    UsageError,
+)
 from .operate import OPERATIONS
 
 if TYPE_CHECKING:
@@ -65,7 +73,7 @@ class _Request(socketserver.StreamRequestHandler):
             return {"error": f"{asked['do']}: {error} is missing"}
         except _TOLD as error:
             lines = error.problems if isinstance(error, ConfigError) else [str(error)]
-            is_usage = isinstance(error, (UsageError, ConfigError))
+            is_usage = isinstance(error, (UsageError, ConfigError, ImpossibleRequestError))
             return {"error": "\n".join(lines), "is_usage": is_usage}
         except Exception:  # top of a thread
             logger.exception("request %s failed", asked["do"])

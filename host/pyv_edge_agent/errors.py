@@ -53,6 +53,10 @@ class RequestError(RuntimeError):
     """A board can't be asked for that, or its link has stopped."""
 
 
+class ImpossibleRequestError(RequestError):
+    """No board could do that, or none of that name is there: what was asked is wrong."""
+
+
 class StoreError(RuntimeError):
     """The store could not do what it was asked; nothing of it was done."""
 

@@ -6,17 +6,14 @@ changes something is in the audit log.
 
 from collections.abc import Callable
 from concurrent.futures import TimeoutError as NotInTimeError
-from pathlib import Path
 from typing import Any, Protocol
 
 from pyv_edge_core.privacy import PrivacyPolicy
 
-from .config import Config
 from .egress import Egress
 from .errors import StoreError, UsageError
 from .health import health_report
 from .outbox import Priority
-from .store import SQLiteStore
 
 LIST_MAX = 10_000  # rows of one answer
 ANSWER_MS = 5_000  # beyond its own time, that a board's answer may take to get here
@@ -26,7 +23,7 @@ class Site(Protocol):
     """Who has a store and knows its policy: an agent, or a command while none runs."""
 
     @property
-    def store(self) -> SQLiteStore:
+    def store(self) -> Any:  # SQLiteStore, or for LOOKING LookedAtStore
         """The open store. Raises StoreError if there is none."""
         ...
 
@@ -38,29 +35,6 @@ class Site(Protocol):
     def wake_uploads(self) -> None:
         """Let uploaders look for what there is to send."""
         ...
-
-
-class IdleSite:
-    """The store of an agent that does not run, open for one command."""
-
-    def __init__(self, config: Config) -> None:
-        """Open the store. Raises StoreError, StartError; FileNotFoundError if there is none."""
-        from .clock import SystemClock
-        from .policy import open_policy
-        from .store import open_store
-
-        path = Path(config.store_path)
-        if not path.is_file():
-            raise StoreError(f"{path}: there is no store; the agent's first start makes one")
-        self.privacy = open_policy(config.get("privacy"), config.hash_key_path)
-        self.store = open_store(path, SystemClock())
-
-    def wake_uploads(self) -> None:
-        """Do nothing: there is none."""
-
-    def close(self) -> None:
-        """Close the store."""
-        self.store.close()
 
 
 def _limit(asked: dict[str, Any]) -> int:
@@ -113,15 +87,18 @@ def queue_stats(site: Site, asked: dict[str, Any]) -> dict[str, Any]:
 
 def queue_list(site: Site, asked: dict[str, Any]) -> dict[str, Any]:
     """Return queued items, most urgent first."""
-    rows = site.store.items.all(_limit(asked), asked.get("sink"))
+    sink = asked.get("sink")
+    if sink is not None:
+        _check_sink(site, sink)
+    rows = site.store.items.all(_limit(asked), sink)
     return {"items": _visible(site, rows)}
 
 
 def queue_purge(site: Site, asked: dict[str, Any]) -> dict[str, Any]:
     """Delete queued items of a sink, of all if there is none given, of a priority or any."""
     sink, priority = asked.get("sink"), asked.get("priority")
-    if sink is not None and sink not in site.store.sinks.names:
-        raise UsageError(f"there is no sink {sink!r}; there are: {_names(site)}")
+    if sink is not None:
+        _check_sink(site, sink)
     known = [int(one) for one in Priority]
     if priority is not None and priority not in known:
         raise UsageError(f"priority {priority!r} is none of {', '.join(map(str, known))}")
@@ -131,8 +108,7 @@ def queue_purge(site: Site, asked: dict[str, Any]) -> dict[str, Any]:
 def queue_forget(site: Site, asked: dict[str, Any]) -> dict[str, Any]:
     """Let go of a sink that is not configured any more: its readings are held no longer."""
     sink = asked["sink"]
-    if sink not in site.store.sinks.names:
-        raise UsageError(f"there is no sink {sink!r}; there are: {_names(site)}")
+    _check_sink(site, sink)
     if sink not in site.store.sinks.unconfigured:
         raise UsageError(f"sink {sink!r} is configured; take it out first, and reload")
     pending = site.store.sinks.pending(sink)
@@ -140,8 +116,10 @@ def queue_forget(site: Site, asked: dict[str, Any]) -> dict[str, Any]:
     return {"forgotten": sink, "pending_readings": pending}
 
 
-def _names(site: Site) -> str:
-    return ", ".join(site.store.sinks.names) or "none"
+def _check_sink(site: Site, sink: str) -> None:
+    names = site.store.sinks.names
+    if sink not in names:
+        raise UsageError(f"there is no sink {sink!r}; there are: {', '.join(names) or 'none'}")
 
 
 # -- dead letters ------------------------------------------------------------------
@@ -208,13 +186,18 @@ def command(agent: Any, asked: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-OF_A_STORE: dict[str, Callable[[Any, dict[str, Any]], dict[str, Any]]] = {
+Operation = Callable[[Any, dict[str, Any]], dict[str, Any]]
+
+# Those that can be done without an agent.
+LOOKING: dict[str, Operation] = {
     "queue_stats": queue_stats,
     "queue_list": queue_list,
+    "letter_list": letter_list,
+}
+CHANGING: dict[str, Operation] = {
     "queue_purge": queue_purge,
     "queue_forget": queue_forget,
-    "letter_list": letter_list,
     "letter_retry": letter_retry,
     "letter_drop": letter_drop,
 }
-OPERATIONS = {**OF_A_STORE, "status": status, "reload": reload_config, "command": command}
+OPERATIONS = {**LOOKING, **CHANGING, "status": status, "reload": reload_config, "command": command}

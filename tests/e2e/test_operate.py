@@ -49,7 +49,7 @@ def test_status_and_devices(agent):
     assert command(agent, "device", "ls").split() == ["t1", "simulator", "polled"]
     assert command(agent, "device", "info", "t1", "--json")["ingest_type"] == "simulator"
     assert "there are: t1" in command(agent, "device", "info", "t2", status=2)
-    assert "is no board" in command(agent, "device", "cmd", "t1", "identify", status=3)
+    assert "is no board" in command(agent, "device", "cmd", "t1", "identify", status=2)
 
 
 def test_board_is_asked_and_answers(boards, agents):
@@ -70,7 +70,7 @@ def test_board_is_asked_and_answers(boards, agents):
     assert told["is_done"] is True
     told = command(agent, "device", "cmd", "porch", "read_now", "temperature", "--json")
     assert told["is_done"] is True
-    shown = command(agent, "device", "cmd", "porch", "read_now", "no such", status=3)
+    shown = command(agent, "device", "cmd", "porch", "read_now", "no such", status=2)
     assert "there are temperature" in shown
     assert "porch" in command(agent, "device", "info", "porch")
 
@@ -87,7 +87,7 @@ def test_queue_is_looked_at_drained_and_purged(agent):
     told = wait_for(lambda: command(agent, "queue", "list", "--json")["items"], "an event")
     assert told[0]["payload"]["rule_name"] == "warm"
     assert "1 items take" in command(agent, "queue", "stats")
-    assert "say --yes" in command(agent, "queue", "purge", status=1)
+    assert "say --yes" in command(agent, "queue", "purge", status=2)
     assert "there is no sink 'x'" in command(
         agent, "queue", "purge", "--sink", "x", "--yes", status=2
     )
@@ -133,7 +133,7 @@ def test_dead_letters_are_shown_sent_again_and_dropped(agent):
         first, second = (str(one["id"]) for one in letters)
         assert "422" in command(agent, "queue", "dlq", "show", first)
         assert "no dead letter 99" in command(agent, "queue", "dlq", "show", "99", status=1)
-        assert "say which" in command(agent, "queue", "dlq", "drop", status=1)
+        assert "say which" in command(agent, "queue", "dlq", "drop", status=2)
         assert command(agent, "queue", "dlq", "drop", first) == "1 dropped\n"
         assert command(agent, "queue", "dlq", "drop", first, status=1) == "0 dropped\n"
         cloud.answers[:] = [Answer(200)]
@@ -169,6 +169,6 @@ def test_sink_that_is_gone_can_be_let_go(agent):
     rewrite(agent, sinks={})
     command(agent, "reload")
     assert "not configured any more" in command(agent, "queue", "stats")
-    assert "say --yes" in command(agent, "queue", "forget", "file", status=1)
+    assert "say --yes" in command(agent, "queue", "forget", "file", status=2)
     assert "is forgotten" in command(agent, "queue", "forget", "file", "--yes")
     assert "file" not in command(agent, "queue", "stats", "--json")["sinks"]

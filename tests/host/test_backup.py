@@ -145,7 +145,9 @@ def test_ledger_that_does_not_balance_is_an_answer(site, rig):
     [
         (("edge.db",), exit_status.USAGE, "edge.db: is the store itself"),
         (("edge.db", "--force"), exit_status.USAGE, "edge.db: is the store itself"),
-        (("no/such/copy.db",), exit_status.REFUSED, "no/such/copy.db: can't be written"),
+        (("edge.db-wal", "--force"), exit_status.USAGE, "edge.db-wal: is a file of the store"),
+        (("/dev/null", "--force"), exit_status.USAGE, "/dev/null: is there and is no file"),
+        (("no/such/copy.db",), exit_status.USAGE, "no/such/copy.db: no/such is no folder"),
         (("copy.db", "--db", "no.db"), exit_status.REFUSED, "no.db: there is no store"),
         ((), exit_status.USAGE, "required: DEST"),
     ],

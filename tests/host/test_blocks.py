@@ -201,7 +201,10 @@ def test_log_is_listed(rig, capsys):
     assert capsys.readouterr().out.split()[2:] == ["looked", '{"by":', '"me"}']
     assert main(["audit", "list", "--db", str(rig.path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["audit_logs"][-1]["action"] == "looked"
-    assert main(["audit", "list", "--db", str(rig.path), "--limit", "0"]) == 2
+    with pytest.raises(SystemExit):
+        main(["audit", "list", "--db", str(rig.path), "--limit", "0"])
+    assert "'0' is no number of at least 1" in capsys.readouterr().err
+    assert main(["audit", "list", "--db", str(rig.path), "--checkpoint", "1:00"]) == 2
     with pytest.raises(ValueError, match="limit"):
         list_audit(rig.path, 0)
 

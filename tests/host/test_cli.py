@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -74,7 +75,7 @@ def test_only_the_command_that_is_called_is_imported():
     )
     done = run_host("audit", "--help", code=code)
     assert done.stderr.splitlines()[-1] == str(
-        ["pyv_edge_agent.cli.audit", "pyv_edge_agent.cli.place"]
+        [f"pyv_edge_agent.cli.{name}" for name in ("argument", "audit", "place")]
     )
 
 
@@ -270,3 +271,71 @@ def test_receive_says_where_it_listens_as_json(tmp_path):
     finally:
         process.terminate()
         process.communicate(timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (("queue", "drain", "--timeout", "nan"), "nan is outside 0..2.592e+06"),
+        (("queue", "drain", "--timeout", "inf"), "inf is outside 0.."),
+        (("queue", "purge", "--priority", "5"), "5 is outside 1..4"),
+        (("queue", "list", "--limit", "0"), "'0' is no number of at least 1"),
+        (("queue", "dlq", "show", "9" * 30), "is no number of at least 1 and below 2^53"),
+        (("queue", "dlq", "retry", "9" * 30), "is no number of at least 1 and below 2^53"),
+        (("device", "cmd", "a", "identify", "--timeout", "nan"), "nan is outside 0.001..3600"),
+        (("device", "cmd", "a", "identify", "--timeout", "0"), "0 is outside 0.001..3600"),
+        (("device", "cmd", "a", "identify", "--value", "-1"), "-1 is outside 0..4294967295"),
+        (("audit", "list", "--limit", str(2**63)), "is no number of at least 1 and below 2^53"),
+        (("tail", "-n", str(2**63)), "is outside 0..1000000"),
+        (("receive", "--db", "a.db", "--port", "99999"), "99999 is outside 0..65535"),
+        (("receive", "--db", "a.db", "--port", "5" * 5000), "invalid number value"),
+    ],
+)
+def test_number_that_is_none_of_its_option_is_refused_in_a_line(words, problem):
+    done = run_host(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert problem in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_port_that_is_in_use_is_told(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = run_host("receive", "--db", tmp_path / "a.db", "--port", port)
+    assert done.returncode == 3
+    problem = "can't listen on 127.0.0.1: [Errno 98] Address already in use; try 0 for any"
+    assert done.stderr == f"--port {port}: {problem}\n"
+
+
+@pytest.mark.parametrize("words", ["config schema", "--help"])
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_stream_that_is_closed_ends_nothing(tmp_path, words, closed):
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'"{HOST}" {words} {closed}'],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert bool(done.stdout) == (">&-" not in closed.replace("2>&-", ""))
+
+
+def test_disk_that_is_full_is_told_for_help_too(tmp_path):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [HOST, "--help"], env=environment(), stdout=full, stderr=subprocess.PIPE, timeout=60
+        )
+    assert (done.returncode, done.stderr) == (3, b"[Errno 28] No space left on device\n")
+
+
+def test_text_that_a_terminal_has_not_is_told(tmp_path):
+    (tmp_path / "edge.toml").write_text('[[rules]]\nname = "wärme"\nabove = 1\n')
+    done = run_host(
+        *("config", "show", "--effective"), cwd=tmp_path, PYTHONIOENCODING="ascii", PYTHONUTF8="0"
+    )
+    assert (done.returncode, done.stderr) == (
+        3,
+        "'\\xe4' can't be written as ascii; set PYTHONUTF8=1, or LANG=C.UTF-8\n",
+    )

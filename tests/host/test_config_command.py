@@ -305,7 +305,7 @@ def test_file_with_a_secret_is_for_its_owner_alone(tmp_path):
 def test_file_that_is_there_is_kept_unless_that_is_said(tmp_path):
     path = tmp_path / "a.toml"
     path.write_text("mine")
-    with pytest.raises(UsageError, match=r"a\.toml: is there; --force overwrites it"):
+    with pytest.raises(UsageError, match=r"a\.toml: is there already; --output names another"):
         init("--output", path)
     assert path.read_text() == "mine"
     init("--output", path, "--force")
@@ -321,7 +321,7 @@ def test_file_that_is_there_is_kept_unless_that_is_said(tmp_path):
         (["--device", "a=simulator:seed"], "--device: 'seed' of a is not KEY=VALUE with a KEY of"),
         (["--device", "a=simulator:seed=x"], "--device: seed of a: the value is not a whole num"),
         (["--output", "a.json"], r"--output: a\.json can't have comments; name it \.toml"),
-        (["--output", "no/a.toml"], "--output: no is no folder; make it, or name another"),
+        (["--output", "no/a.toml"], r"no/a\.toml: no is no folder; make it, or name another"),
     ],
 )
 def test_option_that_is_wrong_is_named(tmp_path, monkeypatch, words, problem):

@@ -449,12 +449,21 @@ def test_export_is_a_file_whole_or_not_at_all(site, tmp_path):
     assert before == run_host("export", "--sensor", "*.temp", cwd=site).stdout.encode().replace(
         b"\n", b"\r\n"
     )
+    assert before == run_host(
+        "export", "--sensor", "*.temp", "--output", "-", cwd=site
+    ).stdout.encode().replace(b"\n", b"\r\n")
     done = run_host("export", "--output", "no/such/out.csv", cwd=site)
-    assert done.returncode == exit_status.REFUSED
-    assert done.stderr == "no/such/out.csv.new: No such file or directory\n"
+    assert done.returncode == exit_status.USAGE
+    assert done.stderr == "no/such/out.csv: no/such is no folder; make it, or name another\n"
+    done = run_host("export", "--output", "out.csv", cwd=site)
+    assert done.returncode == exit_status.USAGE
+    assert done.stderr == "out.csv: is there already; name another file, or say --force\n"
+    assert (site / "out.csv").read_bytes() == before
+    done = run_host("export", "--output", "out.csv", "--force", "--limit", "7", cwd=site)
+    assert done.stderr.startswith("out.csv: 7 readings\n")
     with small_disk(tmp_path / "disk", 8192) as disk:
         (disk / "out.csv").write_text("before")
-        done = run_host("export", "--output", disk / "out.csv", cwd=site)
+        done = run_host("export", "--output", disk / "out.csv", "--force", cwd=site)
         assert done.returncode == exit_status.REFUSED
         assert "No space left" in done.stderr
         assert [(one.name, one.read_text()) for one in disk.iterdir()] == [("out.csv", "before")]
@@ -464,10 +473,17 @@ def test_export_is_a_file_whole_or_not_at_all(site, tmp_path):
     ("args", "problem"),
     [
         (("--since", "tomorrow"), "--since: 'tomorrow' is no time"),
+        (("--since", "2027"), "--since: '2027' is no time since 1970; such as 2026-05-28"),
+        (("--since", "20260528"), "--since: '20260528' is no time since 1970"),
         (("--since", "1h", "--until", "2h"), "--until: is not later than --since"),
         (("--sensor", "a[b]"), "--sensor: 'a[b]' is not a pattern"),
         (("--limit", "0"), "'0' is no number of at least 1"),
+        (("--limit", str(2**63)), f"'{2**63}' is no number of at least 1 and below 2^53"),
         (("--quality", "fine"), "invalid choice: 'fine'"),
+        (("--period", "hour"), "--period: is of summaries, not of readings"),
+        (("--measurement", "m"), "--measurement: is of --format line-protocol"),
+        (("--format", "line-protocol", "--measurement", ""), "--measurement: must not be empty"),
+        (("--force",), "--force: is of --output FILE"),
         (("events", "--quality", "bad"), "--quality: is of readings, not of events"),
         (("events", "--format", "senml"), "--format: senml is for readings"),
         (("gaps", "--sensor", "x"), "--sensor: gaps are of devices"),

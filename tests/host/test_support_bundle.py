@@ -259,7 +259,7 @@ def test_file_has_the_time_in_its_name_unless_it_is_given_one(path, tmp_path):
 
 def test_file_is_whole_or_not_there(path, tmp_path):
     done = run_bundle(tmp_path, "--config", path, "--output", "no/such/folder.tar.gz")
-    assert done.returncode == 3
+    assert done.returncode == 2
     with small_disk(tmp_path / "disk", "64k") as folder:
         (folder / "filler").write_bytes(bytes(60_000))
         done = run_bundle(tmp_path, "--config", path, "--output", folder / "b.tar.gz")

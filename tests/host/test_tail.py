@@ -188,7 +188,7 @@ def test_older_copy_of_the_store_is_followed_from_its_end(rig, follow, tmp_path)
 @pytest.mark.parametrize(
     ("args", "status", "problem"),
     [
-        (("-n", "-1"), exit_status.USAGE, "--lines: -1 is below 0"),
+        (("-n", "-1"), exit_status.USAGE, "-n/--lines: -1 is outside 0..1000000"),
         (("--sensor", ""), exit_status.USAGE, "--sensor: '' is not a pattern"),
         (("--db", "no.db"), exit_status.REFUSED, "no.db: there is no store"),
     ],

@@ -182,7 +182,12 @@ def _unpacked(body: bytes) -> bytes:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    closing: threading.Event
+
+    def __init__(
+        self, address: tuple[str, int], handler: type[_ReceiverHandler], closing: threading.Event
+    ) -> None:
+        self.closing = closing  # first: it is closed, too, if it can't listen
+        super().__init__(address, handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing: a client that hangs up is what is being tried."""
@@ -205,8 +210,9 @@ def open_receiver(
     """
     closing = threading.Event()
     own = {"store": store, "script": script or Script(), "closing": closing}
-    server = _Server((host, port), type("_BoundReceiverHandler", (_ReceiverHandler,), own))
-    server.closing = closing
+    server = _Server(
+        (host, port), type("_BoundReceiverHandler", (_ReceiverHandler,), own), closing
+    )
     if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         try:

@@ -16,6 +16,7 @@ from types import ModuleType
 from pyv_edge_core import __version__
 
 PROGRAM = "pyv-edge-host"
+_REMEDY = "set PYTHONUTF8=1, or LANG=C.UTF-8"
 _WIDTH = 80  # of help, where there is no terminal
 
 # command: what it does, one line
@@ -93,15 +94,21 @@ def _refuse(words: list[str]) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; return the exit status."""
+    _open_streams()
     try:
         try:
             status = _call(sys.argv[1:] if argv is None else argv)
         finally:
             sys.stdout.flush()  # here, where a broken pipe is caught
     except BrokenPipeError:
-        # Whoever reads, `head` perhaps, has enough. Python flushes once more when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
+        _drop_output()
+        status = 0  # whoever reads, `head` perhaps, has enough
+    except UnicodeEncodeError as error:
+        print(
+            f"{error.object[error.start]!a} can't be written as {error.encoding}; {_REMEDY}",
+            file=sys.stderr,
+        )
+        status = 3
     except SystemExit:
         raise  # of argparse, before what tells errors is imported
     except KeyboardInterrupt:
@@ -113,7 +120,23 @@ def main(argv: list[str] | None = None) -> int:
 
         status, lines = status_of(error)
         print("\n".join(lines), file=sys.stderr)
+        _drop_output()
     return status
+
+
+def _open_streams() -> None:
+    """Let nothing that is opened later be taken for a stream that whoever calls has closed."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 for the whole process
+
+
+def _drop_output() -> None:
+    """Let nobody have what can't be written: Python flushes once more when it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _call(words: list[str]) -> int:

@@ -3,6 +3,8 @@
 import argparse
 from collections.abc import Callable
 
+_DIGITS_MAX = 30
+
 
 def between(low: float, high: float, kind: type[float]) -> Callable[[str], float]:
     """Return what reads a number of a range; it raises ArgumentTypeError."""
@@ -10,7 +12,8 @@ def between(low: float, high: float, kind: type[float]) -> Callable[[str], float
     def parse(text: str) -> float:
         value = kind(text)
         if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text} is outside {low:g}..{high:g}")
+            extent = f"{low:g}..{high:g}" if kind is float else f"{low}..{high}"
+            raise argparse.ArgumentTypeError(f"{text} is outside {extent}")
         return value
 
     parse.__name__ = "number"
@@ -18,7 +21,8 @@ def between(low: float, high: float, kind: type[float]) -> Callable[[str], float
 
 
 def positive(text: str) -> int:
-    """Return a number of at least 1. Raises ArgumentTypeError."""
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of at least 1")
+    """Return a number of at least 1, as exact as JSON has it. Raises ArgumentTypeError."""
+    is_one = text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX
+    if not is_one or not 1 <= int(text) < 2**53:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of at least 1 and below 2^53")
     return int(text)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from ..exit_status import DONE, NO
+from .argument import positive
 from .place import add_store, store_path
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with verify: audit_id and hash of a checkpoint that a sink has",
     )
     parser.add_argument(
-        "--limit", type=int, default=100, help="with list: newest rows (%(default)s)"
+        "--limit", type=positive, default=100, help="with list: newest rows (%(default)s)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -32,6 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Verify or list; return 0 if everything fits, 1 if it doesn't."""
     path = store_path(args)
+    if args.what == "list" and args.checkpoint is not None:
+        raise UsageError("--checkpoint: is of audit verify")
     return _verify(path, args) if args.what == "verify" else _list(path, args)
 
 
@@ -57,8 +60,6 @@ def _verify(path: "Path", args: argparse.Namespace) -> int:
 def _list(path: "Path", args: argparse.Namespace) -> int:
     from ..store import list_audit
 
-    if args.limit < 1:
-        raise UsageError(f"--limit: {args.limit} is below 1")
     rows = list_audit(path, args.limit)
     if args.json:
         print(json.dumps({"audit_logs": rows}))

@@ -22,20 +22,16 @@ def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from ..clock import SystemClock
-    from ..disk import identity
-    from ..errors import UsageError
     from ..sizing import show_size
     from ..store.backup import back_up
+    from .destination import destination
     from .moment import stamp
     from .output import progress
 
     path, to = store_path(args), Path(args.destination)
     if to.is_dir():
         to = to / f"{path.stem}-{stamp(SystemClock().utc_ms())}{path.suffix}"
-    if identity(to) is not None and identity(to) == identity(path):
-        raise UsageError(f"{to}: is the store itself; name another file")
-    if to.exists() and not args.force:
-        raise UsageError(f"{to}: is there already; name another file, or say --force")
+    to = destination(args, str(to))
     with progress("copying", 100) as advance:
         made = back_up(path, to, lambda done, total: advance(100 * done // max(total, 1)))
     if args.json:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, UsageError
 from ..exit_status import DONE
+from .destination import writable
 from .output import note
 from .place import PLACES
 
@@ -32,7 +33,9 @@ _SIMULATED = {"name": "simulated", "ingest_type": "simulator", "unit": "Cel"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--output", metavar="FILE", help=f"what is written (else {PLACES[0]})")
+    parser.add_argument(
+        "--output", metavar="FILE", help=f"what is written (else {PLACES[0]}; - is stdout)"
+    )
     parser.add_argument(
         "--device",
         action="append",
@@ -55,13 +58,16 @@ def run(args: argparse.Namespace, ports: "ListPorts | None" = None) -> int:
     output = args.output
     if not output:
         output = _ask("File to write", PLACES[0]) if is_asking else PLACES[0]
-    path = Path(output)
+    is_stdout = output == "-"
+    if is_stdout and args.json:
+        raise UsageError("--json: says what file was written; name one by --output")
+    path = Path(PLACES[0] if is_stdout else output)
     if path.suffix.lower() == ".json":
         raise UsageError(f"--output: {path} can't have comments; name it .toml")
-    if path.exists() and not args.force:
-        raise UsageError(f"{path}: is there; --force overwrites it, --output names another")
-    if not path.parent.is_dir():
-        raise UsageError(f"--output: {path.parent} is no folder; make it, or name another")
+    if not is_stdout:
+        path = writable(
+            output, is_forced=args.force, remedy="--output names another, --force replaces it"
+        )
     given = _said(args)
     boards = {} if args.device else _boards(ports)
     if is_asking:
@@ -70,7 +76,12 @@ def run(args: argparse.Namespace, ports: "ListPorts | None" = None) -> int:
         given["sensors"]["devices"] = [
             _board(f"board-{index}", port) for index, port in enumerate(boards.values(), 1)
         ] or [_SIMULATED]
-    _write(path, given, is_json=args.json)
+    if is_stdout:
+        config, text = _checked(path, given)
+        print(text, end="")
+        _tell(config)
+    else:
+        _write(path, given, is_json=args.json)
     return DONE
 
 
@@ -219,18 +230,24 @@ def _checked(path: Path, given: Given) -> tuple["Config", str]:
 
 def _write(path: Path, given: Given, *, is_json: bool) -> None:
     from ..disk import write_whole
-    from ..settings import DEVICE_DOCS
 
     config, text = _checked(path, given)
     write_whole(path, text.encode(), 0o600 if config.has_secrets else 0o644)
-    devices = config.get("sensors", "devices")
     if is_json:
-        print(json.dumps({"file": str(path), "devices": [one["name"] for one in devices]}))
+        devices = [one["name"] for one in config.get("sensors", "devices")]
+        print(json.dumps({"file": str(path), "devices": devices}))
         return
-    for device in devices:
+    _tell(config)
+    print(f"{path}: written")
+    note(f"start the agent with: pyv-edge-host run --config {path}")
+
+
+def _tell(config: "Config") -> None:
+    """Note what is in it, and what is doubtful."""
+    from ..settings import DEVICE_DOCS
+
+    for device in config.get("sensors", "devices"):
         where = f" at {device['port']}" if device["ingest_type"] == "serial" else ""
         note(f"device {device['name']}{where}: {DEVICE_DOCS[device['ingest_type']]}")
     for doubt in config.doubts:
         note(doubt.labelled("warning"))
-    print(f"{path}: written")
-    note(f"start the agent with: pyv-edge-host run --config {path}")

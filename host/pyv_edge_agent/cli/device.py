@@ -5,6 +5,7 @@ import json
 
 from ..errors import UsageError
 from ..exit_status import DONE, NO
+from .argument import between
 from .asking import TIMEOUT_S, ask
 from .asking import add_arguments as add_asking
 from .output import paint
@@ -13,6 +14,8 @@ TYPE_CHECKING = False  # as in typing, which takes long to import
 if TYPE_CHECKING:
     from typing import Any
 
+TIMEOUT_MAX_S = 3600
+VALUE_MAX = 2**32 - 1
 OPS = ("identify", "set_rate", "read_now", "reset", "safe_mode")
 
 
@@ -28,10 +31,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     cmd.add_argument("op", choices=OPS, metavar="OP", help=", ".join(OPS))
     cmd.add_argument("target", nargs="?", help="channel, for set_rate and read_now")
     cmd.add_argument(
-        "--value", type=int, default=0, help="of set_rate: ms; safe_mode: 1 begins it, 0 ends it"
+        "--value",
+        type=between(0, VALUE_MAX, int),
+        default=0,
+        help="of set_rate: ms; safe_mode: 1 begins it, 0 ends it",
     )
     cmd.add_argument(
-        "--timeout", type=float, default=10.0, metavar="SECONDS", help="(%(default)s)"
+        "--timeout",
+        type=between(0.001, TIMEOUT_MAX_S, float),
+        default=10.0,
+        metavar="SECONDS",
+        help="(%(default)s)",
     )
     add_asking(cmd)
 

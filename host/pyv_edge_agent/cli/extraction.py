@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from ..clock import SystemClock
 from ..disk import writing_whole
@@ -17,8 +16,18 @@ from ..store import extract
 from ..store.commit import gap_payload
 from ..store.extract import StoredChannel
 from ..store.rollup import summary_payload
-from .filters import PERIODS_MS
-from .form import EVENTS, GAPS, READINGS, SENML, Payload, text_of
+from .destination import destination
+from .filters import MEASUREMENT, PERIODS_MS
+from .form import (
+    EVENTS,
+    GAPS,
+    LINE_PROTOCOL,
+    READINGS,
+    SENML,
+    SUMMARIES,
+    Payload,
+    text_of,
+)
 from .output import Advance, no_advance, note, progress
 from .selection import Names, View, open_view, read_times
 
@@ -175,19 +184,22 @@ def extract_to(args: argparse.Namespace) -> int:
     Raises what `open_view` does, and OSError.
     """
     request = _request(args, SystemClock().utc_ms())
+    output = None if args.output in (None, "-") else destination(args, args.output)
     with closing(open_view(args)) as view, ExitStack() as stack:
         extraction = Extraction(view, request)
         advance: Advance = no_advance
-        if args.output is not None or not sys.stdout.isatty():  # else it would be in the way
+        if output is not None or not sys.stdout.isatty():  # else it would be in the way
             what = f"reading {request.kind}"
             advance = stack.enter_context(progress(what, extraction.size()))
-        text = text_of(args.format, request.kind, extraction.pieces(advance), args.measurement)
-        if args.output is None:
+        text = text_of(
+            args.format, request.kind, extraction.pieces(advance), args.measurement or MEASUREMENT
+        )
+        if output is None:
             sys.stdout.writelines(text)
         else:
-            with writing_whole(Path(args.output)) as file:
+            with writing_whole(output) as file:
                 file.writelines(one.encode() for one in text)
-    if args.output is not None:
+    if output is not None:
         note(f"{args.output}: {extraction.taken_total} {request.kind}")
     tell_withheld(extraction.withheld_total, request.kind, is_local=args.local)
     return DONE
@@ -208,11 +220,19 @@ def _request(args: argparse.Namespace, now_ms: int) -> Request:
             raise UsageError(f"--format: senml is for readings, not for {args.kind}")
     if args.kind == GAPS and args.sensor:
         raise UsageError("--sensor: gaps are of devices; use --device")
+    if args.kind != SUMMARIES and args.period:
+        raise UsageError(f"--period: is of summaries, not of {args.kind}")
+    if args.measurement is not None and args.format != LINE_PROTOCOL:
+        raise UsageError(f"--measurement: is of --format {LINE_PROTOCOL}, not of {args.format}")
+    if args.measurement == "":
+        raise UsageError("--measurement: must not be empty; leave it out")
+    if args.force and args.output is None:
+        raise UsageError("--force: is of --output FILE; name one")
     return Request(
         args.kind,
         Names.of(args),
         args.quality,
         read_times(args, now_ms),
         args.limit,
-        PERIODS_MS[args.period],
+        PERIODS_MS[args.period or "minute"],
     )

@@ -8,6 +8,7 @@ from .argument import positive
 
 KINDS = ("readings", "events", "gaps", "summaries")
 FORMS = ("table", "csv", "ndjson", "senml", "line-protocol")
+MEASUREMENT = "pyvorin"
 PERIODS_MS = {"minute": 60_000, "hour": 3_600_000}
 
 
@@ -46,7 +47,7 @@ def add_quality(parser: argparse.ArgumentParser) -> None:
 
 def add_times(parser: argparse.ArgumentParser) -> None:
     """Declare --since and --until."""
-    what = "ISO-8601, UTC unless it says otherwise, or how long ago: 90s, 5m, 2h, 7d"
+    what = "ISO-8601, UTC unless it says otherwise, or how long ago: 90s, 2h, 7d"
     parser.add_argument("--since", metavar="TIME", help=f"from then on; {what}")
     parser.add_argument("--until", metavar="TIME", help="to before then")
 
@@ -67,7 +68,7 @@ def add_extraction(parser: argparse.ArgumentParser, *, form: str, limit: int | N
         help="the newest so many (%(default)s)" if limit else "the newest so many (all)",
     )
     parser.add_argument(
-        "--period", choices=PERIODS_MS, default="minute", help="of summaries (%(default)s)"
+        "--period", choices=PERIODS_MS, help=f"of summaries ({next(iter(PERIODS_MS))})"
     )
     forms = parser.add_mutually_exclusive_group()
     forms.add_argument("--format", choices=FORMS, default=form, help="(%(default)s)")
@@ -78,9 +79,8 @@ def add_extraction(parser: argparse.ArgumentParser, *, form: str, limit: int | N
         const="ndjson",
         help="short for --format ndjson: a JSON object a line",
     )
-    parser.add_argument(
-        "--measurement", default="pyvorin", help="name in line protocol (%(default)s)"
-    )
+    parser.add_argument("--measurement", help=f"name in line protocol ({MEASUREMENT})")
     parser.add_argument(
         "--output", metavar="FILE", help="written whole or not at all, in place of stdout"
     )
+    parser.add_argument("--force", action="store_true", help="replace that FILE if it is there")

@@ -8,6 +8,7 @@ from ..adapters.mapping import read_time_ms
 from ..errors import SubmissionError, UsageError
 
 _UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_NUMBER_FROM_MS = 10**12  # of 2001: seconds from there on have ten digits
 _EXAMPLES = "2026-05-28, 2026-05-28T21:30:00Z, 2026-05-28T21:30+02:00, or ago: 90s, 2h, 7d"
 
 
@@ -20,9 +21,12 @@ def parse_moment(option: str, text: str, now_ms: int) -> int:
     if ago_ms is not None:
         return now_ms - ago_ms
     try:
-        return read_time_ms(text, text)
+        found_ms = read_time_ms(text, text)
     except SubmissionError:
         raise UsageError(f"{option}: {text!r} is no time; such as {_EXAMPLES}") from None
+    if text.strip().isdigit() and found_ms < _NUMBER_FROM_MS:  # a year, or 20260528
+        raise UsageError(f"{option}: {text!r} is no time since 1970; such as {_EXAMPLES}")
+    return found_ms
 
 
 def duration_ms(text: str) -> int | None:

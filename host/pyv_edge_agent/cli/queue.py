@@ -6,7 +6,9 @@ The agent does it if it runs; else the command opens the store itself.
 import argparse
 import json
 
+from ..errors import UsageError
 from ..exit_status import DONE, NO
+from .argument import between, positive
 from .asking import add_arguments as add_asking
 from .asking import ask, connect, converse
 from .output import note, progress
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 LOOK_S = 0.5  # between two looks at what is left
+TIMEOUT_MAX_S = 30 * 86_400
 ASK_S = 60.0  # a queue can be long
 
 
@@ -29,12 +32,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_limit(shown)
     drain = parts.add_parser("drain", help="wait until everything is delivered")
     drain.add_argument(
-        "--timeout", type=float, default=60.0, metavar="SECONDS", help="(%(default)s)"
+        "--timeout",
+        type=between(0, TIMEOUT_MAX_S, float),
+        default=60.0,
+        metavar="SECONDS",
+        help="(%(default)s)",
     )
     add_asking(drain)
     purge = parts.add_parser("purge", help="delete queued items; readings stay")
     _add_sink(purge)
-    purge.add_argument("--priority", type=int, help="only these: 1 critical ... 4 logs")
+    purge.add_argument(
+        "--priority", type=between(1, 4, int), help="only these: 1 critical ... 4 logs"
+    )
     purge.add_argument("--yes", action="store_true", help="really")
     forget = parts.add_parser("forget", help="let go of a sink that is not configured any more")
     forget.add_argument("sink", help="its name")
@@ -46,11 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_limit(listed)
     add_asking(listed)
     one = kinds.add_parser("show", help="one of them, as it was to be sent")
-    one.add_argument("id", type=int, help="its number")
+    one.add_argument("id", type=positive, help="its number")
     add_asking(one)
     for name, text in (("retry", "send again"), ("drop", "delete")):
         some = kinds.add_parser(name, help=text)
-        some.add_argument("ids", type=int, nargs="*", metavar="ID", help="their numbers")
+        some.add_argument("ids", type=positive, nargs="*", metavar="ID", help="their numbers")
         some.add_argument("--all", action="store_true", help="all of them")
         add_asking(some)
 
@@ -61,7 +70,7 @@ def _add_sink(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_limit(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--limit", type=int, default=100, help="rows (%(default)s)")
+    parser.add_argument("--limit", type=positive, default=100, help="rows (%(default)s)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -75,11 +84,14 @@ def _do(args: argparse.Namespace, do: str, **asked: "Any") -> "dict[str, Any]":
     if connection is not None:
         told: dict[str, Any] = converse(connection, {"do": do, **asked}, ASK_S)
         return told
-    from ..operate import OF_A_STORE, IdleSite
+    from ..clock import SystemClock
+    from ..idle_site import IdleSite, IdleWriter
+    from ..operate import CHANGING, LOOKING
 
-    site = IdleSite(load_config(args))
+    config = load_config(args)
+    site = IdleSite(config) if do in LOOKING else IdleWriter(config, SystemClock())
     try:
-        return OF_A_STORE[do](site, asked)
+        return {**LOOKING, **CHANGING}[do](site, asked)
     finally:
         site.close()
 
@@ -150,8 +162,7 @@ def _left(told: "dict[str, Any]") -> int:
 
 def _purge(args: argparse.Namespace) -> int:
     if not args.yes:
-        note("this deletes items that no sink has got; say --yes")
-        return NO
+        raise UsageError("this deletes items that no sink has got; say --yes")
     told = _do(args, "queue_purge", sink=args.sink, priority=args.priority)
     _print(args, told, [f"{told['purged']} items are deleted"])
     return DONE
@@ -159,8 +170,7 @@ def _purge(args: argparse.Namespace) -> int:
 
 def _forget(args: argparse.Namespace) -> int:
     if not args.yes:
-        note(f"sink {args.sink} will never get what waits for it; say --yes")
-        return NO
+        raise UsageError(f"sink {args.sink} will never get what waits for it; say --yes")
     told = _do(args, "queue_forget", sink=args.sink)
     waiting = told["pending_readings"]
     _print(args, told, [f"{args.sink} is forgotten; {waiting} readings waited for it"])
@@ -196,8 +206,7 @@ def _drop(args: argparse.Namespace) -> int:
 
 def _change_letters(args: argparse.Namespace, do: str, key: str) -> int:
     if not (args.ids or args.all):
-        note("say which: numbers of `queue dlq ls`, or --all")
-        return NO
+        raise UsageError("say which: numbers of `queue dlq ls`, or --all")
     told = _do(args, do, ids=args.ids, all=args.all)
     _print(args, told, [f"{told[key]} {key}"])
     return DONE if told[key] else NO

@@ -3,11 +3,14 @@
 import argparse
 
 from ..errors import UsageError
+from .argument import between
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--port", type=int, required=True, help="to listen on; 0: any free one")
+    parser.add_argument(
+        "--port", type=between(0, 65_535, int), required=True, help="to listen on; 0: any free one"
+    )
     parser.add_argument("--db", required=True, metavar="FILE", help="where readings are kept")
     parser.add_argument("--host", default="127.0.0.1", help="address (%(default)s)")
     parser.add_argument(

@@ -24,21 +24,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write it, whole or not at all. Raises UsageError, OSError, StoreError."""
-    from pathlib import Path
-
     from ..clock import SystemClock
     from ..disk import writing_whole
-    from ..errors import UsageError
     from .bundle import Contents, write_bundle
+    from .destination import destination
     from .doctor import examine, learn
     from .moment import stamp
 
     clock = SystemClock()
     now_ms = clock.utc_ms()
     name = f"pyv-edge-support-{stamp(now_ms)}"
-    path = Path(args.output or f"{name}.tar.gz")
-    if path.exists():
-        raise UsageError(f"{path}: is there already; name another file by --output")
+    path = destination(
+        args, args.output or f"{name}.tar.gz", remedy="name another file by --output"
+    )
     case = learn(args)
     findings = [one for some in examine(case) for one in some]
     contents = Contents(case, findings, lambda: _queue(args), clock)

@@ -3,6 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
+from .argument import between
 from .filters import add_channels, add_quality
 from .place import add_store
 
@@ -19,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_quality(parser)
     parser.add_argument(
         *("-n", "--lines"),
-        type=int,
+        type=between(0, 1_000_000, int),
         default=10,
         metavar="N",
         help="of the past that come first (%(default)s)",
@@ -31,11 +32,8 @@ def run(args: argparse.Namespace) -> int:
     """Follow the store for ever. Ends with KeyboardInterrupt only, or an error."""
     import threading
 
-    from ..errors import UsageError
     from .follow import Follower
 
-    if args.lines < 0:
-        raise UsageError(f"--lines: {args.lines} is below 0")
     show = _show_json if args.json else _Lines().show
     pause = threading.Event()  # never set
     follower = Follower(args)

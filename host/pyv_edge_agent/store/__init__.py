@@ -5,6 +5,7 @@ from .boot import BootInfo, ChannelInfo, OpenedBoot, in_unit
 from .capacity import Limits
 from .item_queue import NO_SINK
 from .ledger import Ledger, read_ledger
+from .looked_at import LookedAtStore
 from .query import list_audit
 from .recovery import open_store
 from .sink_cursor import UploadBatch
@@ -39,6 +40,7 @@ __all__ = [
     "ChannelPolicies",
     "Ledger",
     "Limits",
+    "LookedAtStore",
     "OpenedBoot",
     "Progress",
     "SQLiteStore",

@@ -14,6 +14,8 @@ from .migration import migrate
 from .schema import APPLICATION_ID, SCHEMA_VERSION, TABLES, VIEWS
 from .schema_copy import has_columns
 
+# What stands beside a store, its name before it: of SQLite, and of this program.
+BESIDE = ("-wal", "-shm", "-journal", ".lock", ".schema", ".set-aside", ".new", ".copy")
 BUSY_TIMEOUT_MS = 5000
 PAGE_SIZE = 1024
 _APPLICATION_ID_AT = 68  # of SQLite's file format, section 1.3

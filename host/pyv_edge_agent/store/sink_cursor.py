@@ -9,6 +9,7 @@ between sends one batch again, under its key.
 
 import copy
 import sqlite3
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +96,11 @@ class SinkCursors:
             self._sinks[name] = SinkRow(name, totals=totals)
         self._sinks[name].batch_count = batch_count
         self._sinks[name].is_configured = True
+
+    def configure(self, names: Container[str]) -> None:
+        """Take the known sinks of `names` for configured, the others for not."""
+        for name, sink in self._sinks.items():
+            sink.is_configured = name in names
 
     def forget(self, name: str) -> None:
         """Let go of a sink: its readings are held for it no longer, its items are gone.
