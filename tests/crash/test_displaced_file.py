@@ -102,7 +102,7 @@ def test_file_that_is_deleted_comes_back_with_all_that_was_acknowledged(site, st
     assert [row["details"] for row in site.store.audit_logs() if row["action"] == "reopened"] == [
         {"reason": f"{site.path}: was deleted"}
     ]
-    assert "edge.db: was deleted while it was in use; what it held is in edge.db" in caplog.text
+    assert "edge.db: was deleted while it was in use; what it held is in it again" in caplog.text
     with pytest.raises(Exception, match="in use by another agent"):
         SQLiteStore(site.path)
 
@@ -191,11 +191,32 @@ def test_file_of_another_program_is_not_gone_on_with(site):
         site.loop(MINUTE_MS)
     assert site.acked == acked
     assert "edge.db: can't be read" in site.ingest.problem
+    assert site.ingest.problem.endswith("; move it away, and what was stored comes back")
     assert site.path.read_text().startswith("milk")
+    # Whatever becomes of the process now: once, and not each minute.
+    (kept,) = site.path.parent.glob("edge.db.replaced-*")
+    assert read_ledger(kept).total("present") == acked
     site.path.unlink()
     site.loop(MINUTE_MS)
     site.send()
     assert site.acked == site.sent > acked
+    assert site.has_all()
+
+
+def test_file_that_comes_back_after_a_while_goes_on_and_is_copied_anew_the_next_time(site):
+    foreign, mine = site.path.with_name("foreign"), site.path.with_name("mine")
+    foreign.write_text("milk\nbread\n" * 1000)
+    for number in (1, 2):
+        site.path.rename(mine)
+        shutil.copy(foreign, site.path)
+        site.send()
+        site.loop(MINUTE_MS)
+        kept = site.path.with_name(f"edge.db.replaced-{number}")
+        assert read_ledger(kept).total("present") == site.acked
+        mine.replace(site.path)
+        site.loop(MINUTE_MS)
+        site.send()
+        assert site.acked == site.sent
     assert site.has_all()
 
 

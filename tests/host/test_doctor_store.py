@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 
 import pytest
+from host.command import run_host
 from host.doctor_rig import SOMEBODY, disk, lines, only
 from host.fakes import UTC_MS
 from host.processes import small_disk
@@ -12,6 +13,7 @@ from host.store_rig import StoreRig
 from pyv_edge_agent.cli.checks import store_content, store_place
 from pyv_edge_agent.cli.checks.access import Person
 from pyv_edge_agent.clock import SystemClock
+from pyv_edge_agent.config import Config
 from pyv_edge_agent.store import Limits
 
 ME = Person("me", os.geteuid(), frozenset({os.getegid()}))
@@ -100,7 +102,7 @@ def test_disk_that_is_really_full(tmp_path):
 
 
 def check_file(path, is_agent_running=False):
-    return only(store_content.check_file(path, is_agent_running=is_agent_running))
+    return only(store_content.check_file(path, SystemClock(), is_agent_running=is_agent_running))
 
 
 def test_file_that_is_right_or_not_there_yet(rig, tmp_path):
@@ -133,6 +135,43 @@ def test_file_that_is_damaged(rig):
     assert (found.level, "sets the file aside" in found.fix) == ("fail", True)
     rig.path.unlink()
     rig.open()
+
+
+def test_damage_anywhere_is_a_fault(rig):
+    rig.mixed(400)
+    rig.store.checkpoint()
+    rig.close()
+    whole = rig.path.read_bytes()
+    clock, storage, size = SystemClock(), Config().get("storage"), 1024
+    for page in range(0, len(whole) // size, 3):
+        torn = whole[: page * size] + b"\xa5" * size + whole[(page + 1) * size :]
+        rig.path.write_bytes(torn)
+        for is_running in (False, True):
+            found = check_file(rig.path, is_running)
+            assert found.level == "fail", page
+            assert ("leave the agent running" in found.fix) == is_running, page
+        assert only(store_content.check_ledger(rig.path, clock)).level != "warn", page
+        assert only(store_content.check_size(rig.path, storage)).level != "warn", page
+    rig.path.write_bytes(whole)
+    rig.open()
+
+
+def test_file_that_is_too_large_to_be_checked(rig):
+    rig.mixed(30_000)
+    found = only(store_content.check_file(rig.path, SystemClock(), -1000, is_agent_running=False))
+    assert found.text == f"{rig.path} can be read, as far as -1 s tell"
+
+
+@pytest.mark.parametrize(
+    "words", [["ledger"], ["audit", "verify"], ["audit", "list"], ["backup", "copy.db"], ["query"]]
+)
+@pytest.mark.parametrize("version", [1, 99])
+def test_nothing_is_said_of_a_store_of_another_version(rig, tmp_path, words, version):
+    rig.rows(f"PRAGMA user_version = {version}")
+    (tmp_path / "edge.toml").write_text(f'[storage]\npath = "{rig.path.name}"\n')
+    done = run_host(*words, cwd=tmp_path)
+    remedy = "use a newer one" if version == 99 else "let the agent run once, which makes a backup"
+    assert (done.returncode, done.stdout, remedy in done.stderr) == (3, "", True)
 
 
 # -- the ledger ------------------------------------------------------------------------
@@ -204,7 +243,7 @@ def test_size_and_growth_are_told(rig, tmp_path):
 def test_store_that_cannot_be_read_is_told_once(tmp_path):
     path = tmp_path / "edge.db"
     path.write_text("no store at all, but long enough to be looked at" * 40)
-    assert only(store_content.check_file(path, is_agent_running=False)).level == "fail"
+    assert check_file(path).level == "fail"
     storage = {"commit_interval_ms": 1000, "commit_max": 500}
     for found in (
         store_content.check_ledger(path, SystemClock()),

@@ -11,6 +11,24 @@ from .ledger import read_open
 logger = logging.getLogger(__name__)
 
 
+def damage(connection: sqlite3.Connection, clock: Clock, within_ms: int) -> str | None:
+    """Return what SQLite finds to be damaged, "" if nothing, None if it takes too long.
+
+    Raises sqlite3.Error.
+    """
+    end_ms = clock.monotonic_ms() + within_ms
+    connection.set_progress_handler(lambda: clock.monotonic_ms() > end_ms, 100_000)
+    try:
+        (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.OperationalError as error:
+        if "interrupted" not in str(error):
+            raise
+        return None
+    finally:
+        connection.set_progress_handler(None, 0)
+    return "" if said == "ok" else " ".join(str(said).split())
+
+
 def check_sound(connection: sqlite3.Connection, path: Path, clock: Clock, check_ms: int) -> None:
     """Look for damage for at most `check_ms`. Raises StoreBrokenError.
 

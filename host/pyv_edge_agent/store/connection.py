@@ -170,8 +170,10 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def connect_reader(path: Path, *, is_alone: bool = False) -> sqlite3.Connection:
-    """Open an existing store for reading only. Raises StoreError.
+def connect_reader(
+    path: Path, *, is_alone: bool = False, is_any_schema: bool = False
+) -> sqlite3.Connection:
+    """Open an existing store for reading only. Raises StoreError, unless told also for its schema.
 
     `is_alone` leaves the WAL beside it unread.
     """
@@ -180,25 +182,35 @@ def connect_reader(path: Path, *, is_alone: bool = False) -> sqlite3.Connection:
             raise StoreError(f"{path}: there is no store; has the agent run, and with this path?")
         try:
             options = "mode=ro&immutable=1" if is_alone else "mode=ro"
-            connection, application = _open_reader(path, options)
+            connection, application, version = _open_reader(path, options)
         except sqlite3.OperationalError:
             # WAL wants to write beside the file even for reading. Evidence on a read-only
             # medium can be read all the same, provided that nothing waits in the WAL.
             wal = beside(path, "-wal")
             if wal.exists() and wal.stat().st_size:
                 raise
-            connection, application = _open_reader(path, "mode=ro&immutable=1")
+            connection, application, version = _open_reader(path, "mode=ro&immutable=1")
     except sqlite3.Error as error:
         raise type(store_error(path, error))(f"{path}: can't be read: {error}") from error
+    except UnicodeDecodeError as error:  # SQLite repeats what it can't read
+        raise StoreBrokenError(f"{path}: can't be read: {error}") from error
     except (OSError, ValueError) as error:
         raise StoreError(f"{path}: can't be read: {error}") from error
     if application != APPLICATION_ID:
         connection.close()
         raise StoreError(f"{path}: is not a store of this program")
+    if version != SCHEMA_VERSION and not is_any_schema:
+        connection.close()
+        remedy = "use a newer one"
+        if version < SCHEMA_VERSION:
+            remedy = "let the agent run once, which makes a backup first"
+        raise StoreError(
+            f"{path}: has schema {version}, this program knows {SCHEMA_VERSION}; {remedy}"
+        )
     return connection
 
 
-def _open_reader(path: Path, options: str) -> tuple[sqlite3.Connection, int]:
+def _open_reader(path: Path, options: str) -> tuple[sqlite3.Connection, int, int]:
     connection = sqlite3.connect(
         f"{path.resolve().as_uri()}?{options}",
         uri=True,
@@ -209,7 +221,11 @@ def _open_reader(path: Path, options: str) -> tuple[sqlite3.Connection, int]:
     try:
         # A query of the file, since opening alone reads nothing.
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        return connection, connection.execute("PRAGMA application_id").fetchone()[0]
+        application, version = (
+            connection.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("application_id", "user_version")
+        )
+        return connection, application, version
     except sqlite3.Error:
         connection.close()
         raise

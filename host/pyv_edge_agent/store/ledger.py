@@ -23,8 +23,7 @@ from typing import Any
 from pyv_edge_core.reading import STREAM_NAMES, STREAM_TELEMETRY
 
 from ..clock import Clock
-from ..errors import StoreError
-from .connection import connect_reader
+from .connection import connect_reader, store_error
 from .removal import CAUSES_AFTER_STORING
 from .sink_row import read_plan
 
@@ -173,7 +172,7 @@ def _read(path: Path, is_over: Callable[[], bool]) -> Ledger | None:
     except sqlite3.Error as error:
         if is_over() and "interrupted" in str(error):
             return None
-        raise StoreError(f"{path}: {error}") from error
+        raise store_error(path, error) from error
     finally:
         connection.close()
 

@@ -29,10 +29,12 @@ class Place:
         self._file = identity(path)
         self._wal = identity(beside(path, "-wal"))
         self._device = _device(path)
+        self._copy: Path | None = None  # of the open file, since another one is at its path
 
     def problem(self) -> str:
         """Return why the open file is not what is at its path, "" if it is."""
         if identity(self._path) == self._file:
+            self._copy = None  # it is back, and goes on
             return "its WAL was deleted" if self._is_wal_lost() else ""
         if _device(self._path) != self._device:
             return "its disk is not the one that it was opened on; mount that again"
@@ -49,30 +51,37 @@ class Place:
     def save(self, connection: sqlite3.Connection, *, is_last: bool = False) -> None:
         """Copy the open file to where it can be found; what is at its path stays.
 
-        Unless it `is_last`, what is there must be a store to go on with. Raises StoreError,
-        and the file is to stay open.
+        Unless it `is_last`, what is there must be a store to go on with: that is looked at when
+        the copy is made, since nobody knows how this process ends. Raises StoreError, and the
+        file is to stay open.
         """
         path = self._path
         if identity(path) == self._file:
             self._checkpoint(connection)  # only its WAL is lost, and may be again
             return
         if identity(path) is None:
-            to = path
-        else:
-            # What was put there may be nothing to go on with; and it is not to be read through
-            # the WAL of another file.
-            if not is_last:
-                connect_reader(path, is_alone=not self._is_wal_lost()).close()
-            if _device(path) != self._device:
-                return
+            _copy(connection, path, path)
+            logger.error("%s: was deleted while it was in use; what it held is in it again", path)
+            return
+        if _device(path) == self._device and self._copy is None:
             to = _replaced(path)
-        _copy(connection, path, to)
-        logger.error(
-            "%s: %s while it was in use; what it held is in %s",
-            path,
-            self.problem() if to != path else "was deleted",
-            to.name,
-        )
+            _copy(connection, path, to)
+            self._copy = to
+            logger.error(
+                "%s: %s while it was in use; what it held is in %s", path, self.problem(), to.name
+            )
+        if not is_last:
+            self._check_successor()
+
+    def _check_successor(self) -> None:
+        """Raise StoreError unless what is at the path is a store to go on with."""
+        try:
+            # Not to be read through the WAL of another file.
+            is_alone = not self._is_wal_lost()
+            connect_reader(self._path, is_alone=is_alone, is_any_schema=True).close()
+        except StoreError as error:
+            remedy = "move it away, and what was stored comes back"
+            raise type(error)(f"{error}; {remedy}") from error
 
     def _checkpoint(self, connection: sqlite3.Connection) -> None:
         try:

@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..clock import Clock
 from ..disk import identity
 from ..errors import StoreBrokenError, StoreError
+from .check import damage
 from .connection import connect_reader, store_error
-from .schema import SCHEMA_VERSION
 
 # Ids are never used again, so of readings that are removed it has to be known where they ended.
 _LAST_ID = """
@@ -41,20 +42,11 @@ class StoreReader:
         self._file = identity(self.path)
         self._connection = connect_reader(self.path)
         try:
-            self._check_schema()
             with self._guard():
                 self.store_id = self._meta()["store_id"]
         except StoreError:
             self.close()
             raise
-
-    def _check_schema(self) -> None:
-        version = self.pragma("user_version")
-        if version != SCHEMA_VERSION:
-            remedy = "use a newer one" if version > SCHEMA_VERSION else "let the agent run once"
-            raise StoreError(
-                f"{self.path}: has schema {version}, this program knows {SCHEMA_VERSION}; {remedy}"
-            )
 
     @property
     def is_current(self) -> bool:
@@ -82,6 +74,14 @@ class StoreReader:
         row = self.row(f"PRAGMA {name}")
         assert row is not None  # no such PRAGMA
         return int(row[0])
+
+    def damage(self, clock: Clock, within_ms: int) -> str | None:
+        """Return what SQLite finds to be damaged, "" if nothing, None for want of time.
+
+        Raises StoreError.
+        """
+        with self._guard():
+            return damage(self._connection, clock, within_ms)
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:

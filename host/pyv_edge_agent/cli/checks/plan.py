@@ -147,9 +147,16 @@ class Plan:
         yield _job("computer.card", lambda: self._card(path))
         yield _job(
             "store.file",
-            lambda: store_content.check_file(path, is_agent_running=case.is_running),
+            lambda: store_content.check_file(
+                path, machine.clock, is_agent_running=case.is_running
+            ),
         )
-        yield _job("store.ledger", lambda: store_content.check_ledger(path, machine.clock))
+        yield _job(
+            "store.ledger",
+            lambda: store_content.check_ledger(
+                path, machine.clock, is_agent_running=case.is_running
+            ),
+        )
         yield _job("store.size", lambda: store_content.check_size(path, config.get("storage")))
         yield _job("store.leftovers", lambda: store_place.check_leftovers(path, now_ms))
 

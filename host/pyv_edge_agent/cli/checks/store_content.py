@@ -14,11 +14,14 @@ from ...store.ledger import read_ledger_within
 from ...store.reader import StoreReader
 from .finding import Check, Finding
 
+CHECK_MS = 5000  # longest look for damage
 LEDGER_MS = 10_000  # longest look at the ledger; some seconds for a million readings
 
 
-def check_file(path: Path, *, is_agent_running: bool) -> list[Finding]:
-    """Tell whether the store is there and can be read."""
+def check_file(
+    path: Path, clock: Clock, within_ms: int = CHECK_MS, *, is_agent_running: bool
+) -> list[Finding]:
+    """Tell whether the store is there and can be read, as far as some seconds tell."""
     about = Check("store.file")
     if not path.exists():
         if is_agent_running:
@@ -26,17 +29,27 @@ def check_file(path: Path, *, is_agent_running: bool) -> list[Finding]:
             return [about.fail(text, "leave the agent running: it puts it back")]
         return [about.ok(f"{path} is not there yet: the agent's first start makes it")]
     try:
-        with closing(StoreReader(path)):
-            return [about.ok(f"{path} can be read")]
+        with closing(StoreReader(path)) as reader:
+            found = reader.damage(clock, within_ms)
+        if found:
+            return [_broken(about, path, f"{path}: is damaged: {found}", is_agent_running)]
+        begun = "" if found is not None else f", as far as {within_ms // 1000} s tell"
+        return [about.ok(f"{path} can be read{begun}")]
     except StoreBrokenError as error:
-        if not is_agent_running and not was_store(path):
-            fix = "this was never a store: set storage.path to another file, or move it away"
-            return [about.fail(str(error), fix)]
-        fix = "let the agent start: it sets the file aside and saves what can be read"
-        return [about.fail(str(error), fix)]
+        return [_broken(about, path, str(error), is_agent_running)]
     except StoreError as error:
         text, mark, fix = str(error).rpartition("; ")
         return [about.fail(text, fix) if mark else about.fail(str(error), "check storage.path")]
+
+
+def _broken(about: Check, path: Path, problem: str, is_agent_running: bool) -> Finding:
+    if is_agent_running:
+        fix = "leave the agent running: it saves what it has; if this was put here, move it away"
+    elif was_store(path):
+        fix = "let the agent start: it sets the file aside and saves what can be read"
+    else:
+        fix = "this was never a store: set storage.path to another file, or move it away"
+    return about.fail(problem, fix)
 
 
 def _unreadable(path: Path) -> str:
@@ -50,12 +63,17 @@ def _unreadable(path: Path) -> str:
         return "the store can't be read, see store.file"
 
 
-def check_ledger(path: Path, clock: Clock, within_ms: int = LEDGER_MS) -> list[Finding]:
+def check_ledger(
+    path: Path, clock: Clock, within_ms: int = LEDGER_MS, *, is_agent_running: bool = False
+) -> list[Finding]:
     """Tell whether the ledger balances. Raises StoreError."""
     about = Check("store.ledger")
     if why := _unreadable(path):
         return [about.skip(why)]
-    ledger = read_ledger_within(path, clock, within_ms)
+    try:
+        ledger = read_ledger_within(path, clock, within_ms)
+    except StoreBrokenError as error:
+        return [_broken(about, path, str(error), is_agent_running)]
     if ledger is None:
         text = f"the store is too large to be looked through within {within_ms // 1000} s"
         return [about.warn(text, "pyv-edge-host ledger does it, in its own time")]
@@ -77,8 +95,11 @@ def check_size(path: Path, storage: dict[str, Any]) -> list[Finding]:
     sizes = f"{show_size(path.stat().st_size)}"
     if wal.exists():
         sizes += f" and a WAL of {show_size(wal.stat().st_size)}"
-    with closing(StoreReader(path)) as reader:
-        found = recorded(reader)
+    try:
+        with closing(StoreReader(path)) as reader:
+            found = recorded(reader)
+    except StoreBrokenError:
+        return [about.skip("the store is damaged, see store.ledger")]
     if found is None:
         return [about.ok(f"{sizes}; too little is recorded to tell how it grows")]
     load = Load(
