@@ -9,7 +9,9 @@ import threading
 
 import pytest
 from host.command import HOST, environment, run_host
-from host.test_store import event_row
+from host.fakes import UTC_MS
+from host.store_rig import StoreRig
+from host.test_store import event_row, info
 from pyv_edge_agent import exit_status
 from pyv_edge_agent.store import BootInfo, ChannelInfo, WriteBatch
 
@@ -198,3 +200,25 @@ def test_what_is_wrong_at_the_start_ends_it(rig, tmp_path, args, status, problem
     done = run_host("tail", *args, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (status, "")
     assert problem in done.stderr
+
+
+def test_wal_that_is_deleted_under_it_is_not_looked_through(rig, follow, tmp_path):
+    """As when its file is replaced under an agent, and `tail` sees that first."""
+    other = StoreRig(tmp_path / "other.db")
+    other.mixed(5)
+    other.close()
+    rig.mixed(3)
+    tail = follow("--json", "-n", "1")
+    assert tail.seqs(1) == [2]
+    os.replace(tmp_path / "other.db", rig.path)
+    while not tail.note().endswith("is another file now; going on in it"):
+        pass  # through the WAL of the file that was there
+    rig.store.reopen()
+    rig.opened = rig.store.open_boot(info(), UTC_MS)
+    rig.seq = rig.opened.next_seq[0]
+    rig.add(4)
+    seen = tail.seqs(1)
+    while seen[-1] != 8:  # some that were there before may come first
+        seen += tail.seqs(1)
+    assert seen[-4:] == [5, 6, 7, 8]
+    assert len(set(seen)) == len(seen)

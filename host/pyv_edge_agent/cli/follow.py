@@ -27,6 +27,7 @@ class Follower:
         self._args = args
         self._names = Names.of(args)
         self._view = open_view(args)
+        self._is_closed = False
         self._problem = ""
         self._version = -1  # of the file's contents, when they were last looked at
         self._reading_id = self._event_id = 0  # followed up to there
@@ -53,7 +54,7 @@ class Follower:
     def step(self) -> Iterator[list[Payload]]:
         """Yield what is new since the last step."""
         try:
-            if not self._view.reader.is_current:
+            if self._is_closed or not self._view.reader.is_current:
                 self._reopen()
             version = self._view.reader.pragma("data_version")
             if version != self._version:
@@ -87,14 +88,18 @@ class Follower:
 
     def _reopen(self) -> None:
         """Go on in the file that is at the path now. Raises StoreError if there is none."""
-        before = self._view.reader.store_id
-        opened = open_view(self._args)
+        before, file = self._view.reader.store_id, self._view.reader.file
+        # First: within a process, SQLite takes what belongs to a WAL from one connection to
+        # the next.
         self._view.close()
-        self._view, self._version = opened, -1
+        self._is_closed = True
+        opened = open_view(self._args)
+        self._view, self._version, self._is_closed = opened, -1, False
         last_id, event_id = self._ends()
         if opened.reader.store_id != before:
             self._reading_id, self._event_id = last_id, event_id
         else:  # it may be an older copy, whose ids will be given out again
             self._reading_id = min(self._reading_id, last_id)
             self._event_id = min(self._event_id, event_id)
-        note(f"{opened.reader.path}: is another file now; going on in it")
+        if opened.reader.file != file:
+            note(f"{opened.reader.path}: is another file now; going on in it")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..clock import Clock
-from ..disk import identity
+from ..disk import beside, identity
 from ..errors import StoreBrokenError, StoreError
 from .check import damage
 from .connection import connect_reader, store_error
@@ -39,8 +39,9 @@ class StoreReader:
     def __init__(self, path: str | Path) -> None:
         """Open what is there. Raises StoreError."""
         self.path = Path(path)
-        self._file = identity(self.path)
+        self.file = identity(self.path)  # that is open
         self._connection = connect_reader(self.path)
+        self._wal = identity(beside(self.path, "-wal"))
         try:
             with self._guard():
                 self.store_id = self._meta()["store_id"]
@@ -50,8 +51,12 @@ class StoreReader:
 
     @property
     def is_current(self) -> bool:
-        """Whether the file that is open is still the one at the path."""
-        return identity(self.path) == self._file
+        """Whether the file that is open is still the one at the path, and its WAL the one there.
+
+        Through a WAL that was deleted since, nothing new would ever be seen.
+        """
+        wal = identity(beside(self.path, "-wal"))
+        return identity(self.path) == self.file and wal == self._wal
 
     @property
     def last_reading_id(self) -> int:
