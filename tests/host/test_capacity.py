@@ -277,3 +277,45 @@ def test_reader_that_holds_the_wal_up_is_seen_and_costs_no_reading(make, log):
     rig.mixed(1000)
     rig.keep_up()
     assert rig.upkeep.status()["wal_bytes"] < wal_bytes / 4
+
+
+def test_smaller_cap_leaves_as_much_as_a_start_with_it_would(make):
+    rigs = [make(limits=Limits()) for _ in range(2)]
+    for rig in rigs:
+        for _ in range(20):
+            rig.mixed(4096, step_ms=50)
+            rig.minute()
+    reloaded, restarted = rigs
+    limits = Limits(max_size=2 * MEGABYTE)
+    reloaded.upkeep.adopt(limits)
+    assert 0 < reloaded.upkeep.capacity.room_size() <= limits.max_size
+    restarted.limits = limits
+    restarted.reopen()
+    for rig in rigs:
+        rig.minute()
+    assert reloaded.upkeep.capacity.reserve_size == restarted.upkeep.capacity.reserve_size
+    left = [rig.ledger().total("present") for rig in rigs]
+    assert 20 * 4096 > left[0] == left[1] > 10_000
+    for rig in rigs:
+        fill(rig, 20)
+        size = sum(
+            one.stat().st_size
+            for one in rig.path.parent.glob(f"{rig.path.name}*")
+            if not one.name.endswith((".schema", ".reserve"))
+        )
+        assert size <= limits.max_size
+
+
+def test_greater_cap_ends_an_eviction_that_is_under_way(make):
+    rig = make(limits=Limits())
+    for _ in range(20):
+        rig.mixed(4096, step_ms=50)
+        rig.minute()
+    rig.upkeep.adopt(Limits(max_size=2 * MEGABYTE))
+    capacity = rig.upkeep.capacity
+    assert capacity.look() and capacity.step()
+    evicted = capacity.evicted_total
+    assert (evicted > 0, capacity.state) == (True, "evicting")
+    rig.upkeep.adopt(Limits(max_size=200 * MEGABYTE))
+    rig.minute()
+    assert (capacity.evicted_total, capacity.state) == (evicted, "ok")

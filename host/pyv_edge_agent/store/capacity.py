@@ -87,13 +87,23 @@ class Capacity:
         self._target: int | None = None  # bytes to come down to, while evicting
         self._rejecting: set[int] = set()  # classes
         self._reserve = disk.beside(store.path, ".reserve")
-        self._wal_allowance = 0
-        self._wal_allowance = min(JOURNAL_SIZE_MAX, max(0, self.room_size()) // 8)
-        store.limit_wal(self._wal_allowance)
-        # With it a checkpoint can always be finished, which frees the WAL for an eviction.
-        self.reserve_size = min(RESERVE_SIZE_MAX, max(RESERVE_SIZE_MIN, 2 * self._wal_allowance))
         self.is_reserve_given = False
         self._is_wal_held = False
+        self._is_adopted = True
+        self._allow()
+
+    def _allow(self) -> None:
+        """Find out how long the WAL may be, of which the file gets the less."""
+        self._wal_allowance = 0
+        self._wal_allowance = min(JOURNAL_SIZE_MAX, max(0, self.room_size()) // 8)
+        self._store.limit_wal(self._wal_allowance)
+        # With it a checkpoint can always be finished, which frees the WAL for an eviction.
+        self.reserve_size = min(RESERVE_SIZE_MAX, max(RESERVE_SIZE_MIN, 2 * self._wal_allowance))
+
+    def adopt(self, limits: Limits) -> None:
+        """Go on with other limits from the next look on, as a start with them would."""
+        self.limits = limits
+        self._is_adopted = False
 
     # -- how much there is ---------------------------------------------------------
 
@@ -126,7 +136,9 @@ class Capacity:
             file_size = page_size * pages
         room = max(file_size + free - self.limits.min_free, self.limits.keep_size)
         if self.limits.max_size:
-            room = min(room, self.limits.max_size - self._wal_allowance)
+            # At most an eighth, also before another cap is adopted.
+            allowance = min(self._wal_allowance, self.limits.max_size // 8)
+            room = min(room, self.limits.max_size - allowance)
         return room
 
     # -- the reserve ---------------------------------------------------------------
@@ -139,6 +151,7 @@ class Capacity:
                 return False
             descriptor = os.open(self._reserve, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
+                os.ftruncate(descriptor, min(os.fstat(descriptor).st_size, self.reserve_size))
                 os.posix_fallocate(descriptor, 0, self.reserve_size)
             finally:
                 os.close(descriptor)
@@ -170,6 +183,11 @@ class Capacity:
 
     def look(self) -> bool:
         """Begin to evict if the high-water mark is passed; return whether it is."""
+        if not self._is_adopted:
+            self._allow()
+            if self._target is not None:
+                self._target = int(self.room_size() * self.limits.low_water)
+            self._is_adopted = True
         self._look_at_wal()
         if self._target is not None:
             return True

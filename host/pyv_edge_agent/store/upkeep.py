@@ -55,7 +55,8 @@ class Upkeep:
 
     def adopt(self, limits: Limits) -> None:
         """Go on with other limits."""
-        self._limits = self.capacity.limits = limits
+        self._limits = limits
+        self.capacity.adopt(limits)
 
     def _start(self) -> None:
         store = self._store
