@@ -410,6 +410,31 @@ def test_value_of_a_variable_is_not_substituted_again(tmp_path, monkeypatch):
     assert Config.from_file(path).get("cloud", "api_key") == "${PYV_TEST_B}"
 
 
+@pytest.mark.parametrize(
+    "text", ["${EDGE-KEY}", "${X", "${HOME-x}", "x${}", "${1A}", "${C:-x${D}}", "a $${A} ${"]
+)
+def test_what_only_looks_like_a_variable_is_a_fault(text):
+    """It would be taken as it stands, for a password perhaps."""
+    with pytest.raises(ConfigError, match=r"api_key: has a \$\{ that begins no variable: write"):
+        Config({"cloud": {"api_key": text}}, environment={"A": "1", "C": "2", "D": "3"})
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("$${A}", "${A}"),
+        ("$${A} ${A}", "${A} 1"),
+        ("$$ $A {A} $5", "$$ $A {A} $5"),
+        ("p$${", "p${"),
+        ("${A}$${${NO:-}", "1${"),
+    ],
+)
+def test_two_dollars_stand_for_the_characters_themselves(text, value):
+    config = Config({"cloud": {"api_key": text}}, environment={"A": "1"})
+    assert config.get("cloud", "api_key") == value
+    config.validate()
+
+
 def test_variables_work_in_devices_and_rules(tmp_path, monkeypatch):
     monkeypatch.setenv("PYV_TEST_KIND", "simulator")
     path = tmp_path / "a.toml"

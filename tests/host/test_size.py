@@ -97,7 +97,7 @@ def test_record_is_of_the_last_hour(tmp_path):
     rig.clock.advance(7_200_000)
     rig.mixed(301, step_ms=2000)
     found = recorded(reader)
-    assert (found.rate_hz, found.channels, found.boots) == (0.5, 3, 1)
+    assert (found.rate_hz, found.channels, found.devices) == (0.5, 3, 1)
     reader.close()
     rig.close()
 

@@ -177,7 +177,7 @@ def _ask_cloud(given: Given) -> None:
         from getpass import getpass
 
         key = getpass("Its API key, not shown [from $EDGE_API_KEY]: ", sys.stderr)
-        given["cloud"] = _cloud(endpoint, key or _API_KEY)
+        given["cloud"] = _cloud(endpoint, key.replace("${", "$${") or _API_KEY)
 
 
 def _ask_store(given: Given) -> None:

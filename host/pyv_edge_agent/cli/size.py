@@ -86,7 +86,7 @@ def sizes(args: argparse.Namespace, config: "Config", recorded: Any) -> dict[str
         first(args.interval_ms, storage["commit_interval_ms"]),
         first(args.commit_max, storage["commit_max"]),
     )
-    boards = first(args.boards, recorded and recorded.boots, 1)
+    boards = first(args.boards, recorded and recorded.devices, 1)
     room_mb = first(args.room_mb, storage["max_mb"] or None)
     # Without a cap it is what the card has, but for what is to stay free.
     room_size = (

@@ -34,7 +34,12 @@ from .secret import Secrets
 NEAR_MAX = 50  # unknown keys for which a known one is suggested
 PRIVACY_LISTS = ("rules", *privacy_rule.LISTS)
 
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}")
+# $${ stands for ${ itself; what else begins with ${ is a fault.
+_VARIABLE = re.compile(r"\$(?:(\$\{)|\{(?:([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\})?)")
+_NO_VARIABLE = (
+    "has a ${ that begins no variable: write ${NAME} or ${NAME:-default}, without another in it,"
+    " and $${ for the characters themselves"
+)
 _KEY_FILE = Setting(str, "", "file whose first line is the secret")
 
 
@@ -135,14 +140,19 @@ class Checker:
     def substitute(self, text: str, path: str) -> str:
         """Return `text` with every `${VAR}` and `${VAR:-default}` in it replaced."""
         environment = self._environment
-        if environment is None or _VARIABLE.search(text) is None:
+        if environment is None or "${" not in text:
             return text
         if path in self._texts:
             return self._texts[path]
         names = []
 
         def value(match: re.Match[str]) -> str:
-            name, default = match.group(1), match.group(3)
+            literal, name, _, default = match.groups()
+            if literal is not None:
+                return "${"
+            if name is None or "${" in (default or ""):
+                self.fault(path, _NO_VARIABLE)
+                return ""
             if name in environment:
                 names.append(name)
                 return environment[name]

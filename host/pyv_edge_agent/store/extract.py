@@ -174,14 +174,15 @@ class Recorded:
     rate_hz: float
     span_s: float  # in which that came
     channels: int
-    boots: int  # of boards, and of the agent for each device that is none
+    devices: int  # boards, and others
 
 
 RECENT_MS = 3_600_000
 
 _RECENT = """
-SELECT count(*), min(utc_ms), count(DISTINCT channel_id), count(DISTINCT boot_id)
-FROM reading WHERE id >= ? AND id <= ? AND utc_ms > ? AND utc_ms <= ?
+SELECT count(*), min(utc_ms), count(DISTINCT channel_id), count(DISTINCT device_id)
+FROM reading JOIN boot ON boot.id = boot_id
+WHERE reading.id >= ? AND reading.id <= ? AND utc_ms > ? AND utc_ms <= ?
 """
 
 
@@ -195,11 +196,11 @@ def recorded(reader: StoreReader) -> Recorded | None:
     first, last = places[0][0], places[-1][1]
     row = reader.row(_RECENT, (first, last, end_ms - RECENT_MS, end_ms))
     assert row is not None  # count(*) is always one
-    count, began_ms, channel_count, boots = row
+    count, began_ms, channel_count, devices = row
     if count < 2 or began_ms == end_ms:
         return None
     span_s = (end_ms - began_ms) / 1000
-    return Recorded((count - 1) / span_s, span_s, channel_count, boots)
+    return Recorded((count - 1) / span_s, span_s, channel_count, devices)
 
 
 @dataclass(frozen=True)

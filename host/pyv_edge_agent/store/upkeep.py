@@ -196,7 +196,10 @@ class Upkeep:
     # -- disk ----------------------------------------------------------------------
 
     def _has_free_pages(self, share: float) -> bool:
-        _, pages, free_pages = self._store.pages()
+        page_size, pages, free_pages = self._store.pages()
+        size = page_size * pages
+        if free_pages and size > self.capacity.room_size(size):
+            return True  # its cap was greater before, or others need the disk
         return free_pages > max(FREE_PAGES_MIN, pages * share)
 
     def _vacuum(self) -> bool:
