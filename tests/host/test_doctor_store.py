@@ -6,12 +6,12 @@ import subprocess
 
 import pytest
 from host.command import run_host
-from host.doctor_rig import SOMEBODY, disk, lines, only
+from host.doctor_rig import SOMEBODY, FakeAccounts, disk, lines, only
 from host.fakes import UTC_MS
 from host.processes import small_disk
 from host.store_rig import StoreRig
 from pyv_edge_agent.cli.checks import store_content, store_place
-from pyv_edge_agent.cli.checks.access import Person
+from pyv_edge_agent.cli.checks.access import Person, runner
 from pyv_edge_agent.clock import SystemClock
 from pyv_edge_agent.config import Config
 from pyv_edge_agent.store import Limits
@@ -32,13 +32,16 @@ def rig(tmp_path):
 
 
 def test_folder_that_can_be_written_or_made(tmp_path):
-    assert only(store_place.check_folder(tmp_path / "edge.db", ME)).level == "ok"
-    assert only(store_place.check_folder(tmp_path / "not/yet/edge.db", ME)).level == "ok"
+    assert only(store_place.check_folder(tmp_path / "edge.db", ME, FakeAccounts())).level == "ok"
+    assert (
+        only(store_place.check_folder(tmp_path / "not/yet/edge.db", ME, FakeAccounts())).level
+        == "ok"
+    )
 
 
 def test_folder_of_somebody_else(tmp_path):
     tmp_path.chmod(0o755)
-    found = only(store_place.check_folder(tmp_path / "edge.db", SOMEBODY))
+    found = only(store_place.check_folder(tmp_path / "edge.db", SOMEBODY, FakeAccounts()))
     assert (found.level, "pi may not write" in found.text) == ("fail", True)
     assert found.fix == f"sudo chown pi: {tmp_path}"
 
@@ -48,19 +51,43 @@ def test_file_that_root_has_left(tmp_path, end):
     path = tmp_path / "edge.db"
     tmp_path.chmod(0o777)
     (tmp_path / f"edge.db{end}").touch(0o600)
-    found = only(store_place.check_folder(path, SOMEBODY))
+    found = only(store_place.check_folder(path, SOMEBODY, FakeAccounts()))
     assert found.level == "fail"
     assert f"may not write {path}{end}: has the agent run as another user?" in found.text
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, which may give files away")
+def test_store_of_another_user_is_left_to_that_one(tmp_path):
+    """Who looks may be anybody; the agent's user is to keep its files."""
+    path = tmp_path / "edge.db"
+    path.touch(0o600)
+    os.chown(path, 54321, 54321)
+    tmp_path.chmod(0o777)
+    accounts = FakeAccounts({"sensors": (54321, {54321})})
+    found = only(store_place.check_folder(path, SOMEBODY, accounts))
+    assert found.fix.startswith("it is sensors's: run the agent, and this, as sensors; or, if pi ")
+    owner = accounts.person("sensors")
+    assert only(store_place.check_folder(path, owner, accounts)).level == "ok"
+
+
+def test_running_agent_tells_whose_the_store_is_to_be(tmp_path):
+    (tmp_path / "77").mkdir()
+    accounts = FakeAccounts({"me": (os.geteuid(), {1})})
+    assert runner(77, tmp_path, accounts) == accounts.person("me")
+    assert runner(78, tmp_path, accounts) is None
+    assert runner(77, tmp_path, FakeAccounts()) is None
+
+
 def test_folder_that_is_a_file(tmp_path):
     (tmp_path / "data").touch()
-    found = only(store_place.check_folder(tmp_path / "data/edge.db", ME))
+    found = only(store_place.check_folder(tmp_path / "data/edge.db", ME, FakeAccounts()))
     assert (found.level, found.text) == ("fail", f"{tmp_path}/data is no folder")
 
 
 def test_file_system_that_can_only_be_read(tmp_path):
-    found = only(store_place.check_folder(tmp_path / "edge.db", ME, disk(flag=os.ST_RDONLY)))
+    found = only(
+        store_place.check_folder(tmp_path / "edge.db", ME, FakeAccounts(), disk(flag=os.ST_RDONLY))
+    )
     assert (found.level, "can only be read" in found.text) == ("fail", True)
 
 
@@ -68,7 +95,7 @@ def test_disk_that_is_really_mounted_for_reading_only(tmp_path):
     with small_disk(tmp_path / "disk", "1m") as folder:
         remount = ["mount", "-o", "remount,ro", str(folder)]
         subprocess.run(remount, check=True, capture_output=True)
-        found = only(store_place.check_folder(folder / "edge.db", ME))
+        found = only(store_place.check_folder(folder / "edge.db", ME, FakeAccounts()))
         assert (found.level, "can only be read" in found.text) == ("fail", True)
 
 

@@ -75,6 +75,15 @@ class Accounts:
             return str(uid)
 
 
+def runner(pid: int, proc: Path, accounts: Accounts) -> Person | None:
+    """Return who runs a process, None if it isn't there or nobody knows its user."""
+    try:
+        uid = (proc / str(pid)).stat().st_uid
+    except OSError:
+        return None
+    return accounts.person(accounts.user(uid))
+
+
 def is_open_to_others(path: Path) -> bool:
     """Return whether users may read a file who are neither its owner nor in its group.
 

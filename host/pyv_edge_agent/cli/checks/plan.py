@@ -28,7 +28,7 @@ from . import (
     store_place,
 )
 from . import service as services
-from .access import Accounts, Person, asker
+from .access import Accounts, Person, asker, runner
 from .bounded import Job
 from .finding import FAIL, WARN, Check, Finding
 
@@ -83,9 +83,11 @@ class Plan:
         self._machine = machine
         self._case = case
         self._service = services.read_service(machine.root)
-        self._agent_person = (
-            services.service_person(self._service, machine.accounts) or machine.person
+        running = (
+            runner(case.agent_pid, machine.proc, machine.accounts) if case.agent_pid else None
         )
+        service_person = services.service_person(self._service, machine.accounts)
+        self._agent_person = running or service_person or machine.person
 
     @property
     def _log(self) -> str:
@@ -142,7 +144,8 @@ class Plan:
     def _store(self, config: Config) -> Iterator[Job]:
         machine, case, path = self._machine, self._case, config.store_path
         person, now_ms = self._agent_person, machine.clock.utc_ms()
-        yield _job("store.folder", lambda: store_place.check_folder(path, person))
+        accounts = machine.accounts
+        yield _job("store.folder", lambda: store_place.check_folder(path, person, accounts))
         yield _job("store.disk", lambda: store_place.check_disk(path, store_limits(config)))
         yield _job("computer.card", lambda: self._card(path))
         yield _job(

@@ -8,7 +8,7 @@ from ...disk import beside
 from ...parts import MEGABYTE
 from ...sizing import show_size
 from ...store import Limits
-from .access import READ, SEARCH, WRITE, Person
+from .access import READ, SEARCH, WRITE, Accounts, Person
 from .finding import Check, Finding
 
 StatDisk = Callable[[Path], os.statvfs_result]
@@ -19,7 +19,9 @@ DRAFT_DAYS = 1  # after which nobody makes it any more
 _DAY_MS = 86_400_000
 
 
-def check_folder(path: Path, person: Person, stat_disk: StatDisk = os.statvfs) -> list[Finding]:
+def check_folder(
+    path: Path, person: Person, accounts: Accounts, stat_disk: StatDisk = os.statvfs
+) -> list[Finding]:
     """Tell whether `person` can write a store at `path`. Raises OSError."""
     about = Check("store.folder")
     folder = nearest(path.parent)
@@ -37,7 +39,7 @@ def check_folder(path: Path, person: Person, stat_disk: StatDisk = os.statvfs) -
         return [
             about.fail(
                 f"user {person.name} may not write into {folder}",
-                f"sudo chown {person.name}: {folder}",
+                _owned_by(person, path, accounts) or f"sudo chown {person.name}: {folder}",
             )
         ]
     for file in (path, *(beside(path, end) for end in ("-wal", "-shm", ".lock"))):
@@ -45,10 +47,21 @@ def check_folder(path: Path, person: Person, stat_disk: StatDisk = os.statvfs) -
             return [
                 about.fail(
                     f"user {person.name} may not write {file}: has the agent run as another user?",
-                    f"sudo chown {person.name}: {path}*",
+                    _owned_by(person, path, accounts) or f"sudo chown {person.name}: {path}*",
                 )
             ]
     return [about.ok(f"user {person.name} can write to {folder}")]
+
+
+def _owned_by(person: Person, path: Path, accounts: Accounts) -> str:
+    """Return what to do if the store is another user's, "" if it isn't."""
+    if not path.exists() or path.stat().st_uid in (person.uid, 0):
+        return ""
+    owner = accounts.user(path.stat().st_uid)
+    return (
+        f"it is {owner}'s: run the agent, and this, as {owner}; or, if {person.name} is to run it,"
+        f" sudo chown {person.name}: {path.parent} {path}*"
+    )
 
 
 def nearest(folder: Path) -> Path:
