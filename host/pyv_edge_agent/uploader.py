@@ -302,10 +302,9 @@ class UploadWorker:
             self._failed(lane, delivery)
             return False
         if lane.problem and not lane.is_refused:
-            logger.warning(
-                "%s takes %s again after %d failed attempts",
-                *(self._terms.client.shown, lane.name, lane.attempts),
-            )
+            # None, if the client knew by itself that there was no use.
+            attempts = f" after {lane.attempts} failed attempts" if lane.attempts else ""
+            logger.warning("%s takes %s again%s", self._terms.client.shown, lane.name, attempts)
             self._settle(lane)
         elif lane.is_refused:
             # One half of a refused batch holds the cause. If none is refused, it has gone.

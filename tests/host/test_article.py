@@ -254,9 +254,9 @@ def test_config_is_loaded_before_anything_else(agents, tmp_path):
 
 def test_logging_is_set_up_before_components(agents, write_config, tmp_path, capsys):
     """Configuration, then logging, then components: a bad store finds logging in place."""
-    (tmp_path / "folder.db").mkdir()
-    agent = agents(write_config(storage={"path": "folder.db"}, logging={"level": "ERROR"}))
-    with pytest.raises(RuntimeError, match=r"folder\.db"):
+    (tmp_path / "text.db").write_text("no database\n" * 100)
+    agent = agents(write_config(storage={"path": "text.db"}, logging={"level": "ERROR"}))
+    with pytest.raises(RuntimeError, match=r"text\.db"):
         agent.start()
     assert logging.getLogger().level == logging.ERROR
     assert len(logging.getLogger().handlers) == 1

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import shutil
 import socket
 import sqlite3
@@ -98,11 +99,11 @@ FAULTS = [
     ("[cloud]\napi_key = []\n", "2: cloud.api_key: the value is not a text"),
     (
         "[sensors]\npoll_interval_seconds = true\n",
-        "2: sensors.poll_interval_seconds: True is not a number in 0.01..86400",
+        "2: sensors.poll_interval_seconds: true is not a number in 0.01..86400",
     ),
     (
         "[windows]\ndefault_size = true\n",
-        "2: windows.default_size: True is not a whole number in 1..1000000",
+        "2: windows.default_size: true is not a whole number in 1..1000000",
     ),
     (
         "[windows]\ndefault_size = 2.0\n",
@@ -597,9 +598,72 @@ def test_storage_path_below_a_file(write_config, tmp_path):
 
 def test_storage_path_is_a_directory(write_config, tmp_path):
     (tmp_path / "edge.db").mkdir()
-    line = starts_not(write_config())
-    assert line.startswith(f"{tmp_path}/edge.db: ")
-    assert line.endswith("check storage.path")
+    path = write_config()
+    with pytest.raises(ConfigError) as caught:
+        Config.from_file(path).validate()
+    (line,) = caught.value.problems
+    assert line.endswith(f"storage.path: {tmp_path}/edge.db is a folder; name a file in it")
+
+
+@pytest.mark.parametrize(
+    ("more", "key", "problem"),
+    [
+        ('path = "edge.toml"', "storage.path", "is the configuration itself; name another file"),
+        ('path = "./link"', "storage.path", "is the configuration itself; name another file"),
+        (
+            'path = "data/privacy.key"',
+            "privacy.hash_key_file",
+            "is the file of storage.path, too; name another",
+        ),
+        (
+            'path = "out"\n[sinks.file]\nenabled = true\nfolder = "./out"',
+            "sinks.file.folder",
+            "is the file of storage.path, too; name another",
+        ),
+        (
+            'path = ":memory:"',
+            "storage.path",
+            "names no file; name one, such as data/edge_store.db",
+        ),
+        ('path = ""', "storage.path", "names no file; name one, such as data/edge_store.db"),
+        ('path = "/"', "storage.path", "names no file; name one, such as data/edge_store.db"),
+        ('path = "data/"', "storage.path", "names no file; name one, such as data/edge_store.db"),
+    ],
+)
+def test_store_is_a_file_of_its_own(tmp_path, more, key, problem):
+    path = tmp_path / "edge.toml"
+    path.write_text(f"[storage]\n{more}\n")
+    (tmp_path / "link").symlink_to(path)
+    with pytest.raises(ConfigError) as caught:
+        Config.from_file(path).validate()
+    assert [(one.path, one.problem) for one in caught.value.faults] == [(key, problem)]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("true", "true"),
+        ("1979-05-27", "1979-05-27"),
+        ("1979-05-27T07:32:00Z", "1979-05-27T07:32:00+00:00"),
+        ("[1]", "a list"),
+        ("{a = 1}", "a table"),
+    ],
+)
+def test_wrong_value_is_shown_as_it_was_written(tmp_path, text, shown):
+    path = tmp_path / "edge.toml"
+    path.write_text(f"[health]\nport = {text}\n")
+    with pytest.raises(ConfigError, match=re.escape(f"port: {shown} is not a whole number")):
+        Config.from_file(path)
+
+
+def test_value_that_another_setting_gives_says_so():
+    mapping = {"value_path": "v", "url": "http://127.0.0.1/"}
+    device = {"name": "a", "ingest_type": "http_poll", **mapping}
+    config = Config({"sensors": {"on_error": "skip", "devices": [device]}})
+    assert config.get("sensors", "devices")[0]["on_error"] == "skip"
+    assert str(config.origin("sensors.devices[0].on_error")) == "setting sensors.on_error"
+    own = Config({"sensors": {"devices": [{**device, "on_error": "zero"}]}})
+    assert str(own.origin("sensors.devices[0].on_error")) == "file"
 
 
 def test_storage_path_is_another_programs_database(write_config, tmp_path):

@@ -400,9 +400,22 @@ def test_enter_all_the_way_is_as_yes(tmp_path, monkeypatch):
 
 def test_no_device_is_an_answer_too(tmp_path, monkeypatch, capsys):
     path = tmp_path / "a.toml"
-    asked(monkeypatch, ["no", "", ""], "--output", path)
+    asked(monkeypatch, ["sure", "no", "", ""], "--output", path)
     assert devices_of(path) == []
-    assert "warning: sensors: there are no devices" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "y or n\n" in told
+    assert "warning: sensors: there are no devices" in told
+
+
+def test_all_devices_that_are_wrong_are_told_at_once(tmp_path):
+    words = ["a=telepathy", "b=simulator", "c=simulator:sed=5"]
+    with pytest.raises(UsageError) as refused:
+        init(
+            "--output", tmp_path / "a.toml", *[one for word in words for one in ("--device", word)]
+        )
+    first, second = str(refused.value).split("\n")
+    assert "'a=telepathy' is not NAME=KIND" in first
+    assert "'sed' of c is not KEY=VALUE" in second
 
 
 def test_who_gives_no_answer_gets_no_file(tmp_path, monkeypatch):

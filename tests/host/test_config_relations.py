@@ -10,6 +10,7 @@ from pyv_edge_agent.sizing import READING_SIZE
 SIMULATED = {"name": "t1", "ingest_type": "simulator"}
 MQTT = {"name": "m", "ingest_type": "mqtt", "topic": "a/#"}
 CLOUD = {"enabled": True, "endpoint": "https://example.com/in"}
+ALL = {"pattern": "*", "action": "allow"}
 
 
 def faults(**sections):
@@ -201,6 +202,12 @@ def serial(**lines):
             "sends token unencrypted",
         ),
         ({"devices": [serial(dtr=False)]}, "sensors.devices[0].dtr", "differs from rts"),
+        ({"health": {"port": 80}}, "health.port", "is below 1024: only root may listen there"),
+        (
+            {"privacy": {"enabled": True, "rules": [ALL, {"pattern": "a.*", "action": "drop"}]}},
+            "privacy.rules[1]",
+            "never decides: privacy.rules[0], before it, fits everything; put that one last",
+        ),
     ],
 )
 def test_what_is_probably_not_meant_is_a_warning(sections, path, part):
@@ -223,6 +230,9 @@ def test_what_is_probably_not_meant_is_a_warning(sections, path, part):
         {"health": {"enabled": False, "host": "0.0.0.0"}},
         {"policies": {"keep_days": 7, "summary_keep_days": 30}},
         {"policies": {"keep_days": 7}},
+        {"privacy": {"enabled": True, "rules": [{**ALL, "device": "d"}, ALL]}},
+        {"privacy": {"enabled": True, "rules": [ALL, {"key": "gps.*", "action": "drop"}]}},
+        {"health": {"port": 0}},
         {"devices": [serial(dtr=False, rts=False)]},
         sink("nats", servers="nats://[::1,ws://127.0.0.1:1", token="t"),
     ],

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import socket
 
 from ..control_path import address, own_path, run_path
@@ -48,6 +49,8 @@ def ask(args: argparse.Namespace, do: str, timeout_s: float = TIMEOUT_S, **asked
     """
     config = config_path(args)
     found = connect(config)
+    if found is None and not os.path.exists(config):
+        raise FileNotFoundError(f"{config}: no such config file; write one or name another")
     if found is None:
         raise AgentAbsentError(
             f"no agent runs with {config}; start it: systemctl start pyv-edge, or"

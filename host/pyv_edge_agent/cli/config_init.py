@@ -87,7 +87,15 @@ def run(args: argparse.Namespace, ports: "ListPorts | None" = None) -> int:
 
 def _said(args: argparse.Namespace) -> Given:
     """Return what the options say."""
-    given: Given = {"sensors": {"devices": [_device(text) for text in args.device]}}
+    devices, problems = [], []
+    for text in args.device:
+        try:
+            devices.append(_device(text))
+        except UsageError as error:
+            problems.append(str(error))
+    if problems:
+        raise UsageError("\n".join(problems))
+    given: Given = {"sensors": {"devices": devices}}
     if args.store:
         given["storage"] = {"path": args.store}
     if args.endpoint:
@@ -155,8 +163,8 @@ def _asked(given: Given, boards: dict[str, str], path: Path) -> Given:
         for place, port in boards.items():
             given = _settled(given, path, partial(_ask_board, place=place, port=port))
         if not boards:
-            answer = _ask("No board is there. A simulated device, to try it out?", "y")
-            given["sensors"]["devices"] = [_SIMULATED] if answer.lower()[0] == "y" else []
+            is_wanted = _ask_yes("No board is there. A simulated device, to try it out?")
+            given["sensors"]["devices"] = [_SIMULATED] if is_wanted else []
     if "cloud" not in given:
         given = _settled(given, path, _ask_cloud)
     if "storage" not in given:
@@ -201,6 +209,15 @@ def _settled(given: Given, path: Path, ask: Callable[[Given], None]) -> Given:
                 note(f"{fault.path}: {fault.problem}")
             continue
         return more
+
+
+def _ask_yes(question: str) -> bool:
+    """Return whether the answer is yes, asking until it is that or no."""
+    while True:
+        answer = _ask(question, "y").lower()
+        if answer in ("y", "yes", "n", "no"):
+            return answer.startswith("y")
+        note("y or n")
 
 
 def _ask(question: str, default: str, shown: str = "") -> str:

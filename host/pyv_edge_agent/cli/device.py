@@ -8,7 +8,7 @@ from ..exit_status import DONE, NO
 from .argument import between
 from .asking import TIMEOUT_S, ask
 from .asking import add_arguments as add_asking
-from .output import paint
+from .output import paint, plain
 
 TYPE_CHECKING = False  # as in typing, which takes long to import
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _info(told: "dict[str, Any]", is_json: bool, indent: str = "") -> None:
             print(f"{indent}{key}")
             _info(value, is_json, indent + "  ")
         else:
-            print(f"{indent}{key:<28} {value}")
+            print(f"{indent}{key:<28} {plain(value)}")
 
 
 def _command(args: argparse.Namespace) -> int:

@@ -34,6 +34,15 @@ def paint(text: str, colour: str, stream: "TextIO | None" = None) -> str:
     return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m"
 
 
+def plain(value: object) -> str:
+    """Return a value as JSON has it, a text as it is, and - for none."""
+    import json
+
+    if value is None:
+        return "-"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 def note(text: str) -> None:
     """Tell the user something that is no part of the answer."""
     sys.stdout.flush()  # in the order in which it is said, also if both go into one pipe

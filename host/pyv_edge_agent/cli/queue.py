@@ -11,7 +11,7 @@ from ..exit_status import DONE, NO
 from .argument import between, positive
 from .asking import add_arguments as add_asking
 from .asking import ask, connect, converse
-from .output import note, progress
+from .output import note, plain, progress
 from .place import config_path, load_config
 
 TYPE_CHECKING = False  # as in typing, which takes long to import
@@ -192,7 +192,7 @@ def _show_letter(args: argparse.Namespace) -> int:
     if not found:
         note(f"there is no dead letter {args.id}")
         return NO
-    _print(args, found[0], [f"{key:<10} {value}" for key, value in found[0].items()])
+    _print(args, found[0], [f"{key:<10} {plain(value)}" for key, value in found[0].items()])
     return DONE
 
 

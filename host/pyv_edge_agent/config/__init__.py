@@ -14,7 +14,7 @@ from typing import Any
 
 from ..errors import ConfigError, Fault
 from .check import Checker
-from .origin import CREDENTIAL, DEFAULT, SECRET_FILE, Origin
+from .origin import CREDENTIAL, DEFAULT, SECRET_FILE, SETTING, Origin
 from .outside import check_outside
 from .path import walk
 from .source import Source
@@ -70,7 +70,8 @@ class Config:
         checker = Checker(None, self._source.folder)
         if repr(self._values) != self._checked:
             checker.run(self._values)
-        check_outside(checker.relation_fault, self._values, self._origins, self.folder)
+        config = self.folder / Path(self._source.name).name
+        check_outside(checker.relation_fault, self._values, self._origins, config)
         self._refuse(checker)
 
     def get(self, *keys: str, default: Any = None) -> Any:
@@ -99,7 +100,7 @@ class Config:
             if all(path != place for place, _ in walk(self._values)):
                 raise KeyError(path)
             return Origin(DEFAULT)
-        if origin.kind == CREDENTIAL:
+        if origin.kind in (CREDENTIAL, SETTING):
             return origin
         place = f"{path}_file" if origin.kind == SECRET_FILE else path
         return origin._replace(line=self._source.line_of(place))

@@ -26,7 +26,7 @@ from ..settings import (
     Setting,
 )
 from ..settings.setting import INTEGER_MAX, kind_name, secret_files
-from .origin import ENVIRONMENT, FILE, Origin
+from .origin import ENVIRONMENT, FILE, SETTING, Origin
 from .path import DEPTH_MAX, children, join, parents, walk
 from .relation import check_relations
 from .secret import Secrets
@@ -298,12 +298,17 @@ class Checker:
             else:
                 self.values[section] = self._section(section, dict(values))
         self._check_core()
-        for device in self.values["sensors"]["devices"]:
+        for index, device in enumerate(self.values["sensors"]["devices"]):
             if device.get("on_error") == "inherit":
-                device["on_error"] = self.values["sensors"]["on_error"]
+                self._inherit(index, device, "on_error", "on_error")
             if "options" in device and not device["interval_seconds"]:
-                device["interval_seconds"] = self.values["sensors"]["poll_interval_seconds"]
+                self._inherit(index, device, "interval_seconds", "poll_interval_seconds")
         check_relations(self.relation_fault, self.values, self._faulty)
+
+    def _inherit(self, index: int, device: dict[str, Any], key: str, general: str) -> None:
+        """Let a setting of all devices hold for one."""
+        device[key] = self.values["sensors"][general]
+        self.origins[f"sensors.devices[{index}].{key}"] = Origin(SETTING, f"sensors.{general}")
 
     def _look(self, value: Any, path: str, depth: int) -> bool:
         """Refuse what is too great or too deep; return whether the rest can be looked at."""

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 DEFAULT, FILE, ENVIRONMENT = "default", "file", "environment variable"
 SECRET_FILE, CREDENTIAL = "secret file", "credential"
+SETTING = "setting"  # another one, whose value it takes over
 
 
 class Origin(NamedTuple):

@@ -1,5 +1,6 @@
 """What a configuration needs that lies outside of its file: the files that it names."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,14 @@ from .table import tables
 
 
 def check_outside(
-    fault: Report, values: dict[str, Any], origins: Mapping[str, Origin], folder: Path
+    fault: Report, values: dict[str, Any], origins: Mapping[str, Origin], config: Path
 ) -> None:
-    """Find files that can't be read, of what is enabled; paths count from `folder`."""
+    """Find files that can't be read, of what is enabled, and a store in the place of another.
+
+    Paths count from the folder of the file `config`.
+    """
+    folder = config.parent
+    _check_store(fault, values, config)
     for path, table, keys in tables(values):
         if table.get("enabled") is False:
             continue
@@ -26,6 +32,30 @@ def check_outside(
             if origin is not None and origin.kind == ENVIRONMENT:
                 shown = f"what {origin.name} names"  # which may be a secret, put there by mistake
             fault(f"{path}.{key}", f"{shown} can't be read: {problem}; put the file there")
+
+
+def _check_store(fault: Report, values: dict[str, Any], config: Path) -> None:
+    """Find a store that can't be one, or that something else would be written over."""
+    store = config.parent / values["storage"]["path"]
+    if store.is_dir():
+        fault("storage.path", f"{store} is a folder; name a file in it")
+        return
+    place = os.path.realpath(store)
+    if place == os.path.realpath(config):
+        fault("storage.path", "is the configuration itself; name another file")
+    for path, table, _ in tables(values):
+        for key, value in table.items():
+            if f"{path}.{key}" == "storage.path" or not key.endswith(("_file", "path", "folder")):
+                continue
+            if isinstance(value, str) and value and place == _real(config.parent / value):
+                fault(f"{path}.{key}", "is the file of storage.path, too; name another")
+
+
+def _real(path: Path) -> str:
+    try:
+        return os.path.realpath(path)
+    except ValueError:  # a NUL in it: told elsewhere
+        return ""
 
 
 def _problem(path: Path) -> str:

@@ -67,6 +67,9 @@ def check_listeners(fault: Report, found: list[tuple[str, str, int]]) -> None:
 
 
 def _check_storage(fault: Report, storage: dict[str, Any]) -> None:
+    path = storage["path"]
+    if path == ":memory:" or not path.strip("./") or path.endswith("/"):
+        fault("storage.path", "names no file; name one, such as data/edge_store.db")
     if storage["low_water"] >= storage["high_water"]:
         fault("storage.low_water", "must be below storage.high_water; lower it")
     if 0 < storage["max_mb"] < 2:

@@ -8,11 +8,13 @@ from ..channel_policy import ChannelPolicies
 from ..settings import POLLED
 from .origin import FILE, Origin
 from .path import children
+from .relation import listeners
 from .source import Source
 from .table import tables
 
 Warn = Callable[[str, str], None]  # is told a setting and what is doubtful about it
 
+PORT_FROM = 1024  # from where on anybody may listen
 _MEBIBYTE = 1_048_576
 _NOT_SENT = ("hmac_key", "hash_key")  # secrets that stay here
 _LOCAL = ("localhost", "127.0.0.1", "::1")
@@ -29,6 +31,11 @@ def find_warnings(
         warn(path, problem)
     _warn_of_what_is_off(warn, values, origins)
     _warn_of_retention(warn, values)
+    _warn_of_rules_without_effect(warn, values["privacy"]["rules"])
+    for path, _, port in listeners(values):
+        if 0 < port < PORT_FROM:
+            problem = f"is below {PORT_FROM}: only root may listen there, and the service is not"
+            warn(path, f"{problem}; choose another")
     _warn_of_strangers(warn, values)
     for index, device in enumerate(values["sensors"]["devices"]):
         if device.get("dtr") != device.get("rts"):
@@ -93,6 +100,20 @@ def _warn_of_retention(warn: Warn, values: dict[str, Any]) -> None:
             f" take in the days they are kept, at {READING_SIZE:.0f} bytes a reading: the oldest"
             " go sooner",
         )
+
+
+def _warn_of_rules_without_effect(warn: Warn, rules: list[Any]) -> None:
+    """Find rules of privacy behind one that fits every reading: the first that fits decides."""
+    first = None
+    for index, given in enumerate(rules):
+        rule = given if isinstance(given, dict) else {"pattern": given[0]}
+        if "key" in rule:
+            continue
+        if first is not None:
+            problem = f"never decides: privacy.rules[{first}], before it, fits everything"
+            warn(f"privacy.rules[{index}]", f"{problem}; put that one last")
+        elif all(rule.get(one, "*") == "*" for one in ("pattern", "device", "channel")):
+            first = index
 
 
 def _warn_of_strangers(warn: Warn, values: dict[str, Any]) -> None:

@@ -43,7 +43,18 @@ def kind_name(value: Any) -> str:
     """Name what `value` is, without repeating it."""
     names = {bool: "a truth value", int: "a number", float: "a number", str: "a text"}
     names |= {list: "a list", dict: "a table", type(None): "null"}
-    return names.get(type(value), type(value).__name__)
+    return names.get(type(value), f"a {type(value).__name__}")  # date, time: of TOML
+
+
+def _shown(value: Any) -> str:
+    """Return a value as whoever wrote it knows it, and not as Python does."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if value is None or isinstance(value, (dict, list)):
+        return kind_name(value)
+    if hasattr(value, "isoformat"):
+        return str(value.isoformat())
+    return repr(value)
 
 
 def shown_number(number: float) -> str:
@@ -107,7 +118,7 @@ class Setting:
 
     def _refusal(self, value: Any, is_hidden: bool) -> ValueError:
         # What an environment variable holds may be a secret, put where it doesn't belong.
-        shown = "the value" if self.is_secret or self.is_url or is_hidden else repr(value)
+        shown = "the value" if self.is_secret or self.is_url or is_hidden else _shown(value)
         if len(shown) > SHOWN_SIZE_MAX:
             shown = shown[:SHOWN_SIZE_MAX] + "..."
         is_quoted = not is_hidden and self.kind is not str and isinstance(value, str)
