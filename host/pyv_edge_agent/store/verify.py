@@ -111,9 +111,10 @@ def _audit(
         _learn(facts, action, details)
     verdict.head = before
     if checkpoint is not None and hashes.get(checkpoint[0]) != checkpoint[1]:
-        verdict.problems.append(
-            f"audit row {checkpoint[0]}: is not the one of the checkpoint: the log was made anew"
-        )
+        problem = "is not the one of the checkpoint: the log was made anew"
+        if checkpoint[0] >= expected_id:
+            problem = f"is not there: the log ends at {expected_id - 1}, and was cut off"
+        verdict.problems.append(f"audit row {checkpoint[0]}: {problem}, or is another store's")
     return facts
 
 
