@@ -37,7 +37,7 @@ def check_outside(
 def _check_store(fault: Report, values: dict[str, Any], config: Path) -> None:
     """Find a store that can't be one, or that something else would be written over."""
     store = config.parent / values["storage"]["path"]
-    if store.is_dir():
+    if os.path.isdir(store):  # which takes any name
         fault("storage.path", f"{store} is a folder; name a file in it")
         return
     place = os.path.realpath(store)
