@@ -35,15 +35,21 @@ def device(kind, **settings):
     return Config({"sensors": {"devices": [table]}}).get("sensors", "devices")[0]
 
 
+AT_ONCE = {"retry_s": 0.01}
+
+
 class Running:
     """A third-party device in a thread, whose submissions are kept."""
 
-    def __init__(self, kind, **settings):
+    def __init__(self, kind, limits=None, **settings):
         self.clock = FakeClock()
         self.samples = []
         self.is_full = False
         table = device(kind, **{"interval_seconds": 0.01, **settings})
         self.adapter = create_adapter(table, self.clock)
+        if limits is not None:
+            entry = third_party.find_entry(kind)
+            self.adapter = third_party.ThirdPartyAdapter(table, self.clock, entry, **limits)
         self.feed = self.adapter.feed_type(table, self.put, lambda name: {}, self.clock)
         self.thread = threading.Thread(target=self.adapter.run, args=(self.feed,), daemon=True)
         self.thread.start()
@@ -212,12 +218,9 @@ def test_no_room_is_counted(site, run):
         ),
     ],
 )
-def test_what_cannot_be_made_is_told_once_and_tried_again(
-    site, run, log, monkeypatch, code, problem
-):
-    monkeypatch.setattr(third_party, "RETRY_S", 0.01)
+def test_what_cannot_be_made_is_told_once_and_tried_again(site, run, log, code, problem):
     site("soil", code, "probe")
-    running = run("probe")
+    running = run("probe", limits=AT_ONCE)
     running.wait_for_problem(problem)
     wait_for(lambda: running.status["failures_total"] > 2, "more tries")
     assert running.status["state"] == "failing"
@@ -227,8 +230,7 @@ def test_what_cannot_be_made_is_told_once_and_tried_again(
 
 
 @pytest.mark.parametrize("what", ["import", "constructor"])
-def test_what_blocks_at_the_beginning_is_shown_and_logged(site, run, log, monkeypatch, what):
-    monkeypatch.setattr(third_party, "BLOCKED_MS", 50)
+def test_what_blocks_at_the_beginning_is_shown_and_logged(site, run, log, what):
     wait = "tests.gate('gate').wait()\n"
     code = "import host.third_party_rig as tests\n"
     code += wait if what == "import" else ""
@@ -236,7 +238,7 @@ def test_what_blocks_at_the_beginning_is_shown_and_logged(site, run, log, monkey
     code += wait if what == "constructor" else "pass\n"
     code += " def read(self): return 5.0\n"
     site("soil", code, "probe")
-    running = run("probe")
+    running = run("probe", limits={"blocked_ms": 50})
     wait_for(lambda: "gate" in GATES, "the call")
     wait_for(lambda: log.having(f"soil: its {what} does not return"), "the warning")
     running.clock.advance(61_000)
@@ -310,10 +312,9 @@ def test_pushing_adapter_has_the_feed(site, run):
         ("interrupt", "soil: KeyboardInterrupt at soil.py:23"),
     ],
 )
-def test_pushing_adapter_that_fails_is_begun_again(site, run, log, monkeypatch, what, problem):
-    monkeypatch.setattr(third_party, "RETRY_S", 0.01)
+def test_pushing_adapter_that_fails_is_begun_again(site, run, log, what, problem):
     site("soil", PUSHING, "probe")
-    running = run("probe", options={"what": what})
+    running = run("probe", limits=AT_ONCE, options={"what": what})
     wait_for(lambda: running.samples, "what it pushes at last")
     assert len(MADE) == 3
     assert problem in log.warnings()[0]
@@ -321,10 +322,9 @@ def test_pushing_adapter_that_fails_is_begun_again(site, run, log, monkeypatch, 
     assert running.status["failures_total"] == 2
 
 
-def test_pushing_adapter_that_ends_by_itself_is_begun_again(site, run, monkeypatch):
-    monkeypatch.setattr(third_party, "RETRY_S", 0.01)
+def test_pushing_adapter_that_ends_by_itself_is_begun_again(site, run):
     site("soil", PUSHING, "probe")
-    running = run("probe", options={"what": "return"})
+    running = run("probe", limits=AT_ONCE, options={"what": "return"})
     running.wait_for_problem("its run() returned before stop() was called")
     wait_for(lambda: len(MADE) > 2, "more tries")
 

@@ -58,8 +58,17 @@ class ThirdPartyAdapter:
     is_pushing = True
     feed_type = GuardedFeed
 
-    def __init__(self, device: Mapping[str, Any], clock: Clock, entry: "EntryPoint") -> None:
+    def __init__(
+        self,
+        device: Mapping[str, Any],
+        clock: Clock,
+        entry: "EntryPoint",
+        retry_s: float = RETRY_S,
+        blocked_ms: int = BLOCKED_MS,
+    ) -> None:
         """Prepare to run what `entry` names for a checked device table. Imports nothing."""
+        self._retry_s = retry_s
+        self._blocked_ms = blocked_ms
         self.skipped_total = 0  # readings that there was no room for
         self.missed_total = 0  # polls for which it was too late: the next one was due
         self._device = device
@@ -83,7 +92,7 @@ class ThirdPartyAdapter:
         """Import it, make it and run it until `stop`; again whenever that fails."""
         while not self._stopping.is_set():
             self._guard(self._begin, feed)
-            self._stopping.wait(RETRY_S)
+            self._stopping.wait(self._retry_s)
 
     def status(self) -> dict[str, Any]:
         """Return how it does, as JSON types."""
@@ -92,7 +101,7 @@ class ThirdPartyAdapter:
         told.update(skipped_total=self.skipped_total, missed_total=self.missed_total)
         call, since_ms = self._call
         lasts_ms = self._clock.monotonic_ms() - since_ms
-        if call and lasts_ms >= BLOCKED_MS:
+        if call and lasts_ms >= self._blocked_ms:
             told["state"] = "blocked"
             told["connection_problem"] = f"its {call} has not returned for {lasts_ms // 1000} s"
         elif self._source.is_there:
@@ -170,7 +179,7 @@ class ThirdPartyAdapter:
     def _timed(self, name: str, call: Callable[..., Any], *arguments: Any) -> Any:
         """Call something of it that should return."""
         self._call = (name, self._clock.monotonic_ms())
-        timer = threading.Timer(BLOCKED_MS / 1000, self._tell_blocked, (name,))
+        timer = threading.Timer(self._blocked_ms / 1000, self._tell_blocked, (name,))
         timer.daemon = True
         timer.start()
         try:
