@@ -339,3 +339,10 @@ def test_text_that_a_terminal_has_not_is_told(tmp_path):
         3,
         "'\\xe4' can't be written as ascii; set PYTHONUTF8=1, or LANG=C.UTF-8\n",
     )
+
+
+@pytest.mark.parametrize("words", [("status",), ("reload",), ("device", "ls"), ("queue", "drain")])
+def test_configuration_that_is_not_there_is_no_agent_that_is_not_there(tmp_path, words):
+    done = run_host(*words, "--config", "nix.toml", cwd=tmp_path)
+    problem = "nix.toml: no such config file; write one or name another\n"
+    assert (done.returncode, done.stderr) == (2, problem)

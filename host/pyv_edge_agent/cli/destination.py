@@ -57,18 +57,18 @@ def _owner(args: argparse.Namespace, path: Path) -> str:
     stores = [Path(args.db)] if getattr(args, "db", None) else []
     found = find_config(args)
     if found is not None:
-        if is_same(path, Path(found)):
+        if _is_same(path, Path(found)):
             return "the configuration itself"
         named, store = _named(found)
         stores += [] if store is None else [store]
     else:
         named = []
     for store in stores:
-        if is_same(path, store):
+        if _is_same(path, store):
             return "the store itself"
-        if any(is_same(path, beside(store, end)) for end in BESIDE):
+        if any(_is_same(path, beside(store, end)) for end in BESIDE):
             return "a file of the store"
-    return "a file that the configuration names" if any(is_same(path, x) for x in named) else ""
+    return "a file that the configuration names" if any(_is_same(path, x) for x in named) else ""
 
 
 def _named(found: str) -> tuple[list[Path], Path | None]:
@@ -88,7 +88,7 @@ def _named(found: str) -> tuple[list[Path], Path | None]:
     return [config.folder / text for text in texts], config.store_path
 
 
-def is_same(path: Path, other: Path) -> bool:
+def _is_same(path: Path, other: Path) -> bool:
     """Return whether two paths lead to one file, or would."""
     found = identity(path)
     if found is not None:
