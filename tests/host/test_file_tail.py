@@ -153,6 +153,21 @@ def test_what_is_no_reading_is_counted_and_the_next_line_is_read(tmp_path, line,
     assert "777" not in reading.feed.problem
 
 
+def test_line_that_has_no_end_is_shown_while_it_is_skipped(log_file, reading):
+    def problem():
+        return reading.adapter.status()["connection_problem"]
+
+    log_file.write(b'{"value": 1}\n{"value": 2}')
+    assert (reading.read(), problem()) == ([1.0], "")
+    log_file.write(b"x" * (3 * SIZE_MAX))
+    assert reading.read() == [1.0]
+    size = 3 * SIZE_MAX + len('{"value": 2}')
+    assert problem() == f"a line of {size} bytes has no end yet; it is skipped"
+    log_file.write(b'\n{"value": 3}\n')
+    assert (reading.read(), problem()) == ([1.0, 3.0], "")
+    assert reading.feed.rejected_total == 1
+
+
 @pytest.mark.parametrize(
     ("row", "problem"),
     [

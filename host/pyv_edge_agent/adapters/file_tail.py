@@ -16,7 +16,7 @@ from ..errors import SubmissionError
 from ..submission import Feed, Sample
 from .availability import Availability
 from .following import Following
-from .lines import Line, LineSplitter, Rows
+from .lines import SIZE_MAX, Line, LineSplitter, Rows
 from .mapping import Mapper
 from .place import Place, read_place
 from .stored_feed import PIECE_MAX, Stop, StoredFeed
@@ -64,7 +64,11 @@ class FileTailAdapter:
     def status(self) -> dict[str, Any]:
         """Return how it does, as JSON types."""
         state = "following" if self._file.is_there else "waiting"
-        return {"path": str(self._following.path), "state": state, **self._file.status()}
+        told = {"path": str(self._following.path), "state": state, **self._file.status()}
+        size = self._splitter.waiting_size
+        if size > SIZE_MAX and not told["connection_problem"]:
+            told["connection_problem"] = f"a line of {size} bytes has no end yet; it is skipped"
+        return told
 
     def begin(self, feed: Feed) -> None:
         """Get ready to read from where the store stands."""

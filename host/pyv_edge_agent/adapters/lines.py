@@ -43,6 +43,11 @@ class LineSplitter:
         self._add(rest)
         return found
 
+    @property
+    def waiting_size(self) -> int:
+        """Bytes of the line that has no end yet."""
+        return len(self._part) + self._skipped
+
     def end(self) -> Line | None:
         """Return the line that the file ends with, if that has no end."""
         return self._take() if self._part or self._skipped else None
