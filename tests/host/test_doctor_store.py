@@ -241,7 +241,7 @@ def test_what_was_set_aside_is_found(rig):
     beside(rig, ".v4.backup", days=3)
     beside(rig, ".new", days=0.5)
     assert found() == [("ok", "store.leftovers", "nothing was set aside")]
-    for end in (".broken-1", ".broken-1-wal", ".replaced-1"):
+    for end in (".broken-1", ".broken-1-wal", ".replaced-1", ".replaced-1-shm"):
         beside(rig, end)
     beside(rig, ".v5.backup", days=20)
     beside(rig, ".copy", days=2)

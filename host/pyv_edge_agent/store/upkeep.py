@@ -57,6 +57,7 @@ class Upkeep:
         """Go on with other limits."""
         self._limits = limits
         self.capacity.adopt(limits)
+        self._minute = -1  # to see at once whether disk is to be given back
 
     def _start(self) -> None:
         store = self._store
@@ -212,6 +213,8 @@ class Upkeep:
             return False
         self._store.pragma(f"incremental_vacuum({VACUUM_PAGES})")
         self._is_vacuuming = self._has_free_pages(FREE_SHARE_MAX / 2)
+        if not self._is_vacuuming:
+            self._store.checkpoint()  # which makes the file shorter
         return self._is_vacuuming
 
     def disk_is_full(self) -> None:

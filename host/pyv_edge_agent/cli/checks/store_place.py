@@ -111,7 +111,9 @@ def check_leftovers(path: Path, now_ms: int) -> list[Finding]:
         end = file.name[len(path.name) + 1 :]
         size = show_size(file.stat().st_size)
         days = (now_ms - file.stat().st_mtime_ns // 1_000_000) / _DAY_MS
-        if end.startswith("broken-") and not end.endswith(("-wal", "-shm")):
+        if end.startswith(("broken-", "replaced-")) and end.endswith(("-wal", "-shm")):
+            continue  # goes with its file
+        if end.startswith("broken-"):
             text = f"{file} ({size}) is a damaged store that was set aside"
             findings.append(about.warn(text, "move it away: it is evidence, and takes room"))
         elif end.startswith("replaced-"):
