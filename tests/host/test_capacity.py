@@ -322,3 +322,25 @@ def test_greater_cap_ends_an_eviction_that_is_under_way(make):
     rig.upkeep.adopt(Limits(max_size=200 * MEGABYTE))
     rig.minute()
     assert (capacity.evicted_total, capacity.state) == (evicted, "ok")
+
+
+def test_disk_is_given_back_in_pieces_of_many_pages(make):
+    rig = make(limits=Limits())
+    for _ in range(20):
+        rig.mixed(4096, step_ms=50)
+        rig.minute()
+    _, _, before = rig.store.pages()
+    with rig.store.transaction() as tx:
+        tx.execute("CREATE TABLE more (x)")
+        tx.executemany("INSERT INTO more VALUES (?)", [(bytes(900),)] * 3000)
+    with rig.store.transaction() as tx:
+        tx.execute("DROP TABLE more")
+    _, pages, free = rig.store.pages()
+    assert free >= before + 3000
+    rig.store.give_back(256)
+    assert rig.store.pages()[2] == free - 256
+    assert rig.store.pages()[1] <= pages - 256  # and those that say where others are
+    rig.minute()
+    assert rig.store.pages()[2] <= 1024
+    assert rig.path.stat().st_size == rig.store.pages()[0] * rig.store.pages()[1]
+    assert rig.ledger().is_balanced

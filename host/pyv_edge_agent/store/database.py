@@ -315,6 +315,12 @@ class Database(ABC):
             finally:
                 self._writer.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
 
+    def give_back(self, page_count: int) -> None:
+        """Give at most so many free pages back to the disk, in one commit. Raises StoreError."""
+        with self.lock, self._guard():
+            # As a script: execute() of Python 3.11 leaves the PRAGMA at its first page.
+            self._writer.executescript(f"PRAGMA incremental_vacuum({page_count})")
+
     def pragma(self, statement: str) -> Sequence[Any]:
         """Run a PRAGMA outside of a transaction; return its first row. Raises StoreError."""
         with self.lock, self._guard():

@@ -155,7 +155,7 @@ class Upkeep:
         if self._store.last_reading_id == self._idle_since_id:
             self._store.checkpoint()
         self._idle_since_id = self._store.last_reading_id
-        return False
+        return self._is_vacuuming
 
     def _seal(self) -> bool:
         """Seal a block; return whether there was anything to seal."""
@@ -207,11 +207,11 @@ class Upkeep:
         """Give a piece of disk back; return whether there is more."""
         is_for_reserve = self.capacity.is_reserve_given and not self.capacity.keep_reserve()
         if is_for_reserve and self._store.pages()[2]:
-            self._store.pragma(f"incremental_vacuum({VACUUM_PAGES})")
+            self._store.give_back(VACUUM_PAGES)
             return True
         if not self._is_vacuuming:
             return False
-        self._store.pragma(f"incremental_vacuum({VACUUM_PAGES})")
+        self._store.give_back(VACUUM_PAGES)
         self._is_vacuuming = self._has_free_pages(FREE_SHARE_MAX / 2)
         if not self._is_vacuuming:
             self._store.checkpoint()  # which makes the file shorter
