@@ -27,6 +27,7 @@ _REFUSED = (  # by the disk: read-only, an I/O error, not to be opened
     *((8, "attempt to write a readonly database"), (10, "disk I/O error")),
     (14, "unable to open database file"),
 )
+_UNTOLD = "the file is damaged"  # an error of SQLite's that says nothing
 _BROKEN = (
     *((11, "disk image is malformed"), (11, "malformed database schema")),
     (26, "file is not a database"),
@@ -38,6 +39,8 @@ def store_error(path: Path, error: sqlite3.Error) -> StoreError:
     """Return the StoreError that stands for an error of SQLite."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     kind = StoreError
+    if not str(error) and type(error) is sqlite3.DatabaseError:
+        return StoreBrokenError(f"{path}: {_UNTOLD}")  # as of damage in the schema
     if code == _FULL[0] or _FULL[1] in str(error):
         kind = StoreFullError
     elif any(code == known or text in str(error) for known, text in _BROKEN):
@@ -191,7 +194,8 @@ def connect_reader(
                 raise
             connection, application, version = _open_reader(path, "mode=ro&immutable=1")
     except sqlite3.Error as error:
-        raise type(store_error(path, error))(f"{path}: can't be read: {error}") from error
+        kind = type(store_error(path, error))
+        raise kind(f"{path}: can't be read: {str(error) or _UNTOLD}") from error
     except UnicodeDecodeError as error:  # SQLite repeats what it can't read
         raise StoreBrokenError(f"{path}: can't be read: {error}") from error
     except (OSError, ValueError) as error:
