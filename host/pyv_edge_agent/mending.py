@@ -1,8 +1,9 @@
 """Mending: what is done about commits that fail, and about a file that is damaged or gone.
 
 A failure is told when it is news; meanwhile nothing is acknowledged. A full disk is made room
-on. A file that is damaged, deleted or refused is replaced or opened again, at most once a
-minute. For the thread that stores.
+on. A file that is deleted or replaced is copied at once: a kill would take it along. One that is
+damaged or refused is replaced or opened again, at most once a minute, as is what has failed. For
+the thread that stores.
 """
 
 import logging
@@ -15,7 +16,7 @@ from .time_base import TimeBase
 
 logger = logging.getLogger(__name__)
 
-RECOVER_MS = 60_000  # between two replacements of a damaged file
+RECOVER_MS = 60_000  # between two replacements of a damaged file, or two tries that fail
 MEND_MS = 1_800_000  # longest that one takes: all of a large file may have to be copied
 
 
@@ -79,7 +80,8 @@ class Mending:
         is_refused = self._refused_ms is not None and now_ms - self._refused_ms >= RECOVER_MS
         if not (broken or displaced or is_refused) and self._store.is_open:
             return None
-        if self._recovered_ms is not None and now_ms - self._recovered_ms < RECOVER_MS:
+        is_recent = self._recovered_ms is not None and now_ms - self._recovered_ms < RECOVER_MS
+        if is_recent and (not displaced or self._obstacle):
             return None
         self._recovered_ms = now_ms
         self._heartbeat.hold(MEND_MS)

@@ -161,6 +161,23 @@ def test_file_that_is_replaced_is_kept_under_another_name(site, tmp_path):
     assert read_ledger(site.path).is_balanced
 
 
+def test_file_that_is_replaced_soon_after_it_was_deleted_is_kept_at_once(site):
+    """A kill within the next minute would take along what only the open file has."""
+    moved = site.path.with_name("moved.db")
+    site.path.rename(moved)
+    site.send(2)
+    acked = site.acked
+    moved.replace(site.path)
+    site.send()
+    site.loop()
+    kept = site.path.with_name("edge.db.replaced-1")
+    assert read_ledger(kept).total("present") == acked
+    assert read_ledger(site.path).is_balanced
+    site.send()
+    assert site.acked == site.sent
+    assert site.store.recoveries_total == 2
+
+
 def test_numbers_of_what_is_polled_never_stand_for_two_readings(site, tmp_path):
     device = {"name": "t1", "unit": "Cel"}
 

@@ -6,8 +6,11 @@ One process writes, under a lock on a file beside the store; any number read.
 import fcntl
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ..clock import Clock
 from ..disk import beside
 from ..errors import StoreBrokenError, StoreError, StoreFullError, StoreRefusedError
 from .migration import migrate
@@ -17,6 +20,7 @@ from .schema_copy import has_columns
 # What stands beside a store, its name before it: of SQLite, and of this program.
 BESIDE = ("-wal", "-shm", "-journal", ".lock", ".schema", ".set-aside", ".new", ".copy")
 BUSY_TIMEOUT_MS = 5000
+_LIMIT_STEPS = 100_000  # of SQLite's machine, between two looks at the clock
 PAGE_SIZE = 1024
 _APPLICATION_ID_AT = 68  # of SQLite's file format, section 1.3
 JOURNAL_SIZE_MAX = 4_194_304  # bytes of WAL that stay on the disk after a checkpoint
@@ -48,6 +52,21 @@ def store_error(path: Path, error: sqlite3.Error) -> StoreError:
     elif any(code == known or text in str(error) for known, text in _REFUSED):
         kind = StoreRefusedError
     return kind(f"{path}: {error}")
+
+
+@contextmanager
+def time_limit(connection: sqlite3.Connection, clock: Clock, within_ms: int) -> Iterator[None]:
+    """Interrupt what is run inside when `within_ms` are over. Raises TimeoutError then."""
+    end_ms = clock.monotonic_ms() + within_ms
+    connection.set_progress_handler(lambda: clock.monotonic_ms() > end_ms, _LIMIT_STEPS)
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if "interrupted" not in str(error):
+            raise
+        raise TimeoutError from error
+    finally:
+        connection.set_progress_handler(None, 0)
 
 
 def lock(path: Path) -> int:
@@ -87,14 +106,13 @@ def note_store(descriptor: int, store_id: str) -> str:
 
 def was_store(path: Path) -> bool:
     """Return whether the file at `path` is known to be or to have been a store."""
-    try:
-        with path.open("rb") as file:
-            file.seek(_APPLICATION_ID_AT)
-            if file.read(4) == APPLICATION_ID.to_bytes(4, "big"):
-                return True
+    with suppress(OSError), path.open("rb") as file:
+        file.seek(_APPLICATION_ID_AT)
+        if file.read(4) == APPLICATION_ID.to_bytes(4, "big"):
+            return True
+    with suppress(OSError):
         return Path(f"{path.resolve()}.lock").stat().st_size > 0
-    except OSError:
-        return False
+    return False
 
 
 def open_raw(path: Path, mode: int = os.O_RDONLY) -> int:

@@ -53,6 +53,10 @@ class Database(ABC):
     # -- what a subclass does ------------------------------------------------------
 
     @abstractmethod
+    def _look(self, check_ms: int) -> None:
+        """Look for at most `check_ms` at the file before SQLite does. Raises StoreError."""
+
+    @abstractmethod
     def _begin(self, check_ms: int) -> str:
         """Read what is to be known of a file just opened; return which store it is.
 
@@ -91,6 +95,7 @@ class Database(ABC):
         self._readers: list[tuple[threading.Thread, sqlite3.Connection]] = []
         self._is_in_doubt = False
         self._callbacks: list[Callable[[bool], None]] = []
+        self._look(check_ms)
         self._writer = connect_writer(self.path)
         self._descriptors: list[int] = []  # of the file; the first to read pages by
         try:

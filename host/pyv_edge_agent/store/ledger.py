@@ -15,7 +15,8 @@ arrives. Events of a board are stored in their own table.
 """
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,9 @@ from typing import Any
 from pyv_edge_core.reading import STREAM_NAMES, STREAM_TELEMETRY
 
 from ..clock import Clock
-from .connection import connect_reader, store_error
+from .connection import connect_reader, store_error, time_limit
 from .removal import CAUSES_AFTER_STORING
 from .sink_row import read_plan
-
-_STEPS = 100_000  # of SQLite's machine between two looks at the time
 
 
 @dataclass(frozen=True)
@@ -137,7 +136,8 @@ FROM event WHERE seq IS NOT NULL GROUP BY boot_id
 
 _LAST_ID = """
 SELECT (SELECT max(id) FROM reading), (SELECT max(last_id) FROM block),
-       (SELECT json_extract(value, '$[1]') FROM meta WHERE key = 'sealed')
+       (SELECT json_extract(value, '$[1]') FROM meta WHERE key = 'sealed'),
+       (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'floor_id')
 """
 
 _SINKS = """
@@ -152,29 +152,28 @@ def read_ledger(path: str | Path) -> Ledger:
 
     Reads every row: seconds for millions.
     """
-    found = _read(Path(path), lambda: False)
-    assert found is not None  # nothing has interrupted it
-    return found
+    with _reading(Path(path)) as connection:
+        return read_open(connection)
 
 
 def read_ledger_within(path: str | Path, clock: Clock, within_ms: int) -> Ledger | None:
     """Return the same, None if that takes more than so many milliseconds. Raises StoreError."""
-    end_ms = clock.monotonic_ms() + within_ms
-    return _read(Path(path), lambda: clock.monotonic_ms() > end_ms)
-
-
-def _read(path: Path, is_over: Callable[[], bool]) -> Ledger | None:
-    connection = connect_reader(path)
-    connection.set_progress_handler(is_over, _STEPS)
-    try:
-        connection.execute("BEGIN")
-        return read_open(connection)
-    except sqlite3.Error as error:
-        if is_over() and "interrupted" in str(error):
+    with _reading(Path(path)) as connection:
+        try:
+            with time_limit(connection, clock, within_ms):
+                return read_open(connection)
+        except TimeoutError:
             return None
-        raise store_error(path, error) from error
-    finally:
-        connection.close()
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    with closing(connect_reader(path)) as connection:
+        try:
+            connection.execute("BEGIN")
+            yield connection
+        except sqlite3.Error as error:
+            raise store_error(path, error) from error
 
 
 def read_open(connection: sqlite3.Connection) -> Ledger:

@@ -29,8 +29,9 @@ def last_known_id(connection: sqlite3.Connection, meta: dict[str, str]) -> int:
     """Return the highest id that a reading has or has had; `meta` is that of the store."""
     (last_id,) = connection.execute(_LAST_ID).fetchone()
     sealed_id = json.loads(meta["sealed"])[1] if "sealed" in meta else 0
-    floor_id = json.loads(meta["salvage"])["floor_id"] if "salvage" in meta else 0
-    return int(max(last_id, sealed_id, floor_id))
+    salvage_id = json.loads(meta["salvage"])["floor_id"] if "salvage" in meta else 0
+    floor_id = int(meta.get("floor_id", 0))  # of an earlier salvage: what is gone had ids, too
+    return int(max(last_id, sealed_id, salvage_id, floor_id))
 
 
 class StoreReader:

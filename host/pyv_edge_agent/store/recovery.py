@@ -16,7 +16,7 @@ from typing import Any
 from ..clock import Clock, SystemClock
 from ..disk import beside, sync, unused, write_whole
 from ..errors import StoreBrokenError, StoreError
-from . import schema_copy
+from . import schema_copy, wal
 from .boot import channel_facts
 from .connection import was_store
 from .salvage import Salvage
@@ -36,7 +36,10 @@ _TABLES = (
     *(("receipt", "id"), ("source_position", "id")),
     *(("audit", "id"), ("block", "id"), ("summary", "period_ms, start_ms, channel_id, unset_id")),
 )
-_META = ("store_id", "run_ms", "rolled_id", "sealed", "audit_checkpoint", "hold_until_ms", "day")
+_META = (
+    *("store_id", "run_ms", "rolled_id", "sealed", "audit_checkpoint", "hold_until_ms", "day"),
+    "floor_id",
+)
 
 
 def open_store(
@@ -154,10 +157,13 @@ def set_aside(path: Path, reason: str) -> Path:
         beside(path, "-shm").unlink(missing_ok=True)
         if path.exists():
             os.replace(path, broken)
+        else:
+            broken.touch()  # for its WAL, and so that it is known to be done
         sync(path.parent)
     except OSError as error:
         raise StoreError(f"{path}: is damaged and can't be set aside: {error}") from error
-    logger.error("%s: is damaged: %s; set aside as %s", path, reason, broken.name)
+    why = reason.removeprefix(f"{path}: ")
+    logger.error("%s: is damaged: %s; set aside as %s", path, why, broken.name)
     return broken
 
 
@@ -201,11 +207,15 @@ def begin_salvage(store: SQLiteStore, broken: Path, reason: str) -> None:
 
 def open_broken(broken: Path) -> sqlite3.Connection | None:
     """Open a damaged file for reading, None if nothing in it can be read."""
+    try:
+        had_no_page = wal.make_readable(broken)
+    except OSError as error:
+        raise StoreError(f"{broken}: its WAL can't be made readable: {error}") from error
     connection = _open_damaged(broken)
     if connection is None or not schema_copy.fits(connection, broken):
         if connection is not None:
             connection.close()
-        schema_copy.put_back(broken)
+        schema_copy.put_back(broken, is_its_own=had_no_page)
         connection = _open_damaged(broken)
     return connection
 

@@ -29,6 +29,7 @@ _LAST_IDS = (
     "SELECT max(last_id) FROM block",
     "SELECT max(cursor) FROM sink",
     "SELECT sum(stored_total) FROM stream",
+    "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'floor_id'",
 )
 _READ = """
 SELECT id, channel_id, boot_id, stream, seq, utc_ms, error_ms, quality, value FROM reading
@@ -92,11 +93,11 @@ class Salvage:
         for connection in [one for one in (old, tx) if one is not None]:
             for query in _LAST_IDS:
                 try:
-                    (found,) = connection.execute(query).fetchone()
+                    row = connection.execute(query).fetchone()
                 except sqlite3.Error:
                     continue  # this is the damage
-                if isinstance(found, int) and found < 2**48:
-                    last = max(last, found)
+                if row is not None and isinstance(row[0], int) and row[0] < 2**48:
+                    last = max(last, row[0])
         state = {
             "file": broken.name,
             "floor_id": last + 1,
@@ -197,6 +198,8 @@ class Salvage:
             self._account_blocks(tx, blocks)
             queue_gaps(self._store, tx)
             tx.execute("DELETE FROM meta WHERE key = ?", (_KEY,))
+            # The ids of what is gone stay its own: sinks have it, and the rollups, maybe.
+            self._store.set_meta(tx, "floor_id", str(self.floor_id))
             told = {"file": self.file, "readings": self.salvaged_total, "missing": missing}
             self._store.audit.write(tx, "salvage_done", told)
         self._store.reload()
@@ -273,26 +276,24 @@ def mend(tx: sqlite3.Connection, told: dict[int, tuple[int, set[int]]]) -> None:
     """Give what is there what it refers to, so that its numbers stay its own.
 
     A device that is lost is called "damaged-" and its number; a boot that is lost has a
-    number that no board has.
+    number that no board has. Of a channel that is lost nothing is made up: what its readings
+    mean isn't known any more, so they count as missing.
     """
     tx.executemany(
         "INSERT OR IGNORE INTO device (id, name, alias) VALUES (?1, 'damaged-' || ?1,"
         " 'damaged-' || ?1)",
         tx.execute("SELECT device_id FROM channel UNION SELECT device_id FROM boot").fetchall(),
     )
-    for boot_id, (_, channels) in told.items():
-        row = tx.execute(
-            f"SELECT min(device_id) FROM channel WHERE id IN ({','.join('?' * len(channels))})",
-            tuple(channels),
-        ).fetchone()
-        if row[0] is not None:
-            tx.execute(
-                "INSERT OR IGNORE INTO boot (id, device_id, boot, first_seen_utc_ms, board,"
-                " firmware, reset_cause) VALUES (?, ?, ?, 0, '', '', 'unknown')",
-                (boot_id, row[0], 2**32 + boot_id),
-            )
-    # What no boot is left of has nobody to be accounted to; a gap must be one of its stream.
-    tx.execute("DELETE FROM stream WHERE boot_id NOT IN (SELECT id FROM boot)")
+    known = {row[0] for row in tx.execute("SELECT id FROM boot")}
+    counted = {row[0] for row in tx.execute("SELECT boot_id FROM stream")}
+    for boot_id in sorted((told.keys() | counted) - known):
+        _, channels = told.get(boot_id, (-1, set()))
+        tx.execute(
+            "INSERT INTO boot (id, device_id, boot, first_seen_utc_ms, board, firmware,"
+            " reset_cause) VALUES (?, ?, ?, 0, '', '', 'unknown')",
+            (boot_id, _device_of(tx, channels), 2**32 + boot_id),
+        )
+    # A gap must be one of a stream.
     tx.execute(
         "DELETE FROM event WHERE boot_id NOT IN (SELECT id FROM boot)"
         " OR channel_id NOT IN (SELECT id FROM channel)"
@@ -324,3 +325,18 @@ def mend(tx: sqlite3.Connection, told: dict[int, tuple[int, set[int]]]) -> None:
         f" ({causes}) THEN max(0, min(count, last_seq - first_seq + 1))"
         " ELSE last_seq - first_seq + 1 END"
     )
+
+
+def _device_of(tx: sqlite3.Connection, channels: set[int]) -> int:
+    """Return the device that has `channels`; a new one, if none is left that has."""
+    marks = ",".join("?" * len(channels))
+    (found,) = tx.execute(
+        f"SELECT min(device_id) FROM channel WHERE id IN ({marks})", tuple(channels)
+    ).fetchone()
+    if found is None:
+        found = tx.execute(
+            "INSERT INTO device (id, name, alias) SELECT id, 'damaged-' || id, 'damaged-' || id"
+            " FROM (SELECT coalesce(max(id), 0) + 1 AS id FROM device)"
+        ).lastrowid
+    assert isinstance(found, int)
+    return found

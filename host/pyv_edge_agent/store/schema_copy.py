@@ -108,8 +108,8 @@ def _texts(connection: sqlite3.Connection) -> str:
     return hashlib.sha256(repr(sorted(rows)).encode()).hexdigest()
 
 
-def put_back(broken: Path) -> None:
-    """Put the copy beside a damaged file into it, if it is that file's.
+def put_back(broken: Path, *, is_its_own: bool = False) -> None:
+    """Put the copy beside a damaged file into it, if it is that file's, or `is_its_own` says so.
 
     What was there is kept in another file beside it.
     """
@@ -120,7 +120,7 @@ def put_back(broken: Path) -> None:
     head, body = known
     size = head["page_size"]
     try:
-        if broken.stat().st_ino != head["inode"]:
+        if not is_its_own and broken.stat().st_ino != head["inode"]:
             return
         with broken.open("r+b") as file:
             last = file.seek(0, os.SEEK_END) // size

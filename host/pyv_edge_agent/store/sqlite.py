@@ -11,7 +11,7 @@ from ..errors import StoreBrokenError, StoreError
 from . import boot, query
 from .audit import AuditLog
 from .boot import BootInfo, OpenedBoot, WatchedChannel
-from .check import check_sound
+from .check import check_closed, check_sound
 from .commit import write_batch
 from .database import Database
 from .dead_letter import DeadLetters
@@ -40,7 +40,8 @@ INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.
 
 # Facts in meta that are numbers or JSON.
 _JSON_FACTS = {
-    *("run_ms", "rolled_id", "sealed", "salvage", "day", "audit_checkpoint", "hold_until_ms")
+    *("run_ms", "rolled_id", "sealed", "salvage", "day", "audit_checkpoint", "hold_until_ms"),
+    "floor_id",
 }
 
 
@@ -68,6 +69,9 @@ class SQLiteStore(Database):
         self.open(check_ms)
 
     # -- what memory knows ---------------------------------------------------------
+
+    def _look(self, check_ms: int) -> None:
+        check_closed(self.path, self._clock, check_ms)
 
     def _begin(self, check_ms: int) -> str:
         known_id, run_ms = self.store_id, self.run_ms

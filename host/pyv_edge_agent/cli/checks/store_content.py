@@ -8,6 +8,7 @@ from ...clock import Clock
 from ...disk import beside
 from ...errors import StoreBrokenError, StoreError
 from ...sizing import Load, show_size, show_time
+from ...store.check import check_closed
 from ...store.connection import was_store
 from ...store.extract import recorded
 from ...store.ledger import read_ledger_within
@@ -23,12 +24,14 @@ def check_file(
 ) -> list[Finding]:
     """Tell whether the store is there and can be read, as far as some seconds tell."""
     about = Check("store.file")
-    if not path.exists():
-        if is_agent_running:
-            text = f"{path} is not there, although an agent has it open"
-            return [about.fail(text, "leave the agent running: it puts it back")]
-        return [about.ok(f"{path} is not there yet: the agent's first start makes it")]
+    if is_agent_running and not path.exists():
+        text = f"{path} is not there, although an agent has it open"
+        return [about.fail(text, "leave the agent running: it puts it back")]
     try:
+        if not is_agent_running:
+            check_closed(path, clock, within_ms)
+        if not path.exists():
+            return [about.ok(f"{path} is not there yet: the agent's first start makes it")]
         with closing(StoreReader(path)) as reader:
             found = reader.damage(clock, within_ms)
         if found:
