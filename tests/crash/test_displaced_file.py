@@ -161,6 +161,18 @@ def test_file_that_is_replaced_is_kept_under_another_name(site, tmp_path):
     assert read_ledger(site.path).is_balanced
 
 
+def test_file_that_is_emptied_is_made_of_its_wal(site):
+    acked = site.acked
+    with site.path.open("r+b") as file:
+        file.truncate()
+    site.send(2)
+    site.loop()
+    assert site.path.with_name("edge.db.broken-1").exists()
+    site.send()
+    assert site.acked == site.sent > acked
+    assert site.has_all()
+
+
 def test_file_that_is_replaced_soon_after_it_was_deleted_is_kept_at_once(site):
     """A kill within the next minute would take along what only the open file has."""
     moved = site.path.with_name("moved.db")

@@ -218,6 +218,9 @@ class Database(ABC):
         """Run what is inside as one transaction, durable when it ends."""
         with self.lock, self._guard():
             self.check_place()
+            if self._place.is_emptied:
+                self.broken = f"{self.path}: was emptied while it was in use"
+                raise StoreBrokenError(self.broken)
             if self._is_in_doubt:
                 self._load_after_doubt()
                 self._is_in_doubt = False

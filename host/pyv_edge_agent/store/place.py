@@ -48,6 +48,14 @@ class Place:
         """Whether the disk of the file is not there, so that it is safe where it is."""
         return identity(self._path) is None and _device(self._path) != self._device
 
+    @property
+    def is_emptied(self) -> bool:
+        """Whether the file at the path has no byte: what is in its WAL may be all there is."""
+        try:
+            return not self._path.stat().st_size
+        except OSError:
+            return False
+
     def save(self, connection: sqlite3.Connection, *, is_last: bool = False) -> None:
         """Copy the open file to where it can be found; what is at its path stays.
 
