@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+DRAFT = ".new"  # how the name of a file ends that is not whole yet
+
 
 def free_size(folder: Path) -> int:
     """Return the free bytes of the disk that has `folder`. Raises OSError."""
@@ -34,19 +36,25 @@ def unused(path: Path, kind: str, count_max: int) -> Path | None:
     return next((name for name in names if not name.exists()), None)
 
 
+def draft_beside(path: Path) -> Path:
+    """Return a name beside `path` that nothing has, for what is to be there."""
+    return beside(path, f".{os.urandom(4).hex()}{DRAFT}")
+
+
 @contextmanager
 def writing_whole(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     """Yield a file that is at `path` at the end: whole, on the disk, or not at all.
 
-    It has `mode` less what the umask forbids, from the first byte on. Raises OSError.
+    It has `mode` less what the umask forbids, from the first byte on. Until then it has a name
+    of its own beside `path`: others may be writing there, too. Raises OSError.
     """
     if path.exists() and not path.is_file():  # a device, a pipe: it would be gone
         raise OSError(errno.EINVAL, "is there and is no file; use > to write to it", str(path))
-    draft = beside(path, ".new")
+    draft = draft_beside(path)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, flags, mode)
     try:
-        with os.fdopen(os.open(draft, flags, mode), "wb") as file:
+        with os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -621,6 +621,12 @@ def test_storage_path_is_a_directory(write_config, tmp_path):
             "is the file of storage.path, too; name another",
         ),
         (
+            'path = "key"\n[cloud]\nenabled = true\nendpoint = "https://c.example"\n'
+            'api_key_file = "key"',
+            "cloud.api_key_file",
+            "is the file of storage.path, too; name another",
+        ),
+        (
             'path = ":memory:"',
             "storage.path",
             "names no file; name one, such as data/edge_store.db",
@@ -633,6 +639,8 @@ def test_storage_path_is_a_directory(write_config, tmp_path):
 def test_store_is_a_file_of_its_own(tmp_path, more, key, problem):
     path = tmp_path / "edge.toml"
     path.write_text(f"[storage]\n{more}\n")
+    (tmp_path / "key").write_text("k")
+    (tmp_path / "key").chmod(0o600)
     (tmp_path / "link").symlink_to(path)
     with pytest.raises(ConfigError) as caught:
         Config.from_file(path).validate()

@@ -8,6 +8,8 @@ from host.command import run_host
 from pyv_edge_agent.cli.destination import destination, writable
 from pyv_edge_agent.errors import UsageError
 
+KEPT = ("edge.db.broken-1", "edge.db.replaced-2")
+
 
 @pytest.fixture
 def args(tmp_path):
@@ -15,8 +17,10 @@ def args(tmp_path):
     config.write_text(
         '[storage]\npath = "edge.db"\n[cloud]\nenabled = true\nendpoint = "https://c.example/in"\n'
         'api_key_file = "key"\n[privacy]\nhash_key_file = "hash.key"\n'
+        '[sinks.file]\nfolder = "sent"\n[[sensors.devices]]\nname = "f"\ningest_type = "file"\n'
+        'path = "readings.csv"\n'
     )
-    for name in ("key", "edge.db", "edge.db-wal", "edge.db.lock", "hash.key", "mine"):
+    for name in ("key", "edge.db", "edge.db-wal", "edge.db.lock", "hash.key", "mine", *KEPT):
         (tmp_path / name).write_text(name)
     return Namespace(config=str(config), db=None, force=True)
 
@@ -29,8 +33,15 @@ def args(tmp_path):
         ("edge.db-wal", "a file of the store"),
         ("edge.db.lock", "a file of the store"),
         ("edge.db-shm", "a file of the store"),  # which is not there now
-        ("hash.key", "a file that the configuration names"),
-        ("key", "a file that the configuration names"),
+        ("edge.db.reserve", "a file of the store"),
+        ("edge.db.v3.backup", "a file of the store"),
+        ("edge.db.broken-1", "a file of the store"),
+        ("edge.db.broken-12-wal", "a file of the store"),
+        ("edge.db.replaced-2", "a file of the store"),
+        ("hash.key", "a file or a folder that the configuration names"),
+        ("key", "a file or a folder that the configuration names"),
+        ("sent", "a file or a folder that the configuration names"),  # once a sink makes it
+        ("readings.csv", "a file or a folder that the configuration names"),
     ],
 )
 def test_nothing_of_the_agent_is_written_over_even_by_force(args, tmp_path, name, whose):
@@ -44,6 +55,17 @@ def test_nothing_of_the_agent_is_written_over_even_by_force(args, tmp_path, name
     if (tmp_path / "same").exists():
         with pytest.raises(UsageError, match="same: is "):
             destination(args, str(tmp_path / "same"))
+
+
+def test_folder_of_a_sink_is_its_own(args, tmp_path):
+    (tmp_path / "sent").mkdir()
+    with pytest.raises(UsageError, match=r"sent/1\.ndjson: is in a folder that the agent writes"):
+        destination(args, str(tmp_path / "sent" / "1.ndjson"))
+
+
+def test_what_only_begins_like_the_store_is_free(args, tmp_path):
+    for name in ("edge.db.csv", "edge.db.bak", "edge.db2"):
+        assert destination(args, str(tmp_path / name)) == tmp_path / name
 
 
 def test_store_is_known_without_a_configuration(tmp_path, monkeypatch):
@@ -86,6 +108,7 @@ def test_link_stays_and_what_it_leads_to_is_written(args, tmp_path):
         ("/dev/null", "is there and is no file; name a file"),
         ("pipe", "is there and is no file; name a file"),
         ("folder", "is a folder; name a file"),
+        ("later/", "later/: is no folder; make it, or name a file"),
         ("no/such/file", "is no folder; make it, or name another"),
         ("mine/file", "can't be looked at: Not a directory"),
         ("a\0b", "can't be looked at: .*embedded null"),
@@ -97,7 +120,7 @@ def test_what_is_no_file_stays(tmp_path, name, problem):
     os.mkfifo(tmp_path / "pipe")
     before = sorted(tmp_path.iterdir())
     with pytest.raises(UsageError, match=problem):
-        writable(str(tmp_path / name), is_forced=True)
+        writable(f"{tmp_path}/{name}" if name[0] != "/" else name, is_forced=True)
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -107,6 +130,13 @@ def test_commands_refuse_it_in_a_line(args, tmp_path):
         done = run_host(*words, "--output", "edge.db", "--force", cwd=tmp_path)
         assert done.stderr == "edge.db: is the store itself; name another file\n"
         assert done.returncode == 2
+    (tmp_path / "edge.toml.new").write_text("mine")
+    for name in ("edge.db", "edge.db-wal"):
+        done = run_host("config", "init", "--output", name, "--yes", "--force", cwd=tmp_path)
+        assert "of the store" in done.stderr or "is the store itself" in done.stderr
+    done = run_host("config", "init", "--yes", "--force", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "edge.toml: written\n")
+    assert (tmp_path / "edge.toml.new").read_text() == "mine"
     done = run_host("config", "init", "--output", "/dev/null", "--yes", "--force", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (
         2,

@@ -28,10 +28,10 @@ def run(args: argparse.Namespace) -> int:
     from .moment import stamp
     from .output import progress
 
-    path, to = store_path(args), Path(args.destination)
-    if to.is_dir():
-        to = to / f"{path.stem}-{stamp(SystemClock().utc_ms())}{path.suffix}"
-    to = destination(args, str(to))
+    path, named = store_path(args), args.destination
+    if Path(named).is_dir():
+        named = str(Path(named) / f"{path.stem}-{stamp(SystemClock().utc_ms())}{path.suffix}")
+    to = destination(args, named)
     with progress("copying", 100) as advance:
         made = back_up(path, to, lambda done, total: advance(100 * done // max(total, 1)))
     if args.json:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, UsageError
 from ..exit_status import DONE
-from .destination import writable
+from .destination import destination
 from .output import note
 from .place import PLACES
 
@@ -50,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store", metavar="FILE", help="storage.path, from the file's folder")
     parser.add_argument("--force", action="store_true", help="overwrite a file that is there")
     parser.add_argument("--yes", action="store_true", help="ask nothing")
+    parser.set_defaults(config=None)
 
 
 def run(args: argparse.Namespace, ports: "ListPorts | None" = None) -> int:
@@ -65,9 +66,8 @@ def run(args: argparse.Namespace, ports: "ListPorts | None" = None) -> int:
     if path.suffix.lower() == ".json":
         raise UsageError(f"--output: {path} can't have comments; name it .toml")
     if not is_stdout:
-        path = writable(
-            output, is_forced=args.force, remedy="--output names another, --force replaces it"
-        )
+        remedy = "--output names another, --force replaces it"
+        path = destination(args, output, remedy=remedy, is_config=True)
     given = _said(args)
     boards = {} if args.device else _boards(ports)
     if is_asking:

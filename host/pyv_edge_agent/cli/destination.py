@@ -1,25 +1,30 @@
 """Files that commands write for their users: over what nobody needs, or is said to need."""
 
 import argparse
+import glob
 import os
 import stat
 from pathlib import Path
 
 from ..config import Config
-from ..config.path import walk
-from ..config.source import Source
-from ..disk import beside, identity
+from ..disk import identity
 from ..errors import ConfigError, UsageError
-from ..store.connection import BESIDE
+from ..store.connection import is_beside
 from .place import find_config
 
+_CONFIG = "the configuration itself"
 REMEDY = "name another file, or say --force"
 
 
-def destination(args: argparse.Namespace, named: str, *, remedy: str = REMEDY) -> Path:
-    """Return where a file may be written, which is none of the agent's. Raises UsageError."""
+def destination(
+    args: argparse.Namespace, named: str, *, remedy: str = REMEDY, is_config: bool = False
+) -> Path:
+    """Return where a file may be written, which is none of the agent's. Raises UsageError.
+
+    Its configuration is, unless the file `is_config` itself.
+    """
     whose = _owner(args, Path(named))
-    if whose:
+    if whose and not (is_config and whose == _CONFIG):
         raise UsageError(f"{named}: is {whose}; name another file")
     return writable(named, is_forced=getattr(args, "force", False), remedy=remedy)
 
@@ -32,6 +37,8 @@ def writable(named: str, *, is_forced: bool, remedy: str = REMEDY) -> Path:
     """
     path = Path(named)
     try:
+        if named.endswith(os.sep) and not path.is_dir():
+            raise UsageError(f"{named}: is no folder; make it, or name a file")
         if path.is_symlink():
             path = Path(os.path.realpath(path))
         mode = path.stat().st_mode
@@ -58,7 +65,7 @@ def _owner(args: argparse.Namespace, path: Path) -> str:
     found = find_config(args)
     if found is not None:
         if _is_same(path, Path(found)):
-            return "the configuration itself"
+            return _CONFIG
         named, store = _named(found)
         stores += [] if store is None else [store]
     else:
@@ -66,26 +73,30 @@ def _owner(args: argparse.Namespace, path: Path) -> str:
     for store in stores:
         if _is_same(path, store):
             return "the store itself"
-        if any(_is_same(path, beside(store, end)) for end in BESIDE):
+        if _is_beside(path, store):
             return "a file of the store"
-    return "a file that the configuration names" if any(_is_same(path, x) for x in named) else ""
+    if any(_is_same(path, one) for one in named):
+        return "a file or a folder that the configuration names"
+    if any(_is_same(path.parent, one) for one in named):
+        return "in a folder that the agent writes to"
+    return ""
+
+
+def _is_beside(path: Path, store: Path) -> bool:
+    place, found = Path(os.path.realpath(store)), identity(path)
+    if is_beside(Path(os.path.realpath(path)), place):
+        return True
+    near = place.parent.glob(f"{glob.escape(place.name)}?*") if found is not None else ()
+    return any(is_beside(one, place) and identity(one) == found for one in near)
 
 
 def _named(found: str) -> tuple[list[Path], Path | None]:
     """Return the files that a configuration names, and its store; none if it can't be read."""
     try:
-        source = Source.from_file(Path(found))
-        given = source.parse()
-        config = Config(given, source)
+        config = Config.from_file(found)
     except (ConfigError, OSError):
         return [], None
-    texts = {
-        value
-        for values in (given, config.to_dict())
-        for place, value in walk(values)
-        if place.endswith(("_file", ".path")) and isinstance(value, str) and "\0" not in value
-    }
-    return [config.folder / text for text in texts], config.store_path
+    return config.named_files, config.store_path
 
 
 def _is_same(path: Path, other: Path) -> bool:

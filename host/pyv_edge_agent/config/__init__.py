@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import ConfigError, Fault
 from .check import Checker
 from .origin import CREDENTIAL, DEFAULT, SECRET_FILE, SETTING, Origin
-from .outside import check_outside
+from .outside import check_outside, named_files
 from .path import walk
 from .source import Source
 from .warning import find_warnings, secrets_in_file
@@ -43,6 +43,7 @@ class Config:
         self._values = checker.values
         self._checked = repr(self._values)  # which tells True from 1, as == doesn't
         self._origins = checker.origins
+        self._secret_files = checker.secret_files
         find_warnings(checker.warn, self._values, self._origins, self._source)
         self._warnings = checker.warnings
 
@@ -71,7 +72,9 @@ class Config:
         if repr(self._values) != self._checked:
             checker.run(self._values)
         config = self.folder / Path(self._source.name).name
-        check_outside(checker.relation_fault, self._values, self._origins, config)
+        check_outside(
+            *(checker.relation_fault, self._values, self._secret_files, self._origins, config)
+        )
         self._refuse(checker)
 
     def get(self, *keys: str, default: Any = None) -> Any:
@@ -124,6 +127,12 @@ class Config:
     def folder(self) -> Path:
         """The folder of the config file, from where its paths count."""
         return self._source.folder
+
+    @property
+    def named_files(self) -> list[Path]:
+        """The files, and folders of some, that the agent is told to read or to write."""
+        names = [*dict(named_files(self._values)).values(), *self._secret_files.values()]
+        return [self.folder / name for name in names]
 
     @property
     def store_path(self) -> Path:

@@ -72,6 +72,7 @@ class Checker:
         self.problems: list[tuple[str, str]] = []  # path, problem
         self.warnings: list[tuple[str, str]] = []
         self.origins: dict[str, Origin] = {}  # of what is given, without lines
+        self.secret_files: dict[str, str] = {}  # those that settings name, and what they name
         self._environment = environment
         self._secrets = None if environment is None else Secrets(self, environment, folder)
         self._faulty: set[str] = set()
@@ -213,6 +214,9 @@ class Checker:
                 result[key] = setting.check(plain, is_substituted)
             except ValueError as error:
                 self.fault(place, str(error))
+        self.secret_files |= {
+            join(path, name): str(result[name]) for name in files if result.get(name)
+        }
         if self._secrets is not None:
             self._secrets.find(result, keys, values, path, credential or path)
         for key, setting in keys.items():

@@ -1,7 +1,7 @@
 """What a configuration needs that lies outside of its file: the files that it names."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,18 @@ from .table import tables
 
 
 def check_outside(
-    fault: Report, values: dict[str, Any], origins: Mapping[str, Origin], config: Path
+    fault: Report,
+    values: dict[str, Any],
+    secret_files: Mapping[str, str],
+    origins: Mapping[str, Origin],
+    config: Path,
 ) -> None:
     """Find files that can't be read, of what is enabled, and a store in the place of another.
 
-    Paths count from the folder of the file `config`.
+    Paths count from the folder of the file `config`; those of secrets are not among `values`.
     """
     folder = config.parent
-    _check_store(fault, values, config)
+    _check_store(fault, values, secret_files, config)
     for path, table, keys in tables(values):
         if table.get("enabled") is False:
             continue
@@ -34,7 +38,9 @@ def check_outside(
             fault(f"{path}.{key}", f"{shown} can't be read: {problem}; put the file there")
 
 
-def _check_store(fault: Report, values: dict[str, Any], config: Path) -> None:
+def _check_store(
+    fault: Report, values: dict[str, Any], secret_files: Mapping[str, str], config: Path
+) -> None:
     """Find a store that can't be one, or that something else would be written over."""
     store = config.parent / values["storage"]["path"]
     if os.path.isdir(store):  # which takes any name
@@ -43,12 +49,17 @@ def _check_store(fault: Report, values: dict[str, Any], config: Path) -> None:
     place = os.path.realpath(store)
     if place == os.path.realpath(config):
         fault("storage.path", "is the configuration itself; name another file")
-    for path, table, _ in tables(values):
-        for key, value in table.items():
-            if f"{path}.{key}" == "storage.path" or not key.endswith(("_file", "path", "folder")):
-                continue
-            if isinstance(value, str) and value and place == _real(config.parent / value):
-                fault(f"{path}.{key}", "is the file of storage.path, too; name another")
+    for path, name in (*named_files(values), *secret_files.items()):
+        if path != "storage.path" and place == _real(config.parent / name):
+            fault(path, "is the file of storage.path, too; name another")
+
+
+def named_files(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the settings that name files, or folders of some, and what they name."""
+    for path, table, keys in tables(values):
+        for key, setting in keys.items():
+            if (setting.is_file or setting.is_path) and table.get(key):
+                yield f"{path}.{key}", str(table[key])
 
 
 def _real(path: Path) -> str:

@@ -127,7 +127,7 @@ _HTTP_POLL = {
 }
 
 FILE = {
-    "path": Setting(str, MISSING, "the file, from the config file's folder"),
+    "path": Setting(str, MISSING, "the file, from the config file's folder", is_path=True),
     "mode": Setting(
         str,
         "tail",

@@ -106,7 +106,10 @@ SECTIONS: dict[str, dict[str, Setting]] = {
             str, "", "secret of this installation, for action hash", is_secret=True
         ),
         "hash_key_file": Setting(
-            str, "data/privacy.key", "made at the start if hash_key is empty and a rule hashes"
+            str,
+            "data/privacy.key",
+            "made at the start if hash_key is empty and a rule hashes",
+            is_path=True,
         ),
     },
     "health": {
@@ -141,7 +144,9 @@ SECTIONS: dict[str, dict[str, Setting]] = {
         ),
     },
     "storage": {
-        "path": Setting(str, "data/edge_store.db", "the store, from the config file's folder"),
+        "path": Setting(
+            str, "data/edge_store.db", "the store, from the config file's folder", is_path=True
+        ),
         "commit_interval_ms": Setting(
             int, 1000, "longest wait of a reading for its commit", 10, 2000
         ),

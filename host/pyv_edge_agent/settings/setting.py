@@ -76,6 +76,7 @@ class Setting:
     is_secret: bool = False  # never shown; a text may be in a file of its own: `secret_files`
     is_url: bool = False  # shown without user, password, query and fragment
     is_file: bool = False  # names a file that has to be there, from the config file's folder
+    is_path: bool = False  # names a file, or a folder of some, that the agent reads or writes
     is_free: bool = False  # a table of anything that JSON has
     unit: str = ""  # where the key's name doesn't end with it
 

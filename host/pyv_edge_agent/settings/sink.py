@@ -83,7 +83,10 @@ SINKS: dict[str, dict[str, Setting]] = {
     "file": {
         "enabled": _ENABLED,
         "folder": Setting(
-            str, "data/export", "where the NDJSON segments go, from the config file's folder"
+            str,
+            "data/export",
+            "where the NDJSON segments go, from the config file's folder",
+            is_path=True,
         ),
         "segment_mb": Setting(float, 16.0, "size that ends a segment", 0.01, 4096),
         "total_mb": Setting(float, 0.0, "most of all segments together; 0: no limit", 0, 1e7),

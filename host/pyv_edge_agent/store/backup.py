@@ -46,7 +46,7 @@ def back_up(
     `advance` is told after each piece how many pages are copied, and of how many. What can't
     be read or does not pass SQLite's check is no backup. Raises StoreError, and `to` is as it was.
     """
-    draft = disk.beside(to, ".new")
+    draft = disk.draft_beside(to)
     try:
         with closing(connect_reader(path)) as source:
             _check_room(path, to)

@@ -5,6 +5,7 @@ One process writes, under a lock on a file beside the store; any number read.
 
 import fcntl
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,7 +19,10 @@ from .schema import APPLICATION_ID, SCHEMA_VERSION, TABLES, VIEWS
 from .schema_copy import has_columns
 
 # What stands beside a store, its name before it: of SQLite, and of this program.
-BESIDE = ("-wal", "-shm", "-journal", ".lock", ".schema", ".set-aside", ".new", ".copy")
+_BESIDE = re.compile(
+    r"-wal|-shm|-journal|\.lock|\.schema|\.set-aside|\.reserve|\.copy|(\.[0-9a-f]{8})?\.new"
+    r"|\.(broken|replaced)-\d+.*|\.v\d+\.backup.*"
+)
 BUSY_TIMEOUT_MS = 5000
 _LIMIT_STEPS = 100_000  # of SQLite's machine, between two looks at the clock
 PAGE_SIZE = 1024
@@ -102,6 +106,13 @@ def note_store(descriptor: int, store_id: str) -> str:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, text, 0)
     return before.decode(errors="replace").strip()
+
+
+def is_beside(path: Path, store: Path) -> bool:
+    """Return whether a file has a name that goes with the store; both without links."""
+    end = path.name[len(store.name) :]
+    is_near = path.parent == store.parent and path.name.startswith(store.name)
+    return is_near and _BESIDE.fullmatch(end) is not None
 
 
 def was_store(path: Path) -> bool:

@@ -228,6 +228,6 @@ def migrate(
 def _back_up(connection: sqlite3.Connection, backup: Path) -> None:
     """Copy the store; a copy is whole or not there."""
     try:
-        copy_whole(connection, disk.beside(backup, ".new"), backup)
+        copy_whole(connection, disk.draft_beside(backup), backup)
     except OSError as error:
         raise StoreError(f"{backup}: can't be made: {error}") from error

@@ -122,6 +122,6 @@ def check_leftovers(path: Path, now_ms: int) -> list[Finding]:
         elif end.endswith(".backup") and days >= BACKUP_DAYS:
             text = f"{file} ({size}) is from before an upgrade, {days:.0f} days ago"
             findings.append(about.warn(text, f"if all is well, rm {file}"))
-        elif end in ("new", "copy") and days >= DRAFT_DAYS:
+        elif end.endswith(("new", "copy")) and days >= DRAFT_DAYS:
             findings.append(about.warn(f"{file} ({size}) is half a copy", f"rm {file}"))
     return findings or [about.ok("nothing was set aside")]
