@@ -16,6 +16,14 @@ def free_size(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
+def size(path: Path) -> int:
+    """Return the bytes of a file, 0 if it isn't there. Raises OSError."""
+    try:
+        return path.stat().st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+
+
 def sync(path: Path) -> None:
     """Wait until a file, or the names in a folder, are on the disk. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY)

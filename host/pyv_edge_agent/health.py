@@ -216,6 +216,7 @@ def _sink(worker: "UploadWorker", store: "SQLiteStore | None") -> dict[str, Any]
         "withheld_total": worker.withheld_total,
         "dead_total": worker.dead_total,
         "is_circuit_open": worker.is_circuit_open,
+        "is_waiting": bool(worker.waiting) and worker.problem == worker.waiting,
         "problem": worker.problem,
     }
 

@@ -15,7 +15,7 @@ from .config import Config
 from .errors import StoreBrokenError, StoreError
 from .parts import queue_size_max
 from .policy import find_policy
-from .store import LookedAtStore, SQLiteStore
+from .store import CHECK_MS, LookedAtStore, SQLiteStore, was_store
 from .uploads import enabled_sinks
 
 REMEDY = "start the agent, which goes on with a new one and keeps this; `pyv-edge-host doctor`"
@@ -46,14 +46,15 @@ class IdleWriter(IdleSite):
 
         Raises ConfigError, StartError, StoreError.
         """
+        path = config.store_path
         super().__init__(config)
         self.store.close()
-        path = config.store_path
         _become_owner(path)
         try:
-            store = self.store = SQLiteStore(path, clock)
+            # Looked through as a start of the agent does: what can't be read is not to be lost.
+            store = self.store = SQLiteStore(path, clock, CHECK_MS)
         except StoreBrokenError as error:
-            raise StoreBrokenError(f"{error}; {REMEDY}") from error
+            raise _told(path, error) from error
         store.policies = ChannelPolicies(config.get("policies"))
         store.sinks.configure(enabled_sinks(config))
         store.items.size_max = queue_size_max(config)
@@ -67,7 +68,14 @@ def _look_at(config: Config) -> LookedAtStore:
     try:
         return LookedAtStore(path, policies, enabled_sinks(config))
     except StoreBrokenError as error:
-        raise StoreBrokenError(f"{error}; {REMEDY}") from error
+        raise _told(path, error) from error
+
+
+def _told(path: Path, error: StoreBrokenError) -> StoreError:
+    """Return the error with what to do about it."""
+    if was_store(path):
+        return StoreBrokenError(f"{error}; {REMEDY}")
+    return StoreError(f"{error}; it was never a store: set storage.path to another file")
 
 
 def _become_owner(path: Path) -> None:

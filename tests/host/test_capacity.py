@@ -3,6 +3,7 @@
 import sqlite3
 
 import pytest
+from host.fakes import UTC_MS
 from host.store_rig import SMALL, StoreRig
 from host.test_store import event_row
 from pyv_edge_agent.store import Limits, WriteBatch
@@ -307,6 +308,22 @@ def test_smaller_cap_leaves_as_much_as_a_start_with_it_would(make):
             if one.name.endswith((".db", "-wal"))
         )
         assert size <= limits.max_size
+
+
+def test_smaller_cap_is_met_while_the_load_leaves_no_time_for_anything_else(make):
+    rig = make(limits=Limits())
+    for _ in range(40):
+        rig.mixed(4096, step_ms=50)
+        rig.minute()
+    limits = Limits(max_size=2 * MEGABYTE)
+    assert rig.path.stat().st_size > 1.5 * limits.max_size
+    rig.upkeep.adopt(limits)
+    for _ in range(60):
+        rig.mixed(4096, step_ms=50)
+        for _ in range(2):  # there is always more to do
+            assert rig.upkeep.step(UTC_MS, is_time_right=True)
+    rig.store.checkpoint()
+    assert rig.path.stat().st_size <= limits.max_size
 
 
 def test_greater_cap_ends_an_eviction_that_is_under_way(make):

@@ -38,7 +38,11 @@ def test_two_that_write_one_file_at_once_write_one_whole_file_each(tmp_path):
 
 
 def test_nothing_is_left_of_what_was_not_finished(tmp_path):
-    with pytest.raises(KeyboardInterrupt), writing_whole(tmp_path / "f") as file:
-        file.write(b"half")
-        raise KeyboardInterrupt
+    def write():
+        with writing_whole(tmp_path / "f") as file:
+            file.write(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
     assert not list(tmp_path.iterdir())

@@ -110,6 +110,9 @@ def test_sinks_with_a_problem(report):
     told = report["sinks"]["http"]
     found = only(agent.check_sink("http", {**told, "problem": "status 401"}, 0))
     assert (found.level, found.text.startswith("status 401 (")) == ("fail", True)
+    clock = {**told, "problem": "the clock is not set", "is_waiting": True}
+    found = only(agent.check_sink("http", clock, 0))
+    assert (found.level, found.fix) == ("warn", "it ends by itself; clock tells what is missing")
     refused = {**told, "dead_total": 3}
     assert only(agent.check_sink("http", refused, 0)).level == "ok"  # they are dealt with
     found = only(agent.check_sink("http", refused, 3))

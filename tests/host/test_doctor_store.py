@@ -1,20 +1,22 @@
 """doctor about the store: its folder, its disk, its file, its ledger, and what lies beside it."""
 
 import os
+import shutil
 import sqlite3
 import subprocess
 
 import pytest
 from host.command import run_host
 from host.doctor_rig import SOMEBODY, FakeAccounts, disk, lines, only
-from host.fakes import UTC_MS
+from host.fakes import UTC_MS, FakeClock
 from host.processes import small_disk
 from host.store_rig import StoreRig
 from pyv_edge_agent.cli.checks import store_content, store_place
 from pyv_edge_agent.cli.checks.access import Person, runner
 from pyv_edge_agent.clock import SystemClock
 from pyv_edge_agent.config import Config
-from pyv_edge_agent.store import Limits
+from pyv_edge_agent.errors import StoreError
+from pyv_edge_agent.store import Limits, SQLiteStore
 
 ME = Person("me", os.geteuid(), frozenset({os.getegid()}))
 MB = 1_048_576
@@ -76,6 +78,16 @@ def test_running_agent_tells_whose_the_store_is_to_be(tmp_path):
     assert runner(77, tmp_path, accounts) == accounts.person("me")
     assert runner(78, tmp_path, accounts) is None
     assert runner(77, tmp_path, FakeAccounts()) is None
+
+
+def test_link_to_a_folder_that_is_not_there(tmp_path):
+    (tmp_path / "data").symlink_to("/no/such/card")
+    path = tmp_path / "data" / "edge.db"
+    found = only(store_place.check_folder(path, ME, FakeAccounts()))
+    assert found.level == "fail"
+    assert found.text == f"{tmp_path}/data is a link to /no/such/card, which is not there"
+    with pytest.raises(StoreError, match=r"data is no folder, nor a link to one that is there"):
+        SQLiteStore(path)
 
 
 def test_folder_that_is_a_file(tmp_path):
@@ -280,3 +292,20 @@ def test_store_that_cannot_be_read_is_told_once(tmp_path):
             "skip",
             "the store can't be read, see store.file",
         )
+
+
+def test_wal_that_is_damaged_or_has_lost_its_file(rig, tmp_path):
+    for _ in range(3):
+        rig.mixed(30)
+    shutil.copytree(tmp_path, tmp_path / "killed")
+    path, clock = tmp_path / "killed" / "edge.db", FakeClock()
+    with path.with_name("edge.db-wal").open("r+b") as file:
+        file.seek(2000)
+        file.write(bytes(100))
+    found = only(store_content.check_file(path, clock, is_agent_running=False))
+    assert (found.level, "its WAL is damaged: of " in found.text) == ("fail", True)
+    assert found.fix.startswith("let the agent start")
+    path.unlink()
+    found = only(store_content.check_file(path, clock, is_agent_running=False))
+    assert (found.level, "there is no file, and its WAL has" in found.text) == ("fail", True)
+    assert found.fix.startswith("let the agent start")

@@ -3,11 +3,12 @@
 from ..channel_policy import ChannelPolicies
 from .boot import BootInfo, ChannelInfo, OpenedBoot, in_unit
 from .capacity import Limits
+from .connection import was_store
 from .item_queue import NO_SINK
 from .ledger import Ledger, read_ledger
 from .looked_at import LookedAtStore
 from .query import list_audit
-from .recovery import open_store
+from .recovery import CHECK_MS, open_store
 from .sink_cursor import UploadBatch
 from .sink_range import BACKLOG, LIVE
 from .sqlite import SQLiteStore
@@ -27,6 +28,7 @@ from .write_batch import Progress, WriteBatch
 
 __all__ = [
     "BACKLOG",
+    "CHECK_MS",
     "LIVE",
     "NO_SINK",
     "QUALITY_MASK",
@@ -55,4 +57,5 @@ __all__ = [
     "parse_checkpoint",
     "read_ledger",
     "verify",
+    "was_store",
 ]

@@ -110,8 +110,7 @@ class Capacity:
     @property
     def wal_size(self) -> int:
         """Bytes of the WAL on the disk."""
-        wal = disk.beside(self._store.path, "-wal")
-        return wal.stat().st_size if wal.exists() else 0
+        return disk.size(disk.beside(self._store.path, "-wal"))
 
     def used_size(self) -> int:
         """Return the bytes of the file that are in use. Raises StoreError.

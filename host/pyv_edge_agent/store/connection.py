@@ -80,7 +80,11 @@ def lock(path: Path) -> int:
     process, however that ends. Raises StoreError.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            problem = f"{error.filename} is no folder, nor a link to one that is there"
+            raise StoreError(f"{path}: {problem}; check storage.path") from error
         descriptor = os.open(
             f"{path.resolve()}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644
         )

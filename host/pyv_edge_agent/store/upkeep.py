@@ -120,6 +120,9 @@ class Upkeep:
                 self._start()  # there are blocks and summaries to go on from
             return True
         if self.capacity.look() and self.capacity.step():
+            # At once: under much load there is always something else that is due.
+            if self._has_free_pages(FREE_SHARE_MAX):
+                self._store.give_back(VACUUM_PAGES)
             return True
         if self.rollups.waiting_count >= PIECE_COUNT and self.rollups.roll_up():
             return True

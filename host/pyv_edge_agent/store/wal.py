@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..clock import Clock
-from ..disk import beside, sync, writing_whole
+from ..disk import beside, size, sync, writing_whole
 from .connection import PAGE_SIZE
 
 ORIGINAL = ".wal"  # of a damaged WAL, once its frames were made readable
@@ -187,11 +187,7 @@ def _opened(path: Path) -> Iterator[WAL | None]:
 def is_orphan(path: Path) -> bool:
     """Return whether there is the WAL of a store that is empty or gone. Raises OSError."""
     with _opened(beside(path, "-wal")) as wal:
-        return wal is not None and not _size(path) and any(True for _ in wal.written())
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+        return wal is not None and not size(path) and any(True for _ in wal.written())
 
 
 def lost(path: Path, clock: Clock, within_ms: int) -> str | None:

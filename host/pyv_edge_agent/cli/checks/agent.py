@@ -89,7 +89,12 @@ def check_sink(name: str, told: dict[str, Any], dead_letters: int) -> list[Findi
     waiting = told["pending_readings"] + told["pending_items"]
     if told["problem"]:
         text = f"{told['problem']} ({waiting} wait)"
-        return [about.fail(text, "nothing is lost while there is room; see the lines below it")]
+        if told["is_waiting"]:
+            return [about.warn(text, "it ends by itself; clock tells what is missing")]
+        fix = (
+            "nothing is lost while there is room; sink.address and sink.tls look at the way there"
+        )
+        return [about.fail(text, fix)]
     if dead_letters and told["dead_total"]:
         text = f"{told['dead_total']} were refused for what they are"
         return [about.warn(text, "pyv-edge-host queue dlq ls, then retry or drop them")]

@@ -13,9 +13,9 @@ from ...store.connection import was_store
 from ...store.extract import recorded
 from ...store.ledger import read_ledger_within
 from ...store.reader import StoreReader
+from ...store.recovery import CHECK_MS
 from .finding import Check, Finding
 
-CHECK_MS = 5000  # longest look for damage
 LEDGER_MS = 10_000  # longest look at the ledger; some seconds for a million readings
 
 

@@ -24,6 +24,12 @@ def check_folder(
 ) -> list[Finding]:
     """Tell whether `person` can write a store at `path`. Raises OSError."""
     about = Check("store.folder")
+    place = path.parent.absolute()
+    dangling = next((one for one in (place, *place.parents) if is_dangling(one)), None)
+    if dangling is not None:
+        to = os.readlink(dangling)
+        fix = "make that folder, mount its disk, or change storage.path"
+        return [about.fail(f"{dangling} is a link to {to}, which is not there", fix)]
     folder = nearest(path.parent)
     if not folder.is_dir():
         return [about.fail(f"{folder} is no folder", "move it away, or change storage.path")]
@@ -62,6 +68,11 @@ def _owned_by(person: Person, path: Path, accounts: Accounts) -> str:
         f"it is {owner}'s: run the agent, and this, as {owner}; or, if {person.name} is to run it,"
         f" sudo chown {person.name}: {path.parent} {path}*"
     )
+
+
+def is_dangling(path: Path) -> bool:
+    """Return whether a path is a link to what is not there."""
+    return path.is_symlink() and not path.exists()
 
 
 def nearest(folder: Path) -> Path:
