@@ -301,7 +301,7 @@ def test_wal_that_is_damaged_or_has_lost_its_file(rig, tmp_path):
     path, clock = tmp_path / "killed" / "edge.db", FakeClock()
     with path.with_name("edge.db-wal").open("r+b") as file:
         file.seek(2000)
-        file.write(bytes(100))
+        file.write(b"\xff" * 100)
     found = only(store_content.check_file(path, clock, is_agent_running=False))
     assert (found.level, "its WAL is damaged: of " in found.text) == ("fail", True)
     assert found.fix.startswith("let the agent start")
