@@ -296,8 +296,20 @@ FAULTS = [
         "3: cloud.endpoint: must be a URL, http://... or https://..., if cloud.enabled is true",
     ),
     (
-        "[cloud]\napi_key = '${PYV_TEST_ABSENT}'\n",
-        "2: cloud.api_key: environment variable PYV_TEST_ABSENT is not set and has no default",
+        "[sinks.influxdb]\nenabled = true\nversion = 1\ndatabase = 'd'\npassword = '${NONE}'\n",
+        "5: sinks.influxdb.password: environment variable NONE is not set and has no default",
+    ),
+    (
+        "[health]\nport = '${NONE}'\n",
+        "2: health.port: environment variable NONE is not set and has no default",
+    ),
+    (
+        "[[rules]]\nname = 'r'\nabove = '${NONE}'\n",
+        "3: rules[0].above: environment variable NONE is not set and has no default",
+    ),
+    (
+        "[cloud]\nenabled = true\nendpoint = 'https://c.example/a b'\n",
+        "3: cloud.endpoint: must be a URL, http://... or https://..., if cloud.enabled is true",
     ),
     (
         "[cloud]\ntimeout_seconds = '${PYV_TEST_ABSENT:-soon}'\n",
@@ -312,8 +324,17 @@ FAULTS = [
 
 @pytest.mark.parametrize(("content", "wanted"), FAULTS)
 def test_fault_is_one_line_of_key_fault_and_remedy(tmp_path, monkeypatch, content, wanted):
-    monkeypatch.delenv("PYV_TEST_ABSENT", raising=False)
+    for name in ("PYV_TEST_ABSENT", "NONE"):
+        monkeypatch.delenv(name, raising=False)
     assert problems(tmp_path, content) == [wanted]
+
+
+@pytest.mark.parametrize("enabled", ["false", "'${PYV_TEST_OFF:-false}'"])
+def test_what_is_not_enabled_needs_no_secret(tmp_path, monkeypatch, enabled):
+    monkeypatch.delenv("PYV_TEST_ABSENT", raising=False)
+    path = tmp_path / "edge.toml"
+    path.write_text(f"[cloud]\nenabled = {enabled}\napi_key = '${{PYV_TEST_ABSENT}}'\n")
+    assert Config.from_file(path).get("cloud", "api_key") == ""
 
 
 def test_rule_of_two_conditions_is_refused(tmp_path):
@@ -543,7 +564,7 @@ BAD_FILES = [
     ("a.toml", "[[sensors.devices]]\nname = 'a'\ningest_type = 'telepathy'\n", 1),
     ("a.toml", SIMULATOR + SIMULATOR, 1),
     ("a.toml", "[cloud]\nenabled = true\n", 1),
-    ("a.toml", "[cloud]\napi_key = '${PYV_TEST_ABSENT}'\n", 1),
+    ("a.toml", "[health]\nhost = '${PYV_TEST_ABSENT}'\n", 1),
     ("a.toml", b"\xff\xff", 1),
 ]
 

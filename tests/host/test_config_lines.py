@@ -54,7 +54,10 @@ def test_lines_of_toml():
     assert lines["sensors.devices[0].text"] == 9
     assert lines["sensors.devices[0].after"] == 13
     assert lines["sensors.devices[1]"] == 15
-    assert lines["sensors.devices[1].list[1].deep[0]"] == 17
+    assert lines["sensors.devices[1].list"] == 17
+    assert lines["sensors.devices[1].list[0]"] == 18
+    assert lines["sensors.devices[1].list[1]"] == lines["sensors.devices[1].list[1].deep"] == 19
+    assert lines["sensors.devices[1].list[1].deep[0]"] == 20
     assert lines["sensors.devices[1].sub"] == 22
     assert lines["sensors.devices[1].sub.x.y.z"] == 23
     assert lines["sensors.devices[1].sub.'odd key'"] == 24
@@ -166,7 +169,7 @@ def documents(draw):
 
 
 def found_by_prefixes(text):
-    """Return the line of each path: where the statement begins that first brings it about."""
+    """Return the lines of each path: those of the statement that first brings it about."""
     rows = text.split("\n")
     lines = {}
     begin = 0
@@ -175,7 +178,7 @@ def found_by_prefixes(text):
         if not is_toml(prefix):
             continue  # inside of a value of several lines
         for path, _ in walk(tomllib.loads(prefix)):
-            lines.setdefault(path, begin + 1)
+            lines.setdefault(path, (begin + 1, end))
         begin = end
     return lines
 
@@ -183,7 +186,37 @@ def found_by_prefixes(text):
 @examples(300)
 @given(documents())
 def test_lines_are_those_that_prefixes_of_the_document_show(text):
-    assert toml_lines(text) == found_by_prefixes(text)
+    lines = toml_lines(text)
+    found = found_by_prefixes(text)
+    assert lines.keys() == found.keys()
+    for path, (begin, end) in found.items():
+        is_inner = path.endswith("]") or any(parent.endswith("]") for parent in parents(path))
+        assert begin <= lines[path] <= (end if is_inner else begin) or "{" in text, path
+
+
+UNIQUE = st.recursive(
+    st.sampled_from(['"@"', "'@'", '''"""@\n]"""''', "'''@ # \n\n''''"]),
+    lambda inner: _list_of(inner) | _table_of(inner),
+    max_leaves=12,
+)
+
+
+@examples(300)
+@given(st.lists(st.tuples(DOTTED, UNIQUE), max_size=4))
+def test_lines_inside_a_value_are_those_that_have_it(pairs):
+    text = "[[t]]\n"
+    for key, value in pairs:
+        statement = f"{key} = {value}\n"
+        if is_toml(text + statement):
+            text += statement
+    pieces = text.split("@")
+    text = pieces[0] + "".join(f"@{nth}@{piece}" for nth, piece in enumerate(pieces[1:]))
+    rows = text.split("\n")
+    lines = toml_lines(text)
+    for path, value in walk(tomllib.loads(text)):
+        if isinstance(value, str):
+            mark = "@" + value.split("@")[1] + "@"
+            assert mark in rows[lines[path] - 1], path
 
 
 JSON_VALUES = st.recursive(

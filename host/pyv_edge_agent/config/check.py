@@ -4,14 +4,12 @@ Everything is checked, so that all faults are found at once. A key that nobody k
 fault, because the setting its author meant would silently not be in force.
 """
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pyv_edge_core import privacy_rule, rule
-from pyv_edge_core.errors import FieldError, TableError
-from pyv_edge_core.quantity import decimal, show
+from pyv_edge_core.errors import TableError
 
 from .. import channel_policy
 from ..policy import read_policy
@@ -30,16 +28,11 @@ from .origin import ENVIRONMENT, FILE, SETTING, Origin
 from .path import DEPTH_MAX, children, join, parents, walk
 from .relation import check_relations
 from .secret import Secrets
+from .variable import Variables
 
 NEAR_MAX = 50  # unknown keys for which a known one is suggested
 PRIVACY_LISTS = ("rules", *privacy_rule.LISTS)
 
-# $${ stands for ${ itself; what else begins with ${ is a fault.
-_VARIABLE = re.compile(r"\$(?:(\$\{)|\{(?:([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\})?)")
-_NO_VARIABLE = (
-    "has a ${ that begins no variable: write ${NAME} or ${NAME:-default}, without another in it,"
-    " and $${ for the characters themselves"
-)
 _KEY_FILE = Setting(str, "", "file whose first line is the secret")
 
 
@@ -73,12 +66,10 @@ class Checker:
         self.warnings: list[tuple[str, str]] = []
         self.origins: dict[str, Origin] = {}  # of what is given, without lines
         self.secret_files: dict[str, str] = {}  # those that settings name, and what they name
-        self._environment = environment
+        self._variables = Variables(environment, self.fault, self._is_from_environment)
         self._secrets = None if environment is None else Secrets(self, environment, folder)
         self._faulty: set[str] = set()
         self._too_large: list[str] = []  # numbers that are taken out
-        self._texts: dict[str, str] = {}  # what became of texts with variables, by path
-        self._texts_in: dict[str, list[str]] = {}  # the same, by path of what they are in
         self._unknown_count = 0
         self._installed: list[str] | None = None  # kinds of devices that packages bring
 
@@ -124,61 +115,11 @@ class Checker:
         table = next(parents(path), "")
         if any(one.startswith((f"{path}.", f"{table}.")) for one in self._too_large):
             return  # that something is missing there follows from this
-        texts = self._texts_in.get(path, [])
-        if table.endswith("]"):  # its keys are judged together
-            texts = texts + self._texts_in.get(table, [])
-        for text in texts:
-            problem = problem.replace(repr(text), "the value")
-            try:
-                number = re.escape(show(decimal(text)))
-            except FieldError:
-                continue
-            problem = re.sub(rf"(?<![\w.]){number}(?![\w.])", "the value", problem)
-        self.fault(path, problem)
+        if not self._variables.is_faulty(path):
+            self.fault(path, self._variables.hide(problem, path))
 
-    # -- texts ---------------------------------------------------------------------
-
-    def substitute(self, text: str, path: str) -> str:
-        """Return `text` with every `${VAR}` and `${VAR:-default}` in it replaced."""
-        environment = self._environment
-        if environment is None or "${" not in text:
-            return text
-        if path in self._texts:
-            return self._texts[path]
-        names = []
-
-        def value(match: re.Match[str]) -> str:
-            literal, name, _, default = match.groups()
-            if literal is not None:
-                return "${"
-            if name is None or "${" in (default or ""):
-                self.fault(path, _NO_VARIABLE)
-                return ""
-            if name in environment:
-                names.append(name)
-                return environment[name]
-            if default is None:
-                self.fault(path, f"environment variable {name} is not set and has no default")
-                return ""
-            return str(default)
-
-        plain = _VARIABLE.sub(value, text)
-        self._texts[path] = plain
-        for place in (path, *parents(path)):
-            self._texts_in.setdefault(place, []).append(plain)
-        if names:
-            self.origins[path] = Origin(ENVIRONMENT, ", ".join(dict.fromkeys(names)))
-        return plain
-
-    def plain(self, values: Any, path: str) -> Any:
-        """Return `values` with the variables in all its texts replaced."""
-        if isinstance(values, str):
-            return self.substitute(values, path)
-        if isinstance(values, dict):
-            return {key: self.plain(value, join(path, key)) for key, value in values.items()}
-        if isinstance(values, list):
-            return [self.plain(value, f"{path}[{i}]") for i, value in enumerate(values)]
-        return values
+    def _is_from_environment(self, path: str, names: str) -> None:
+        self.origins[path] = Origin(ENVIRONMENT, names)
 
     # -- tables --------------------------------------------------------------------
 
@@ -202,14 +143,18 @@ class Checker:
             self.fault(path, f"must be a table, not {kind_name(values)}")
             return result
         files = secret_files(keys)
+        is_off = "enabled" in keys and not self._is_enabled(values, keys, path)
         for key, value in values.items():
             place = join(path, key)
             setting = keys.get(key, _KEY_FILE if key in files else None)
             if setting is None:
                 self.unknown(path, key, [*keys, *files, *also])
                 continue
-            plain = self.plain(value, place)
+            is_needed = not (is_off and setting.is_secret)
+            plain = self._variables.plain(value, place, is_needed=is_needed)
             is_substituted = isinstance(value, (str, list, dict)) and plain != value
+            if self._variables.is_faulty(place):
+                continue
             try:
                 result[key] = setting.check(plain, is_substituted)
             except ValueError as error:
@@ -225,13 +170,20 @@ class Checker:
                 self.fault(join(path, key), f"is missing; it must be {setting.allowed}")
         return {key: result[key] for key in keys if key in result}
 
+    def _is_enabled(self, values: dict[str, Any], keys: dict[str, Setting], path: str) -> bool:
+        """Return whether what a table is about is to be used, as far as can be told."""
+        given = values.get("enabled", keys["enabled"].default)
+        value = self._variables.plain(given, join(path, "enabled"))
+        return value is not False and value != "false"
+
     def core_tables(self, values: Any, path: str, keys: tuple[str, ...]) -> list[Any]:
         """Return tables that the core will check; find the keys it doesn't know here.
 
         Here, because a near name can be offered.
         """
         tables = [
-            self.plain(one, f"{path}[{i}]") for i, one in enumerate(self.tables(values, path))
+            self._variables.plain(one, f"{path}[{i}]")
+            for i, one in enumerate(self.tables(values, path))
         ]
         for index, table in enumerate(tables):
             if isinstance(table, dict):
@@ -254,12 +206,12 @@ class Checker:
         if not isinstance(values, dict) or not isinstance(values.get("ingest_type"), str):
             return self.table(values, DEVICE, path)
         place = f"{path}.ingest_type"
-        kind = self.substitute(values["ingest_type"], place)
+        kind = self._variables.plain(values["ingest_type"], place)
         keys = {**DEVICE, **DEVICES.get(kind, THIRD_PARTY)}
         if kind not in DEVICES and not self._is_installed(kind, place, values):
             keys = DEVICE
             values = {key: value for key, value in values.items() if key in DEVICE}
-        name = self.plain(values.get("name"), f"{path}.name")
+        name = self._variables.plain(values.get("name"), f"{path}.name")
         credential = f"sensors.devices.{name}" if isinstance(name, str) else ""
         table = self.table(values, keys, path, credential=credential)
         if kind == "system" and not table["unit"]:
@@ -358,7 +310,7 @@ class Checker:
         elif section == "privacy":
             also = PRIVACY_LISTS
             for name in privacy_rule.LISTS:
-                lists[name] = self.plain(given.pop(name, []), f"privacy.{name}")
+                lists[name] = self._variables.plain(given.pop(name, []), f"privacy.{name}")
             rules = given.pop("rules", [])
             lists["rules"] = self.core_tables(rules, "privacy.rules", privacy_rule.KEYS)
         return {**self.table(given, SECTIONS[section], section, also), **lists}

@@ -3,7 +3,7 @@
 Python's TOML parser tells no positions. So a text that is known to be valid is taken
 apart into statements, each of which that parser can read by itself: a line, or as many
 lines as it takes until they can be read. A setting stands where the statement begins
-that first brings it about.
+that first brings it about; inside a value of several lines, where its own value begins.
 """
 
 import re
@@ -23,6 +23,13 @@ else:
 AGAIN_SIZE_MAX = 4_194_304
 
 _END = re.compile(r"[\]}]|\"\"\"|'''")  # is in the last line of a value of several
+_TOML_PIECE = re.compile(
+    r"#[^\n]*"
+    r'|"{3}(?:[^\\]|\\.)*?"{3,5}|"(?:[^"\\\n]|\\.)*"'
+    r"|'{3}.*?'{3,5}|'[^'\n]*'"
+    r"""|[{}\[\],=\n]|[^\s{}\[\],=#"']+""",
+    re.DOTALL,
+)
 _JSON_PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:\n]|[^\s{}\[\],:"]+')
 
 
@@ -33,8 +40,9 @@ def toml_lines(text: str) -> dict[str, int]:
     table = ""  # that the latest header has named
     for number, statement, values in _statements(text):
         if not statement.lstrip().startswith("["):
+            inner_lines = _inner_lines(statement, number, table) if "\n" in statement else {}
             for path, _ in walk(values, table):
-                lines.setdefault(path, number)
+                lines.setdefault(path, inner_lines.get(path, number))
             continue
         table, inner, depth = "", values, 0
         while inner and depth <= DEPTH_MAX:
@@ -71,6 +79,41 @@ def _statements(text: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
             again_size += len(statement)
             values = _read(statement)
         yield begin + 1, statement, values
+
+
+def _inner_lines(statement: str, number: int, table: str) -> dict[str, int]:
+    """Return the lines of what is in a value of several lines, by path."""
+    lines: dict[str, int] = {}
+    place = table  # of the value that comes next
+    outer: list[tuple[str, int]] = []  # around it: path, index in a list
+    key: str | None = ""  # as far as it is read; None where a value is due
+    for piece in _TOML_PIECE.findall(statement):
+        if piece == "\n":
+            number += 1
+        elif piece[0] == "#":
+            pass
+        elif piece == "=" and key is not None:
+            base = outer[-1][0] if outer else table
+            place, key = [path for path, _ in walk(_read(f"{key} = 0"), base)][-1], None
+        elif piece in ("]", "}"):
+            outer.pop()
+            key = None
+        elif piece == ",":
+            path, index = outer.pop()
+            outer.append((path, index if index < 0 else index + 1))
+            place, key = (f"{path}[{index + 1}]", None) if index >= 0 else (path, "")
+        elif key is not None:
+            key += piece
+        else:
+            lines.setdefault(place, number)
+            number += piece.count("\n")
+            if piece == "{":
+                outer.append((place, -1))
+                key = ""
+            elif piece == "[":
+                outer.append((place, 0))
+                place = f"{place}[0]"
+    return lines
 
 
 def _read(statement: str) -> dict[str, Any] | None:

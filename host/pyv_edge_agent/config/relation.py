@@ -13,6 +13,8 @@ from .table import tables
 Report = Callable[[str, str], None]  # is told a setting and what is wrong with it
 ANY_HOST = {"", "0.0.0.0", "::"}  # noqa: S104 nothing is bound here
 
+_URL = "must be a URL, http://... or https://..."
+
 
 def check_relations(fault: Report, values: dict[str, Any], faulty: Container[str]) -> None:
     """Find what is wrong between settings that are each right.
@@ -21,9 +23,7 @@ def check_relations(fault: Report, values: dict[str, Any], faulty: Container[str
     """
     cloud = values["cloud"]
     if cloud["enabled"] and not _is_url(cloud["endpoint"]):
-        fault(
-            "cloud.endpoint", "must be a URL, http://... or https://..., if cloud.enabled is true"
-        )
+        fault("cloud.endpoint", f"{_URL}, if cloud.enabled is true")
     if not cloud["api_key"].isascii():
         fault("cloud.api_key", "must be ASCII, to go into an HTTP header")
     is_default = cloud["retry_base_seconds"] == SECTIONS["cloud"]["retry_base_seconds"].default
@@ -131,7 +131,7 @@ def _problems(device: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
         yield from check_subscription(device)
     if "url" in device and not _is_url(device["url"]):
-        yield "url", "must be a URL, http://... or https://..."
+        yield "url", _URL
     if device.get("ingest_type") == "file":
         from ..adapters.file_relations import check_file
 
@@ -169,7 +169,7 @@ def _check_sinks(fault: Report, sinks: dict[str, Any], faulty: Container[str]) -
                 version = influx["version"]
                 fault(f"sinks.influxdb.{key}", f"must be given for version {version}")
         if not _is_url(influx["url"]):
-            fault("sinks.influxdb.url", "must be a URL, http://... or https://...")
+            fault("sinks.influxdb.url", _URL)
     if nats["enabled"] and not all(
         one.strip().startswith(("nats://", "tls://", "ws://", "wss://"))
         for one in nats["servers"].split(",")
@@ -209,6 +209,8 @@ def _check_sessions(fault: Report, values: dict[str, Any]) -> None:
 
 
 def _is_url(text: str) -> bool:
+    if any(one.isspace() for one in text):  # it is %20 in a request
+        return False
     try:
         parts = urlsplit(text)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
