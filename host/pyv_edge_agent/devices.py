@@ -8,7 +8,8 @@ into. A device can be added and removed while the others go on.
 import logging
 import random
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from .threads import join
 logger = logging.getLogger(__name__)
 
 RESTART_S = 5.0  # before an adapter that failed is run again
-JOIN_S = 2.0
+JOIN_S = 2.0  # for those that end, at most
 
 
 @dataclass
@@ -75,6 +76,11 @@ class Device:
             told["failed_polls"] = 0 if failure is None else failure.count
         return told
 
+    def hold(self, is_held: bool) -> None:
+        """Take nothing from its adapter for a while, or go on."""
+        if self.feed is not None:
+            self.feed.hold(is_held)
+
     def stop(self) -> None:
         """Let its thread end soon."""
         self.stopping.set()
@@ -83,9 +89,9 @@ class Device:
         elif self.feed is not None:
             self.adapter.stop()
 
-    def join(self) -> None:
+    def join(self, timeout_s: float) -> None:
         """Wait for its thread, but not for ever."""
-        join(self.thread, JOIN_S)
+        join(self.thread, timeout_s)
         if self.feed is not None:
             self.feed.close()
         if self.link is not None:  # a thread that hangs, or never ran, answers nobody
@@ -208,17 +214,30 @@ class Devices:
         """Let all devices end, and wait for their threads."""
         self._stop(list(self._all.values()))
 
-    @staticmethod
-    def _stop(devices: list[Device]) -> None:
+    def _stop(self, devices: list[Device]) -> None:
         for device in devices:
             device.stop()
+        # For all of them together: nothing is stored meanwhile.
+        end_ms = self._clock.monotonic_ms() + round(JOIN_S * 1000)
         for device in devices:
-            device.join()
+            device.join(max(0, end_ms - self._clock.monotonic_ms()) / 1000)
 
     def close(self) -> None:
         """Close what adapters have open, once they are stopped."""
         for adapter in self.adapters.values():
             _close(adapter)
+
+    @contextmanager
+    def held(self, names: list[str]) -> Iterator[None]:
+        """Take nothing from adapters meanwhile, so that what they were told nothing of ends."""
+        found = [self._all[name] for name in names]
+        for device in found:
+            device.hold(True)
+        try:
+            yield
+        finally:
+            for device in found:
+                device.hold(False)
 
     def remove(self, names: list[str]) -> None:
         """Stop and close devices, and forget them."""

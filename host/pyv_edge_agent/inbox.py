@@ -12,10 +12,11 @@ from pyv_edge_core.host_event import Greeting
 from pyv_edge_core.record_ring import RECORD_SIZE
 
 from .dating import TimedBatch
-from .submission import Submission
+from .submission import Remembered, Submission
 
 EVENTS_MAX = 20_000  # each link's window keeps its share far below
-SUBMITTED_MAX = 20_000  # readings, from which on adapters have to wait
+SUBMITTED_MAX = 20_000  # readings or submissions, from which on adapters have to wait
+SHARE_MIN = 1000  # of an adapter, whatever others have
 SOONER_MS_MAX = 200  # a commit is moved up for a waiting reading by no more
 
 
@@ -34,17 +35,22 @@ class Inbox:
         self._waiting = 0  # readings, about
         self._oldest_ms: int | None = None  # when the oldest of them was taken, monotonic
         self._is_closed = False
+        self._shares: dict[Any, int] = {}  # readings of submissions that wait, by who brought them
+        self._submitted = 0  # their sum
+        self._submissions = 0
+        self._lock = threading.Lock()  # of the three
 
     def __len__(self) -> int:
         return len(self._events)
 
     def put(self, origin: Any, event: Any) -> bool:
         """Take what a link has learned or an adapter submits; return False if there is no room."""
-        if len(self._events) >= EVENTS_MAX:
-            return False
         is_submission = isinstance(event, Submission)
-        # Adapters have no windows that would keep their share small.
-        if is_submission and (self._is_closed or self._waiting >= SUBMITTED_MAX):
+        if is_submission or isinstance(event, Remembered):
+            # Adapters have no windows that would keep their share small.
+            if self._is_closed or not self._admit(origin, _size(event)):
+                return False
+        elif len(self._events) - self._submissions >= EVENTS_MAX:
             return False
         self._events.append((origin, event))
         if isinstance(event, TimedBatch):
@@ -56,6 +62,25 @@ class Inbox:
             self.is_urgent = True
             self._wake.set()
         return True
+
+    def _admit(self, origin: Any, size: int) -> bool:
+        """Note that who has brought it has so much more; return False if that is too much."""
+        with self._lock:
+            share = self._shares.get(origin, 0)
+            if self._submitted >= SUBMITTED_MAX and share >= SHARE_MIN:
+                return False
+            self._shares[origin] = share + size
+            self._submitted += size
+            self._submissions += 1
+        return True
+
+    def _release(self, origin: Any, size: int) -> None:
+        with self._lock:
+            self._shares[origin] -= size
+            if not self._shares[origin]:
+                del self._shares[origin]
+            self._submitted -= size
+            self._submissions -= 1
 
     def _note(self, count: int, taken_ms: int) -> None:
         self._waiting += count
@@ -90,12 +115,14 @@ class Inbox:
         """Have it in again as the oldest: it has to wait."""
         self._events.appendleft((origin, event))
 
-    def taken(self, event: Any) -> None:
+    def taken(self, origin: Any, event: Any) -> None:
         """Note that the readings of an event wait here no longer."""
         if isinstance(event, TimedBatch):
             self._waiting -= len(event.records) // RECORD_SIZE
         elif isinstance(event, Submission):
             self._waiting -= len(event.samples)
+        if isinstance(event, (Submission, Remembered)):
+            self._release(origin, _size(event))
         if not self._events:
             self._waiting = 0  # it is counted without a lock
 
@@ -106,3 +133,8 @@ class Inbox:
     def left(self) -> list[tuple[Any, Any]]:
         """Return what is still in."""
         return list(self._events)
+
+
+def _size(event: Submission | Remembered) -> int:
+    """Return how much room it takes: one without readings takes some, too."""
+    return max(1, len(event.samples if isinstance(event, Submission) else event.keys))

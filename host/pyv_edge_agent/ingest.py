@@ -207,8 +207,8 @@ class Ingest:
             return
         self._is_at_work = False
         if self._taking is not None:
-            _, event = self._taking
-            self._inbox.taken(event)
+            origin, event = self._taking
+            self._inbox.taken(origin, event)
             if isinstance(event, Submission):
                 self._intake.refuse(event, "it could not be taken, see the log")
             self._taking = None
@@ -230,7 +230,7 @@ class Ingest:
             if not is_taken:
                 self._inbox.put_back(origin, event)
                 return
-            self._inbox.taken(event)
+            self._inbox.taken(origin, event)
             if len(self._batch) >= self._inbox.commit_max and not self.commit():
                 return
         self.pipeline.alerting.tick(self.time.rule_ms(), self._batch)

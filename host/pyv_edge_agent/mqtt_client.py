@@ -48,10 +48,11 @@ def make_client(options: BrokerOptions, **more: Any) -> "Client":
     It never connects again by itself. Raises OSError or ValueError for a certificate that
     can't be used.
     """
-    from paho.mqtt.client import Client
     from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-    client = Client(
+    from .mqtt_bounded import BoundedClient
+
+    client = BoundedClient(
         CallbackAPIVersion.VERSION2,
         client_id=options.client_id,
         protocol=MQTTProtocolVersion(options.protocol),

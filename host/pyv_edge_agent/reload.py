@@ -147,7 +147,8 @@ class _Change:
         assert store is not None
         assert devices is not None
         assert uploads is not None
-        with agent._cycle_lock:
+        # What is stored of devices that go, their adapters must know while they can answer.
+        with agent._cycle_lock, devices.held(self.gone):
             ingest.settle_all()
             self.workers = uploads.make_workers(config, self.sinks, self.policy)
             store.audit.append(

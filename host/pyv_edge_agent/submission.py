@@ -180,7 +180,7 @@ class Feed:
         self._positions = positions
         self._clock = clock
         self._lock = threading.Lock()
-        self._is_closed = False
+        self._is_held = self._is_closed = False
         self._rejected = 0  # since that was last logged
         self._logged_ms: int | None = None
         self.open_heartbeat: Callable[[], Heartbeat] | None = None  # set by who runs the adapter
@@ -212,7 +212,7 @@ class Feed:
     def _bring(self, submission: Submission) -> bool:
         submission.taken_ms = submission.taken_ms or self._clock.monotonic_ms()
         with self._lock:
-            if self._is_closed or not self._inbox(self, submission):
+            if not self._takes or not self._inbox(self, submission):
                 self.full_total += 1
                 return False
             self.submitted_total += len(submission.samples)
@@ -226,7 +226,16 @@ class Feed:
         Returns False if there is no room for that now, and nothing is forgotten.
         """
         with self._lock:
-            return not self._is_closed and self._inbox(self, Remembered(frozenset(keys)))
+            return self._takes and self._inbox(self, Remembered(frozenset(keys)))
+
+    @property
+    def _takes(self) -> bool:
+        return not (self._is_held or self._is_closed)
+
+    def hold(self, is_held: bool) -> None:
+        """Take nothing for a while, so that all that was taken can be settled; or go on."""
+        with self._lock:
+            self._is_held = is_held
 
     def close(self) -> None:
         """Take nothing any more, for ever: an adapter may not stop when it is told to."""

@@ -16,7 +16,7 @@ class _Server:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.lines = []  # sockets, open or not
-        self.connects = self.ended = 0
+        self.connects = self.ended = self.resets = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self):
@@ -30,8 +30,12 @@ class _Server:
             threading.Thread(target=self._guarded, args=(line,), daemon=True).start()
 
     def _guarded(self, line):
-        with suppress(OSError):
+        try:
             self.serve(line)
+        except ConnectionResetError:
+            self.resets += 1
+        except OSError:
+            pass
         self.ended += 1
 
     def cut(self):
@@ -118,6 +122,7 @@ class PlayedBroker(_Server):
                 self._send(line, UNSUBACK, [*body[:2], *properties])
             elif kind == DISCONNECT:
                 self.farewells += 1
+                line.shutdown(socket.SHUT_WR)
             elif kind == PUBACK:
                 self.acked.append(struct.unpack("!H", body)[0])
             elif kind == PINGREQ:

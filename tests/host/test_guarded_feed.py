@@ -1,12 +1,16 @@
 """What an adapter of anybody's puts, and whatever it does afterwards: the others go on."""
 
+from enum import Enum
+
 import pytest
 from host.test_intake import KEY, Site
 from host.third_party_rig import GATES, MADE, gate, install
 from host.waiting import wait_for
 from pyv_edge_agent.adapters.guarded_feed import UNTOLD_MAX, GuardedFeed
+from pyv_edge_agent.config import Config
 from pyv_edge_agent.errors import SubmissionError
 from pyv_edge_agent.health import health_report
+from pyv_edge_agent.policy import read_policy
 from pyv_edge_agent.store import read_ledger
 from pyv_edge_agent.submission import POSITION_SIZE_MAX, Feed, Sample, Submission, Verdict
 
@@ -65,6 +69,63 @@ def test_its_device_is_what_it_can_not_change(site):
         site.theirs.device["unit"] = 5
     site.theirs.device["options"]["pins"].append(2)
     assert TABLE["options"]["pins"] == [1]
+
+
+@pytest.mark.parametrize("name", ["device", "name"])
+def test_it_can_not_become_another_ones(site, name):
+    with pytest.raises(AttributeError, match=f"{name} is what the configuration has"):
+        setattr(site.theirs, name, {"name": "meter", "unit": "W"})
+
+
+class Text(str):
+    """A text that does harm wherever it is used as one."""
+
+    def __hash__(self):
+        raise RuntimeError("harm")
+
+    __eq__ = __len__ = __str__ = __radd__ = isprintable = encode = __hash__
+
+
+class Number(float):
+    """A number that does harm wherever it is used as one."""
+
+    def __hash__(self):
+        raise RuntimeError("harm")
+
+    __eq__ = __float__ = __round__ = __mul__ = __abs__ = __int__ = __hash__
+
+
+class Harm(Sample):
+    """A Sample that does harm wherever it is used as one."""
+
+    def __iter__(self):
+        raise RuntimeError("harm")
+
+    __len__ = __getitem__ = __hash__ = __eq__ = __iter__
+
+
+def test_types_derived_from_others_are_stored_as_those(site):
+    sample = Harm(Text("power"), Number(1.5), None, Text("kW"))
+    made = Submission([sample], position=Text("a"), after=Text(""))
+    site.theirs.read_from(Text("here"))
+    assert site.theirs.put(made)
+    site.run()
+    assert site.seen("sensor, value, unit") == [("theirs.power", 1.5, "kW"), ("meter", 5.0, "W")]
+    assert site.theirs.position() == "a"
+    site.theirs.reject(Text("nothing"))
+    site.run()
+
+
+def test_name_of_another_type_passes_no_rule_of_the_policy(site):
+    class Kind(str, Enum):
+        SECRET = "secret"
+
+    rules = [{"pattern": "theirs.secret", "action": "drop"}]
+    policy = Config({"privacy": {"enabled": True, "rules": rules}}).get("privacy")
+    site.ingest.adopt(read_policy(policy), [], (), ())
+    assert site.theirs.put(Submission([Sample(Kind.SECRET, 1.0, None, "W")]))
+    site.run()
+    assert site.seen() == [("meter", 5.0)]
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
 """What adapters submit: stored once, settled after the commit, known again."""
 
 import pytest
-from host.fakes import UTC_MS
+from host.fakes import UTC_MS, batch
 from host.test_ingest import Rig
 from pyv_edge_agent.errors import SubmissionError
-from pyv_edge_agent.inbox import SUBMITTED_MAX
+from pyv_edge_agent.inbox import EVENTS_MAX, SHARE_MIN, SUBMITTED_MAX
 from pyv_edge_agent.store import receipt
 from pyv_edge_agent.store.receipt import SourceId
 from pyv_edge_agent.submission import (
@@ -443,6 +443,39 @@ def test_there_is_room_for_so_many_readings_and_then_none(site):
     assert site.feed.full_total == 1
     site.ingest.run()
     assert site.submit(*many)
+
+
+def test_adapter_that_floods_leaves_room_for_others(site):
+    many = [Sample("", float(value)) for value in range(SAMPLES_MAX)]
+    while site.submit(*many):
+        pass
+    other = Feed(
+        {**DEVICE, "name": "other"}, site.ingest.put, site.store.receipts.positions, site.clock
+    )
+    for _ in range(SHARE_MIN):
+        assert other.put(Submission([Sample("", 7.0)]))
+    assert not other.put(Submission([Sample("", 7.0)]))
+    site.ingest.run()
+    assert site.rows("SELECT count(*) FROM readings WHERE sensor = 'other'") == [(SHARE_MIN,)]
+    assert other.put(Submission([Sample("", 7.0)]))
+
+
+def test_adapter_that_floods_leaves_room_for_boards(site):
+    while site.submit(1.0):
+        pass
+    for _ in range(EVENTS_MAX):
+        assert site.ingest.put(site.link, batch(0, []))
+    assert not site.ingest.put(site.link, batch(0, []))
+
+
+def test_keys_that_are_forgotten_take_room_too(site):
+    keys = [receipt_key(bytes([one])) for one in range(100)]
+    count = 0
+    while site.feed.forget_all_but(keys):
+        count += 1
+    assert count == SUBMITTED_MAX // 100
+    site.ingest.run()
+    assert site.feed.forget_all_but(keys)
 
 
 def test_store_has_how_many_were_rejected(site):

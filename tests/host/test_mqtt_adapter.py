@@ -1,7 +1,9 @@
 """The MQTT adapter at a real broker, and at one that is gone, wrong, silent or hostile."""
 
+import subprocess
 import sys
 import threading
+import tracemalloc
 
 import pytest
 from host.fakes import FakeClock, FixedRandom
@@ -13,12 +15,21 @@ from host.waiting import run_with_deadline, wait_for
 from pyv_edge_agent.adapters import create_adapter
 from pyv_edge_agent.adapters.mqtt import INFLIGHT_3, SHORT_COUNT_MAX, STABLE_MS
 from pyv_edge_agent.adapters.mqtt_connection import Connection, Subscription, reason_of
+from pyv_edge_agent.bell import Bell
 from pyv_edge_agent.errors import StartError
 from pyv_edge_agent.health import health_report, status_line
+from pyv_edge_agent.mqtt_bounded import HELD_SIZE_MAX
 from pyv_edge_agent.mqtt_client import BrokerOptions
 from pyv_edge_agent.submission import Feed, Verdict
 
 PROTOCOLS = pytest.mark.parametrize("protocol", ["3.1.1", "5"])
+
+LARGE_SIZE = 40_000_000
+PUBLISH_LARGE = f"""
+import sys
+from paho.mqtt import publish
+publish.single("site/a", bytes({LARGE_SIZE}), qos=1, port=int(sys.argv[1]))
+"""
 
 
 @pytest.fixture
@@ -78,6 +89,29 @@ def test_readings_are_stored_under_their_channels(site, protocol):
     assert site.rows()[-1] == ("meter.b.power", 11.0)
     assert site.feed["submitted_total"] == 5
     assert site.log.warnings() == []
+
+
+@PROTOCOLS
+def test_large_message_takes_no_memory_and_does_not_come_again(site, protocol):
+    """A broker of version 3.1.1 sends what it has; one of 5 keeps what the agent can't take."""
+    site.start_broker()
+    site.start(protocol=protocol).wait_up()
+    tracemalloc.start()
+    try:
+        subprocess.run([sys.executable, "-c", PUBLISH_LARGE, str(site.port)], check=True)
+        published(site.port, 3)
+        site.wait_values(range(3))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * HELD_SIZE_MAX < LARGE_SIZE
+    rejected = 1 if protocol == "3.1.1" else 0
+    assert site.feed["rejected_total"] == rejected
+    site.stop()
+    site.start(protocol=protocol).wait_up()
+    published(site.port, 1, 9)
+    site.wait_values([*range(3), 9])
+    assert site.feed["rejected_total"] == 0
 
 
 @PROTOCOLS
@@ -321,6 +355,28 @@ def test_agent_takes_leave(site, played):
     site.start(port=broker.port, protocol="3.1.1").wait_up()
     site.stop()
     wait_for(lambda: broker.farewells == 1, "a farewell")
+
+
+def test_leave_is_no_reset_though_messages_are_unread(played):
+    """A broker may not read behind a reset, and would send again what is acknowledged."""
+    broker = played()
+    wanted = Subscription("site/+", 1, False, 60, 10)
+    made = Connection(
+        *(BrokerOptions("127.0.0.1", broker.port), wanted),
+        lambda made, is_kept: made.ask(has_topic=False, outdated=[]),
+        lambda *_: None,
+    )
+    made.open()
+    bell = Bell()
+    bell.open()
+    wait_for(lambda: made.turn(bell, 0.01, lambda: True) or made.is_subscribed, "a subscription")
+    for mid in range(1, 100):
+        broker.publish(mid, b"1")
+    made.acknowledge(1)
+    made.close()
+    bell.close()
+    wait_for(lambda: broker.ended == 1, "the end")
+    assert (broker.acked, broker.farewells, broker.resets) == ([1], 1, 0)
 
 
 def test_stopping_does_not_wait_for_a_back_off(agents, write_config, log):

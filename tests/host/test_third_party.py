@@ -1,7 +1,10 @@
 """Adapters of installed packages: found by their entry point, and never anybody else's problem."""
 
+import random
+import sqlite3
 import sys
 import threading
+from contextlib import closing
 
 import pytest
 from host.fakes import FakeClock
@@ -9,8 +12,9 @@ from host.third_party_rig import GATES, MADE, install
 from host.waiting import wait_for
 from pyv_edge_agent.adapters import create_adapter, third_party
 from pyv_edge_agent.config import Config
-from pyv_edge_agent.errors import AdapterError, ConfigError
-from pyv_edge_agent.submission import Submission
+from pyv_edge_agent.devices import Devices
+from pyv_edge_agent.errors import AdapterError, ConfigError, StoreError
+from pyv_edge_agent.submission import Sample, Submission
 
 
 @pytest.fixture
@@ -415,6 +419,85 @@ def test_schema_has_the_kinds_of_packages(site):
 
 
 # -- in an agent -------------------------------------------------------------------------------
+
+
+LATE = """
+import host.third_party_rig as tests
+from pyv_edge_agent.submission import Sample, Submission
+
+class late:
+    is_pushing = True
+    def __init__(self, device, clock):
+        self.is_taken = None
+        tests.MADE.append(self)
+
+    def run(self, feed):
+        self.feed = feed
+        feed.put(Submission([Sample("", 1.0)]))
+        tests.gate("stop").wait()
+
+    def stop(self):
+        self.is_taken = self.feed.put(Submission([Sample("", 7.0)]))
+        tests.gate("stop").set()
+"""
+
+
+def test_what_comes_while_its_device_is_taken_away_is_not_taken(site, agents, write_config):
+    """It would be stored when nobody can tell its sender any more, who would send it again."""
+    site("tardy", LATE, "late")
+    theirs = {"name": "theirs", "ingest_type": "late"}
+    simulated = {"name": "t1", "ingest_type": "simulator"}
+    agent = agents(write_config([theirs, simulated]))
+    agent.start()
+    wait_for(lambda: MADE and agent.store.readings(sensor="theirs"), "its first reading")
+    write_config([simulated])
+    agent.reload_config()
+    wait_for(lambda: MADE[0].is_taken is not None, "its stop")
+    assert MADE[0].is_taken is False
+    agent.stop()
+    with closing(sqlite3.connect(agent._config.store_path)) as connection:
+        found = connection.execute("SELECT value FROM readings WHERE sensor = 'theirs'").fetchall()
+    assert found == [(1.0,)]
+
+
+def test_reload_that_fails_lets_adapters_go_on(site, agents, write_config):
+    site("tardy", LATE, "late")
+    theirs = {"name": "theirs", "ingest_type": "late"}
+    agent = agents(write_config([theirs]))
+    agent.start()
+    wait_for(lambda: MADE and agent.store.readings(sensor="theirs"), "its first reading")
+    feed, late = MADE[0].feed, Submission([Sample("", 2.0)])
+
+    def fail():
+        with agent._devices.held(["theirs"]):
+            assert not feed.put(late)
+            raise StoreError("can't store now")
+
+    with pytest.raises(StoreError):
+        fail()
+    assert feed.put(late)
+
+
+class Hanging:
+    """A device that takes its time to end."""
+
+    def __init__(self, clock):
+        self.clock, self.timeouts_s = clock, []
+
+    def stop(self):
+        pass
+
+    def join(self, timeout_s):
+        self.timeouts_s.append(timeout_s)
+        self.clock.advance(1500)
+
+
+def test_devices_that_do_not_end_are_waited_for_together(tmp_path):
+    clock = FakeClock()
+    devices = Devices(clock, random.Random(1), None, None, tmp_path, None)
+    hanging = [Hanging(clock) for _ in range(3)]
+    devices._stop(hanging)
+    assert [one.timeouts_s for one in hanging] == [[2.0], [0.5], [0.0]]
 
 
 def test_agent_goes_on_beside_an_adapter_that_blocks_and_one_that_fails(

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..errors import AdapterError, SubmissionError
 from ..heartbeat import STEP_MS
-from ..submission import LOG_MS, Feed, Submission, Verdict, check_keys, check_submission
+from ..submission import LOG_MS, Feed, Sample, Submission, Verdict, check_keys, check_submission
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +25,7 @@ UNTOLD_MAX = 1000  # submissions of which the adapter was not told yet; then it 
 BEAT_MS_MAX = 86_400_000
 TEXT_SIZE_MAX = 200  # of an error
 
+_EXACT = {str, float, int, type(None)}
 _OURS = f"{Path(__file__).parents[1]}/"
 _Settle = Callable[[Verdict, str], None]
 
@@ -36,6 +37,7 @@ class GuardedFeed(Feed):
         """Take what Feed takes; the adapter can't change `device`."""
         super().__init__(device, *more)
         self.device = MappingProxyType(copy.deepcopy(device))
+        self._is_made = True
         self._untold = 0  # submissions that were taken, and their `settle` has not returned
         self._settled: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._teller: threading.Thread | None = None
@@ -46,19 +48,13 @@ class GuardedFeed(Feed):
 
         There is none either while too many calls of `settle` are still to be made.
         """
-        check_submission(submission)
-        made = Submission(
-            list(submission.samples),
-            submission.key,
-            list(submission.new_keys),
-            bool(submission.is_urgent),
-            submission.position,
-            partial(self._settle, submission.settle),
-            submission.after,
-        )
+        made = _copy(submission)
+        check_submission(made)
+        made.settle = partial(self._settle, made.settle)
         # A time that isn't of an earlier attempt is none of ours.
-        if 0 < submission.taken_ms <= self._clock.monotonic_ms():
-            made.taken_ms = submission.taken_ms
+        taken_ms = submission.taken_ms
+        if type(taken_ms) is int and 0 < taken_ms <= self._clock.monotonic_ms():
+            made.taken_ms = taken_ms
         with self._lock:
             self._begin_to_tell()
             has_room = self._untold < UNTOLD_MAX
@@ -82,13 +78,15 @@ class GuardedFeed(Feed):
 
     def read_from(self, source: str) -> None:
         """As Feed's; raises SubmissionError for what is no text."""
-        if not isinstance(source, str):
+        exact = _exact(source)
+        if type(exact) is not str:
             raise SubmissionError("a source is no text")
-        super().read_from(source)
+        super().read_from(exact)
 
     def reject(self, problem: str, count: int = 1) -> None:
         """As Feed's; raises SubmissionError for what is neither text nor count."""
-        if not isinstance(problem, str) or type(count) is not int or count < 0:
+        problem = _exact(problem)
+        if type(problem) is not str or type(count) is not int or count < 0:
             raise SubmissionError("reject takes a text, and how many")
         super().reject(one_line(problem), count)
 
@@ -102,6 +100,12 @@ class GuardedFeed(Feed):
         """Take nothing any more; what was taken is still told."""
         super().close()
         self._settled.put(None)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Refuse another device or name: what is stored would be another's."""
+        if name in ("device", "name") and getattr(self, "_is_made", False):
+            raise AttributeError(f"{name} is what the configuration has")
+        super().__setattr__(name, value)
 
     # -- telling -----------------------------------------------------------------------
 
@@ -136,6 +140,40 @@ class GuardedFeed(Feed):
         if self._complained_ms is None or now_ms - self._complained_ms >= LOG_MS:
             self._complained_ms = now_ms
             logger.warning("device %s: %s", self.name, problem)
+
+
+def _copy(submission: Submission) -> Submission:
+    """Return the same of exact types: what is made of others may run code of theirs anywhere."""
+    if not isinstance(submission, Submission):
+        raise SubmissionError("it is no Submission: see the types of its fields")
+    samples, new_keys = submission.samples, submission.new_keys
+    if not (isinstance(samples, list) and isinstance(new_keys, list)):
+        raise SubmissionError("its samples or new_keys are no list")
+    return Submission(
+        [_copy_sample(one) for one in samples],
+        submission.key,
+        list(new_keys),
+        bool(submission.is_urgent),
+        _exact(submission.position),
+        submission.settle,
+        _exact(submission.after),
+    )
+
+
+def _copy_sample(sample: Any) -> Sample:
+    # What isn't one is told of by `check_submission`.
+    return Sample(*map(_exact, tuple.__iter__(sample))) if isinstance(sample, Sample) else sample
+
+
+def _exact(value: Any) -> Any:
+    """Return a text or a float of a derived type as what it is derived from."""
+    if type(value) in _EXACT:
+        return value
+    if issubclass(type(value), str):
+        return str.join("", (value,))
+    if issubclass(type(value), float):
+        return float.__float__(value)
+    return value
 
 
 def failure_text(error: BaseException, is_text_told: bool) -> str:

@@ -6,8 +6,11 @@ each message, and takes half as long again. And it can leave messages in the soc
 there is no room for them.
 """
 
+import contextlib
 import logging
+import os
 import select
+import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 READS_MAX = 200  # messages of one turn, until acknowledgements are sent
 PACKET_SIZE_MAX = 16_777_216  # with MQTT 5 a broker keeps what is larger, and has to say so
+LEAVE_S = 0.5  # longest wait for a broker that says nothing when it is left
+LEAVE_READS_MAX, READ_SIZE = 64, 65_536
 QOS_FAILURE = 0x80  # from here on, codes say no
 _TAKEN_OVER = 0x8E
 _RETAINED_NEVER, _RETAINED_IF_NEW = 2, 1  # of a subscription, MQTT 5
@@ -176,11 +181,15 @@ class Connection:
         client = self._client
         is_here = self.is_accepted and not self.is_over
         self.is_over = True
-        if is_here:  # who has not greeted yet must not: the session may be another's by now
-            client.loop_write()
-            client.disconnect()
-            client.loop_write()
         line: Any = client.socket()
+        if is_here and line is not None:
+            # Who has not greeted yet must not: the session may be another's by now.
+            client.loop_write()
+            with socket.socket(fileno=os.dup(line.fileno())) as kept:
+                client.disconnect()
+                client.loop_write()  # which closes it
+                _await_end(kept)
+        line = client.socket()
         if line is not None:
             line.close()
 
@@ -234,6 +243,19 @@ class Connection:
         if not self.is_over:
             self.problem = problem
         self.is_over = True
+
+
+def _await_end(line: socket.socket) -> None:
+    """Read until the broker closes it, for a while.
+
+    With bytes unread a close is a reset, and a broker may then not read what was sent before:
+    it would send again what is acknowledged.
+    """
+    line.settimeout(LEAVE_S)
+    with contextlib.suppress(OSError):
+        for _ in range(LEAVE_READS_MAX):
+            if not line.recv(READ_SIZE):
+                return
 
 
 def _written_by_turns(*_: Any) -> None:

@@ -25,7 +25,7 @@ class MessageReader:
     def read(self, topic: str, payload: bytes) -> list[Sample]:
         """Return the samples of a message. Raises SubmissionError."""
         if len(payload) > PAYLOAD_SIZE_MAX:
-            raise SubmissionError(f"a message of {len(payload)} bytes; at most {PAYLOAD_SIZE_MAX}")
+            raise SubmissionError(f"a message is longer than {PAYLOAD_SIZE_MAX} bytes")
         channel = self._channels.get(topic)
         if channel is None:
             channel = self._channel_of(topic)

@@ -1,0 +1,37 @@
+"""The library's MQTT client, with a limit to what it holds of a packet.
+
+MQTT 3.1.1 has no way to refuse a large one, and the library would hold 256 MB three times.
+What is left out can be acknowledged all the same, or the broker would send it for ever.
+"""
+
+from typing import Any
+
+from paho.mqtt.client import Client
+
+HELD_SIZE_MAX = 524_288  # bytes of a packet: the longest topic, and more than a payload may have
+READ_SIZE = 65_536  # bytes of one read
+
+
+class BoundedClient(Client):
+    """A client that leaves out what is behind the first bytes of a large packet."""
+
+    def _sock_recv(self, bufsize: int) -> bytes:  # of version 1.5 to 2.2
+        data: bytes = super()._sock_recv(min(bufsize, READ_SIZE))
+        return _LeftOut(len(data)) if len(self._in_packet["packet"]) >= HELD_SIZE_MAX else data
+
+
+class _LeftOut(bytes):
+    """Nothing that counts as so many bytes."""
+
+    _size: int
+
+    def __new__(cls, size: int) -> "_LeftOut":
+        made = super().__new__(cls)
+        made._size = size
+        return made
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, key: Any) -> Any:
+        raise IndexError("nothing was kept")
