@@ -57,6 +57,7 @@ class Log:
         self.path = path
         self.writer = None  # None: it opens the file for each line
         self.now_s = 1_780_000_000
+        self.backups = 0
 
     def hold_open(self):
         self.writer = self.path.open("ab", buffering=0)
@@ -102,6 +103,23 @@ class Log:
         self.date(self._name(end))
         os.truncate(self.path, 0)
         self.date(self.path)
+
+    def back_up(self, of="", end=None):
+        """Copy it, or one that was moved away, under a date."""
+        self.backups += 1
+        to = self._name(end or f".{20_261_000 + self.backups}")
+        shutil.copyfile(self._name(of), to)
+        self.date(to)
+
+    def copy_and_delete(self):
+        self.back_up()
+        self.path.unlink()
+
+    def moved(self, number):
+        return self._name(f".{number}")
+
+    def touch(self, end=".1"):
+        self.date(self._name(end))
 
 
 class Reading:

@@ -4,6 +4,8 @@ import json
 import os
 import random
 import threading
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from host.fakes import FakeClock
@@ -284,6 +286,103 @@ def test_file_is_moved_away(log_file, reading, log):
     log_file.add(3)
     assert reading.read(LOOKS) == [1.0, 2.0, 3.0]
     assert log.warnings() == []
+
+
+def test_copy_of_what_was_read_is_not_read_though_the_file_is_made_anew(log_file, reading):
+    for day in range(3):
+        log_file.add(*range(100 * day, 100 * day + 100))
+        reading.read(3)
+        log_file.copy_and_delete()
+        with suppress(FileNotFoundError):
+            reading.read(2)
+    log_file.add(300)
+    assert reading.read(4) == list(range(301))
+
+
+def test_copy_of_a_file_that_was_moved_away_is_not_read(log_file, reading):
+    log_file.add(*range(50))
+    reading.read()
+    log_file.move_away()
+    log_file.write("")
+    reading.read(3)
+    log_file.back_up(".1")
+    reading.read(2)
+    log_file.add(50, 51)
+    assert reading.read(3) == list(range(52))
+
+
+@pytest.mark.parametrize("is_down", [False, True])
+def test_file_that_was_read_and_is_touched_is_not_read_again(log_file, reading, is_down):
+    log_file.add(*range(50))
+    reading.read()
+    log_file.move_away()
+    log_file.add(*range(50, 60))
+    reading.read(4)
+    log_file.touch(".1")
+    if is_down:
+        reading.start()
+    log_file.move_away()
+    log_file.add(*range(60, 70))
+    assert reading.read(5) == list(range(70))
+
+
+def test_writer_that_never_notices_is_read_on(log_file, reading):
+    log_file.hold_open()
+    log_file.add(0, 1)
+    reading.read()
+    log_file.move_away()
+    log_file.path.touch()
+    reading.read(4)
+    log_file.add(2)
+    assert reading.read(3) == [0, 1, 2]
+    log_file.move_away()
+    log_file.path.touch()
+    assert reading.read(4) == [0, 1, 2]
+    log_file.add(3)
+    assert reading.read(4) == [0, 1, 2, 3]
+    log_file.path.write_text('{"value": 10}\n')
+    assert sorted(reading.read(6)) == [0, 1, 2, 3, 10]
+    log_file.add(4)
+    with log_file.path.open("a") as file:
+        file.write('{"value": 11}\n')
+    assert sorted(reading.read(6)) == [0, 1, 2, 3, 4, 10, 11]
+    assert reading.feed.rejected_total == 0
+
+
+@pytest.mark.parametrize("is_down", [False, True])
+def test_lines_that_come_late_into_a_file_that_was_moved_away_are_read(log_file, reading, is_down):
+    log_file.hold_open()
+    log_file.add(0)
+    reading.read()
+    log_file.move_away()
+    log_file.path.write_text('{"value": 10}\n{"val')
+    assert reading.read(4) == [0, 10]
+    log_file.add(1)
+    assert reading.read(3) == [0, 10]  # the line that has no end yet is not left
+    if is_down:
+        reading.start()
+    with log_file.path.open("a") as file:
+        file.write('ue": 11}\n')
+    log_file.writer.write(b'{"value": 2}\n{"va')
+    assert sorted(reading.read(6)) == [0, 1, 2, 10, 11] if not is_down else [0, 10, 11]
+    assert reading.feed.rejected_total == 0
+    log_file.writer.write(b'lue": 3}\n')
+    log_file.move_away()
+    log_file.writer.close()
+    log_file.path.write_text('{"value": 20}\n')
+    assert sorted(reading.read(8)) == [0, 1, 2, 3, 10, 11, 20]
+
+
+def test_deleted_file_is_let_go_of(log_file, reading):
+    log_file.add(0)
+    reading.read()
+    log_file.move_away()
+    log_file.add(1)
+    reading.read(4)
+    log_file.path.with_name(log_file.path.name + ".1").unlink()
+    reading.read(2)
+    names = [os.readlink(one) for one in Path("/proc/self/fd").iterdir() if one.is_symlink()]
+    assert not [one for one in names if one.endswith("(deleted)") and log_file.path.name in one]
 
 
 def test_what_still_comes_into_a_file_that_was_moved_away_is_read_first(log_file, reading):
@@ -580,6 +679,42 @@ def test_name_is_a_link_that_leads_elsewhere_by_now(tmp_path, log):
     assert reading.read(LOOKS) == [1.0, 2.0, 3.0]
 
 
+def test_name_is_a_link_that_was_moved_on_twice_meanwhile(tmp_path):
+    def day(number):
+        return tmp_path / f"m-2026112{number}.log"
+
+    link = tmp_path / "m.log"
+
+    def lead_to(number):
+        link.unlink(missing_ok=True)
+        link.symlink_to(day(number).name)
+
+    log_file = Log(link)
+    lead_to(0)
+    log_file.add(0, 1)
+    reading = Reading(link)
+    reading.read()
+    log_file.add(2)
+    for number in (1, 2):
+        lead_to(number)
+        log_file.add(10 * number, 10 * number + 1)
+    (tmp_path / "n-20261121.log").write_text('{"value": 99}\n')
+    reading.start()
+    assert reading.read(6) == [0, 1, 2, 10, 11, 20, 21]
+
+
+def test_position_of_an_earlier_version_is_one(log_file, reading):
+    log_file.add(*range(5))
+    reading.read()
+    ((source, position),) = reading.shelf.positions.items()
+    stored = json.loads(position)
+    del stored["read"]
+    reading.shelf.positions[source] = json.dumps(stored)
+    reading.start()
+    log_file.add(5)
+    assert reading.read() == list(range(6))
+
+
 def test_position_of_another_adapter_is_none(log_file, reading):
     log_file.add(1)
     for position in ('{"mode": "replay", "offset": 9}', "5", "[]", "not JSON"):
@@ -761,7 +896,9 @@ def test_adapter_that_is_replaced_before_its_commit_doubles_nothing(running, log
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_every_number_once_whatever_happens(tmp_path, seed):
+@pytest.mark.parametrize("is_meddled_with", [False, True])
+def test_every_number_once_whatever_happens(tmp_path, seed, is_meddled_with):
+    """Also if somebody copies files, and touches those that were moved away."""
     rng = random.Random(seed)
     log_file = Log(tmp_path / "meter.log")
     log_file.add()
@@ -784,13 +921,20 @@ def test_every_number_once_whatever_happens(tmp_path, seed):
             reading.shelf.give_up = rng.choice((0, 0, 1))
         elif not rest and log_file.path.exists():
             away = rng.choice((log_file.move_away, log_file.cut_off))
+            if is_meddled_with:
+                reading.shelf.give_up = 0
+                reading.read(8)
+                away = rng.choice((away, log_file.copy_and_delete, log_file.back_up))
             ways.add(away.__name__)
             away()
+            if is_meddled_with and rng.random() < 0.3 and log_file.moved(1).exists():
+                reading.read(8)
+                log_file.touch(rng.choice((".1", ".2") if log_file.moved(2).exists() else (".1",)))
     log_file.write(rest)
     reading.read(200)
     assert reading.shelf.values == [float(n) for n in range(number)]
     assert reading.feed.rejected_total == 0
-    assert len(ways) == 2
+    assert len(ways) >= 2
 
 
 def test_reload_while_lines_come_loses_and_doubles_nothing(log_file, agents, write_config):

@@ -148,7 +148,8 @@ class FileTailAdapter:
     def _begin(self, feed: Feed) -> None:
         """Begin where another file, or another part of this one, was opened."""
         offset = self._following.offset
-        if self._splitter.end() is not None and offset != self._taken:
+        is_left = self._splitter.end() is not None and not self._following.is_aside
+        if is_left and offset != self._taken:
             feed.reject(f"{self._following.path} ended in the middle of a line")
         self._clear()
         self._taken = offset

@@ -9,47 +9,24 @@ What is stored is a `Place`. Which file it is in by now, is found out like this:
 - the same under a name that is followed from now on: it is read on, if another name was
   followed before;
 - a file beside it with the same bytes: it was copied and cut off (copytruncate);
+- one of those that were read before: what has come into it since then is read, and it is
+  not taken for another one, whatever its date and its name;
 - none of these: what was not read of it is lost, and the log says so.
 """
 
 import logging
 import os
-import re
-import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 from .lines import SIZE_MAX
 from .place import HEAD_SIZE, OpenFile, Place, read_place
+from .rotation import Entry, entries_beside, moved_away
 
 logger = logging.getLogger(__name__)
 
-ENTRIES_MAX = 10_000  # of a folder, that are looked at for a file that was moved away
-COUNT_DIGITS_MAX = 4  # of a number behind a name; longer ones are dates
-SCANS_MAX = 5  # of a folder in which files are being moved
-MOVING = "files are being moved"  # a problem that is over at the next look
-_ROTATED = re.compile(r"[.\-_]?\d[\d.\-_T]*")  # behind the name: .1, -20261127, .2026-11-27T10
-
-
-class Entry(NamedTuple):
-    """A file of a folder, when that was looked through."""
-
-    name: str
-    path: str
-    inode: int
-    written_ns: int
-
-    @property
-    def age(self) -> tuple[int, int, str]:
-        """What files that were moved away are sorted by, the oldest first.
-
-        Of two that were written in one tick of the kernel's clock, .2 is the older.
-        """
-        number = self.name.rpartition(".")[2]
-        is_counted = number.isdecimal() and len(number) <= COUNT_DIGITS_MAX
-        return self.written_ns, -int(number) if is_counted else 0, self.name
+LEFT_MAX = 8  # files that were read before, and are known again
 
 
 class Following:
@@ -62,7 +39,10 @@ class Following:
         self._start = start
         self._file: OpenFile | None = None
         self._place: Place | None = None
+        self.is_aside = False  # a file was left to come back to it: no line of it is lost
         self._others: list[Place] = []  # of names that were followed before
+        self._left: list[OpenFile] = []  # files that were read before: somebody may write on
+        self._origin: tuple[OpenFile, Place] | None = None  # of them, the one to come back to
         self._is_leaving = False  # another file has the name, this one was at its end
 
     def resume(self, position: str, others: Iterable[str] = ()) -> None:
@@ -76,9 +56,11 @@ class Following:
 
     def close(self) -> None:
         """Let go of the file."""
-        if self._file is not None:
-            self._file.close()
-        self._file = None
+        for file in (*self._left, self._file):
+            if file is not None:
+                file.close()
+        self._left.clear()
+        self._file = self._origin = None
         self._is_leaving = False
 
     @property
@@ -103,7 +85,8 @@ class Following:
         """
         assert self._file is not None
         if self._place is None or self._place.offset != offset:
-            self._place = self._file.place(offset)
+            read = () if self._place is None else self._place.read
+            self._place = self._file.place(offset)._replace(read=read)
         return self._place
 
     def first_line(self) -> bytes:
@@ -119,9 +102,12 @@ class Following:
         if self._file is None:
             self._open()
         elif self._file.is_altered():
-            self._find_altered(self._file)
+            if self._origin is not None:
+                self._come_back(*self._origin)
+            else:
+                self._find_altered(self._file)
         elif self._file.has_more and (missed := self._missed(self._file)):
-            self._adopt(missed)
+            self._enter(*missed)
         elif data := self._file.read():
             self._is_leaving = False
             return data
@@ -140,13 +126,42 @@ class Following:
         file.go_to(offset)
         self._go_on(file, file.place(offset)._replace(opened_ns=known_ns, before=before))
 
-    def _go_on(self, file: OpenFile, place: Place) -> None:
+    def _go_on(self, file: OpenFile, place: Place, *, is_aside: bool = False) -> None:
         """Read a file that has been read up to `place`."""
         file.go_to(place.offset)
-        self.close()
+        read = self._leave(file, is_over=place is not self._place)
+        self._origin = None
         self._file = file
-        self._place = place._replace(inode=file.inode)
+        self._place = place._replace(inode=file.inode, read=read)
+        self._is_leaving, self.is_aside = False, is_aside
         self.opened_total += 1
+
+    def _leave(self, to: OpenFile, *, is_over: bool) -> tuple[Place, ...]:
+        """Let the file be one of those that were read before; return how far each was.
+
+        Unless that `is_over`, `to` is the same at another place, and the file another one.
+        """
+        place, file = self._place, self._file
+        if place is None:
+            return ()
+        read = [*place.read, *([place.alone()] if is_over and place.offset else ())]
+        # Its own is in its place from now on; or its number was another file's before.
+        read = [one for one in read if one.inode != to.inode or not to.holds(one)]
+        read = [one._replace(inode=0) if one.inode == to.inode else one for one in read]
+        left = self._left if file is None else [*self._left, file]
+        kept = [one for one in left if one.inode != to.inode][-LEFT_MAX:]
+        for one in left:
+            if one is not to and one not in kept:
+                one.close()
+        self._left = kept
+        return tuple(read[-LEFT_MAX:])
+
+    def _enter(self, file: OpenFile, known: Place | None) -> None:
+        """Read a file from where it was read before, else from its beginning."""
+        if known is None:
+            self._adopt(file)
+        else:
+            self._go_on(file, known)
 
     def _open(self) -> None:
         place = self._place
@@ -157,7 +172,8 @@ class Following:
             file = OpenFile(self.path)
         except FileNotFoundError:
             # What comes later is new and read whole, also what has been moved away by then.
-            ages = [entry.written_ns for entry in self._moved_away(self._entries())]
+            entries = moved_away(self.path, entries_beside(self.path))
+            ages = [entry.written_ns for entry in entries]
             self._place = Place(opened_ns=max(ages, default=1))
             raise
         if (known := self._known_elsewhere(file)) is not None:
@@ -176,14 +192,50 @@ class Following:
 
     def _look(self, file: OpenFile) -> None:
         """See whether the name has another file by now."""
+        if self._origin is not None:
+            self._come_back(*self._origin)
+            return
+        if (grown := self._grown(file)) is not None:
+            # Whoever writes has not noticed yet that the file has another name.
+            assert self._place is not None
+            origin = file, self._place
+            self._go_on(*grown, is_aside=True)
+            self._origin = origin
+            return
+        self._let_go_of_deleted()
         if os.path.samestat(os.stat(self.path), file.status):
             self._is_leaving = False
         elif not self._is_leaving:
-            self._is_leaving = True  # whoever has it open may not have noticed yet
+            self._is_leaving = True
         elif not file.status.st_nlink and self._place is not None and self._place.offset:
             self._find_replaced(self._place)
         else:
-            self._adopt(self._missed(file) or self._successor(file))
+            self._succeed(file)
+
+    def _come_back(self, origin: OpenFile, place: Place) -> None:
+        """Go on in the file that was left to read another one."""
+        self._go_on(origin, place, is_aside=True)
+
+    def _grown(self, file: OpenFile) -> tuple[OpenFile, Place] | None:
+        """Return a file that was read before and has a whole line more by now; and its place.
+
+        None while `file` has a line without an end: that must not be left.
+        """
+        place = self._place
+        if place is None or place.offset != file.offset:
+            return None
+        for known in place.read:
+            for left in self._left:
+                is_grown = left.inode == known.inode and left.has_line_at(known.offset)
+                if is_grown and left.holds(known):
+                    return left, known
+        return None
+
+    def _let_go_of_deleted(self) -> None:
+        """Close what nobody has a name for: its disk is not free before."""
+        for left in [one for one in self._left if not one.status.st_nlink]:
+            left.close()
+            self._left.remove(left)
 
     def _find_replaced(self, place: Place) -> None:
         """Go on in what has taken the place of a file that is gone, if it has what was read."""
@@ -194,39 +246,63 @@ class Following:
             return
         present.close()
         logger.warning("%s: another file has taken its place: it is read whole", self.path)
-        self._adopt(self._successor(self._file))
+        self._succeed(self._file)
 
-    def _successor(self, file: OpenFile) -> OpenFile:
-        """Return the file after one that was moved away: the next one moved, or the present."""
-        entries = self._entries()
+    def _succeed(self, file: OpenFile) -> None:
+        """Go on in the file after one that was moved away: the next one moved, or the present."""
+        if (missed := self._missed(file)) is not None:
+            self._enter(*missed)
+            return
+        entries = entries_beside(self.path)
         ages = [entry.age for entry in entries if entry.inode == file.inode]
         since = max(ages, default=(file.status.st_mtime_ns, 1, ""))
-        later = [entry for entry in self._moved_away(entries) if entry.age > since]
-        return _open_oldest([one for one in later if one.inode != file.inode]) or OpenFile(
-            self.path
-        )
+        moved = [one for one in moved_away(self.path, entries) if one.inode != file.inode]
+        known = {one.inode: one for one in self._read if one.inode}
+        grown = [one for one in moved if one.inode in known and known[one.inode].offset < one.size]
+        later = [one for one in moved if one.age > since]
+        found = self._unread(grown, is_known=True) or self._unread(later)
+        if found is not None:
+            self._enter(*found)
+            return
+        present = OpenFile(self.path)
+        place = known.get(present.inode)
+        self._enter(present, place if place and present.holds(place) else None)
 
-    def _missed(self, file: OpenFile) -> OpenFile | None:
+    @property
+    def _read(self) -> tuple[Place, ...]:
+        """How far what was read before was read, and this file."""
+        place = self._place
+        return () if place is None else (*place.read, *([place] if place.offset else ()))
+
+    def _unread(
+        self, entries: list[Entry], *, is_known: bool = False
+    ) -> tuple[OpenFile, Place | None] | None:
+        """Return the first of some files that has what was not read, and how far it was.
+
+        One that was never read only if not `is_known`. Raises OSError.
+        """
+        for entry in entries:
+            file = entry.open()
+            of_it = [one for one in self._read if _is_of(file, one)]
+            known = max(of_it, key=lambda one: one.offset, default=None)
+            if not is_known if known is None else file.has_line_at(known.offset):
+                return file, known
+            file.close()  # it was read, or is a copy of what was
+        return None
+
+    def _missed(self, file: OpenFile) -> tuple[OpenFile, Place | None] | None:
         """Return what was in a file that was cut off before a line of it was taken."""
         place, before_ns = self._place, file.status.st_mtime_ns
         if place is None or place.offset or not place.opened_ns:
             return None
-        return _open_oldest(
+        return self._unread(
             [
                 entry
-                for entry in self._moved_away(self._entries())
+                for entry in moved_away(self.path, entries_beside(self.path))
                 if place.opened_ns < entry.written_ns < before_ns
                 and entry.inode not in (file.inode, place.before)
             ]
         )
-
-    def _moved_away(self, entries: list[Entry]) -> list[Entry]:
-        name = self.path.name
-        return [
-            entry
-            for entry in entries
-            if entry.name.startswith(name) and _ROTATED.fullmatch(entry.name.removeprefix(name))
-        ]
 
     def _find_altered(self, file: OpenFile) -> None:
         """Go on in the copy of a file that was cut off, or at the beginning of what it is now."""
@@ -237,7 +313,7 @@ class Following:
         elif (copy := self._copy(self._place)) is not None:
             self._go_on(copy, self._place)
         elif (missed := self._missed(file)) is not None:
-            self._adopt(missed)
+            self._enter(*missed)
         else:
             logger.warning("%s was cut off or written anew: it is read whole", self.path)
             self._adopt(OpenFile(self.path))
@@ -277,11 +353,11 @@ class Following:
         """Return the file of the place's number under another name."""
         if not place.inode:
             return None
-        for entry in self._entries():
+        for entry in entries_beside(self.path):
             # If nothing of it was read, only its name is left to know it by.
             is_likely = place.offset or entry.name.startswith(self.path.name)
             if entry.inode == place.inode and is_likely:
-                return _open_holding(entry, place)
+                return entry.open_if_holds(place)
         return None
 
     def _copy(self, place: Place) -> OpenFile | None:
@@ -290,64 +366,18 @@ class Following:
             return None
         named = [
             entry
-            for entry in self._entries()
+            for entry in entries_beside(self.path)
             if entry.name.startswith(self.path.name) and entry.name != self.path.name
         ]
         named.sort(key=lambda entry: entry.written_ns, reverse=True)
-        opened = (_open_holding(entry, place) for entry in named)
+        opened = (entry.open_if_holds(place) for entry in named)
         return next((file for file in opened if file is not None), None)
 
-    def _entries(self) -> list[Entry]:
-        """Return the plain files in the folder of the name, and of what it is a link to.
 
-        Raises OSError if they don't stay as they are for a moment.
-        """
-        before = None
-        for _ in range(SCANS_MAX):
-            found = list(self._scan())
-            names = {(one.path, one.inode) for one in found if one.name.startswith(self.path.name)}
-            if names == before:
-                return found
-            before = names
-        raise OSError(MOVING)
-
-    def _scan(self) -> Iterator[Entry]:
-        count = 0
-        for folder in sorted({self.path.parent.resolve(), self.path.resolve().parent}):
-            with suppress(OSError), os.scandir(folder) as entries:  # it may not be ours to read
-                for one in entries:
-                    count += 1
-                    if count > ENTRIES_MAX:
-                        logger.warning(
-                            "%s: more than %d files; no more of them are looked at for one that"
-                            " was moved away",
-                            *(folder, ENTRIES_MAX),
-                        )
-                        return
-                    with suppress(OSError):  # it has gone meanwhile
-                        status = os.stat(one.path, follow_symlinks=False)
-                        if stat.S_ISREG(status.st_mode):
-                            yield Entry(one.name, one.path, status.st_ino, status.st_mtime_ns)
-
-
-def _open_oldest(entries: list[Entry]) -> OpenFile | None:
-    """Return the oldest of some files, None if there is none. Raises OSError."""
-    if not entries:
-        return None
-    oldest = min(entries, key=lambda entry: entry.age)
-    with suppress(FileNotFoundError):
-        file = OpenFile(oldest.path)
-        if file.inode == oldest.inode:
-            return file
-        file.close()
-    raise OSError(MOVING)
-
-
-def _open_holding(entry: Entry, place: Place) -> OpenFile | None:
-    """Return a file if it can be read and has what was read up to `place`."""
-    with suppress(OSError):
-        file = OpenFile(entry.path)
-        if file.inode == entry.inode and file.holds(place):
-            return file
-        file.close()
-    return None
+def _is_of(file: OpenFile, known: Place) -> bool:
+    """Return whether it is what was read up to `known`, or a copy of that."""
+    if not file.holds(known):
+        return False
+    # A few bytes alone say little: two files may begin alike.
+    is_long = known.offset >= HEAD_SIZE or known.offset == file.size
+    return known.inode == file.inode or (is_long and file.has_own_lines(known.offset))

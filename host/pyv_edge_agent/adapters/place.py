@@ -29,18 +29,32 @@ class Place(NamedTuple):
     # While nothing of it was read:
     opened_ns: int = 0  # how old what was moved away may be that has been read
     before: int = 0  # the file that was read before it
+    read: tuple["Place", ...] = ()  # how far others were read before, the last one at the end
+
+    def alone(self) -> "Place":
+        """Return it without what matters only while the file is read."""
+        return Place(self.inode, self.offset, self.head, self.mark)
 
     def to_json(self) -> str:
         """Return it as a submission's position."""
-        return json.dumps({"mode": "tail", **self._asdict()})
+        fields = {**self._asdict(), "read": [one[:4] for one in self.read]}
+        return json.dumps({"mode": "tail", **fields})
+
+
+_FIELDS = Place._fields[:-1]
 
 
 def read_place(position: str) -> Place | None:
     """Return the place that a position stands for, None if it stands for none."""
     try:
         found = json.loads(position or "null")
-        inode, offset, head, mark, opened_ns, before = (found[name] for name in Place._fields)
-        return Place(int(inode), int(offset), str(head), str(mark), int(opened_ns), int(before))
+        inode, offset, head, mark, opened_ns, before = (found[name] for name in _FIELDS)
+        read = tuple(
+            Place(int(inode), int(offset), str(head), str(mark))
+            for inode, offset, head, mark in found.get("read", ())  # of no version before 0.2
+        )
+        told = (int(inode), int(offset), str(head), str(mark), int(opened_ns), int(before))
+        return Place(*told, read)
     except (ValueError, KeyError, TypeError):
         return None  # nothing was read yet, or by another adapter under this name
 
@@ -101,9 +115,15 @@ class OpenFile:
         start = max(0, place.offset - MARK_SIZE)
         mark = self.bytes_at(start, place.offset - start)
         head = self.bytes_at(0, min(HEAD_SIZE, place.offset))
-        is_long_enough = self.status.st_size >= place.offset
+        is_long_enough = self.size >= place.offset
         is_same = (digest(head), digest(mark)) == (place.head, place.mark)
         return is_long_enough and (is_same or not place.offset)
+
+    def has_own_lines(self, offset: int) -> bool:
+        """Return whether the lines before `offset` differ: else another file may have the same."""
+        start = max(0, offset - HEAD_SIZE)
+        lines = self.bytes_at(start, offset - start).split(b"\n")[1:-1]
+        return len(set(lines)) == len(lines)
 
     def is_altered(self) -> bool:
         """Return whether what was read last isn't there any more."""
@@ -111,9 +131,19 @@ class OpenFile:
         return self.bytes_at(self.offset - len(known), len(known)) != known
 
     @property
+    def size(self) -> int:
+        """How many bytes it has."""
+        return self.status.st_size
+
+    @property
     def has_more(self) -> bool:
         """Whether there is more in it than was read."""
-        return self.status.st_size > self.offset
+        return self.size > self.offset
+
+    def has_line_at(self, offset: int) -> bool:
+        """Return whether a whole line, or more than one may have, is behind `offset`."""
+        data = self.bytes_at(offset, SIZE_MAX + 1) if self.size > offset else b""
+        return b"\n" in data or len(data) > SIZE_MAX
 
     def last_line_start(self) -> int:
         """Return where the line begins that has no end yet."""
