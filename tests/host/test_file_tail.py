@@ -103,6 +103,32 @@ def test_several_channels_of_a_row(tmp_path):
     assert [sample[:2] for sample in reading.shelf.samples] == [("temp", 20.0), ("hum", 40.0)]
 
 
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_header_in_the_middle_says_what_follows(tmp_path, is_killed):
+    """A logger that is started again may have other columns, or another order."""
+    log_file = Log(tmp_path / "m.csv")
+    settings = {"time_path": "", "value_path": "v"}
+    log_file.write("t,v,w\n1,10,-1\n2,11,-1\nt,w,v\n3,-1,12\n")
+    reading = Reading(log_file.path, **settings)
+    reading.read()
+    if is_killed:
+        reading.start()
+    log_file.write("4,-1,13\n v , t , x , w\n14,5,0,-1\n")
+    assert reading.read() == [10, 11, 12, 13, 14]
+    log_file.write("15,6,0,-1\n")
+    log_file.move_away()
+    log_file.write("t,v,w\n7,16,-1\nt,v\n")
+    assert reading.read(5) == [10, 11, 12, 13, 14, 15, 16]
+    assert reading.feed.rejected_total == 0
+
+
+def test_row_with_the_name_of_a_column_is_no_header(tmp_path):
+    log_file = Log(tmp_path / "m.csv")
+    log_file.write("state,v\nv,10\nstate,11\n")
+    reading = Reading(log_file.path, time_path="", value_path="v")
+    assert reading.read() == [10, 11]
+
+
 def test_header_is_read_again_after_a_kill(tmp_path):
     log_file = Log(tmp_path / "m.csv")
     reading = Reading(log_file.path)

@@ -143,7 +143,7 @@ class FileTailAdapter:
 
     def _keep(self) -> None:
         if self._following.is_open:
-            self._behind = self._following.keep(self._taken)
+            self._behind = self._following.keep(self._taken, self._rows.later_columns)
 
     def _begin(self, feed: Feed) -> None:
         """Begin where another file, or another part of this one, was opened."""
@@ -153,8 +153,10 @@ class FileTailAdapter:
             feed.reject(f"{self._following.path} ended in the middle of a line")
         self._clear()
         self._taken = offset
-        self._rows.begin()
-        if offset and self._rows.needs_header:
+        place = self._following.place
+        columns = () if place is None else place.columns
+        self._rows.begin(columns)
+        if offset and self._rows.needs_header and not columns:
             with suppress(SubmissionError):  # then no row fits, and each says so
                 self._rows.read(Line(self._following.first_line(), 0))
 

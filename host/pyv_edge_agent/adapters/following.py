@@ -78,15 +78,15 @@ class Following:
         """The place that `keep` has noted last, or where the file was opened."""
         return self._place
 
-    def keep(self, offset: int) -> Place:
-        """Note that all before `offset` was taken. Call it before each `read`.
+    def keep(self, offset: int, columns: tuple[str, ...] = ()) -> Place:
+        """Note that all before `offset` was taken, and `columns`. Call it before each `read`.
 
         It must be the same as before, or in what was read since then.
         """
         assert self._file is not None
         if self._place is None or self._place.offset != offset:
             read = () if self._place is None else self._place.read
-            self._place = self._file.place(offset)._replace(read=read)
+            self._place = self._file.place(offset)._replace(columns=columns, read=read)
         return self._place
 
     def first_line(self) -> bytes:

@@ -82,15 +82,17 @@ class Rows:
         self._given = [name.strip() for name in device["columns"].split(",") if name.strip()]
         self._needed = _columns_needed(device)
         self._columns: list[str] = self._given
+        self.later_columns: tuple[str, ...] = ()  # what a header behind the first line has named
 
     @property
     def needs_header(self) -> bool:
         """Whether a file's first line says what the others mean."""
         return self.is_csv and not self._given
 
-    def begin(self) -> None:
-        """Begin with the first line of a file."""
-        self._columns = self._given
+    def begin(self, columns: tuple[str, ...] = ()) -> None:
+        """Begin with the first line of a file, or where `columns` are named already."""
+        self._columns = list(columns) or self._given
+        self.later_columns = columns
 
     def read(self, line: Line) -> Any:
         """Return the document of a line, None if it is empty or names the columns.
@@ -119,11 +121,30 @@ class Rows:
             return None
         if fields == self._columns:
             return None  # somebody has begun the file anew, or put two together
+        if not self._given and self._is_header(fields):
+            self._columns = [field.strip() for field in fields]
+            self.later_columns = tuple(self._columns)
+            return None
         if len(fields) != len(self._columns):
             count = len(self._columns)
             raise SubmissionError(f"has {len(fields)} columns, not {count}")
         # An empty cell is nothing, not a text.
         return {name: field for name, field in zip(self._columns, fields, strict=True) if field}
+
+    def _is_header(self, fields: list[str]) -> bool:
+        """Return whether a row behind the first one names columns, and is no reading."""
+        names = {field.strip() for field in fields}
+        return (
+            self._needed <= names and len(names) == len(fields) and not any(map(_is_number, names))
+        )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _header(fields: list[str], needed: set[str]) -> list[str]:

@@ -29,11 +29,12 @@ class Place(NamedTuple):
     # While nothing of it was read:
     opened_ns: int = 0  # how old what was moved away may be that has been read
     before: int = 0  # the file that was read before it
+    columns: tuple[str, ...] = ()  # that a header behind the first line has named
     read: tuple["Place", ...] = ()  # how far others were read before, the last one at the end
 
     def alone(self) -> "Place":
         """Return it without what matters only while the file is read."""
-        return Place(self.inode, self.offset, self.head, self.mark)
+        return Place(self.inode, self.offset, self.head, self.mark, columns=self.columns)
 
     def to_json(self) -> str:
         """Return it as a submission's position."""
@@ -41,7 +42,7 @@ class Place(NamedTuple):
         return json.dumps({"mode": "tail", **fields})
 
 
-_FIELDS = Place._fields[:-1]
+_FIELDS = ("inode", "offset", "head", "mark", "opened_ns", "before")
 
 
 def read_place(position: str) -> Place | None:
@@ -54,7 +55,7 @@ def read_place(position: str) -> Place | None:
             for inode, offset, head, mark in found.get("read", ())  # of no version before 0.2
         )
         told = (int(inode), int(offset), str(head), str(mark), int(opened_ns), int(before))
-        return Place(*told, read)
+        return Place(*told, tuple(map(str, found.get("columns", ()))), read)
     except (ValueError, KeyError, TypeError):
         return None  # nothing was read yet, or by another adapter under this name
 
