@@ -790,3 +790,19 @@ def test_function_that_fails_is_told_to_the_sender_and_the_log(log):
     finally:
         adapter.stop_server()
     assert log.having("can't be answered")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "status"),
+    [
+        (b"Idempotency-Key: a", b"Idempotency-Key: b", 400),
+        (b"Idempotency-Key: a", b"Idempotency-Key: a", 200),
+        (b"Content-Type: application/json", b"Content-Type: application/senml+json", 400),
+    ],
+)
+def test_header_that_stands_twice_may_not_say_two_things(start, one, other, status):
+    site = start()
+    body = json.dumps(reading()).encode()
+    request = head(len(body)).replace(b"Host: x", b"Host: x\r\n" + one + b"\r\n" + other)
+    assert statuses(raw(site.port, request, body)) == [status]
+    assert len(site.stored()) == (status == 200)

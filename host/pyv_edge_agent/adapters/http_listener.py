@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 from ..clock import Clock
 from ..http_server import Exchange, Server
 from .http_body import RefusalError, read_body
-from .http_route import Headers, Route
+from .http_route import KEY_HEADER, Headers, Route
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -32,6 +32,9 @@ class ListenerOptions(NamedTuple):
     timeout_s: float
 
 
+SINGLE_HEADERS = (KEY_HEADER, "Authorization", "Content-Type", "Content-Encoding")
+
+
 class _Request(Exchange):
     """One connection of a Listener."""
 
@@ -44,6 +47,9 @@ class _Request(Exchange):
         try:
             if self.headers.defects or len(self.headers.get_all("Content-Length", ())) > 1:
                 raise RefusalError(400, "the headers are not as HTTP has them")
+            for name in SINGLE_HEADERS:
+                if len(set(self.headers.get_all(name, ()))) > 1:
+                    raise RefusalError(400, f"{name} stands twice, and not the same")
             if route is None:
                 raise RefusalError(404, "nothing is taken here; see endpoint in the configuration")
             told = route.take(self.command, cast(Headers, self.headers), self._read)
