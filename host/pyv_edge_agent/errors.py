@@ -1,5 +1,7 @@
 """What can go wrong in the agent, named for whose fault it is. Each text is one line."""
 
+NO_CONFIG = "no such config file; write one or name another"
+
 
 class Fault:
     """One thing that is wrong, or doubtful, in a configuration. As a text, it is a line."""

@@ -6,7 +6,7 @@ import os
 import socket
 
 from ..control_path import address, own_path, run_path
-from ..errors import AgentAbsentError, RequestError, UsageError
+from ..errors import NO_CONFIG, AgentAbsentError, RequestError, UsageError
 from .place import add_config, config_path
 
 TYPE_CHECKING = False  # as in typing, which takes long to import
@@ -50,7 +50,7 @@ def ask(args: argparse.Namespace, do: str, timeout_s: float = TIMEOUT_S, **asked
     config = config_path(args)
     found = connect(config)
     if found is None and not os.path.exists(config):
-        raise FileNotFoundError(f"{config}: no such config file; write one or name another")
+        raise FileNotFoundError(f"{config}: {NO_CONFIG}")
     if found is None:
         raise AgentAbsentError(
             f"no agent runs with {config}; start it: systemctl start pyv-edge, or"

@@ -65,7 +65,10 @@ def run(args: argparse.Namespace, ports: "ListPorts | None" = None) -> int:
     path = Path(PLACES[0] if is_stdout else output)
     if path.suffix.lower() == ".json":
         raise UsageError(f"--output: {path} can't have comments; name it .toml")
-    if not is_stdout:
+    if is_stdout:
+        write = _print
+    else:
+        write = partial(_write, is_json=args.json)
         remedy = "--output names another, --force replaces it"
         path = destination(args, output, remedy=remedy, is_config=True)
     given = _said(args)
@@ -76,12 +79,7 @@ def run(args: argparse.Namespace, ports: "ListPorts | None" = None) -> int:
         given["sensors"]["devices"] = [
             _board(f"board-{index}", port) for index, port in enumerate(boards.values(), 1)
         ] or [_SIMULATED]
-    if is_stdout:
-        config, text = _checked(path, given)
-        print(text, end="")
-        _tell(config)
-    else:
-        _write(path, given, is_json=args.json)
+    write(path, given)
     return DONE
 
 
@@ -243,6 +241,12 @@ def _checked(path: Path, given: Given) -> tuple["Config", str]:
     config = Config(source.parse(), source)
     config.validate()
     return config, text
+
+
+def _print(path: Path, given: Given) -> None:
+    config, text = _checked(path, given)
+    print(text, end="")
+    _tell(config)
 
 
 def _write(path: Path, given: Given, *, is_json: bool) -> None:

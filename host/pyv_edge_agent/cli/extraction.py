@@ -17,7 +17,7 @@ from ..store.commit import gap_payload
 from ..store.extract import StoredChannel
 from ..store.rollup import summary_payload
 from .destination import destination
-from .filters import MEASUREMENT, PERIODS_MS
+from .filters import MEASUREMENT, PERIOD, PERIODS_MS
 from .form import (
     EVENTS,
     GAPS,
@@ -43,7 +43,7 @@ class Request:
     qualities: list[str] | None
     times: tuple[int, int]
     limit: int | None  # the newest so many
-    period_ms: int = 60_000  # of summaries
+    period_ms: int = PERIODS_MS[PERIOD]  # of summaries
 
 
 class Extraction:
@@ -234,5 +234,5 @@ def _request(args: argparse.Namespace, now_ms: int) -> Request:
         args.quality,
         read_times(args, now_ms),
         args.limit,
-        PERIODS_MS[args.period or "minute"],
+        PERIODS_MS[args.period or PERIOD],
     )

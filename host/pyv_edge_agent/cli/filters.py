@@ -10,6 +10,7 @@ KINDS = ("readings", "events", "gaps", "summaries")
 FORMS = ("table", "csv", "ndjson", "senml", "line-protocol")
 MEASUREMENT = "pyvorin"
 PERIODS_MS = {"minute": 60_000, "hour": 3_600_000}
+PERIOD = "minute"  # unless another one is asked for
 
 
 def add_channels(parser: argparse.ArgumentParser) -> None:
@@ -67,9 +68,7 @@ def add_extraction(parser: argparse.ArgumentParser, *, form: str, limit: int | N
         metavar="N",
         help="the newest so many (%(default)s)" if limit else "the newest so many (all)",
     )
-    parser.add_argument(
-        "--period", choices=PERIODS_MS, help=f"of summaries ({next(iter(PERIODS_MS))})"
-    )
+    parser.add_argument("--period", choices=PERIODS_MS, help=f"of summaries ({PERIOD})")
     forms = parser.add_mutually_exclusive_group()
     forms.add_argument("--format", choices=FORMS, default=form, help="(%(default)s)")
     forms.add_argument(

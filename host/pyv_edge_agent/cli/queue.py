@@ -86,12 +86,12 @@ def _do(args: argparse.Namespace, do: str, **asked: "Any") -> "dict[str, Any]":
         return told
     from ..clock import SystemClock
     from ..idle_site import IdleSite, IdleWriter
-    from ..operate import CHANGING, LOOKING
+    from ..operate import LOOKING, OPERATIONS
 
     config = load_config(args)
     site = IdleSite(config) if do in LOOKING else IdleWriter(config, SystemClock())
     try:
-        return {**LOOKING, **CHANGING}[do](site, asked)
+        return OPERATIONS[do](site, asked)
     finally:
         site.close()
 

@@ -8,7 +8,7 @@ from ast import literal_eval
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError, Fault
+from ..errors import NO_CONFIG, ConfigError, Fault
 from ..plain_file import reading_plain
 from ..settings.setting import kind_name
 from .line import json_lines, toml_lines
@@ -55,8 +55,7 @@ class Source:
                 content = file.read(SIZE_MAX + 1)
                 mode = os.fstat(file.fileno()).st_mode
         except FileNotFoundError:
-            problem = f"{path}: no such config file; write one or name another"
-            raise FileNotFoundError(problem) from None
+            raise FileNotFoundError(f"{path}: {NO_CONFIG}") from None
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             problem = f"can't be read: {reason}"

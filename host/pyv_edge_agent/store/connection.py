@@ -168,11 +168,17 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+def _identity(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Return whose file it is, and of which version."""
     application, version = (
         connection.execute(f"PRAGMA {name}").fetchone()[0]
         for name in ("application_id", "user_version")
     )
+    return application, version
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    application, version = _identity(connection)
     is_new = not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if not is_new and application != APPLICATION_ID:
         if has_columns(connection):
@@ -258,11 +264,7 @@ def _open_reader(path: Path, options: str) -> tuple[sqlite3.Connection, int, int
     try:
         # A query of the file, since opening alone reads nothing.
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        application, version = (
-            connection.execute(f"PRAGMA {name}").fetchone()[0]
-            for name in ("application_id", "user_version")
-        )
-        return connection, application, version
+        return connection, *_identity(connection)
     except sqlite3.Error:
         connection.close()
         raise

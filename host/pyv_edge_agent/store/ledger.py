@@ -176,6 +176,12 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
             raise store_error(path, error) from error
 
 
+def stored_total(connection: sqlite3.Connection) -> int:
+    """Return how many readings were ever stored."""
+    row = connection.execute("SELECT sum(stored_total) FROM stream WHERE stream = 0").fetchone()
+    return int(row[0] or 0)
+
+
 def read_open(connection: sqlite3.Connection) -> Ledger:
     """Return the ledger of an open store, as its connection sees it."""
     counted = {
@@ -248,9 +254,7 @@ def read_open(connection: sqlite3.Connection) -> Ledger:
 
 def _sink(connection: sqlite3.Connection, row: tuple[Any, ...]) -> SinkAccount:
     name, cursor, acknowledged, withheld, dead, evicted, missed, plan = row
-    (total,) = connection.execute(
-        "SELECT coalesce(sum(stored_total), 0) FROM stream WHERE stream = 0"
-    ).fetchone()
+    total = stored_total(connection)
     (pending,) = connection.execute(
         "SELECT count(*) FROM reading WHERE id > ?", (cursor,)
     ).fetchone()

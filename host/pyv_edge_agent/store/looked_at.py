@@ -8,6 +8,7 @@ from ..channel_policy import ChannelPolicies
 from . import query
 from .dead_letter import DeadLetters
 from .item_queue import ItemQueue
+from .ledger import stored_total
 from .reader import StoreReader
 from .sink_cursor import SinkCursors
 
@@ -35,10 +36,8 @@ class LookedAtStore(StoreReader):
             raise
 
     def _load(self, sinks: Container[str]) -> None:
-        (self.stored_total,) = self.rows(
-            "SELECT coalesce(sum(stored_total), 0) FROM stream WHERE stream = 0"
-        )[0]
         with self._guard():
+            self.stored_total = stored_total(self._connection)
             for part in (self.sinks, self.items, self.dead_letters):
                 part.load(self._connection)
         self.sinks.configure(sinks)

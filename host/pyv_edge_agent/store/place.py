@@ -29,12 +29,12 @@ class Place:
         self._file = identity(path)
         self._wal = identity(beside(path, "-wal"))
         self._device = _device(path)
-        self._copy: Path | None = None  # of the open file, since another one is at its path
+        self._kept: Path | None = None  # of the open file, since another one is at its path
 
     def problem(self) -> str:
         """Return why the open file is not what is at its path, "" if it is."""
         if identity(self._path) == self._file:
-            self._copy = None  # it is back, and goes on
+            self._kept = None  # it is back, and goes on
             return "its WAL was deleted" if self._is_wal_lost() else ""
         if _device(self._path) != self._device:
             return "its disk is not the one that it was opened on; mount that again"
@@ -71,10 +71,10 @@ class Place:
             _copy(connection, path, path)
             logger.error("%s: was deleted while it was in use; what it held is in it again", path)
             return
-        if _device(path) == self._device and self._copy is None:
+        if _device(path) == self._device and self._kept is None:
             to = _replaced(path)
             _copy(connection, path, to)
-            self._copy = to
+            self._kept = to
             logger.error(
                 "%s: %s while it was in use; what it held is in %s", path, self.problem(), to.name
             )

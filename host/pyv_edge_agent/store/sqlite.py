@@ -16,6 +16,7 @@ from .commit import write_batch
 from .database import Database
 from .dead_letter import DeadLetters
 from .item_queue import ItemQueue
+from .ledger import stored_total
 from .reader import last_known_id
 from .receipt import Receipts
 from .salvage import Salvage
@@ -126,10 +127,7 @@ class SQLiteStore(Database):
         for key in _JSON_FACTS & meta.keys():
             json.loads(meta[key])  # ValueError now, rather than in the middle of the work
         self.last_reading_id: int = last_known_id(self._writer, meta)
-        row = self._writer.execute(
-            "SELECT coalesce(sum(stored_total), 0) FROM stream WHERE stream = 0"
-        ).fetchone()
-        self.stored_total: int = row[0]  # readings that were ever stored
+        self.stored_total: int = stored_total(self._writer)
         for part in parts:
             part.load(self._writer)
         return int(meta.get("run_ms", 0))
