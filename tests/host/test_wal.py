@@ -96,6 +96,15 @@ def test_damaged_sector_loses_nothing_that_later_commits_have(path, part, has_in
     assert path.with_name("edge.db.broken-1.wal").read_bytes() == damaged  # it is evidence
 
 
+@pytest.mark.parametrize("size", [512, 4096, 20_000])
+def test_beginning_that_is_gone_loses_nothing_that_later_commits_have(path, size):
+    index_of(path).unlink()
+    overwrite(wal_of(path), 0, bytes(size))
+    ledger = recovered(path)
+    assert ledger.total("stored") == COUNT
+    assert ledger.total("evicted") <= EACH * (1 + size // 4096)
+
+
 @pytest.mark.parametrize("at", [0, 8, 24, 31])
 def test_damaged_header_alone_loses_nothing(path, at):
     index_of(path).unlink()

@@ -75,7 +75,7 @@ class WAL:
         for nth in range(self.count):
             at = _HEAD.size + nth * self._stride
             found = self._data[at + 8 : at + 16]
-            if found == before:
+            if found == before and any(found):  # zeros are of a sector that is gone
                 return found
             before = found
         return before
