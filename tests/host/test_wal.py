@@ -124,6 +124,14 @@ def test_index_tells_of_damage_in_the_last_commit(path):
     assert gaps == [("damaged", ledger.total("evicted"))]
 
 
+def test_store_that_is_salvaged_is_the_same_one(path, caplog):
+    index_of(path).unlink()
+    overwrite(wal_of(path), 60_000)
+    recovered(path)
+    open_store(path, CLOCK).close()
+    assert "the one that was here before" not in caplog.text
+
+
 def test_sums_alone_that_are_damaged_lose_nothing(path):
     frame = frames(path)[100]
     overwrite(wal_of(path), frame.at + 16, b"\0" * 8)

@@ -23,6 +23,7 @@ _BESIDE = re.compile(
     r"-wal|-shm|-journal|\.lock|\.schema|\.set-aside|\.reserve|\.copy|(\.[0-9a-f]{8})?\.new"
     r"|\.(broken|replaced)-\d+.*|\.v\d+\.backup.*"
 )
+SET_ASIDE = ".set-aside"  # beside a store: that a damaged one is owed a salvage
 BUSY_TIMEOUT_MS = 5000
 _LIMIT_STEPS = 100_000  # of SQLite's machine, between two looks at the clock
 PAGE_SIZE = 1024

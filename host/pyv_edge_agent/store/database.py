@@ -19,10 +19,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..disk import beside
 from ..errors import StoreBrokenError, StoreError
 from . import schema_copy
 from .connection import (
     BUSY_TIMEOUT_MS,
+    SET_ASIDE,
     connect_reader,
     connect_writer,
     lock,
@@ -102,7 +104,7 @@ class Database(ABC):
             self._descriptors.append(open_raw(self.path))
             if not schema_copy.fits(self._writer, self.path):
                 raise StoreBrokenError(f"{self.path}: its schema is not what it was")
-            self._note(self._begin(check_ms))
+            self.note(self._begin(check_ms))
             schema_copy.keep(self._writer, self.path, self._descriptors[0])
             self._is_open = True
             self._place = Place(self.path)
@@ -113,10 +115,14 @@ class Database(ABC):
                 raise store_error(self.path, error) from error
             raise
 
-    def _note(self, store_id: str) -> None:
+    def note(self, store_id: str) -> None:
+        """Write beside the file which store it is; tell if another one was there before.
+
+        Not if that was damaged: then this one will be the same, once it is salvaged.
+        """
         assert self._lock_file is not None
         before = note_store(self._lock_file, store_id)
-        if before not in ("", store_id):
+        if before not in ("", store_id) and not beside(self.path, SET_ASIDE).exists():
             logger.warning(
                 "%s: is store %s; the one that was here before was %s",
                 *(self.path, store_id, before),

@@ -18,7 +18,7 @@ from ..disk import beside, sync, unused, write_whole
 from ..errors import StoreBrokenError, StoreError
 from . import schema_copy, wal
 from .boot import channel_facts
-from .connection import was_store
+from .connection import SET_ASIDE, was_store
 from .salvage import Salvage
 from .sink_row import read_plan
 from .sqlite import SQLiteStore
@@ -103,7 +103,7 @@ def _salvage_pending(store: SQLiteStore) -> None:
 
 
 def _pending_file(path: Path) -> Path:
-    return beside(path, ".set-aside")
+    return beside(path, SET_ASIDE)
 
 
 def _read_pending(path: Path) -> tuple[Path, str] | None:
@@ -186,6 +186,7 @@ def begin_salvage(store: SQLiteStore, broken: Path, reason: str) -> None:
                 found[name] = _copy(tx, name, columns[name], rows)
             salvage = Salvage.begin(store, tx, broken, old, is_whole)
         store.reload()
+        store.note(store.store_id)
     except sqlite3.Error as error:
         raise StoreError(f"{broken}: can't be salvaged: {error}") from error
     finally:
