@@ -32,6 +32,7 @@ UTC_MIN_MS = 946_684_800_000  # 2000: what is dated before is a clock that was n
 UTC_MAX_MS = 4_102_444_800_000  # 2100
 _EXACT_MAX = 2**53  # of whole numbers, that a float can tell apart
 POSITION_SIZE_MAX = 262_144  # characters
+SOURCE_SIZE_MAX = 8192  # characters: the longest path, and a word before it
 LOG_MS = 10_000  # what is rejected is logged so often at most; all of it is counted
 
 
@@ -135,6 +136,8 @@ def check_submission(submission: Submission) -> None:
         raise SubmissionError("it is no Submission: see the types of its fields")
     check_keys([submission.key] if submission.key != b"" else [])
     check_keys(submission.new_keys)
+    if len(submission.new_keys) > SAMPLES_MAX:
+        raise SubmissionError(f"{len(submission.new_keys)} keys at once; at most {SAMPLES_MAX}")
     _check_position(submission.position)
     check_samples(submission.samples)
 
@@ -247,6 +250,8 @@ class Feed:
 
         Call it before anything else: positions and keys are those of this source alone.
         """
+        if len(source) > SOURCE_SIZE_MAX:
+            raise SubmissionError(f"a source has more than {SOURCE_SIZE_MAX} characters")
         # A path need not be UTF-8; in the store, all of it is.
         self.source = source.encode(errors="backslashreplace").decode()
 

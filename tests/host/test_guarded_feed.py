@@ -116,6 +116,51 @@ def test_types_derived_from_others_are_stored_as_those(site):
     site.run()
 
 
+class Liar:
+    """What says that it is of a type, and does harm wherever it is used as one."""
+
+    def __init__(self, kind):
+        self.kind = kind
+
+    @property
+    def __class__(self):
+        return self.kind
+
+    def __eq__(self, other):
+        return other == b""
+
+    __hash__ = __len__ = __iter__ = __float__ = __bool__ = Text.__hash__
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        Submission([Sample(Liar(str), 1.0)]),
+        Submission([Sample("", Liar(float))]),
+        Submission([Sample("", 1.0, Liar(int))]),
+        Submission([Sample("", 1.0, None, Liar(str))]),
+        Submission([Liar(Sample)]),
+        Submission([Sample("", 1.0)], key=Liar(bytes)),
+        Submission([Sample("", 1.0)], new_keys=[Liar(bytes)]),
+        Submission([Sample("", 1.0)], position=Liar(str)),
+        Submission([Sample("", 1.0)], after=Liar(str)),
+        Submission([Sample("", 1.0)], new_keys=[KEY] * 10_001),
+    ],
+    ids=lambda made: "",
+)
+def test_what_only_says_that_it_is_of_a_type_is_refused(site, made):
+    with pytest.raises(SubmissionError):
+        site.theirs.put(made)
+    site.run()
+    assert site.seen() == [("meter", 5.0)]
+
+
+@pytest.mark.parametrize("source", [Liar(str), "x" * 100_000])
+def test_source_that_is_none_is_refused(site, source):
+    with pytest.raises(SubmissionError):
+        site.theirs.read_from(source)
+
+
 def test_name_of_another_type_passes_no_rule_of_the_policy(site):
     class Kind(str, Enum):
         SECRET = "secret"

@@ -25,7 +25,8 @@ UNTOLD_MAX = 1000  # submissions of which the adapter was not told yet; then it 
 BEAT_MS_MAX = 86_400_000
 TEXT_SIZE_MAX = 200  # of an error
 
-_EXACT = {str, float, int, type(None)}
+_EXACT = {str, bytes, float, int, bool, type(None)}
+_NOTHING = object()  # in place of what is none of these
 _OURS = f"{Path(__file__).parents[1]}/"
 _Settle = Callable[[Verdict, str], None]
 
@@ -151,8 +152,8 @@ def _copy(submission: Submission) -> Submission:
         raise SubmissionError("its samples or new_keys are no list")
     return Submission(
         [_copy_sample(one) for one in samples],
-        submission.key,
-        list(new_keys),
+        _exact(submission.key),
+        [_exact(one) for one in new_keys],
         bool(submission.is_urgent),
         _exact(submission.position),
         submission.settle,
@@ -160,20 +161,24 @@ def _copy(submission: Submission) -> Submission:
     )
 
 
-def _copy_sample(sample: Any) -> Sample:
-    # What isn't one is told of by `check_submission`.
-    return Sample(*map(_exact, tuple.__iter__(sample))) if isinstance(sample, Sample) else sample
+def _copy_sample(sample: Any) -> Any:
+    is_one = issubclass(type(sample), Sample)
+    return Sample(*map(_exact, tuple.__iter__(sample))) if is_one else _NOTHING
 
 
 def _exact(value: Any) -> Any:
-    """Return a text or a float of a derived type as what it is derived from."""
-    if type(value) in _EXACT:
+    """Return a text, bytes or a float of a derived type as what it is derived from.
+
+    Of another type, that may say that it is one of them: what is refused as none.
+    """
+    kind = type(value)
+    if kind in _EXACT:
         return value
-    if issubclass(type(value), str):
+    if issubclass(kind, str):
         return str.join("", (value,))
-    if issubclass(type(value), float):
-        return float.__float__(value)
-    return value
+    if issubclass(kind, bytes):
+        return bytes.join(b"", (value,))
+    return float.__float__(value) if issubclass(kind, float) else _NOTHING
 
 
 def failure_text(error: BaseException, is_text_told: bool) -> str:
