@@ -29,6 +29,10 @@ def site(tmp_path, monkeypatch):
     yield lambda name, code, *kinds: install(folder, name, code, *kinds)
     for gate in GATES.values():
         gate.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("edge-adapter-"):  # of an agent that has gone on without it
+            thread.join(30)
+            assert not thread.is_alive()
     for name in set(sys.modules) - before:
         if (folder / f"{name}.py").exists():
             del sys.modules[name]
