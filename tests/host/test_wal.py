@@ -124,6 +124,27 @@ def test_index_tells_of_damage_in_the_last_commit(path):
     assert gaps == [("damaged", ledger.total("evicted"))]
 
 
+@pytest.mark.parametrize("table", ["stream", "reading", "sink", "meta"])
+def test_any_page_of_the_last_commits_may_be_lost(path, table):
+    """One that says how far a stream is numbered is older then than the readings are."""
+    with closing(sqlite3.connect(path)) as connection:
+        query = "SELECT pageno FROM dbstat WHERE name = ? ORDER BY pageno"
+        pages = {row[0] for row in connection.execute(query, (table,))}
+        shutil.copytree(path.parent, path.parent.with_name("again"))
+    path = path.parent.with_name("again") / path.name
+    _, before_last = last_commits(path)
+    hit = [one for one in frames(path) if one.page in pages and one.at >= before_last]
+    for one in hit:
+        overwrite(wal_of(path), one.at + 200, b"\xff" * 300)
+    ledger = recovered(path)
+    assert ledger.total("stored") == COUNT
+    assert ledger.total("evicted") <= 2 * EACH
+    with closing(sqlite3.connect(path)) as connection:
+        (count,) = connection.execute("SELECT count(*) FROM reading").fetchone()
+        (missing,) = connection.execute("SELECT sum(count) FROM gap").fetchone()
+    assert (count, missing or 0) == (ledger.total("present"), ledger.total("evicted"))
+
+
 def test_store_that_is_salvaged_is_the_same_one(path, caplog):
     index_of(path).unlink()
     overwrite(wal_of(path), 60_000)

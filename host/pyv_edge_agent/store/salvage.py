@@ -11,6 +11,7 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import wal
 from .block import Blocks, contents
 from .commit import INSERT_GAP, queue_gaps
 from .removal import CAUSES_AFTER_STORING, DAMAGED
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PIECE_COUNT = 2000  # ids
+NEAR = 10_000  # numbers, that may be missing between two that belong together
+RUNS_MAX = 1000  # of numbers of one boot, that are looked at
 _KEY = "salvage"  # in meta
 
 _LAST_IDS = (
@@ -62,6 +65,10 @@ _COUNTS = {
     0: "SELECT boot_id, count(*) FROM reading GROUP BY boot_id",
     1: "SELECT boot_id, count(*) FROM event WHERE seq IS NOT NULL GROUP BY boot_id",
 }
+
+
+# What readings tell of each boot: first and last number of runs of them, and the channels.
+Told = dict[int, tuple[list[list[int]], set[int]]]
 
 
 class Salvage:
@@ -106,22 +113,23 @@ class Salvage:
         }
         store.set_meta(tx, _KEY, json.dumps(state))
         made = cls(store, state)
+        is_whole = is_whole and not wal.was_rewritten(broken)
         told = made._told(old) if old is not None and not is_whole else {}
         mend(tx, told)
         tx.execute("UPDATE sink SET cursor = min(cursor, ?)", (last,))
         return made
 
-    def _told(self, old: sqlite3.Connection) -> dict[int, tuple[int, set[int]]]:
-        """Return what readings tell: by boot_id, the last number and the channels."""
+    def _told(self, old: sqlite3.Connection) -> Told:
+        """Return what readings tell: by boot_id, their numbers' runs and the channels."""
         self._old = old
-        told: dict[int, tuple[int, set[int]]] = {}
+        told: Told = {}
         for first in range(1, self.floor_id, PIECE_COUNT):
             for row in self._read(first, min(first + PIECE_COUNT, self.floor_id)):
                 _, channel_id, boot_id, _, seq, *_ = row
                 if all(isinstance(one, int) and 0 <= one < 2**40 for one in row[1:5]):
-                    last, channels = told.get(boot_id, (-1, set()))
+                    ends, channels = told.setdefault(boot_id, ([], set()))
                     channels.add(channel_id)
-                    told[boot_id] = (max(last, seq), channels)
+                    _add(ends, seq)
         self._old = None
         return told
 
@@ -272,7 +280,26 @@ class Salvage:
         self._store.salvage = None
 
 
-def mend(tx: sqlite3.Connection, told: dict[int, tuple[int, set[int]]]) -> None:
+def _add(runs: list[list[int]], seq: int) -> None:
+    """Note a number: in the last run if it is near its end, else as the beginning of another."""
+    if runs and runs[-1][0] - NEAR <= seq <= runs[-1][1] + NEAR:
+        runs[-1][0], runs[-1][1] = min(runs[-1][0], seq), max(runs[-1][1], seq)
+    elif len(runs) < RUNS_MAX:
+        runs.append([seq, seq])
+
+
+def _end_of(runs: list[list[int]], next_seq: int) -> int:
+    """Return behind which number a stream stood that is known to have had `next_seq`.
+
+    A number that is far from all that are known is damage.
+    """
+    for first, last in sorted(runs):
+        if first <= next_seq + NEAR:
+            next_seq = max(next_seq, last + 1)
+    return next_seq
+
+
+def mend(tx: sqlite3.Connection, told: Told) -> None:
     """Give what is there what it refers to, so that its numbers stay its own.
 
     A device that is lost is called "damaged-" and its number; a boot that is lost has a
@@ -287,7 +314,7 @@ def mend(tx: sqlite3.Connection, told: dict[int, tuple[int, set[int]]]) -> None:
     known = {row[0] for row in tx.execute("SELECT id FROM boot")}
     counted = {row[0] for row in tx.execute("SELECT boot_id FROM stream")}
     for boot_id in sorted((told.keys() | counted) - known):
-        _, channels = told.get(boot_id, (-1, set()))
+        _, channels = told.get(boot_id, ([], set()))
         tx.execute(
             "INSERT INTO boot (id, device_id, boot, first_seen_utc_ms, board, firmware,"
             " reset_cause) VALUES (?, ?, ?, 0, '', '', 'unknown')",
@@ -309,12 +336,19 @@ def mend(tx: sqlite3.Connection, told: dict[int, tuple[int, set[int]]]) -> None:
             (seq,) = tx.execute(
                 f"SELECT max(seq) FROM {table} WHERE boot_id = ?", (boot_id,)
             ).fetchone()
-            last = told.get(boot_id, (-1,))[0] if stream == 0 else -1
-            next_seq = max(last, *(-1 if one is None else one for one in (known, seq))) + 1
-            tx.execute(
-                "INSERT OR IGNORE INTO stream (boot_id, stream, next_seq) VALUES (?, ?, ?)",
-                (boot_id, stream, next_seq),
-            )
+            row = tx.execute(
+                "SELECT next_seq FROM stream WHERE boot_id = ? AND stream = ?", (boot_id, stream)
+            ).fetchone()
+            runs = told[boot_id][0] if stream == 0 and boot_id in told else []
+            if row is None:
+                last = max(-1 if one is None else one for one in (known, seq))
+                next_seq = max([last, *(end for _, end in runs)]) + 1
+                statement = "INSERT INTO stream (next_seq, boot_id, stream) VALUES (?, ?, ?)"
+            else:
+                # Of a commit of which only some pages are left, this one may not be.
+                next_seq = _end_of(runs, row[0])
+                statement = "UPDATE stream SET next_seq = ? WHERE boot_id = ? AND stream = ?"
+            tx.execute(statement, (next_seq, boot_id, stream))
     tx.execute(
         "DELETE FROM gap WHERE last_seq >= (SELECT next_seq FROM stream"
         " WHERE stream.boot_id = gap.boot_id AND stream.stream = gap.stream)"

@@ -237,6 +237,11 @@ def _told_by_commits(wal: WAL, read: int) -> int:
     return durable
 
 
+def was_rewritten(broken: Path) -> bool:
+    """Return whether frames may be missing in the WAL of a file that was set aside."""
+    return beside(broken, ORIGINAL).exists()
+
+
 def make_readable(broken: Path) -> bool:
     """Let SQLite read what it would not of the WAL of a file that was set aside.
 
