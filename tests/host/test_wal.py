@@ -1,6 +1,8 @@
 """A WAL in which something is damaged: nothing behind it is forgotten, and nothing is made up."""
 
+import json
 import random
+import re
 import shutil
 import sqlite3
 import struct
@@ -11,7 +13,9 @@ from host.fakes import FakeClock
 from host.store_rig import StoreRig
 from host.test_recovery import check
 from pyv_edge_agent.errors import StoreBrokenError, StoreError
-from pyv_edge_agent.store import SQLiteStore, open_store, recovery, wal
+from pyv_edge_agent.store import SQLiteStore, open_store, read_ledger, recovery, verify, wal
+from pyv_edge_agent.store.backup import back_up
+from pyv_edge_agent.store.reader import StoreReader
 
 COMMITS, EACH = 60, 20
 COUNT = COMMITS * EACH + 3  # with those that `check` adds
@@ -75,7 +79,7 @@ def recovered(path):
 
 
 def test_sound_wal_is_read_as_sqlite_does(path):
-    assert wal.lost(path, CLOCK, 1000) == ""
+    assert wal.lost(path) == ""
     assert all(frame.is_sound for frame in frames(path))
     assert recovered(path).total("present") == COUNT
     assert not list(path.parent.glob("*broken*"))
@@ -174,7 +178,7 @@ def test_commit_that_a_power_cut_has_torn_is_no_damage(path, frame, has_index):
         index_of(path).unlink()
     first = last if frame >= 0 else wal_of(path).stat().st_size
     overwrite(wal_of(path), first + frame * FRAME, bytes(FRAME))
-    assert wal.lost(path, CLOCK, 1000) == ""
+    assert wal.lost(path) == ""
     assert recovered(path).total("present") == COUNT - EACH
     assert not list(path.parent.glob("*broken*"))
 
@@ -185,7 +189,7 @@ def test_wal_whose_last_commit_is_cut_off_is_no_damage(path, size):
     last, _ = last_commits(path)
     with wal_of(path).open("r+b") as file:
         file.truncate(last + size)
-    assert wal.lost(path, CLOCK, 1000) == ""
+    assert wal.lost(path) == ""
     assert recovered(path).total("present") == COUNT - EACH
 
 
@@ -200,10 +204,80 @@ def test_frames_of_before_the_wal_was_begun_anew_are_no_damage(killed, tmp_path)
     rig.close()
     path = tmp_path / "killed" / "edge.db"
     assert len(frames(path)) < wal_of(path).stat().st_size // FRAME / 2
-    assert wal.lost(path, CLOCK, 1000) == ""
+    assert wal.lost(path) == ""
     overwrite(wal_of(path), 8)  # now the frames alone tell which are of which
     index_of(path).unlink()
     assert recovered(path).total("stored") == (COMMITS + 2) * EACH + 3
+
+
+def test_two_power_cuts_one_after_the_other_are_no_damage(tmp_path):
+    """What is left of the first commit that was torn stands behind the second one."""
+
+    def cut(source, target, frame):
+        shutil.copytree(source, target)
+        path = target / "edge.db"
+        index_of(path).unlink()
+        last, _ = last_commits(path)
+        overwrite(wal_of(path), last + frame * FRAME, bytes(FRAME))
+        return path
+
+    rig = StoreRig(tmp_path / "1" / "edge.db")
+    for _ in range(3):
+        rig.mixed(EACH)
+    rig.mixed(2000)
+    path = cut(tmp_path / "1", tmp_path / "2", 5)
+    rig.close()
+    rig = StoreRig(path)
+    assert rig.ledger().total("present") == 3 * EACH
+    for _ in range(3):
+        rig.mixed(EACH)
+    path = cut(tmp_path / "2", tmp_path / "3", 0)
+    rig.close()
+    assert not all(frame.is_read for frame in frames(path))
+    assert wal.lost(path) == ""
+    assert recovered(path).total("present") == 5 * EACH + 3
+
+
+def test_wal_of_which_the_end_is_gone_is_told(path, caplog):
+    with wal_of(path).open("r+b") as file:
+        file.truncate(wal_of(path).stat().st_size // 2)
+    recovered(path)
+    assert re.search(r"are salvaged, \d+ are not; \d+ pages of its WAL are gone", caplog.text)
+    with closing(sqlite3.connect(path)) as connection:
+        query = "SELECT details FROM audit WHERE action = 'salvage_done'"
+        assert json.loads(connection.execute(query).fetchone()[0])["wal_pages_gone"] > 1
+
+
+LOOKS = [
+    lambda path: StoreReader(path).close(),
+    lambda path: read_ledger(path),
+    lambda path: verify(path),
+    lambda path: back_up(path, path.with_name("copy.db"), lambda *_: None),
+]
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("is_empty", [False, True])
+def test_who_only_looks_takes_nothing_away_that_an_agent_can_save(path, look, is_empty):
+    if is_empty:
+        path.write_bytes(b"")
+    else:
+        overwrite(wal_of(path), last_commits(path)[0] + 600)
+    before = {one.name: one.read_bytes() for one in path.parent.iterdir()}
+    problem = "the file is empty, and its WAL is not" if is_empty else "its WAL is damaged"
+    with pytest.raises(StoreBrokenError, match=f"{problem}.*; let the agent start"):
+        look(path)
+    assert {one.name: one.read_bytes() for one in path.parent.iterdir()} == before
+    assert recovered(path).total("stored") == COUNT
+
+
+@pytest.mark.parametrize("look", LOOKS[:2])
+def test_store_of_an_agent_is_read_whatever_its_wal_looks_like(path, look):
+    """Its frames may be on their way just then."""
+    store = SQLiteStore(path, CLOCK)
+    overwrite(wal_of(path), 60_000)
+    look(path)
+    store.abandon()
 
 
 def test_frames_of_a_transaction_that_was_rolled_back_are_no_damage(tmp_path):
@@ -221,7 +295,7 @@ def test_frames_of_a_transaction_that_was_rolled_back_are_no_damage(tmp_path):
     path = tmp_path / "killed" / "edge.db"
     assert rows == 1
     assert not all(frame.is_sound for frame in frames(path))
-    assert wal.lost(path, CLOCK, 1000) == ""
+    assert wal.lost(path) == ""
 
 
 @pytest.mark.parametrize("has_schema", [True, False])
@@ -276,7 +350,9 @@ def test_wal_that_takes_too_long_to_read_is_told(path, caplog):
             self.advance(400)
             return super().monotonic_ms()
 
-    assert wal.lost(path, Slow(), 100) is None
+    clock = Slow()
+    end_ms = clock.monotonic_ms() + 100
+    assert wal.lost(path, lambda: clock.monotonic_ms() > end_ms) is None
     store = SQLiteStore(path, Slow(), check_ms=100)
     assert "is too large to be checked within 0 s" in caplog.text
     store.close()
@@ -292,5 +368,5 @@ def test_shorter_damage_is_found_wherever_it_is(path):
     for _ in range(60):
         at = rand.randrange(before_last)
         overwrite(wal_of(path), at, bytes([content[at] ^ 1 << rand.randrange(8)]))
-        assert wal.lost(path, CLOCK, 1000), at
+        assert wal.lost(path), at
         overwrite(wal_of(path), at, content[at : at + 1])

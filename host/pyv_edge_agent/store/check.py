@@ -38,7 +38,8 @@ def check_closed(path: Path, clock: Clock, check_ms: int) -> None:
             raise StoreBrokenError(f"{path}: {state}, and its WAL has what was not in it yet")
         if path.exists() and not path.stat().st_size and was_store(path):
             raise StoreBrokenError(f"{path}: the file is empty, and was a store")
-        lost = wal.lost(path, clock, check_ms) if check_ms else ""
+        end_ms = clock.monotonic_ms() + check_ms
+        lost = wal.lost(path, lambda: clock.monotonic_ms() > end_ms) if check_ms else ""
     except OSError as error:
         raise StoreError(f"{path}: can't be read: {error}; check storage.path") from error
     if lost:

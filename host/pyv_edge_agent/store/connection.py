@@ -7,15 +7,17 @@ import fcntl
 import os
 import re
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..clock import Clock
-from ..disk import beside
+from ..disk import beside, size
 from ..errors import StoreBrokenError, StoreError, StoreFullError, StoreRefusedError
+from . import wal
 from .migration import migrate
-from .schema import APPLICATION_ID, SCHEMA_VERSION, TABLES, VIEWS
+from .schema import APPLICATION_ID, PAGE_SIZE, SCHEMA_VERSION, TABLES, VIEWS
 from .schema_copy import has_columns
 
 # What stands beside a store, its name before it: of SQLite, and of this program.
@@ -23,10 +25,10 @@ _BESIDE = re.compile(
     r"-wal|-shm|-journal|\.lock|\.schema|\.set-aside|\.reserve|\.copy|(\.[0-9a-f]{8})?\.new"
     r"|\.(broken|replaced)-\d+.*|\.v\d+\.backup.*"
 )
+LOCK_TRIES, LOCK_WAIT_S = 3, 0.02  # somebody may just look whether it is locked
 SET_ASIDE = ".set-aside"  # beside a store: that a damaged one is owed a salvage
 BUSY_TIMEOUT_MS = 5000
 _LIMIT_STEPS = 100_000  # of SQLite's machine, between two looks at the clock
-PAGE_SIZE = 1024
 _APPLICATION_ID_AT = 68  # of SQLite's file format, section 1.3
 JOURNAL_SIZE_MAX = 4_194_304  # bytes of WAL that stay on the disk after a checkpoint
 
@@ -91,13 +93,30 @@ def lock(path: Path) -> int:
         )
     except (OSError, ValueError) as error:
         raise StoreError(f"{path}: can't be opened: {error}; check storage.path") from error
+    for _ in range(LOCK_TRIES):
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return descriptor
+        threading.Event().wait(LOCK_WAIT_S)
+    os.close(descriptor)
+    raise StoreError(f"{path}: is in use by another agent; stop it or change storage.path")
+
+
+def is_in_use(path: Path) -> bool:
+    """Return whether an agent has the store at `path`, or that can't be told."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+        descriptor = os.open(f"{path.resolve()}.lock", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
         os.close(descriptor)
-        problem = "is in use by another agent; stop it or change storage.path"
-        raise StoreError(f"{path}: {problem}") from error
-    return descriptor
+    return False
 
 
 def note_store(descriptor: int, store_id: str) -> str:
@@ -223,14 +242,15 @@ def connect_reader(
     try:
         if not path.is_file():
             raise StoreError(f"{path}: there is no store; has the agent run, and with this path?")
+        if not is_alone:
+            _check_readable(path)
         try:
             options = "mode=ro&immutable=1" if is_alone else "mode=ro"
             connection, application, version = _open_reader(path, options)
         except sqlite3.OperationalError:
             # WAL wants to write beside the file even for reading. Evidence on a read-only
             # medium can be read all the same, provided that nothing waits in the WAL.
-            wal = beside(path, "-wal")
-            if wal.exists() and wal.stat().st_size:
+            if size(beside(path, "-wal")):
                 raise
             connection, application, version = _open_reader(path, "mode=ro&immutable=1")
     except sqlite3.Error as error:
@@ -252,6 +272,19 @@ def connect_reader(
             f"{path}: has schema {version}, this program knows {SCHEMA_VERSION}; {remedy}"
         )
     return connection
+
+
+def _check_readable(path: Path) -> None:
+    """Raise StoreBrokenError for a store that SQLite would read only a part of.
+
+    And forget the rest: it deletes the WAL of an empty file, and what tells how far a WAL went.
+    """
+    remedy = "let the agent start, which saves what can be read"
+    if wal.is_orphan(path):
+        raise StoreBrokenError(f"{path}: the file is empty, and its WAL is not; {remedy}")
+    lost = "" if is_in_use(path) else wal.lost(path)
+    if lost and not is_in_use(path):  # else it was written just then
+        raise StoreBrokenError(f"{path}: {lost}; {remedy}")
 
 
 def _open_reader(path: Path, options: str) -> tuple[sqlite3.Connection, int, int]:

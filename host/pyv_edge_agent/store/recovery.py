@@ -154,7 +154,8 @@ def set_aside(path: Path, reason: str) -> Path:
         for end in ("-wal", schema_copy.SUFFIX):
             with contextlib.suppress(FileNotFoundError):
                 os.replace(beside(path, end), beside(broken, end))
-        beside(path, "-shm").unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(beside(path, "-shm"), beside(broken, wal.INDEX))
         if path.exists():
             os.replace(path, broken)
         else:

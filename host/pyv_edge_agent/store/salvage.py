@@ -8,6 +8,7 @@ every equation holds again. Until then no sink is sent anything below the floor.
 import json
 import logging
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -197,7 +198,9 @@ class Salvage:
 
     def _finish(self) -> None:
         """Account for what could not be saved, and let the sinks have the rest."""
-        missing = 0
+        missing = gone = 0
+        with suppress(OSError):  # it is not there any more
+            gone = wal.missing_count(self._store.path.with_name(self.file))
         blocks = Blocks(self._store)
         self._store.sinks.flush()
         with self._store.transaction() as tx:
@@ -208,15 +211,23 @@ class Salvage:
             tx.execute("DELETE FROM meta WHERE key = ?", (_KEY,))
             # The ids of what is gone stay its own: sinks have it, and the rollups, maybe.
             self._store.set_meta(tx, "floor_id", str(self.floor_id))
-            told = {"file": self.file, "readings": self.salvaged_total, "missing": missing}
+            told: dict[str, Any] = {
+                "file": self.file,
+                "readings": self.salvaged_total,
+                "missing": missing,
+            }
+            if gone:
+                told["wal_pages_gone"] = gone
             self._store.audit.write(tx, "salvage_done", told)
         self._store.reload()
         self._store.sinks.recount()
         if self._old is None:
             logger.error("%s: nothing can be read of it; keep it for somebody who can", self.file)
         else:
+            more = f"; {gone} pages of its WAL are gone, and what only they had" if gone else ""
             logger.warning(
-                "%s: %d readings are salvaged, %d are not", self.file, self.salvaged_total, missing
+                "%s: %d readings are salvaged, %d are not%s",
+                *(self.file, self.salvaged_total, missing, more),
             )
         self.close()
 

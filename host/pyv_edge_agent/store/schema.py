@@ -7,6 +7,7 @@ person queries the views `readings`, `events`, `gaps`, `summaries`, `clock_steps
 """
 
 APPLICATION_ID = 0x50595645  # "PYVE": tells `file` and us what the file is
+PAGE_SIZE = 1024
 SCHEMA_VERSION = 7
 
 TABLES = """

@@ -11,15 +11,16 @@ import os
 import struct
 import sys
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from ..clock import Clock
 from ..disk import beside, size, sync, writing_whole
-from .connection import PAGE_SIZE
+from .schema import PAGE_SIZE
 
+DAMAGED = "its WAL is damaged"
+INDEX = ".index"  # of a file that was set aside: what told how far its WAL went
 ORIGINAL = ".wal"  # of a damaged WAL, once its frames were made readable
 _HEAD = struct.Struct(">IIIIIIII")  # magic, version, page size, -, salt 1, 2, checksum 1, 2
 _FRAME = struct.Struct(">IIIIII")  # page, pages after the commit or 0, salt 1, 2, checksum 1, 2
@@ -129,8 +130,8 @@ class WAL:
         if doubted is not None:
             yield doubted._replace(is_sound=False)
 
-    def read_to(self, clock: Clock, end_ms: int) -> int | None:
-        """Return how many frames SQLite reads, None if that takes longer than to `end_ms`."""
+    def read_to(self, is_over: Callable[[], bool]) -> int | None:
+        """Return how many frames SQLite reads, None if `is_over` says so meanwhile."""
         count = read = 0
         for nth, frame in enumerate(self.frames()):
             if not frame.is_read or frame.at != _HEAD.size + nth * self._stride:
@@ -138,7 +139,7 @@ class WAL:
             count = nth + 1
             if frame.pages:
                 read = count
-            if nth % _LOOKED_AT_EVERY == 0 and clock.monotonic_ms() > end_ms:
+            if nth % _LOOKED_AT_EVERY == 0 and is_over():
                 return None
         return read
 
@@ -146,19 +147,50 @@ class WAL:
         """Return the page that a frame has."""
         return self._data[frame.at + _FRAME.size : frame.at + self._stride]
 
-    def rewritten(self) -> Iterator[bytes]:
-        """Yield a WAL with all frames that are as they were written, as far as can be told."""
-        frames = list(self.frames())
-        commits = [nth for nth, frame in enumerate(frames) if frame.pages]
-        frames = frames[: commits[-1] + 1] if commits else []
+    def number(self, frame: Frame) -> int:
+        """Return how many frames there are up to this one."""
+        return int((frame.at - _HEAD.size) // self._stride) + 1
+
+    def promised(self, read: int) -> int:
+        """Return up to which frame behind the `read` first commits must have been durable.
+
+        Nothing is written behind a commit before that is on the disk: only the last one may be
+        torn. What is left of one that was torn before follows no other.
+        """
+        durable = read
+        before: Frame | None = None
+        for frame in self.frames():
+            is_next = before is not None and frame.at == before.at + self._stride
+            if before is not None and before.pages and is_next and frame.is_read:
+                durable = max(durable, self.number(before))
+            before = frame
+        return durable
+
+    def end_of(self, promised: int) -> int:
+        """Return up to which frame there are whole commits, which follow those `promised`."""
+        end = last = promised
+        for frame in self.frames():
+            number = self.number(frame)
+            if number > promised:
+                if number != last + 1 or not frame.is_read:
+                    break  # what is left of before
+                last = number
+                end = number if frame.pages else end
+        return end
+
+    def rewritten(self, count: int) -> Iterator[bytes]:
+        """Yield a WAL with those of the `count` first frames that are as they were written."""
+        frames = [frame for frame in self.frames() if self.number(frame) <= count]
         kept = [frame for frame in frames if frame.is_sound is not False]
         magic = _MAGIC | self._is_big
         head = _HEAD.pack(magic, _VERSION, self.page_size, 0, 0, 0, 0, 0)[:16] + self._salts
         sums = self._add(head, (0, 0))
         yield head + struct.pack(">II", *sums)
+        last_pages = max((frame.pages for frame in frames[-1:]), default=0)
+        last_pages = last_pages or next((one.pages for one in reversed(frames) if one.pages), 0)
         for frame in kept:
             # The last one must end a commit, or all since the one before is none.
-            pages = frames[-1].pages if frame is kept[-1] else frame.pages
+            pages = last_pages if frame is kept[-1] else frame.pages
             known = struct.pack(">II", frame.page, pages)
             page = self.page(frame)
             sums = self._add(known + page, sums)
@@ -190,31 +222,35 @@ def is_orphan(path: Path) -> bool:
         return wal is not None and not size(path) and any(True for _ in wal.written())
 
 
-def lost(path: Path, clock: Clock, within_ms: int) -> str | None:
+def _never() -> bool:
+    return False
+
+
+def lost(path: Path, is_over: Callable[[], bool] = _never) -> str | None:
     """Return what was committed and SQLite would not read of a WAL, "" if nothing.
 
-    None if looking takes longer than `within_ms`. For a store that nobody has open. Raises
-    OSError.
+    None if `is_over` says meanwhile that there is no more time. For a store that nobody has
+    open. Raises OSError.
     """
     with _opened(beside(path, "-wal")) as wal:
         if wal is None or not wal.count:
             return ""
-        read = wal.read_to(clock, clock.monotonic_ms() + within_ms)
+        read = wal.read_to(is_over)
         if read is None:
             return None
-        promised = max(_told_by_index(path, wal), _told_by_commits(wal, read))
+        promised = max(_told_by_index(beside(path, "-shm"), wal), wal.promised(read))
         if read >= promised:
             return ""
-        return f"its WAL is damaged: of {promised} frames at least, {read} can be read"
+        return f"{DAMAGED}: of {promised} frames at least, {read} can be read"
 
 
 def _told_by_index(path: Path, wal: WAL) -> int:
-    """Return how many frames the index beside the WAL says there are, 0 if it can't tell.
+    """Return how many frames the index of a WAL says there are, 0 if it can't tell.
 
     It is written when they are on the disk.
     """
     try:
-        with beside(path, "-shm").open("rb") as file:
+        with path.open("rb") as file:
             first, second = file.read(_INDEX.size), file.read(_INDEX.size)
     except OSError:
         return 0
@@ -222,19 +258,6 @@ def _told_by_index(path: Path, wal: WAL) -> int:
         return 0
     version, is_begun, frames, salts = _INDEX.unpack(first)
     return frames if (version, is_begun, salts) == (_VERSION, 1, wal.salts) else 0
-
-
-def _told_by_commits(wal: WAL, read: int) -> int:
-    """Return up to which frame behind those that are read commits must have been durable.
-
-    Nothing is written behind a commit before that is on the disk. Only the last one may be torn.
-    """
-    durable = commit = 0
-    for frame in wal.written(read):
-        nth = (frame.at - _HEAD.size) // (_FRAME.size + wal.page_size) + 1
-        durable = commit or durable
-        commit = nth if frame.pages else 0
-    return durable
 
 
 def was_rewritten(broken: Path) -> bool:
@@ -256,10 +279,29 @@ def make_readable(broken: Path) -> bool:
         os.replace(wal_path, original)
     with _opened(original) as wal:
         if wal is not None and not wal_path.exists():
+            promised = max(
+                wal.promised(wal.read_to(_never) or 0),
+                _told_by_index(beside(broken, INDEX), wal),
+            )
             with writing_whole(wal_path) as file:
-                file.writelines(wal.rewritten())
+                file.writelines(wal.rewritten(wal.end_of(promised)))
         sync(broken.parent)
         return _begin_file(broken, wal)
+
+
+def missing_count(broken: Path) -> int:
+    """Return how many frames of the WAL of a file that was set aside are known to be gone.
+
+    Raises OSError.
+    """
+    original = beside(broken, ORIGINAL)
+    with _opened(original if original.exists() else beside(broken, "-wal")) as wal:
+        if wal is None:
+            return 0
+        read = wal.read_to(_never) or 0
+        promised = max(wal.promised(read), _told_by_index(beside(broken, INDEX), wal))
+        sound = [one for one in wal.frames() if one.is_sound is not False]
+        return promised - sum(wal.number(one) <= promised for one in sound)
 
 
 def _begin_file(broken: Path, wal: WAL | None) -> bool:
