@@ -69,6 +69,14 @@ def test_what_is_there_is_replaced_whole_with_its_wal(rig, tmp_path):
     assert read_ledger(to).total("stored") == 10
 
 
+def test_wal_of_something_else_is_left_alone(rig, tmp_path):
+    wal = tmp_path / "notes-wal"
+    wal.write_bytes(b"mine")
+    with pytest.raises(StoreError, match="notes-wal: is there, of another notes; name"):
+        back_up(rig.path, tmp_path / "notes", no_advance)
+    assert wal.read_bytes() == b"mine"
+
+
 def test_damaged_store_makes_no_backup(rig, tmp_path):
     rig.mixed(20_000)
     rig.close()

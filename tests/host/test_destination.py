@@ -7,6 +7,7 @@ import pytest
 from host.command import run_host
 from pyv_edge_agent.cli.destination import destination, writable
 from pyv_edge_agent.errors import UsageError
+from pyv_edge_agent.store import SQLiteStore
 
 KEPT = ("edge.db.broken-1", "edge.db.replaced-2")
 
@@ -74,6 +75,34 @@ def test_store_is_known_without_a_configuration(tmp_path, monkeypatch):
     (tmp_path / "other.db").touch()
     with pytest.raises(UsageError, match=r"other\.db: is the store itself"):
         destination(Namespace(config=None, db="other.db", force=True), "other.db")
+
+
+@pytest.mark.parametrize("fault", ["[nonsense", 'host = "${PYV_TEST_ABSENT}"', "x = 1"])
+def test_configuration_with_a_fault_protects_as_far_as_it_can_be_guessed(args, tmp_path, fault):
+    config = tmp_path / "edge.toml"
+    config.write_text(config.read_text() + f"[health]\n{fault}\n")
+    if fault == "[nonsense":
+        (tmp_path / "edge.db").rename(tmp_path / "data_edge.db")
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data" / "edge_store.db").touch()
+        names = ["data/edge_store.db", "data/edge_store.db-wal", "data/export", "edge.toml"]
+    else:
+        names = ["edge.db", "edge.db-wal", "key", "sent", "readings.csv"]
+    for name in names:
+        with pytest.raises(UsageError, match="name another file"):
+            destination(args, str(tmp_path / name))
+
+
+def test_store_is_replaced_by_nothing_but_a_backup_of_which_it_is_one(args, tmp_path):
+    store = tmp_path / "old.db"
+    SQLiteStore(store).close()
+    for is_backup in (False, True):
+        with pytest.raises(UsageError, match=r"old\.db: is a store; name another file, or move"):
+            destination(args, str(store), is_backup=is_backup)
+    (tmp_path / "old.db.lock").unlink()
+    with pytest.raises(UsageError, match=r"old\.db: is a store; name another file, or move"):
+        destination(args, str(store))
+    assert destination(args, str(store), is_backup=True) == store
 
 
 def test_configuration_that_can_not_be_read_hinders_no_rescue(args, tmp_path):

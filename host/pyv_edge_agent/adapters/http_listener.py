@@ -32,7 +32,13 @@ class ListenerOptions(NamedTuple):
     timeout_s: float
 
 
-SINGLE_HEADERS = (KEY_HEADER, "Authorization", "Content-Type", "Content-Encoding")
+SINGLE_HEADERS = (
+    KEY_HEADER,
+    "Authorization",
+    "Content-Type",
+    "Content-Encoding",
+    "Transfer-Encoding",
+)
 
 
 class _Request(Exchange):

@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     path, named = store_path(args), args.destination
     if Path(named).is_dir():
         named = str(Path(named) / f"{path.stem}-{stamp(SystemClock().utc_ms())}{path.suffix}")
-    to = destination(args, named)
+    to = destination(args, named, is_backup=True)
     with progress("copying", 100) as advance:
         made = back_up(path, to, lambda done, total: advance(100 * done // max(total, 1)))
     if args.json:

@@ -7,9 +7,11 @@ import stat
 from pathlib import Path
 
 from ..config import Config
-from ..disk import identity
+from ..config.path import walk
+from ..config.source import Source
+from ..disk import beside, identity
 from ..errors import ConfigError, UsageError
-from ..store.connection import is_beside
+from ..store.connection import is_beside, is_store
 from .place import find_config
 
 _CONFIG = "the configuration itself"
@@ -17,15 +19,23 @@ REMEDY = "name another file, or say --force"
 
 
 def destination(
-    args: argparse.Namespace, named: str, *, remedy: str = REMEDY, is_config: bool = False
+    args: argparse.Namespace,
+    named: str,
+    *,
+    remedy: str = REMEDY,
+    is_config: bool = False,
+    is_backup: bool = False,
 ) -> Path:
     """Return where a file may be written, which is none of the agent's. Raises UsageError.
 
-    Its configuration is, unless the file `is_config` itself.
+    Its configuration is, unless the file `is_config` itself; and so is every store, but an
+    earlier one that nobody has used if the file `is_backup`.
     """
     whose = _owner(args, Path(named))
     if whose and not (is_config and whose == _CONFIG):
         raise UsageError(f"{named}: is {whose}; name another file")
+    if is_store(Path(named)) and (not is_backup or beside(Path(named), ".lock").exists()):
+        raise UsageError(f"{named}: is a store; name another file, or move it away")
     return writable(named, is_forced=getattr(args, "force", False), remedy=remedy)
 
 
@@ -95,8 +105,24 @@ def _named(found: str) -> tuple[list[Path], Path | None]:
     try:
         config = Config.from_file(found)
     except (ConfigError, OSError):
-        return [], None
+        return _guessed(Path(found))
     return config.named_files, config.store_path
+
+
+def _guessed(found: Path) -> tuple[list[Path], Path | None]:
+    """Return the same of a file with a fault: what it seems to name, and what it would if not."""
+    named = {place: value for place, value in walk(Config().to_dict()) if _is_path(place, value)}
+    try:
+        given = Source.from_file(found).parse()
+    except (ConfigError, OSError):
+        given = {}
+    named |= {place: value for place, value in walk(given) if _is_path(place, value)}
+    return [found.parent / name for name in named.values()], found.parent / named["storage.path"]
+
+
+def _is_path(place: str, value: object) -> bool:
+    is_named = place.endswith(("_file", ".path", ".folder"))
+    return is_named and isinstance(value, str) and bool(value) and "\0" not in value
 
 
 def _is_same(path: Path, other: Path) -> bool:

@@ -47,6 +47,8 @@ def back_up(
     be read or does not pass SQLite's check is no backup. Raises StoreError, and `to` is as it was.
     """
     draft = disk.draft_beside(to)
+    if not to.exists():
+        _check_free(to)
     try:
         with closing(connect_reader(path)) as source:
             _check_room(path, to)
@@ -70,6 +72,14 @@ def back_up(
         for end in ("", "-wal", "-shm", "-journal"):
             disk.beside(draft, end).unlink(missing_ok=True)
     return made
+
+
+def _check_free(to: Path) -> None:
+    """Raise StoreError if there is a WAL of another file: SQLite would read it with the copy."""
+    for end in ("-wal", "-shm", "-journal"):
+        other = disk.beside(to, end)
+        if other.exists():
+            raise StoreError(f"{other}: is there, of another {to.name}; name another file")
 
 
 def _check_room(path: Path, to: Path) -> None:

@@ -139,12 +139,18 @@ def is_beside(path: Path, store: Path) -> bool:
     return is_near and _BESIDE.fullmatch(end) is not None
 
 
+def is_store(path: Path) -> bool:
+    """Return whether the file at `path` says that it is a store."""
+    with suppress(OSError, ValueError), path.open("rb") as file:
+        file.seek(_APPLICATION_ID_AT)
+        return file.read(4) == APPLICATION_ID.to_bytes(4, "big")
+    return False
+
+
 def was_store(path: Path) -> bool:
     """Return whether the file at `path` is known to be or to have been a store."""
-    with suppress(OSError), path.open("rb") as file:
-        file.seek(_APPLICATION_ID_AT)
-        if file.read(4) == APPLICATION_ID.to_bytes(4, "big"):
-            return True
+    if is_store(path):
+        return True
     with suppress(OSError):
         return Path(f"{path.resolve()}.lock").stat().st_size > 0
     return False

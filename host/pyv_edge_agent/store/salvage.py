@@ -310,6 +310,15 @@ def _end_of(runs: list[list[int]], next_seq: int) -> int:
     return next_seq
 
 
+def _sampled_here(tx: sqlite3.Connection, boot_id: int) -> list[list[int]]:
+    """Return the run that a boot of the agent's has numbered itself: it stores all of them."""
+    row = tx.execute(
+        "SELECT sampled_total - denied_total FROM boot WHERE id = ? AND board = 'agent'",
+        (boot_id,),
+    ).fetchone()
+    return [[row[0] - 1, row[0] - 1]] if row is not None and row[0] > 0 else []
+
+
 def mend(tx: sqlite3.Connection, told: Told) -> None:
     """Give what is there what it refers to, so that its numbers stay its own.
 
@@ -357,6 +366,8 @@ def mend(tx: sqlite3.Connection, told: Told) -> None:
                 statement = "INSERT INTO stream (next_seq, boot_id, stream) VALUES (?, ?, ?)"
             else:
                 # Of a commit of which only some pages are left, this one may not be.
+                if stream == 0:
+                    runs = [*runs, *_sampled_here(tx, boot_id)]
                 next_seq = _end_of(runs, row[0])
                 statement = "UPDATE stream SET next_seq = ? WHERE boot_id = ? AND stream = ?"
             tx.execute(statement, (next_seq, boot_id, stream))

@@ -57,7 +57,11 @@ def check_storing(status: Status) -> list[Finding]:
     if store["is_degraded"]:
         source = store.get("salvaging_from", "")
         text = f"{source} is being salvaged" if source else f"the store is {store['state']}"
-        fix = "wait until that is done" if source else "make room on the disk"
+        fix = (
+            "wait until that is done"
+            if source
+            else "make room on the disk, or raise storage.max_mb"
+        )
         return [about.warn(text, fix)]
     return [about.ok(f"{status['agent']['commits_total']} commits")]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ...clock import Clock
-from ...disk import beside
+from ...disk import beside, unused
 from ...errors import StoreBrokenError, StoreError
 from ...sizing import Load, show_size, show_time
 from ...store.check import check_closed
@@ -13,7 +13,7 @@ from ...store.connection import was_store
 from ...store.extract import recorded
 from ...store.ledger import read_ledger_within
 from ...store.reader import StoreReader
-from ...store.recovery import CHECK_MS
+from ...store.recovery import CHECK_MS, SET_ASIDE_MAX
 from .finding import Check, Finding
 
 LEDGER_MS = 10_000  # longest look at the ledger; some seconds for a million readings
@@ -48,6 +48,8 @@ def check_file(
 def _broken(about: Check, path: Path, problem: str, is_agent_running: bool) -> Finding:
     if is_agent_running:
         fix = "leave the agent running: it saves what it has; if this was put here, move it away"
+    elif unused(path, "broken", SET_ASIDE_MAX) is None:
+        fix = f"check the disk; move {path.name}.broken-* away, then let the agent start"
     elif was_store(path):
         fix = "let the agent start: it sets the file aside and saves what can be read"
     else:
