@@ -399,6 +399,122 @@ def test_lines_that_come_late_into_a_file_that_was_moved_away_are_read(log_file,
     assert sorted(reading.read(8)) == [0, 1, 2, 3, 10, 11, 20]
 
 
+@pytest.mark.parametrize("is_down", [False, True])
+def test_older_file_that_is_written_or_touched_late_hides_none_behind_it(
+    log_file, reading, is_down
+):
+    log_file.add(*range(10))
+    reading.read()
+    for first in (10, 20):
+        log_file.move_away()
+        log_file.add(*range(first, first + 10))
+    log_file.touch(".2")
+    if is_down:
+        reading.start()
+    assert reading.read(6) == list(range(30))
+
+
+def test_what_was_moved_away_is_read_though_the_file_before_is_packed(log_file, reading):
+    log_file.add(*range(10))
+    reading.read(2)
+    for first in (10, 20):
+        log_file.move_away()
+        log_file.add(*range(first, first + 10))
+    log_file.moved(2).unlink()  # gzip, or rotate 1
+    reading.start()
+    assert reading.read(6) == list(range(30))
+
+
+@pytest.mark.parametrize("away", [Log.cut_off, Log.copy_and_delete])
+@pytest.mark.parametrize("is_down", [False, True])
+def test_header_alone_makes_no_two_files_one(tmp_path, away, is_down):
+    log_file = Log(tmp_path / "m.csv")
+    log_file.write("v\n")
+    reading = Reading(log_file.path, time_path="", value_path="v")
+    reading.read(2)
+    log_file.write("1\n2\n")
+    away(log_file)
+    log_file.write("v\n3\n")
+    if is_down:
+        reading.start()
+    assert reading.read(6) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("before", ["\n", "# meter 7\n", "a line\n\n"])
+def test_header_behind_other_lines_is_found_again_after_a_kill(tmp_path, before):
+    log_file = Log(tmp_path / "m.csv")
+    log_file.write(f"{before}t,v\n0,1\n")
+    reading = Reading(log_file.path, time_path="", value_path="v")
+    reading.read()
+    reading.start()
+    log_file.write("0,2\n")
+    assert reading.read() == [1, 2]
+    assert reading.feed.rejected_total == 0
+
+
+def test_lines_that_came_late_while_the_agent_was_down_are_read_at_once(log_file, reading):
+    log_file.add(0)
+    reading.read(2)
+    log_file.move_away()
+    log_file.add(1)
+    reading.read(4)
+    with log_file.moved(1).open("a") as file:
+        file.write('{"value": 2}\n')
+    reading.start()
+    assert reading.read(4) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("between", ["\n", "t,v\n"])
+def test_lines_that_stand_often_keep_no_copy_from_being_known(tmp_path, between):
+    log_file = Log(tmp_path / "m.csv")
+    reading = Reading(log_file.path, time_path="", value_path="v")
+    lines = [f"{number},{number}\n" for number in range(60)]
+    log_file.write("t,v\n" + "".join(lines[:50]) + between * 3 + "".join(lines[50:]))
+    reading.read(2)
+    log_file.back_up()
+    log_file.move_away()
+    log_file.write("t,v\n60,60\n")
+    assert reading.read(5) == list(range(61))
+
+
+def test_columns_of_a_file_that_was_moved_away_are_known_after_a_kill(tmp_path):
+    log_file = Log(tmp_path / "m.csv")
+    log_file.write("v,w\n1,-1\nw,v\n-1,2\n")
+    reading = Reading(log_file.path, time_path="", value_path="v")
+    reading.read(2)
+    log_file.move_away()
+    log_file.write("v,w\n10,-1\n")
+    reading.read(4)
+    reading.start()
+    with log_file.moved(1).open("a") as file:
+        file.write("-1,3\n")
+    assert sorted(reading.read(5)) == [1, 2, 3, 10]
+
+
+@pytest.mark.parametrize("header", ["v,x,w", "v,w,w", "w"])
+def test_header_that_can_not_be_used_makes_nothing_of_the_lines_behind_it(tmp_path, header):
+    log_file = Log(tmp_path / "m.csv")
+    log_file.write(f"v,w\n1,-1\n{header.replace('v', 'u')}\n-500,-600\nw,v\n-1,2\n")
+    reading = Reading(log_file.path, time_path="", value_path="v")
+    assert reading.read() == [1, 2]
+    assert reading.feed.rejected_total >= 2
+
+
+def test_path_that_is_changed_to_the_renamed_file_and_back_reads_it_once(tmp_path):
+    log_file, other = Log(tmp_path / "m.log"), tmp_path / "other.log"
+    reading = Reading(log_file.path)
+    log_file.add(0, 1)
+    reading.read(2)
+    log_file.path.rename(other)
+    reading.follow(other)
+    with other.open("a") as file:
+        file.write('{"value": 2}\n')
+    reading.read(2)
+    reading.follow(log_file.path)
+    log_file.add(10)
+    assert reading.read(5) == [0, 1, 2, 10]
+
+
 def test_deleted_file_is_let_go_of(log_file, reading):
     log_file.add(0)
     reading.read()
@@ -724,7 +840,8 @@ def test_name_is_a_link_that_was_moved_on_twice_meanwhile(tmp_path):
     for number in (1, 2):
         lead_to(number)
         log_file.add(10 * number, 10 * number + 1)
-    (tmp_path / "n-20261121.log").write_text('{"value": 99}\n')
+    for name in ("n-20261121.log", "m7-20261121.log", "m-20261121x.log"):
+        (tmp_path / name).write_text('{"value": 99}\n')
     reading.start()
     assert reading.read(6) == [0, 1, 2, 10, 11, 20, 21]
 

@@ -112,6 +112,7 @@ class FileTailAdapter:
         self._splitter = LineSplitter()
         self._lines: deque[Line] = deque()  # that were read and are still to be taken
         self._taken = 0  # offset behind the last one that was
+        self._has_rows = False  # whether there was more than a header
         self._opened_total = self._following.opened_total
 
     def _is_far(self, place: Place) -> bool:
@@ -143,7 +144,9 @@ class FileTailAdapter:
 
     def _keep(self) -> None:
         if self._following.is_open:
-            self._behind = self._following.keep(self._taken, self._rows.later_columns)
+            # A header alone says nothing: another file has the same.
+            taken = self._taken if self._has_rows or not self._rows.needs_header else 0
+            self._behind = self._following.keep(taken, self._rows.later_columns)
 
     def _begin(self, feed: Feed) -> None:
         """Begin where another file, or another part of this one, was opened."""
@@ -156,12 +159,17 @@ class FileTailAdapter:
         place = self._following.place
         columns = () if place is None else place.columns
         self._rows.begin(columns)
+        self._has_rows = offset > 0
         if offset and self._rows.needs_header and not columns:
-            with suppress(SubmissionError):  # then no row fits, and each says so
-                self._rows.read(Line(self._following.first_line(), 0))
+            for content in self._following.first_lines():
+                with suppress(SubmissionError):  # then no row fits, and each says so
+                    self._rows.read(Line(content, 0))
+                if self._rows.has_columns:
+                    break
 
     def _take(self, line: Line, stored: StoredFeed, samples: list[Sample]) -> None:
         start, self._taken = self._taken, self._taken + line.size
+        self._has_rows |= self._rows.has_columns
         try:
             document = self._rows.read(line)
             if document is not None:

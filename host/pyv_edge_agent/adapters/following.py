@@ -85,14 +85,16 @@ class Following:
         """
         assert self._file is not None
         if self._place is None or self._place.offset != offset:
-            read = () if self._place is None else self._place.read
-            self._place = self._file.place(offset)._replace(columns=columns, read=read)
+            before = self._place or Place()
+            self._place = self._file.place(offset)._replace(
+                present_ns=before.present_ns, columns=columns, read=before.read
+            )
         return self._place
 
-    def first_line(self) -> bytes:
-        """Return the beginning of the file, up to its first line's end."""
+    def first_lines(self) -> list[bytes]:
+        """Return the lines at the beginning of the file, up to where it is read on."""
         assert self._file is not None
-        return self._file.bytes_at(0, SIZE_MAX).partition(b"\n")[0]
+        return self._file.bytes_at(0, min(SIZE_MAX, self._file.offset)).split(b"\n")[:-1]
 
     def read(self) -> bytes:
         """Return what follows in this file; b"" if nothing does now, or another one is next.
@@ -133,6 +135,8 @@ class Following:
         self._origin = None
         self._file = file
         self._place = place._replace(inode=file.inode, read=read)
+        if not place.present_ns:
+            self._place = self._place._replace(present_ns=file.status.st_mtime_ns)
         self._is_leaving, self.is_aside = False, is_aside
         self.opened_total += 1
 
@@ -205,6 +209,8 @@ class Following:
         self._let_go_of_deleted()
         if os.path.samestat(os.stat(self.path), file.status):
             self._is_leaving = False
+            if self._place is not None:
+                self._place = self._place._replace(present_ns=file.status.st_mtime_ns)
         elif not self._is_leaving:
             self._is_leaving = True
         elif not file.status.st_nlink and self._place is not None and self._place.offset:
@@ -259,7 +265,9 @@ class Following:
         moved = [one for one in moved_away(self.path, entries) if one.inode != file.inode]
         known = {one.inode: one for one in self._read if one.inode}
         grown = [one for one in moved if one.inode in known and known[one.inode].offset < one.size]
-        later = [one for one in moved if one.age > since]
+        # This one may have been written or touched since then.
+        present_ns = since[0] if self._place is None else self._place.present_ns
+        later = [one for one in moved if one.age > since or one.written_ns > present_ns]
         found = self._unread(grown, is_known=True) or self._unread(later)
         if found is not None:
             self._enter(*found)
@@ -285,10 +293,19 @@ class Following:
             file = entry.open()
             of_it = [one for one in self._read if _is_of(file, one)]
             known = max(of_it, key=lambda one: one.offset, default=None)
-            if not is_known if known is None else file.has_line_at(known.offset):
+            is_new = known is None and not is_known and not self._is_beginning(file)
+            if is_new or (known is not None and file.has_line_at(known.offset)):
                 return file, known
             file.close()  # it was read, or is a copy of what was
         return None
+
+    def _is_beginning(self, file: OpenFile) -> bool:
+        """Return whether a file is a copy of the beginning of one that was read and is open."""
+        opened = self._left if self._file is None else [*self._left, self._file]
+        read = {place.inode: place.offset for place in self._read}
+        return file.has_own_lines(file.size) and any(
+            0 < file.size <= read.get(one.inode, 0) and one.begins_as(file) for one in opened
+        )
 
     def _missed(self, file: OpenFile) -> tuple[OpenFile, Place | None] | None:
         """Return what was in a file that was cut off before a line of it was taken."""
@@ -324,17 +341,17 @@ class Following:
         with suppress(FileNotFoundError):
             here = OpenFile(self.path)
         if here is not None and here.inode == place.inode and here.holds(place):
-            self._go_on(here, place)
+            self._resume(here, place)
             return
         found = self._moved(place)
         if found is None and here is not None and place.offset and here.holds(place):
-            self._go_on(here, place)
+            self._resume(here, place)
             return
         found = found or self._copy(place)
         if found is not None:
             if here is not None:
                 here.close()
-            self._go_on(found, place)
+            self._resume(found, place)
             return
         if here is None:
             raise FileNotFoundError(2, "is not there")
@@ -344,10 +361,39 @@ class Following:
                 " what has its name now is read from its beginning",
                 self.path,
             )
-        if place.inode:
-            self._adopt(here)
+        if place.inode:  # what was moved away since then is still to be read
+            entries = moved_away(self.path, entries_beside(self.path))
+            since = place.present_ns or place.opened_ns
+            later = [one for one in entries if since and one.written_ns > since]
+            found_later = self._unread([one for one in later if one.inode != here.inode])
+            if found_later is not None:
+                here.close()
+                self._enter(*found_later)
+            else:
+                self._adopt(here)
         else:
             self._go_on(here, self._known_elsewhere(here) or place)
+
+    def _resume(self, file: OpenFile, place: Place) -> None:
+        """Go on in a file, or where it was read up to under another name; know those before."""
+        further = self._further(place._replace(inode=file.inode))
+        is_further = further.offset > place.offset and file.holds(further)
+        self._go_on(file, further if is_further else place)
+        assert self._place is not None
+        read = tuple(map(self._further, self._place.read))
+        self._place = self._place._replace(read=read)
+        known = {one.inode: one for one in read if one.inode != file.inode}
+        with suppress(OSError):  # then what comes late into them is read at the next rotation
+            for entry in entries_beside(self.path) if known else ():
+                left = entry.inode in known and entry.open_if_holds(known[entry.inode])
+                if left:
+                    self._left.append(left)
+
+    def _further(self, place: Place) -> Place:
+        """Return how far the file of a place was read, under whatever name."""
+        others = [one for one in self._others if one.inode == place.inode != 0]
+        further = max(others, key=lambda one: one.offset, default=place)
+        return further.alone() if further.offset > place.offset else place
 
     def _moved(self, place: Place) -> OpenFile | None:
         """Return the file of the place's number under another name."""

@@ -81,6 +81,7 @@ class Rows:
         self._delimiter = DELIMITERS[device["delimiter"]]
         self._given = [name.strip() for name in device["columns"].split(",") if name.strip()]
         self._needed = _columns_needed(device)
+        self._values = _value_columns(device)
         self._columns: list[str] = self._given
         self.later_columns: tuple[str, ...] = ()  # what a header behind the first line has named
 
@@ -88,6 +89,11 @@ class Rows:
     def needs_header(self) -> bool:
         """Whether a file's first line says what the others mean."""
         return self.is_csv and not self._given
+
+    @property
+    def has_columns(self) -> bool:
+        """Whether it is known what the cells of a row are."""
+        return bool(self._columns)
 
     def begin(self, columns: tuple[str, ...] = ()) -> None:
         """Begin with the first line of a file, or where `columns` are named already."""
@@ -122,7 +128,8 @@ class Rows:
         if fields == self._columns:
             return None  # somebody has begun the file anew, or put two together
         if not self._given and self._is_header(fields):
-            self._columns = [field.strip() for field in fields]
+            self._columns = []  # until there is one that can be used
+            self._columns = _header(fields, self._needed)
             self.later_columns = tuple(self._columns)
             return None
         if len(fields) != len(self._columns):
@@ -133,10 +140,12 @@ class Rows:
 
     def _is_header(self, fields: list[str]) -> bool:
         """Return whether a row behind the first one names columns, and is no reading."""
-        names = {field.strip() for field in fields}
-        return (
-            self._needed <= names and len(names) == len(fields) and not any(map(_is_number, names))
-        )
+        names = [field.strip() for field in fields]
+        known = set(self._columns) & set(names)
+        cells = dict(zip(self._columns, names, strict=False))
+        values = [cells.get(name, "") for name in self._values]
+        is_named = len(self._needed) > 1 and self._needed <= set(names)
+        return is_named or (bool(known) and not any(map(_is_number, values)))
 
 
 def _is_number(text: str) -> bool:
@@ -154,6 +163,12 @@ def _header(fields: list[str], needed: set[str]) -> list[str]:
         fault = f"doesn't name a column {missing[0]}" if missing else "names a column twice"
         raise SubmissionError(f"{fault}; for a file without a header give `columns`")
     return names
+
+
+def _value_columns(device: Mapping[str, Any]) -> set[str]:
+    """Return the columns that have numbers in them."""
+    paths = list(device["fields"].values()) or [device["value_path"]]
+    return {str(FieldPath(text).steps[0]) for text in paths if text}
 
 
 def _columns_needed(device: Mapping[str, Any]) -> set[str]:

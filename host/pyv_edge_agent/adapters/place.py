@@ -8,14 +8,16 @@ at its beginning and those just before the place.
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..plain_file import open_plain
 from .lines import SIZE_MAX
 
 CHUNK_SIZE = 65_536
 HEAD_SIZE = 1024  # bytes at the beginning by which a file is known
+OWN_SHARE = 0.8  # of lines, that differ from all others
 MARK_SIZE = 256  # and before the place
 
 
@@ -29,16 +31,19 @@ class Place(NamedTuple):
     # While nothing of it was read:
     opened_ns: int = 0  # how old what was moved away may be that has been read
     before: int = 0  # the file that was read before it
+    present_ns: int = 0  # when the file was last written while it had the name
     columns: tuple[str, ...] = ()  # that a header behind the first line has named
     read: tuple["Place", ...] = ()  # how far others were read before, the last one at the end
 
     def alone(self) -> "Place":
         """Return it without what matters only while the file is read."""
-        return Place(self.inode, self.offset, self.head, self.mark, columns=self.columns)
+        known = (self.inode, self.offset, self.head, self.mark)
+        return Place(*known, columns=self.columns)
 
     def to_json(self) -> str:
         """Return it as a submission's position."""
-        fields = {**self._asdict(), "read": [one[:4] for one in self.read]}
+        read = [[*one[:4], *([one.columns] if one.columns else ())] for one in self.read]
+        fields = {**self._asdict(), "read": read}
         return json.dumps({"mode": "tail", **fields})
 
 
@@ -51,13 +56,19 @@ def read_place(position: str) -> Place | None:
         found = json.loads(position or "null")
         inode, offset, head, mark, opened_ns, before = (found[name] for name in _FIELDS)
         read = tuple(
-            Place(int(inode), int(offset), str(head), str(mark))
-            for inode, offset, head, mark in found.get("read", ())  # of no version before 0.2
-        )
+            Place(int(inode), int(offset), str(head), str(mark), columns=_texts(*columns))
+            for inode, offset, head, mark, *columns in found.get("read", ())
+        )  # of which, and of what follows, the first versions knew nothing
         told = (int(inode), int(offset), str(head), str(mark), int(opened_ns), int(before))
-        return Place(*told, tuple(map(str, found.get("columns", ()))), read)
+        return Place(
+            *told, int(found.get("present_ns", 0)), _texts(found.get("columns", ())), read
+        )
     except (ValueError, KeyError, TypeError):
         return None  # nothing was read yet, or by another adapter under this name
+
+
+def _texts(found: Iterable[Any] = ()) -> tuple[str, ...]:
+    return tuple(map(str, found))
 
 
 def digest(data: bytes) -> str:
@@ -121,10 +132,19 @@ class OpenFile:
         return is_long_enough and (is_same or not place.offset)
 
     def has_own_lines(self, offset: int) -> bool:
-        """Return whether the lines before `offset` differ: else another file may have the same."""
+        """Return whether most lines before `offset` differ: else others may have the same."""
         start = max(0, offset - HEAD_SIZE)
-        lines = self.bytes_at(start, offset - start).split(b"\n")[1:-1]
-        return len(set(lines)) == len(lines)
+        data = self.bytes_at(start, offset - start)
+        lines = [line for line in data.split(b"\n")[1:-1] if line]
+        return len(set(lines)) >= OWN_SHARE * len(lines)
+
+    def begins_as(self, other: "OpenFile") -> bool:
+        """Return whether it begins with all of another one, as far as beginning and end tell."""
+        size = other.size
+        length = min(size, HEAD_SIZE)
+        return size <= self.size and all(
+            self.bytes_at(at, length) == other.bytes_at(at, length) for at in (0, size - length)
+        )
 
     def is_altered(self) -> bool:
         """Return whether what was read last isn't there any more."""

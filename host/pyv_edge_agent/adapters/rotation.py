@@ -15,9 +15,9 @@ logger = logging.getLogger(__name__)
 
 ENTRIES_MAX = 10_000  # of a folder, that are looked at for a file that was moved away
 COUNT_DIGITS_MAX = 4  # of a number behind a name; longer ones are dates
-DATE_DIGITS = 6  # that a date has at least
 SCANS_MAX = 5  # of a folder in which files are being moved
 MOVING = "files are being moved"  # a problem that is over at the next look
+_DATE = re.compile(r"\d{4}[-_.]?\d{2}[-_.]?\d{2}([-_.T]?\d{2}([-_.h]?\d{2}){0,2})?")  # in a name
 _ROTATED = re.compile(r"[.\-_]?\d[\d.\-_T]*")  # behind the name: .1, -20261127, .2026-11-27T10
 
 
@@ -102,8 +102,10 @@ def moved_away(path: Path, entries: list[Entry]) -> list[Entry]:
     likes = [(path.name, _ROTATED)]
     if path.is_symlink():
         target = path.resolve().name
-        if len(re.findall(r"\d", target)) >= DATE_DIGITS:  # else another number is another thing
-            likes.append(("", re.compile(re.sub(r"\d", r"\\d", re.escape(target)))))
+        if (date := _DATE.search(target)) is not None:  # another number may be another thing
+            parts = (target[: date.start()], date.group(), target[date.end() :])
+            begin, digits, end = map(re.escape, parts)
+            likes.append(("", re.compile(begin + re.sub(r"\d", r"\\d", digits) + end)))
     found = [
         entry
         for entry in entries
