@@ -30,8 +30,8 @@ STOP_S = 0.1  # within which a server notices that it is to stop
 LINE_SIZE_MAX = 8192  # bytes of a request's first line
 HEAD_SIZE_MAX = 65_536  # bytes of it and the headers, about
 WRITE_S = 5.0  # longest that an answer may take to go out
-LINGER_S = 1.0  # how long a client that is turned away may go on sending
-LINGER_SIZE_MAX = 1_048_576  # bytes that it may send meanwhile
+LINGER_S = 2.0  # how long a client that is turned away may go on sending
+LINGER_SIZE_MAX = 4_194_304  # bytes that it may send meanwhile: a body that is a little too large
 BACKLOG = 64  # connections that wait to be accepted
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"
 

@@ -28,7 +28,7 @@ from host.http_rig import (
 from host.processes import certificates, free_port
 from host.waiting import run_with_deadline, wait_for
 from pyv_edge_agent.adapters.http_body import RefusalError, read_body
-from pyv_edge_agent.adapters.http_listener import Listeners
+from pyv_edge_agent.adapters.http_listener import LEFT_MS, Listeners
 from pyv_edge_agent.adapters.http_receive import HTTPAdapter
 from pyv_edge_agent.adapters.rate_limit import BURST_S, RateLimit
 from pyv_edge_agent.boots import CHANNELS_MAX
@@ -619,11 +619,20 @@ def test_port_in_use_is_waited_for_and_told_once(start, log):
     assert len(log.having(f"takes readings at http://127.0.0.1:{port}/ingest")) == 1
 
 
+class Ahead(SystemClock):
+    """The computer's clock, as a test moves it on."""
+
+    ahead_ms = 0
+
+    def monotonic_ms(self):
+        return super().monotonic_ms() + self.ahead_ms
+
+
 def test_devices_share_a_port_until_the_last_one_goes(tmp_path):
-    port, listeners = free_port(), Listeners()
+    port, listeners, clock = free_port(), Listeners(), Ahead()
     sites = []
     for name in ("a", "b"):
-        adapter = HTTPAdapter(device(name, port=port, endpoint=f"/{name}"), SystemClock())
+        adapter = HTTPAdapter(device(name, port=port, endpoint=f"/{name}"), clock)
         adapter.listeners = listeners
         taken = []
         adapter.on_post(taken.append)
@@ -634,6 +643,8 @@ def test_devices_share_a_port_until_the_last_one_goes(tmp_path):
         assert ask(port, reading(name=name), f"/{name}").status == 200
     assert [[one["sensor_name"] for one in taken] for _, taken in sites] == [["a"], ["b"]]
     sites[0][0].stop_server()
+    assert ask(port, reading(), "/a").status == 503  # as in a reload, which brings it again
+    clock.ahead_ms = LEFT_MS
     assert ask(port, reading(), "/a").status == 404
     assert ask(port, reading(), "/b").status == 200
     sites[1][0].stop_server()

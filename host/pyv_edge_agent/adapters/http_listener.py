@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 from ..clock import Clock
 from ..http_server import Exchange, Server
 from .http_body import RefusalError, read_body
-from .http_route import KEY_HEADER, Headers, Route
+from .http_route import KEY_HEADER, Headers, Route, not_stored
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -32,6 +32,7 @@ class ListenerOptions(NamedTuple):
     timeout_s: float
 
 
+LEFT_MS = 10_000  # for which an endpoint may come again, as in a reload
 SINGLE_HEADERS = (
     KEY_HEADER,
     "Authorization",
@@ -56,6 +57,8 @@ class _Request(Exchange):
             for name in SINGLE_HEADERS:
                 if len(set(self.headers.get_all(name, ()))) > 1:
                     raise RefusalError(400, f"{name} stands twice, and not the same")
+            if route is None and self.server.has_just_left(self.path.partition("?")[0]):
+                raise not_stored("the device is being changed")
             if route is None:
                 raise RefusalError(404, "nothing is taken here; see endpoint in the configuration")
             told = route.take(self.command, cast(Headers, self.headers), self._read)
@@ -85,6 +88,7 @@ class Listener(Server):
         """Listen. Raises OSError."""
         self.options = options
         self.routes: dict[str, Route] = {}  # by endpoint; replaced as a whole
+        self._left: dict[str, int] = {}  # endpoints, and when they were taken away
         self.turns = 0  # grows as long as the thread that serves moves
         exchange = type("_BoundRequest", (_Request,), {"timeout_s": options.timeout_s})
         super().__init__(
@@ -107,6 +111,18 @@ class Listener(Server):
     def start(self) -> None:
         """Serve in a thread of its own. Raises RuntimeError if there can't be another one."""
         self._thread.start()
+
+    def leave(self, route: Route) -> None:
+        """Take a route away: who asks for it just then may find it again in a moment."""
+        self.routes = {at: one for at, one in self.routes.items() if one is not route}
+        now_ms = self.clock.monotonic_ms()
+        left = {at: ms for at, ms in self._left.items() if now_ms - ms < LEFT_MS}
+        self._left = {**left, route.endpoint: now_ms}
+
+    def has_just_left(self, endpoint: str) -> bool:
+        """Return whether there was a route of that endpoint a moment ago."""
+        left_ms = self._left.get(endpoint)
+        return left_ms is not None and self.clock.monotonic_ms() - left_ms < LEFT_MS
 
     def service_actions(self) -> None:
         """Say that the server moves: the loop that serves calls this."""
@@ -175,9 +191,8 @@ class Listeners:
     def detach(self, listener: Listener, route: Route) -> None:
         """Take a route away, and its listener with the last one."""
         with self._lock:
-            left = {at: one for at, one in listener.routes.items() if one is not route}
-            if left:
-                listener.routes = left
+            if any(one is not route for one in listener.routes.values()):
+                listener.leave(route)
                 return
             address = (listener.options.host, listener.options.port)
             if self._open.get(address) is listener:

@@ -133,7 +133,7 @@ class Route:
         if verdict is Verdict.REFUSED:
             raise RefusalError(422, "nothing of it is stored", [reason], count)
         if verdict is Verdict.GIVEN_UP:
-            raise _not_stored(reason)
+            raise not_stored(reason)
         is_known = verdict is Verdict.KNOWN
         with self._lock:
             self.duplicates_total += is_known
@@ -148,7 +148,7 @@ class Route:
         settlement = _Settlement()
         with self._lock:
             if self._is_closed:
-                raise _not_stored("this is being stopped")
+                raise not_stored("this is being stopped")
             self._waiting.add(settlement)
         try:
             return self._settled(settlement, batch, key)
@@ -161,7 +161,7 @@ class Route:
         submission = Submission(batch.samples, digest, settle=settlement.settle)
         try:
             if not self._feed.put(submission):
-                raise _not_stored("there is no room for it now")
+                raise not_stored("there is no room for it now")
         except SubmissionError as error:
             self._feed.reject(str(error), len(batch.samples))
             return Verdict.REFUSED, str(error)
@@ -185,5 +185,6 @@ class Route:
             }
 
 
-def _not_stored(reason: str) -> RefusalError:
+def not_stored(reason: str) -> RefusalError:
+    """Return the answer that it may be sent again."""
     return RefusalError(503, reason, headers={"Retry-After": str(RETRY_S)})
