@@ -4,6 +4,7 @@ MQTT 3.1.1 has no way to refuse a large one, and the library would hold 256 MB t
 What is left out can be acknowledged all the same, or the broker would send it for ever.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from paho.mqtt.client import Client
@@ -11,12 +12,16 @@ from paho.mqtt.client import Client
 HELD_SIZE_MAX = 524_288  # bytes of a packet: the longest topic, and more than a payload may have
 READ_SIZE = 65_536  # bytes of one read
 
+_receive: Callable[[Client, int], bytes] = Client._sock_recv
+
 
 class BoundedClient(Client):
     """A client that leaves out what is behind the first bytes of a large packet."""
 
     def _sock_recv(self, bufsize: int) -> bytes:  # of version 1.5 to 2.2
-        data: bytes = super()._sock_recv(min(bufsize, READ_SIZE))
+        if bufsize <= READ_SIZE:  # three times for each message, so without a look
+            return _receive(self, bufsize)
+        data = _receive(self, READ_SIZE)
         return _LeftOut(len(data)) if len(self._in_packet["packet"]) >= HELD_SIZE_MAX else data
 
 
