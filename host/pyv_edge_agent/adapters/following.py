@@ -20,13 +20,12 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from .left_files import LEFT_MAX, LeftFiles, known_as
 from .lines import SIZE_MAX
 from .place import HEAD_SIZE, OpenFile, Place, read_place
 from .rotation import Entry, entries_beside, moved_away
 
 logger = logging.getLogger(__name__)
-
-LEFT_MAX = 8  # files that were read before, and are known again
 
 
 class Following:
@@ -41,7 +40,7 @@ class Following:
         self._place: Place | None = None
         self.is_aside = False  # a file was left to come back to it: no line of it is lost
         self._others: list[Place] = []  # of names that were followed before
-        self._left: list[OpenFile] = []  # files that were read before: somebody may write on
+        self._left = LeftFiles()
         self._origin: tuple[OpenFile, Place] | None = None  # of them, the one to come back to
         self._is_leaving = False  # another file has the name, this one was at its end
 
@@ -56,10 +55,9 @@ class Following:
 
     def close(self) -> None:
         """Let go of the file."""
-        for file in (*self._left, self._file):
-            if file is not None:
-                file.close()
-        self._left.clear()
+        self._left.close()
+        if self._file is not None:
+            self._file.close()
         self._file = self._origin = None
         self._is_leaving = False
 
@@ -152,12 +150,7 @@ class Following:
         # Its own is in its place from now on; or its number was another file's before.
         read = [one for one in read if one.inode != to.inode or not to.holds(one)]
         read = [one._replace(inode=0) if one.inode == to.inode else one for one in read]
-        left = self._left if file is None else [*self._left, file]
-        kept = [one for one in left if one.inode != to.inode][-LEFT_MAX:]
-        for one in left:
-            if one is not to and one not in kept:
-                one.close()
-        self._left = kept
+        self._left.leave(file, to)
         return tuple(read[-LEFT_MAX:])
 
     def _enter(self, file: OpenFile, known: Place | None) -> None:
@@ -206,7 +199,7 @@ class Following:
             self._go_on(*grown, is_aside=True)
             self._origin = origin
             return
-        self._let_go_of_deleted()
+        self._left.let_go_of_deleted()
         if os.path.samestat(os.stat(self.path), file.status):
             self._is_leaving = False
             if self._place is not None:
@@ -230,18 +223,7 @@ class Following:
         place = self._place
         if place is None or place.offset != file.offset:
             return None
-        for known in place.read:
-            for left in self._left:
-                is_grown = left.inode == known.inode and left.has_line_at(known.offset)
-                if is_grown and left.holds(known):
-                    return left, known
-        return None
-
-    def _let_go_of_deleted(self) -> None:
-        """Close what nobody has a name for: its disk is not free before."""
-        for left in [one for one in self._left if not one.status.st_nlink]:
-            left.close()
-            self._left.remove(left)
+        return self._left.grown(place.read)
 
     def _find_replaced(self, place: Place) -> None:
         """Go on in what has taken the place of a file that is gone, if it has what was read."""
@@ -291,21 +273,17 @@ class Following:
         """
         for entry in entries:
             file = entry.open()
-            of_it = [one for one in self._read if _is_of(file, one)]
-            known = max(of_it, key=lambda one: one.offset, default=None)
-            is_new = known is None and not is_known and not self._is_beginning(file)
-            if is_new or (known is not None and file.has_line_at(known.offset)):
+            known = known_as(file, self._read)
+            if known is not None:
+                is_unread = file.has_line_at(known.offset)
+            else:
+                is_unread = not is_known and not self._left.begin_with(
+                    file, self._read, self._file
+                )
+            if is_unread:
                 return file, known
             file.close()  # it was read, or is a copy of what was
         return None
-
-    def _is_beginning(self, file: OpenFile) -> bool:
-        """Return whether a file is a copy of the beginning of one that was read and is open."""
-        opened = self._left if self._file is None else [*self._left, self._file]
-        read = {place.inode: place.offset for place in self._read}
-        return file.has_own_lines(file.size) and any(
-            0 < file.size <= read.get(one.inode, 0) and one.begins_as(file) for one in opened
-        )
 
     def _missed(self, file: OpenFile) -> tuple[OpenFile, Place | None] | None:
         """Return what was in a file that was cut off before a line of it was taken."""
@@ -382,12 +360,9 @@ class Following:
         assert self._place is not None
         read = tuple(map(self._further, self._place.read))
         self._place = self._place._replace(read=read)
-        known = {one.inode: one for one in read if one.inode != file.inode}
+        before = [one for one in read if one.inode != file.inode]
         with suppress(OSError):  # then what comes late into them is read at the next rotation
-            for entry in entries_beside(self.path) if known else ():
-                left = entry.inode in known and entry.open_if_holds(known[entry.inode])
-                if left:
-                    self._left.append(left)
+            self._left.open_again(entries_beside(self.path) if before else (), before)
 
     def _further(self, place: Place) -> Place:
         """Return how far the file of a place was read, under whatever name."""
@@ -418,12 +393,3 @@ class Following:
         named.sort(key=lambda entry: entry.written_ns, reverse=True)
         opened = (entry.open_if_holds(place) for entry in named)
         return next((file for file in opened if file is not None), None)
-
-
-def _is_of(file: OpenFile, known: Place) -> bool:
-    """Return whether it is what was read up to `known`, or a copy of that."""
-    if not file.holds(known):
-        return False
-    # A few bytes alone say little: two files may begin alike.
-    is_long = known.offset >= HEAD_SIZE or known.offset == file.size
-    return known.inode == file.inode or (is_long and file.has_own_lines(known.offset))
