@@ -515,6 +515,31 @@ def test_path_that_is_changed_to_the_renamed_file_and_back_reads_it_once(tmp_pat
     assert reading.read(5) == [0, 1, 2, 10]
 
 
+@pytest.mark.parametrize("is_down", [False, True])
+def test_file_with_a_header_alone_whose_writer_goes_on_is_read(tmp_path, is_down):
+    """logrotate moves files away in which nothing has come, too."""
+    path, header, line = tmp_path / "m.csv", "v\n", "{}\n"
+    log_file = Log(path)
+    log_file.write(header + line.format(1))
+    reading = Reading(path, time_path="", value_path="v")
+    reading.read(2)
+    log_file.move_away()
+    log_file.write(header)
+    reading.read(4)
+    with path.open("a") as held:
+        log_file.move_away()
+        log_file.write(header)
+        reading.read(4)
+        if is_down:
+            reading.start()
+            reading.read(2)
+        for number in (2, 3):
+            held.write(line.format(number))
+    log_file.write(line.format(10))
+    assert sorted(reading.read(6)) == [1, 2, 3, 10]
+    assert reading.feed.rejected_total == 0
+
+
 def test_deleted_file_is_let_go_of(log_file, reading):
     log_file.add(0)
     reading.read()

@@ -146,7 +146,8 @@ class FileTailAdapter:
         if self._following.is_open:
             # A header alone says nothing: another file has the same.
             taken = self._taken if self._has_rows or not self._rows.needs_header else 0
-            self._behind = self._following.keep(taken, self._rows.later_columns)
+            columns = self._rows.later_columns
+            self._behind = self._following.keep(taken, columns, self._taken)
 
     def _begin(self, feed: Feed) -> None:
         """Begin where another file, or another part of this one, was opened."""

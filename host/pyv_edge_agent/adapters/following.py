@@ -39,6 +39,7 @@ class Following:
         self._file: OpenFile | None = None
         self._place: Place | None = None
         self.is_aside = False  # a file was left to come back to it: no line of it is lost
+        self._seen = 0  # offset before which its file has nothing to be taken
         self._others: list[Place] = []  # of names that were followed before
         self._left = LeftFiles()
         self._origin: tuple[OpenFile, Place] | None = None  # of them, the one to come back to
@@ -76,12 +77,14 @@ class Following:
         """The place that `keep` has noted last, or where the file was opened."""
         return self._place
 
-    def keep(self, offset: int, columns: tuple[str, ...] = ()) -> Place:
+    def keep(self, offset: int, columns: tuple[str, ...] = (), seen: int = 0) -> Place:
         """Note that all before `offset` was taken, and `columns`. Call it before each `read`.
 
-        It must be the same as before, or in what was read since then.
+        It must be the same as before, or in what was read since then; as must be `seen`, before
+        which there is nothing to be taken.
         """
         assert self._file is not None
+        self._seen = max(offset, seen)
         if self._place is None or self._place.offset != offset:
             before = self._place or Place()
             self._place = self._file.place(offset)._replace(
@@ -136,6 +139,7 @@ class Following:
         if not place.present_ns:
             self._place = self._place._replace(present_ns=file.status.st_mtime_ns)
         self._is_leaving, self.is_aside = False, is_aside
+        self._seen = place.offset
         self.opened_total += 1
 
     def _leave(self, to: OpenFile, *, is_over: bool) -> tuple[Place, ...]:
@@ -146,7 +150,11 @@ class Following:
         place, file = self._place, self._file
         if place is None:
             return ()
-        read = [*place.read, *([place.alone()] if is_over and place.offset else ())]
+        read = [*place.read]
+        if is_over and place.offset:
+            read.append(place.alone())
+        elif is_over and file is not None and 0 < self._seen <= file.size:
+            read.append(file.known_at(self._seen))  # a header
         # Its own is in its place from now on; or its number was another file's before.
         read = [one for one in read if one.inode != to.inode or not to.holds(one)]
         read = [one._replace(inode=0) if one.inode == to.inode else one for one in read]
@@ -256,7 +264,8 @@ class Following:
             return
         present = OpenFile(self.path)
         place = known.get(present.inode)
-        self._enter(present, place if place and present.holds(place) else None)
+        is_known = place is not None and place.offset and present.holds(place)
+        self._enter(present, place if is_known else None)
 
     @property
     def _read(self) -> tuple[Place, ...]:

@@ -122,6 +122,14 @@ class OpenFile:
         mark = self._window[max(0, end - MARK_SIZE) : end]
         return Place(self.inode, offset, digest(self._head[:offset]), digest(mark))
 
+    def known_at(self, offset: int) -> Place:
+        """Return the place at `offset` in what there is now."""
+        start = max(0, offset - MARK_SIZE)
+        head = self.bytes_at(0, min(HEAD_SIZE, offset))
+        return Place(
+            self.inode, offset, digest(head), digest(self.bytes_at(start, offset - start))
+        )
+
     def holds(self, place: Place) -> bool:
         """Return whether it has what was read up to `place`."""
         start = max(0, place.offset - MARK_SIZE)

@@ -256,7 +256,7 @@ def connect_reader(
         except sqlite3.OperationalError:
             # WAL wants to write beside the file even for reading. Evidence on a read-only
             # medium can be read all the same, provided that nothing waits in the WAL.
-            if size(beside(path, "-wal")):
+            if size(beside(path, "-wal")) or is_in_use(path):
                 raise
             connection, application, version = _open_reader(path, "mode=ro&immutable=1")
     except sqlite3.Error as error:

@@ -6,7 +6,7 @@ a word. Here they are found, and the frames around it made readable (format: sql
 /fileformat2.html, section 4; /walformat.html, 2.1 for the index beside it).
 """
 
-import mmap
+import errno
 import os
 import struct
 import sys
@@ -30,6 +30,7 @@ _INDEX = struct.Struct(
     "=I8xB3xI12x8s8x"
 )  # version, is it begun, frames, salts; its first 48 bytes
 _INDEX_FRAMES_AT = 16
+SIZE_MAX = 268_435_456  # bytes; one that nobody holds up has a hundredth
 _LOOKED_AT_EVERY = 256  # frames between two looks at the clock
 _MASK = 0xFFFF_FFFF
 
@@ -49,7 +50,7 @@ class Frame(NamedTuple):
 class WAL:
     """What is in a WAL."""
 
-    def __init__(self, data: bytes | mmap.mmap) -> None:
+    def __init__(self, data: bytes) -> None:
         """Read its header."""
         self._data = data
         magic, version, page_size, _, *rest = _HEAD.unpack_from(data)
@@ -209,11 +210,10 @@ def _opened(path: Path) -> Iterator[WAL | None]:
         yield None
         return
     with file:
-        if os.fstat(file.fileno()).st_size <= _HEAD.size + _FRAME.size:
-            yield None
-            return
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            yield WAL(data)
+        data = file.read(SIZE_MAX + 1)  # and no mapping: an agent may cut it off just then
+    if len(data) > SIZE_MAX:
+        raise OSError(errno.EFBIG, "is too large to be looked through", str(path))
+    yield WAL(data) if len(data) > _HEAD.size + _FRAME.size else None
 
 
 def is_orphan(path: Path) -> bool:

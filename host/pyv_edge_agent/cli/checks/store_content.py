@@ -9,7 +9,7 @@ from ...disk import beside, unused
 from ...errors import StoreBrokenError, StoreError
 from ...sizing import Load, show_size, show_time
 from ...store.check import check_closed
-from ...store.connection import was_store
+from ...store.connection import is_in_use, was_store
 from ...store.extract import recorded
 from ...store.ledger import read_ledger_within
 from ...store.reader import StoreReader
@@ -29,7 +29,7 @@ def check_file(
         return [about.fail(text, "leave the agent running: it puts it back")]
     try:
         if not is_agent_running:
-            check_closed(path, clock, within_ms)
+            _check_closed(path, clock, within_ms)
         if not path.exists():
             return [about.ok(f"{path} is not there yet: the agent's first start makes it")]
         with closing(StoreReader(path)) as reader:
@@ -43,6 +43,14 @@ def check_file(
     except StoreError as error:
         text, mark, fix = str(error).rpartition("; ")
         return [about.fail(text, fix) if mark else about.fail(str(error), "check storage.path")]
+
+
+def _check_closed(path: Path, clock: Clock, within_ms: int) -> None:
+    try:
+        check_closed(path, clock, within_ms)
+    except StoreBrokenError:
+        if not is_in_use(path):  # else an agent has just been started
+            raise
 
 
 def _broken(about: Check, path: Path, problem: str, is_agent_running: bool) -> Finding:
