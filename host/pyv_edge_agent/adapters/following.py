@@ -106,7 +106,7 @@ class Following:
             self._open()
         elif self._file.is_altered():
             if self._origin is not None:
-                self._come_back(*self._origin)
+                self._go_on(*self._origin, is_aside=True)
             else:
                 self._find_altered(self._file)
         elif self._file.has_more and (missed := self._missed(self._file)):
@@ -197,8 +197,8 @@ class Following:
 
     def _look(self, file: OpenFile) -> None:
         """See whether the name has another file by now."""
-        if self._origin is not None:
-            self._come_back(*self._origin)
+        if self._origin is not None:  # this was all that had come late
+            self._go_on(*self._origin, is_aside=True)
             return
         if (grown := self._grown(file)) is not None:
             # Whoever writes has not noticed yet that the file has another name.
@@ -218,10 +218,6 @@ class Following:
             self._find_replaced(self._place)
         else:
             self._succeed(file)
-
-    def _come_back(self, origin: OpenFile, place: Place) -> None:
-        """Go on in the file that was left to read another one."""
-        self._go_on(origin, place, is_aside=True)
 
     def _grown(self, file: OpenFile) -> tuple[OpenFile, Place] | None:
         """Return a file that was read before and has a whole line more by now; and its place.

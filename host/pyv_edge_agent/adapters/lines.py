@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ..errors import SubmissionError
 from .mapping import Path as FieldPath
-from .mapping import read_json
+from .mapping import is_numeral, read_json
 
 SIZE_MAX = 65_536  # bytes of a line; what is longer is skipped, and never held
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "space": " "}
@@ -145,15 +145,7 @@ class Rows:
         cells = dict(zip(self._columns, names, strict=False))
         values = [cells.get(name, "") for name in self._values]
         is_named = len(self._needed) > 1 and self._needed <= set(names)
-        return is_named or (bool(known) and not any(map(_is_number, values)))
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+        return is_named or (bool(known) and not any(map(is_numeral, values)))
 
 
 def _header(fields: list[str], needed: set[str]) -> list[str]:
@@ -167,12 +159,13 @@ def _header(fields: list[str], needed: set[str]) -> list[str]:
 
 def _value_columns(device: Mapping[str, Any]) -> set[str]:
     """Return the columns that have numbers in them."""
-    paths = list(device["fields"].values()) or [device["value_path"]]
+    return _columns(*(device["fields"].values() or [device["value_path"]]))
+
+
+def _columns(*paths: str) -> set[str]:
     return {str(FieldPath(text).steps[0]) for text in paths if text}
 
 
 def _columns_needed(device: Mapping[str, Any]) -> set[str]:
     """Return the columns without which no row can be a reading."""
-    values = device["fields"].values() or [device["value_path"]]
-    paths = [*values, device["time_path"], device["channel_path"]]
-    return {str(FieldPath(text).steps[0]) for text in paths if text}
+    return _value_columns(device) | _columns(device["time_path"], device["channel_path"])

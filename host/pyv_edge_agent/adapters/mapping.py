@@ -108,7 +108,7 @@ def read_time_ms(found: Any, what: str) -> int:
 
     ISO without an offset is UTC. Raises SubmissionError.
     """
-    if isinstance(found, str) and not _is_numeral(found):
+    if isinstance(found, str) and not is_numeral(found):
         text = found.strip()
         # fromisoformat() of Python 3.10 knows no Z
         text = text[:-1] + "+00:00" if text[-1:] in ("Z", "z") else text
@@ -123,7 +123,8 @@ def read_time_ms(found: Any, what: str) -> int:
     return round(number) if abs(number) > MS_FROM else round(number * 1000)
 
 
-def _is_numeral(text: str) -> bool:
+def is_numeral(text: str) -> bool:
+    """Return whether a text is a number."""
     try:
         float(text)
     except ValueError:

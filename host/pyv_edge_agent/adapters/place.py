@@ -132,12 +132,10 @@ class OpenFile:
 
     def holds(self, place: Place) -> bool:
         """Return whether it has what was read up to `place`."""
-        start = max(0, place.offset - MARK_SIZE)
-        mark = self.bytes_at(start, place.offset - start)
-        head = self.bytes_at(0, min(HEAD_SIZE, place.offset))
-        is_long_enough = self.size >= place.offset
-        is_same = (digest(head), digest(mark)) == (place.head, place.mark)
-        return is_long_enough and (is_same or not place.offset)
+        if self.size < place.offset:
+            return False
+        found = self.known_at(place.offset)
+        return not place.offset or (found.head, found.mark) == (place.head, place.mark)
 
     def has_own_lines(self, offset: int) -> bool:
         """Return whether most lines before `offset` differ: else others may have the same."""

@@ -158,6 +158,8 @@ class WAL:
         Nothing is written behind a commit before that is on the disk: only the last one may be
         torn. What is left of one that was torn before follows no other.
         """
+        if not any(frame.pages for frame in self.written(read)):
+            return read  # without a sum: as a WAL is that is whole
         durable = read
         before: Frame | None = None
         for frame in self.frames():
@@ -238,10 +240,15 @@ def lost(path: Path, is_over: Callable[[], bool] = _never) -> str | None:
         read = wal.read_to(is_over)
         if read is None:
             return None
-        promised = max(_told_by_index(beside(path, "-shm"), wal), wal.promised(read))
+        promised = _promised(wal, read, beside(path, "-shm"))
         if read >= promised:
             return ""
         return f"{DAMAGED}: of {promised} frames at least, {read} can be read"
+
+
+def _promised(wal: WAL, read: int, index: Path) -> int:
+    """Return how many frames were durable, as far as the frames or the index tell."""
+    return max(wal.promised(read), _told_by_index(index, wal))
 
 
 def _told_by_index(path: Path, wal: WAL) -> int:
@@ -279,10 +286,7 @@ def make_readable(broken: Path) -> bool:
         os.replace(wal_path, original)
     with _opened(original) as wal:
         if wal is not None and not wal_path.exists():
-            promised = max(
-                wal.promised(wal.read_to(_never) or 0),
-                _told_by_index(beside(broken, INDEX), wal),
-            )
+            promised = _promised(wal, wal.read_to(_never) or 0, beside(broken, INDEX))
             with writing_whole(wal_path) as file:
                 file.writelines(wal.rewritten(wal.end_of(promised)))
         sync(broken.parent)
@@ -298,8 +302,7 @@ def missing_count(broken: Path) -> int:
     with _opened(original if original.exists() else beside(broken, "-wal")) as wal:
         if wal is None:
             return 0
-        read = wal.read_to(_never) or 0
-        promised = max(wal.promised(read), _told_by_index(beside(broken, INDEX), wal))
+        promised = _promised(wal, wal.read_to(_never) or 0, beside(broken, INDEX))
         sound = [one for one in wal.frames() if one.is_sound is not False]
         return promised - sum(wal.number(one) <= promised for one in sound)
 
