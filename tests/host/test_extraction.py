@@ -13,10 +13,9 @@ from host.test_egress import BOOT, HASH, KEY, Rig, policy
 from host.test_store import event_row
 from pyv_edge_agent import exit_status
 from pyv_edge_agent.cli import extraction, moment
-from pyv_edge_agent.cli.extraction import Extraction, Request
-from pyv_edge_agent.cli.filters import FORMS, KINDS
+from pyv_edge_agent.cli.filters import FORMS
 from pyv_edge_agent.cli.form import senml_text, text_of
-from pyv_edge_agent.cli.selection import Names, View
+from pyv_edge_agent.cli.selection import OpenedView
 from pyv_edge_agent.egress import Egress
 from pyv_edge_agent.errors import StoreError, UsageError
 from pyv_edge_agent.sinks import line_protocol, payload
@@ -25,6 +24,9 @@ from pyv_edge_agent.store.extract import PIECE_IDS, Wanted, events, newest_ids, 
 from pyv_edge_agent.store.query import ALWAYS
 from pyv_edge_agent.store.reader import StoreReader
 from pyv_edge_agent.store.schema import SCHEMA_VERSION
+from pyv_edge_agent.view import KINDS
+from pyv_edge_agent.view.extraction import Extraction, Request
+from pyv_edge_agent.view.store_view import Names
 from pyv_edge_core.pattern import Pattern
 from pyv_edge_core.privacy import PrivacyPolicy
 
@@ -50,7 +52,9 @@ def extract(path, today=None, kind="readings", is_local=False, limit=None, times
     names = Names([Pattern(one) for one in more.get("sensors", ())])
     names.devices += [Pattern(one) for one in more.get("devices", ())]
     request = Request(kind, names, more.get("qualities"), times, limit)
-    with closing(View(StoreReader(path), today or PrivacyPolicy(), is_local=is_local)) as view:
+    with closing(
+        OpenedView(StoreReader(path), today or PrivacyPolicy(), is_local=is_local)
+    ) as view:
         found = Extraction(view, request)
         payloads = [one for piece in found.pieces() for one in piece]
         assert found.taken_total == len(payloads)
@@ -260,7 +264,7 @@ def test_newest_of_what_there_is_little_of(rig):
 
 def test_rows_come_in_pieces_of_a_limited_size(rig):
     rig.mixed(2 * PIECE_IDS + 7)
-    with closing(View(StoreReader(rig.path), PrivacyPolicy(), is_local=False)) as view:
+    with closing(OpenedView(StoreReader(rig.path), PrivacyPolicy(), is_local=False)) as view:
         found = Extraction(view, Request("readings", Names(), None, ALWAYS, None))
         done = []
         assert [len(one) for one in found.pieces(done.append)] == [PIECE_IDS, PIECE_IDS, 7]

@@ -11,7 +11,7 @@ from host.fakes import UTC_MS
 from host.test_cli import on_terminal
 from pyv_edge_agent import exit_status
 from pyv_edge_agent.cli import COMMANDS
-from pyv_edge_agent.cli.selection import View
+from pyv_edge_agent.cli.selection import OpenedView
 from pyv_edge_agent.cli.series_points import find_points
 from pyv_edge_agent.errors import UsageError
 from pyv_edge_agent.store.query import ALWAYS
@@ -24,7 +24,7 @@ NOTHING_SEEN = r"withheld by the privacy|no values of that time"
 
 def points(rig, *rules, sensor="porch.temp", times=ALWAYS, count_max=1000, is_local=False):
     with closing(
-        View(StoreReader(rig.path), PrivacyPolicy(list(rules)), is_local=is_local)
+        OpenedView(StoreReader(rig.path), PrivacyPolicy(list(rules)), is_local=is_local)
     ) as view:
         return find_points(view, sensor, times, count_max)
 

@@ -10,7 +10,7 @@ from host.fakes import UTC_MS, FakeClock
 from host.test_alerting import HIGH, Agent
 from pyv_edge_agent import exit_status
 from pyv_edge_agent.cli import moment
-from pyv_edge_agent.cli.selection import View
+from pyv_edge_agent.cli.selection import OpenedView
 from pyv_edge_agent.replay import Replay
 from pyv_edge_agent.store import WriteBatch, extract
 from pyv_edge_agent.store.extract import Wanted
@@ -189,7 +189,7 @@ def test_replay_decides_as_the_agent_did(tmp_path, seed):
         "SELECT channel_id, rule, severity, state, utc_ms, value, message FROM event ORDER BY id"
     )
     agent.kill()
-    with closing(View(StoreReader(agent.path), PrivacyPolicy(), is_local=True)) as view:
+    with closing(OpenedView(StoreReader(agent.path), PrivacyPolicy(), is_local=True)) as view:
         channels = {one.id: one for one in extract.channels(view.reader)}
         replay = Replay(read_rules(EVERY_KIND), view.policy, UTC_MS)
         events = []
@@ -208,7 +208,7 @@ def test_pseudonyms_are_counted_and_not_tried(tmp_path):
     agent.greet()
     agent.read(3500, 3500)
     agent.kill()
-    with closing(View(StoreReader(agent.path), policy, is_local=True)) as view:
+    with closing(OpenedView(StoreReader(agent.path), policy, is_local=True)) as view:
         (channel, *_) = [one for one in extract.channels(view.reader) if one.marks]
         replay = Replay(read_rules([HIGH]), policy, UTC_MS)
         for _, rows in extract.readings(view.reader, Wanted([channel.id])):

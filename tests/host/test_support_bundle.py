@@ -15,9 +15,9 @@ from pyv_edge_agent.cli import bundle
 from pyv_edge_agent.cli.bundle import Contents, Part
 from pyv_edge_agent.cli.checks.finding import Check
 from pyv_edge_agent.cli.checks.plan import Case
-from pyv_edge_agent.cli.redaction import SECRET, Redaction, secret_parts
 from pyv_edge_agent.clock import SystemClock
 from pyv_edge_agent.config import Config
+from pyv_edge_agent.view.redaction import SECRET, Redaction, secret_parts
 
 SECRET_KEY = "kG7/+secret=="
 DEVICES = [

@@ -25,13 +25,14 @@ from ..store.extract import channels, devices
 from ..store.ledger import read_ledger_within
 from ..store.query import ALWAYS, list_audit
 from ..store.reader import StoreReader
+from ..view import GAPS
+from ..view.extraction import Extraction, Request
+from ..view.redaction import Redaction, secret_parts
+from ..view.store_view import Names
+from ..view.withheld import WithheldNames
 from .checks.finding import Finding
 from .checks.plan import Case
-from .extraction import Extraction, Request
-from .form import GAPS
-from .redaction import Redaction, secret_parts
-from .selection import Names, View
-from .withheld import WithheldNames
+from .selection import OpenedView
 
 PART_SIZE_MAX = 2 * 1_048_576  # bytes; what is longer is cut
 ROWS_MAX = 1000  # the newest, of the audit log and of gaps
@@ -166,7 +167,7 @@ class Contents:
 
     def _gaps(self, config: Config) -> list[dict[str, Any]]:
         policy = find_policy(config.get("privacy"), config.hash_key_path)
-        with closing(View(StoreReader(config.store_path), policy, is_local=False)) as view:
+        with closing(OpenedView(StoreReader(config.store_path), policy, is_local=False)) as view:
             request = Request(GAPS, Names(), None, ALWAYS, ROWS_MAX)
             return [one for piece in Extraction(view, request).pieces() for one in piece]
 

@@ -21,7 +21,7 @@ from ..store.extract import StoredChannel, channels
 from ..store.reader import StoreReader
 from ..types import SensorReading
 from ..uploads import enabled_sinks
-from .selection import View
+from .selection import OpenedView
 
 STORED = {
     "allow": "as it is",
@@ -83,7 +83,7 @@ class Explainer:
 
     def store(self, path: Path) -> list[dict[str, Any]]:
         """Return what is to be said of every channel in the store. Raises StoreError."""
-        with closing(View(StoreReader(path), self.policy, is_local=False)) as view:
+        with closing(OpenedView(StoreReader(path), self.policy, is_local=False)) as view:
             return [self._channel(one, view.judge(one)) for one in channels(view.reader)]
 
     def _channel(self, channel: StoredChannel, known: JudgedChannel) -> dict[str, Any]:

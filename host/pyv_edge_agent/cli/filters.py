@@ -4,13 +4,11 @@ import argparse
 
 from pyv_edge_core.reading import QUALITY_NAMES
 
+from ..view import KINDS, PERIOD, PERIODS_MS
 from .argument import positive
 
-KINDS = ("readings", "events", "gaps", "summaries")
 FORMS = ("table", "csv", "ndjson", "senml", "line-protocol")
 MEASUREMENT = "pyvorin"
-PERIODS_MS = {"minute": 60_000, "hour": 3_600_000}
-PERIOD = "minute"  # unless another one is asked for
 
 
 def add_channels(parser: argparse.ArgumentParser) -> None:

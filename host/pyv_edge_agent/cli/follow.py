@@ -10,13 +10,10 @@ from collections.abc import Iterator
 from ..errors import StoreError
 from ..store import extract
 from ..store.query import ALWAYS
-from .extraction import Extraction, Request
-from .filters import KINDS
-from .form import Payload
+from ..view import EVENTS, READINGS
+from ..view.extraction import Extraction, Payload, Request
 from .output import note
-from .selection import Names, open_view
-
-_READINGS, _EVENTS = KINDS[:2]
+from .selection import open_view, read_names
 
 
 class Follower:
@@ -25,7 +22,7 @@ class Follower:
     def __init__(self, args: argparse.Namespace) -> None:
         """Open the store. Raises what `open_view` does."""
         self._args = args
-        self._names = Names.of(args)
+        self._names = read_names(args)
         self._view = open_view(args)
         self._is_closed = False
         self._problem = ""
@@ -41,7 +38,7 @@ class Follower:
         found: list[Payload] = []
         with self._view.reader.snapshot():  # so that nothing comes twice, or not at all
             self._reading_id, self._event_id = self._ends()
-            for kind in (_READINGS, _EVENTS) if limit else ():
+            for kind in (READINGS, EVENTS) if limit else ():
                 request = Request(kind, self._names, self._args.quality, ALWAYS, limit)
                 for piece in Extraction(self._view, request).pieces():
                     found += piece
@@ -80,7 +77,7 @@ class Follower:
             yield self._view.egress.readings(rows)
 
     def _events(self) -> Iterator[list[Payload]]:
-        request = Request(_EVENTS, self._names, None, ALWAYS, None)
+        request = Request(EVENTS, self._names, None, ALWAYS, None)
         extraction = Extraction(self._view, request)
         for rows in extract.events(self._view.reader, *ALWAYS, after=(self._event_id,)):
             self._event_id = rows[-1][0]

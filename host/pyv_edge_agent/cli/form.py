@@ -12,7 +12,8 @@ from typing import Any
 
 from ..sinks.line_protocol import line
 from ..sinks.payload import senml_record
-from .filters import FORMS, KINDS
+from ..view import EVENTS, GAPS, READINGS, SUMMARIES
+from .filters import FORMS
 from .moment import show_ms
 from .output import paint
 
@@ -20,7 +21,6 @@ Payload = dict[str, Any]
 Pieces = Iterable[list[Payload]]
 Column = tuple[str, Callable[[Payload], Any]]
 
-READINGS, EVENTS, GAPS, SUMMARIES = KINDS
 TABLE, CSV, NDJSON, SENML, LINE_PROTOCOL = FORMS
 
 _WIDTH_MIN = 5

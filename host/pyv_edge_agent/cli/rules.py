@@ -10,8 +10,8 @@ from .place import add_store
 
 if TYPE_CHECKING:
     from ..replay import Replay
+    from ..view.store_view import View
     from .form import Payload
-    from .selection import View
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -85,7 +85,7 @@ class _Told:
     def __init__(
         self, replay: "Replay", view: "View", args: argparse.Namespace, times: tuple[int, int]
     ) -> None:
-        from .selection import Names
+        from .selection import read_names
 
         self.withheld_channels = 0
         self.events_total = 0
@@ -93,7 +93,7 @@ class _Told:
         self.is_local = args.local
         self._view = view
         self._times = times
-        self._names = Names.of(args)
+        self._names = read_names(args)
 
     def play(self, advance: Any) -> Any:
         """Yield the events that would have been. Raises StoreError."""
@@ -119,7 +119,7 @@ class _Told:
                     replay.firings[rule].before += 1
 
     def _payloads(self, channels: Any, rows: Any) -> Any:
-        from .extraction import event_payload
+        from ..view.extraction import event_payload
 
         for row in rows:
             payload = event_payload(self._view, channels[row[1]], row)

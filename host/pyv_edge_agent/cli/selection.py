@@ -1,21 +1,16 @@
-"""What a command takes out of a store: which channels, which time, and what may be known of it."""
+"""What a command takes out of a store: which channels, which time, and under which policy."""
 
 import argparse
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from pyv_edge_core.errors import FieldError
-from pyv_edge_core.pattern import Pattern
 from pyv_edge_core.privacy import PrivacyPolicy
-from pyv_edge_core.reading import QUALITY_BAD, QUALITY_NAMES
 
 from ..config import Config
-from ..egress import Egress, JudgedChannel
 from ..errors import UsageError
 from ..policy import find_policy
-from ..store.extract import StoredChannel, Wanted, channels
-from ..store.query import ALWAYS, channels_of
+from ..store.query import ALWAYS
 from ..store.reader import StoreReader
+from ..view.store_view import Names, View, read_patterns
 from .moment import parse_moment
 from .place import PLACES, VARIABLE, find_config
 
@@ -32,93 +27,22 @@ def read_times(args: argparse.Namespace, now_ms: int) -> tuple[int, int]:
     return start_ms, end_ms
 
 
-def read_patterns(option: str, texts: list[str] | None) -> list[Pattern]:
-    """Return the patterns that an option was given. Raises UsageError."""
-    try:
-        return [Pattern(text) for text in texts or ()]
-    except FieldError as error:
-        raise UsageError(f"{option}: {error}") from error
+def read_names(args: argparse.Namespace) -> Names:
+    """Read --sensor and --device. Raises UsageError."""
+    return Names(read_patterns("--sensor", args.sensor), read_patterns("--device", args.device))
 
 
-@dataclass
-class Names:
-    """Patterns of which one has to fit; none fits everything."""
+class OpenedView(View):
+    """A view of a store that was opened for it."""
 
-    sensors: list[Pattern] = field(default_factory=list)
-    devices: list[Pattern] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, args: argparse.Namespace) -> "Names":
-        """Read --sensor and --device. Raises UsageError."""
-        return cls(read_patterns("--sensor", args.sensor), read_patterns("--device", args.device))
-
-    def fit(self, sensor: str, *devices: str) -> bool:
-        """Return whether a sensor fits, and a device by any of its names."""
-        return _fits(self.sensors, sensor) and self.fit_device(*devices)
-
-    def fit_device(self, *devices: str) -> bool:
-        """Return whether a device fits by any of its names."""
-        return _fits(self.devices, *devices)
-
-
-def _fits(patterns: list[Pattern], *names: str) -> bool:
-    return not patterns or any(one.matches(name) for one in patterns for name in names)
-
-
-class View:
-    """A store as it may be seen: by the policy in force, at this machine or beyond it."""
-
-    def __init__(self, reader: StoreReader, policy: PrivacyPolicy, *, is_local: bool) -> None:
-        """Look at what `reader` has open."""
-        self.reader = reader
-        self.policy = policy
-        self.is_local = is_local
-        self.egress = Egress(
-            policy, channels_of=lambda name: channels_of(reader, name), is_leaving=not is_local
-        )
+    reader: StoreReader
 
     def close(self) -> None:
         """Close the store."""
         self.reader.close()
 
-    def judge(self, channel: StoredChannel) -> JudgedChannel:
-        """Return what may be known of a channel."""
-        stored = (channel.alias, channel.name, channel.sensor, channel.marks)
-        return self.egress.channel(channel.id, channel.device, stored)
 
-    def fits(self, names: Names, channel: StoredChannel) -> bool:
-        """Return whether names fit those of a channel, as they may be known.
-
-        By the names that are hidden nobody can ask, or the answer would tell whose
-        pseudonym is whose.
-        """
-        known = self.judge(channel)
-        aliases = [channel.alias] if known.device == channel.device else []
-        return names.fit(known.sensor, known.device, *aliases)
-
-    def channels(self, names: Names) -> tuple[list[StoredChannel], list[StoredChannel]]:
-        """Return the channels that fit: those whose readings may be known, and the others."""
-        fitting = [one for one in channels(self.reader) if self.fits(names, one)]
-        kept = {one.id for one in fitting if self.egress.keeps_readings(self.judge(one))}
-        return (
-            [one for one in fitting if one.id not in kept],
-            [one for one in fitting if one.id in kept],
-        )
-
-    def wanted(
-        self, known: list[StoredChannel], qualities: list[str] | None, times: tuple[int, int]
-    ) -> Wanted:
-        """Return what to ask for of channels whose readings may be known.
-
-        Of one whose values are hidden every reading counts as bad.
-        """
-        numbers = tuple(QUALITY_NAMES.index(one) for one in qualities or QUALITY_NAMES)
-        hidden = [one.id for one in known if self.judge(one).is_hidden]
-        plain = [one.id for one in known if one.id not in hidden]
-        return Wanted(plain, hidden if QUALITY_BAD in numbers else [], numbers, *times)
-
-
-def open_view(args: argparse.Namespace) -> View:
+def open_view(args: argparse.Namespace) -> OpenedView:
     """Open the store that is meant, under the policy in force.
 
     Raises UsageError, ConfigError, FileNotFoundError, StartError, StoreError.
@@ -134,4 +58,4 @@ def open_view(args: argparse.Namespace) -> View:
     if config is not None:
         policy = find_policy(config.get("privacy"), config.hash_key_path)
     store = Path(args.db) if config is None or args.db else config.store_path
-    return View(StoreReader(store), policy, is_local=args.local)
+    return OpenedView(StoreReader(store), policy, is_local=args.local)

@@ -6,12 +6,11 @@ from typing import Any
 from ..errors import UsageError
 from ..store import extract
 from ..store.extract import StoredChannel
-from .extraction import Extraction, Request
-from .filters import KINDS, PERIODS_MS
+from ..view import PERIODS_MS, READINGS, SUMMARIES
+from ..view.extraction import Extraction, Request
+from ..view.store_view import Names, View, read_patterns
 from .moment import show_ms
-from .selection import Names, View, read_patterns
 
-_READINGS, _, _, _SUMMARIES = KINDS
 _SHOWN_MAX = 10  # names of sensors that a message repeats
 
 
@@ -31,7 +30,7 @@ class Points:
 
     def described(self) -> str:
         """Return a line that says what the points are."""
-        what = "readings" if self.source == _READINGS else f"summaries, one a {self.source},"
+        what = "readings" if self.source == READINGS else f"summaries, one a {self.source},"
         lowest, highest = self.range
         unit = f" {self.unit}" if self.unit else ""
         return (
@@ -62,10 +61,10 @@ def find_points(view: View, pattern: str, times: tuple[int, int], count_max: int
         raise UsageError(f"{sensors[0]}: is withheld by the privacy policy{remedy}")
     source = _source(view, known, summarised, times, count_max)
     points = Points(sensors[0], (known or summarised)[-1].unit, source)
-    kind = _READINGS if source == _READINGS else _SUMMARIES
+    kind = READINGS if source == READINGS else SUMMARIES
     period_ms = PERIODS_MS.get(source, 0)
     request = Request(kind, names, None, times, None, period_ms)
-    wanted = ("value",) if source == _READINGS else ("min", "mean", "max")
+    wanted = ("value",) if source == READINGS else ("min", "mean", "max")
     for piece in Extraction(view, request).pieces():
         for payload in piece:
             if payload[wanted[0]] is not None:
@@ -101,7 +100,7 @@ def _source(
     """
     wanted = view.wanted(known, None, times)
     if known and extract.count_readings(view.reader, wanted, count_max + 1) <= count_max:
-        return _READINGS
+        return READINGS
     ids = [one.id for one in known or summarised]
     for name, period_ms in PERIODS_MS.items():
         if extract.count_summaries(view.reader, ids, period_ms, *times) <= count_max:

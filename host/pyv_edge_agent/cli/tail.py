@@ -57,7 +57,8 @@ class _Lines:
     """A line for each reading and each event, the events in colour."""
 
     def __init__(self) -> None:
-        from .form import READINGS, Table
+        from ..view import READINGS
+        from .form import Table
 
         self._table = Table(READINGS)
 

@@ -11,8 +11,7 @@ from typing import Any
 
 from ..channel_policy import SYNC_RAW
 from .commit import GAP_ROWS
-from .query import ALWAYS, stretches
-from .reader import StoreReader
+from .query import ALWAYS, Queries, stretches
 from .rollup import SUMMARY_ROWS
 from .sink_cursor import READING_COLUMNS, READING_TABLES
 
@@ -79,24 +78,24 @@ class Wanted:
         }
 
 
-def channels(reader: StoreReader) -> list[StoredChannel]:
+def channels(reader: Queries) -> list[StoredChannel]:
     """Return all channels that the store has ever had. Raises StoreError."""
     return [StoredChannel(*row) for row in reader.rows(_CHANNELS)]
 
 
-def devices(reader: StoreReader) -> list[tuple[str, str]]:
+def devices(reader: Queries) -> list[tuple[str, str]]:
     """Return (name, alias) of all devices that the store has ever had. Raises StoreError."""
     rows = reader.rows("SELECT name, alias FROM device ORDER BY id")
     return [(str(name), str(alias)) for name, alias in rows]
 
 
-def count_ids(reader: StoreReader, start_ms: int, end_ms: int) -> int:
+def count_ids(reader: Queries, start_ms: int, end_ms: int) -> int:
     """Return how many ids `readings` looks at, about. Raises StoreError."""
     return sum(last - first + 1 for first, last in stretches(reader, start_ms, end_ms))
 
 
 def readings(
-    reader: StoreReader, wanted: Wanted, first_id: int = 1, last_id: int | None = None
+    reader: Queries, wanted: Wanted, first_id: int = 1, last_id: int | None = None
 ) -> Iterator[tuple[int, list[Row]]]:
     """Yield (ids looked at so far, rows) in the order in which they were stored.
 
@@ -114,7 +113,7 @@ def readings(
 
 
 def readings_between(
-    reader: StoreReader, wanted: Wanted, first_id: int, last_id: int
+    reader: Queries, wanted: Wanted, first_id: int, last_id: int
 ) -> Iterator[tuple[int, list[Row]]]:
     """Yield (ids looked at, rows) of a range of ids. Raises StoreError."""
     named = wanted.parameters()
@@ -123,7 +122,7 @@ def readings_between(
         yield last - first + 1, reader.rows(_READINGS, {**named, "first": first, "last": last})
 
 
-def count_readings(reader: StoreReader, wanted: Wanted, count_max: int) -> int:
+def count_readings(reader: Queries, wanted: Wanted, count_max: int) -> int:
     """Return how many readings there are, `count_max` if there are more. Raises StoreError."""
     named = wanted.parameters()
     found = 0
@@ -137,7 +136,7 @@ def count_readings(reader: StoreReader, wanted: Wanted, count_max: int) -> int:
 
 
 def count_summaries(
-    reader: StoreReader, channel_ids: list[int], period_ms: int, start_ms: int, end_ms: int
+    reader: Queries, channel_ids: list[int], period_ms: int, start_ms: int, end_ms: int
 ) -> int:
     """Return how many summaries of a period there are of channels. Raises StoreError."""
     row = reader.row(
@@ -148,7 +147,7 @@ def count_summaries(
     return int(row[0]) if row else 0
 
 
-def newest_ids(reader: StoreReader, wanted: Wanted, limit: int) -> tuple[int, int]:
+def newest_ids(reader: Queries, wanted: Wanted, limit: int) -> tuple[int, int]:
     """Return between which ids the newest `limit` readings are, or all if there are fewer.
 
     With the last one, as an agent may store more at any time. Raises StoreError.
@@ -186,7 +185,7 @@ WHERE reading.id >= ? AND reading.id <= ? AND utc_ms > ? AND utc_ms <= ?
 """
 
 
-def recorded(reader: StoreReader) -> Recorded | None:
+def recorded(reader: Queries) -> Recorded | None:
     """Return how much is being recorded, None if it can't be told. Raises StoreError."""
     newest = reader.row("SELECT utc_ms FROM reading ORDER BY id DESC LIMIT 1")
     if newest is None:
@@ -228,7 +227,7 @@ _SUMMARIES = _Source(
 )
 
 
-def events(reader: StoreReader, start_ms: int, end_ms: int, **order: Any) -> Iterator[list[Row]]:
+def events(reader: Queries, start_ms: int, end_ms: int, **order: Any) -> Iterator[list[Row]]:
     """Yield (id, channel_id, rule, severity, state, utc_ms, value, message, time_quality, seq).
 
     The last is None unless a board's own rule has made it.
@@ -237,20 +236,20 @@ def events(reader: StoreReader, start_ms: int, end_ms: int, **order: Any) -> Ite
     return _walk(reader, _EVENTS, {"start": start_ms, "end": end_ms}, **order)
 
 
-def gaps(reader: StoreReader, start_ms: int, end_ms: int, **order: Any) -> Iterator[list[Row]]:
+def gaps(reader: Queries, start_ms: int, end_ms: int, **order: Any) -> Iterator[list[Row]]:
     """Yield rows that `gap_payload` takes, in the same way. Raises StoreError."""
     return _walk(reader, _GAPS, {"start": start_ms, "end": end_ms}, **order)
 
 
 def summaries(
-    reader: StoreReader, period_ms: int, start_ms: int, end_ms: int, **order: Any
+    reader: Queries, period_ms: int, start_ms: int, end_ms: int, **order: Any
 ) -> Iterator[list[Row]]:
     """Yield rows that `summary_payload` takes, in the same way. Raises StoreError."""
     named = {"period": period_ms, "start": start_ms, "end": end_ms}
     return _walk(reader, _SUMMARIES, named, **order)
 
 
-def last_event_id(reader: StoreReader) -> int:
+def last_event_id(reader: Queries) -> int:
     """Return the highest id of an event, 0 if there is none. Raises StoreError."""
     row = reader.row("SELECT coalesce(max(id), 0) FROM event")
     assert row is not None
@@ -258,7 +257,7 @@ def last_event_id(reader: StoreReader) -> int:
 
 
 def _walk(
-    reader: StoreReader,
+    reader: Queries,
     source: _Source,
     named: dict[str, Any],
     *,

@@ -42,6 +42,8 @@ def _limit(limit: int) -> int:
 class Queries(Protocol):
     """A store that is open, for writing or for reading."""
 
+    store_id: str
+
     @property
     def last_reading_id(self) -> int:
         """The highest id that a reading has or has had."""
