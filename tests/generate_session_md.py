@@ -25,10 +25,10 @@ HALL = "--device hall=simulator:baseline=31,noise_std=0,unit=Cel,interval_second
 # What is said of each part, and the commands. One that ends with & goes on beside the others.
 PARTS = [
     (
-        "A configuration, with two devices that make readings up, and any free port for health:",
+        "A configuration: two devices that make readings up, any free port, a clock that is set:",
         [
             f"pyv-edge-host config init --yes {FREEZER} {HALL}",
-            "sed -i 's/^#port = 8080/port = 0/' edge.toml",
+            "sed -i 's/^#port = 8080/port = 0/; s/^#source = .*/source = \"trusted\"/' edge.toml",
             "pyv-edge-host config check",
         ],
     ),

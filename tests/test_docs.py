@@ -18,7 +18,7 @@ import generate_rules_md
 import generate_session_md
 import generate_sizes_md
 from accepted import ACCEPTED
-from pyv_edge_agent import http_server, link_state, secret_file, sizing
+from pyv_edge_agent import http_exchange, link_state, secret_file, sizing
 from pyv_edge_agent.alerting import DEFAULT_RULE
 from pyv_edge_agent.cli import COMMANDS
 from pyv_edge_agent.config import Config, source
@@ -135,7 +135,7 @@ def test_architecture_names_files_tests_and_counters_that_exist():
         for counter in re.findall(r"`(\w+_total)`", cells[3]):
             assert (
                 counter in source
-                or counter in (ROOT / "host").joinpath("pyv_edge_agent/health.py").read_text()
+                or counter in (ROOT / "host").joinpath("pyv_edge_agent/report.py").read_text()
             ), f"{counter} of {cells[0]}"
     for path in re.findall(r"`((?:host|tools|shared|firmware|tests)/[\w/.]+)`", text):
         assert (ROOT / path).exists(), path
@@ -349,5 +349,5 @@ def test_answers_in_operations_are_those_that_the_receiver_gives():
     source = "".join(path.read_text() for path in adapters.glob("http_*.py"))
     given = set(re.findall(r"RefusalError\((\d{3})", source)) | {"200", "503"}
     # It answers 405 to a method that is not known.
-    given |= {str(status) for status in http_server.PROBLEMS} - {"501"}
+    given |= {str(status) for status in http_exchange.PROBLEMS} - {"501"}
     assert documented == given

@@ -46,13 +46,16 @@ def test_wheel_holds_the_four_packages_and_the_device_files(wheel):
         assert f"pyv_edge_tools/device_files/{name}" in names
     for name in ("pyv-edge.service", "pyv-edge.sysusers", "pyv-edge.rules"):
         assert f"pyv_edge_agent/systemd/{name}" in names
-    assert not [name for name in names if "test" in name.lower() or "__pycache__" in name]
+    for name in ("openapi.json", "page/index.html", "page/main.js", "page/app.css"):
+        assert f"pyv_edge_agent/dashboard/{name}" in names
+    assert not [name for name in names if "test_" in name.lower() or "__pycache__" in name]
 
 
 def test_wheel_brings_only_its_dependencies(clean):
     done = run(clean / "bin" / "python", "-m", "pip", "list", "--format", "json")
     found = {package["name"].lower() for package in json.loads(done.stdout)}
     known = {"pip", "setuptools", "pyv-edge", "pyserial", "psutil", "requests", "tomli"}
+    known |= {"prometheus_client", "prometheus-client"}  # by pip's version
     of_requests = {"certifi", "charset-normalizer", "idna", "urllib3"}
     assert found <= known | of_requests
     assert "pyv-edge" in found

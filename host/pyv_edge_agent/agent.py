@@ -9,7 +9,6 @@ import logging
 import random
 import threading
 from concurrent.futures import Future
-from http.server import HTTPServer
 from types import TracebackType
 from typing import Any
 
@@ -23,7 +22,9 @@ from .clock import Clock, SystemClock
 from .config import Config
 from .devices import Devices
 from .errors import ConfigError, StartError, StoreError
+from .health import Health
 from .heartbeat import STEP_MS, Heartbeats
+from .http_server import Server
 from .ingest import Ingest
 from .link import SerialLink
 from .log import setup_logging
@@ -39,6 +40,7 @@ from .uploads import Uploads
 
 logger = logging.getLogger(__name__)
 
+HEALTH_END_S = 0.5  # for requests under way
 HEALTH_JOIN_S = 2.0
 AGENT_JOIN_S = 10.0
 SINK_JOIN_S = 2.0
@@ -71,9 +73,14 @@ class EdgeAgent:
         self._running = False
         self._shutdown_event = threading.Event()
         self._thread: threading.Thread | None = None
-        self._health_server: HTTPServer | None = None
+        self._health_server: Server | None = None
         self._health_thread: threading.Thread | None = None
         self._system_metrics = SystemMetrics(clock=self.clock)
+        self.judge = Health(self)
+        self.started_ms = self.clock.monotonic_ms()
+        self.reloads_total = 0
+        self.is_reload_failed = False  # the last one
+        self.reloaded_utc_ms: int | None = None  # when one last succeeded
 
         self.heartbeats = Heartbeats(self.clock)  # of this start's workers
         self._heartbeat = self.heartbeats.open(WORKER)
@@ -83,7 +90,7 @@ class EdgeAgent:
         self._wake = threading.Event()  # the main loop has something to do before its time
         self._reload_lock = threading.Lock()
         self._cycle_lock = threading.Lock()  # run_once may be called from outside too
-        self._polling = Polling(self._cycle_lock)
+        self._polling = Polling(self._cycle_lock, self.clock)
         self._is_grouping = False  # a commit takes what several polls have brought
 
     # -- life ----------------------------------------------------------------------
@@ -125,6 +132,7 @@ class EdgeAgent:
         self.heartbeats = Heartbeats(self.clock)
         self._heartbeat = self.heartbeats.open(WORKER)
         self._polling.begin()
+        self.started_ms = self.clock.monotonic_ms()
         try:
             self._init_components()
             start_health_server(self)
@@ -154,6 +162,8 @@ class EdgeAgent:
         if not self._config_path:
             raise ConfigError(["there is no config file to read again: config_path is not given"])
         with self._reload_lock:
+            self.reloads_total += 1
+            self.is_reload_failed = True
             # Read behind whoever came first: what holds in the end is what was written last.
             config = Config.from_file(self._config_path)
             config.validate()
@@ -161,6 +171,8 @@ class EdgeAgent:
                 raise StartError("the agent is not running; start() reads the configuration")
             change = reload(self, config)
             self._tell_doubts()
+            self.is_reload_failed = False
+            self.reloaded_utc_ms = self.clock.utc_ms()
         return change
 
     def _tell_doubts(self) -> None:
@@ -174,9 +186,10 @@ class EdgeAgent:
         self._running = False
         self._shutdown_event.set()
         self._wake.set()
+        if self._ingest is not None:
+            self._ingest.latest.close()
         if self._health_server is not None:
-            self._health_server.shutdown()
-            self._health_server.server_close()
+            self._health_server.end(HEALTH_END_S)
         join(self._health_thread, HEALTH_JOIN_S)
         join(self._thread, AGENT_JOIN_S)
         if self._uploads is not None:

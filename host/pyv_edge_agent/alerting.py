@@ -144,6 +144,14 @@ class Alerting:
         states = [alert.state for watch in self._watches() for alert in watch.alerts]
         return {name: states.count(index) for index, name in enumerate(STATES)}
 
+    def counts_by_rule(self) -> dict[tuple[str, str], int]:
+        """Return the same of each rule, by its name and the state."""
+        found = {(rule.name, state): 0 for rule in self.rules for state in STATES}
+        for watch in self._watches():
+            for alert in watch.alerts:
+                found[alert.rule.name, STATES[alert.state]] += 1
+        return found
+
     @property
     def suppressed_total(self) -> int:
         """Readings that would have fired but for a cooldown, or for their age."""

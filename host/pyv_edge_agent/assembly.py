@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pyv_edge_core.rule import read_rules
 
-from . import __version__, health
+from . import __version__
 from .admission import pins
 from .alerting import Alerting
 from .channel_policy import ChannelPolicies
@@ -38,6 +38,7 @@ def assemble(agent: "EdgeAgent") -> None:
     """
     config = agent._config
     store = agent._store = open_store(config.store_path, agent.clock)
+    agent._system_metrics.disk_path = str(store.path.parent)
     store.apply_policies(ChannelPolicies(config.get("policies")))
     store.items.size_max = queue_size_max(config)
     agent._privacy = open_policy(config.get("privacy"), config.hash_key_path)
@@ -106,10 +107,12 @@ def start_health_server(agent: "EdgeAgent") -> None:
     settings = agent._config.get("health")
     if not settings["enabled"]:
         return
-    server = agent._health_server = health.open_server(agent, settings["host"], settings["port"])
+    from .dashboard.server import open_server, serve
+
+    server = agent._health_server = open_server(agent, settings, agent._config.folder)
     host, port = server.server_address[:2]
-    agent._health_thread = health.serve(server)
-    url = f"http://{host!s}:{port}/health"
+    agent._health_thread = serve(server)
+    url = f"{'https' if server.is_encrypted else 'http'}://{host!s}:{port}/health"
     logger.info("health is served at %s", url, extra={"fields": {"health_url": url}})
 
 

@@ -117,6 +117,17 @@ class Boots:
         live = sum(max(arrived.get(boot, 0), said.get(boot, 0)) for boot in boots)
         return self._sampled_before + fed + live
 
+    def measured(self, alias: str) -> list[int]:
+        """Return the ids of a device's channels whose values are stored. Any thread may ask."""
+        sources = [*list(self._fed.values()), *list(self._sources.values())]
+        return [
+            one.channel_id
+            for source in sources
+            if source.alias == alias
+            for one in list(source.series)
+            if one.plan.gate.has_values and not one.plan.is_aggregated
+        ]
+
     # -- boards --------------------------------------------------------------------
 
     def welcome(self, link: SerialLink, greeting: Greeting, batch: WriteBatch) -> None:

@@ -39,6 +39,7 @@ class Device:
     table: dict[str, Any]
     buffer: RingBuffer
     adapter: Any
+    begun_ms: int  # monotonic: when it was made
     link: SerialLink | None = None
     feed: Feed | None = None
     thread: threading.Thread | None = None
@@ -127,6 +128,11 @@ class Devices:
         self._heartbeats = heartbeats
 
     @property
+    def all(self) -> list[Device]:
+        """The devices there are."""
+        return list(self._all.values())
+
+    @property
     def polled(self) -> list[str]:
         """The devices that the agent polls."""
         return [name for name, device in list(self._all.items()) if device.is_polled]
@@ -151,7 +157,7 @@ class Devices:
         Raises ConfigError, AdapterError, StartError.
         """
         adapter = create_adapter(table, self._clock, self._folder, self._rng)
-        made = Device(table, buffer, adapter)
+        made = Device(table, buffer, adapter, self._clock.monotonic_ms())
         if hasattr(made.adapter, "open_link"):
             made.adapter.buffer = buffer
             made.link = made.adapter.open_link(

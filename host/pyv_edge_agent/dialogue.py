@@ -83,6 +83,12 @@ class Dialogue:
         self.session = self._make_session(0, pacing)
 
     @property
+    def board(self) -> str:
+        """What the board calls itself that greeted last, "" if none has."""
+        hello = self.session.hello
+        return "" if hello is None else hello.device
+
+    @property
     def is_up(self) -> bool:
         """Whether a board is welcome."""
         return self.session.state == host_states.UP
@@ -194,6 +200,8 @@ class Dialogue:
         counted = {
             "frames_total": decoder.frames_total,
             "frames_bad_total": decoder.bad_fcs_total + decoder.oversize_total,
+            "bad_fcs_total": decoder.bad_fcs_total,
+            "oversize_total": decoder.oversize_total,
             "messages_bad_total": current.bad_messages_total,
             "messages_unknown_total": current.unknown_messages_total,
             "messages_stale_total": current.stale_total,

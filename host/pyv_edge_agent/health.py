@@ -1,243 +1,202 @@
-"""The health server: /health, /metrics, and CORS preflights, over plain HTTP.
+"""Health: how each part of a running agent does, judged anew whenever somebody asks.
 
-Reads live state; changes nothing and never waits for the agent's thread.
+By how long ago it last did what it is for, on a clock that never jumps: silence changes the
+verdict, too. What is away or near a limit makes the agent degraded, and nobody is to restart it
+for that; only a store that can't be written and a worker that does not move make it unhealthy.
 """
 
 import threading
-from typing import TYPE_CHECKING, Any, Optional
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .errors import StartError, StoreError
-from .heartbeat import Heartbeat
-from .http_server import STOP_S, Exchange, Server
+from .devices import Device
+from .errors import StoreError
 from .link_state import UP
+from .store.capacity import FULL
+from .uploader import UploadWorker
 
 if TYPE_CHECKING:
     from .agent import EdgeAgent
+    from .ingest import Ingest
     from .store import SQLiteStore
-    from .uploader import UploadWorker
 
-CONNECTIONS_MAX = 32
-WORKER = "edge-health"  # the server's thread
-PROBLEMS_MAX = 3  # of those that the status line tells
-CORS = (
-    ("Access-Control-Allow-Origin", "*"),
-    ("Access-Control-Allow-Methods", "GET, OPTIONS"),
-    ("Access-Control-Allow-Headers", "Content-Type"),
-)
+HEALTHY, DEGRADED, UNHEALTHY = STATUSES = ("healthy", "degraded", "unhealthy")
+LOOK_MS = 10_000  # so often somebody has to look, or nobody knows since when something is so
+NEAR_FULL = 0.9  # part of the queue's room
+OVERDUE_MS = 60_000  # a sink that something waits for delivers within that time
 
 
-class _HealthHandler(Exchange):
-    """Answers for the agent in `agent_ref`, which each server's own subclass sets."""
+class Verdict(NamedTuple):
+    """What is found of one part."""
 
-    agent_ref: Optional["EdgeAgent"] = None
+    status: str
+    reason: str = ""  # one line; "" if nothing is wrong
+    since_ms: int | None = None  # monotonic; None: when it was first found
+    success_ms: int | None = None  # monotonic: when it last did what it is for
 
-    def do_GET(self) -> None:  # noqa: N802 - the base class's name
-        """Answer /health and /metrics; anything else is 404."""
-        path = self.path.partition("?")[0]
-        if self.agent_ref is None:
-            self.reply(503, {"status": "unhealthy", "error": "no agent"}, CORS)
-        elif path == "/health":
-            self.reply(200, health_report(self.agent_ref), CORS)
-        elif path == "/metrics":
-            self.reply(200, self.agent_ref._system_metrics.to_dict(), CORS)
+
+class Health:
+    """Judges an agent, and remembers since when each verdict holds. Any thread may ask."""
+
+    def __init__(self, agent: "EdgeAgent") -> None:
+        """Judge `agent`, which need not run yet."""
+        self._agent = agent
+        self._lock = threading.Lock()
+        self._found: dict[str, tuple[str, int]] = {}  # (status, since when) by part
+
+    def judge(self) -> dict[str, Verdict]:
+        """Return the verdict of each part, each with a time since when it holds."""
+        found = dict(self._parts())
+        now_ms = self._agent.clock.monotonic_ms()
+        with self._lock:
+            for name, one in found.items():
+                since_ms = one.since_ms
+                if since_ms is None:
+                    status, known_ms = self._found.get(name, ("", now_ms))
+                    since_ms = known_ms if status == one.status else now_ms
+                found[name] = one._replace(since_ms=since_ms)
+            self._found = {name: (one.status, one.since_ms or 0) for name, one in found.items()}
+        return found
+
+    def obstacle(self) -> str:
+        """Return why nothing can be stored now, "" if it can: below the hard cap, too."""
+        ingest, store = self._agent._ingest, self._agent._store
+        if not self._agent.is_running or ingest is None or store is None:
+            return "the agent is not running"
+        if problem := ingest.problem or store.obstacle():
+            return problem
+        try:
+            is_full = ingest.store_status()["state"] == FULL
+        except StoreError as error:
+            return str(error)
+        return f"{store.path}: has no room and nothing to evict" if is_full else ""
+
+    def stuck(self) -> list[str]:
+        """Return the names of the workers that do not move."""
+        return sorted(one.name for one in self._agent.heartbeats.late())
+
+    # -- the parts -----------------------------------------------------------------
+
+    def _parts(self) -> Iterator[tuple[str, Verdict]]:
+        agent = self._agent
+        if not agent.is_running:
+            yield "agent", Verdict(UNHEALTHY, "the agent is not running")
+        yield from self._workers()
+        ingest, store = agent._ingest, agent._store
+        if ingest is None or store is None:
+            return
+        yield "store", self._store(ingest, store)
+        yield "queue", _queue(store)
+        if ingest.time.is_synchronised:
+            yield "clock", Verdict(HEALTHY)
         else:
-            self.reply(404, {"error": f"no {path}; there are /health and /metrics"}, CORS)
+            yield "clock", Verdict(DEGRADED, "is not known to be right: readings are marked unset")
+        devices = [] if agent._devices is None else agent._devices.all
+        for device in devices:
+            yield f"device/{device.name}", self._device(device, ingest)
+        for worker in list(agent.workers):
+            yield f"sink/{worker.sink}", self._sink(worker, store)
+        for name in store.sinks.unconfigured:
+            kept = f"{store.sinks.pending(name)} readings are kept for it"
+            remedy = f"configure it, or: pyv-edge-host queue forget {name}"
+            yield f"sink/{name}", Verdict(DEGRADED, f"is not configured; {kept}: {remedy}")
 
-    def do_OPTIONS(self) -> None:  # noqa: N802 - the base class's name
-        """Answer a CORS preflight for any path."""
-        self.send_response(204)
-        for name, value in (*CORS, ("Content-Length", "0")):
-            self.send_header(name, value)
-        self.end_headers()
+    def _workers(self) -> Iterator[tuple[str, Verdict]]:
+        stuck = self.stuck()
+        for name, last in self._agent.heartbeats.running():
+            if name in stuck:
+                ago_s = (self._now_ms - last.seen_ms) // 1000
+                reason = f"has not moved for {ago_s} s; the log says where it stands"
+                yield f"worker/{name}", Verdict(UNHEALTHY, reason, last.due_ms, last.seen_ms)
+            else:
+                yield f"worker/{name}", Verdict(HEALTHY, success_ms=last.seen_ms)
 
+    @property
+    def _now_ms(self) -> int:
+        return self._agent.clock.monotonic_ms()
 
-class _Server(Server):
-    heartbeat: Heartbeat  # of the thread that serves
+    def _store(self, ingest: "Ingest", store: "SQLiteStore") -> Verdict:
+        success_ms = ingest.last_commit_ms
+        if problem := ingest.problem:
+            return Verdict(UNHEALTHY, problem, ingest.since_ms, success_ms)
+        if problem := store.obstacle():
+            return Verdict(UNHEALTHY, problem, None, success_ms)
+        try:
+            told = ingest.store_status()
+        except StoreError as error:
+            return Verdict(UNHEALTHY, str(error), None, success_ms)
+        reason = _near_cap(told, self._agent._config.get("storage", "low_water"))
+        if reason:
+            return Verdict(DEGRADED, reason, None, success_ms)
+        return Verdict(HEALTHY, "", None, success_ms)
 
-    def serve_forever(self, poll_interval: float = STOP_S) -> None:
-        """Serve until `shutdown`."""
-        super().serve_forever(poll_interval)
-        self.heartbeat.end()
+    def _device(self, device: Device, ingest: "Ingest") -> Verdict:
+        success_ms = ingest.stored_ms.get(device.name)
+        silent_ms = round(device.table["silent_after_seconds"] * 1000)
+        due_ms = silent_ms + max(success_ms or 0, device.begun_ms)
+        failure = self._agent._polling.failing.get(device.name)
+        status = device.status(failure)
+        since_ms: int | None = None
+        reason = "" if status["problem_age_ms"] is not None else str(status["problem"])
+        if device.link is not None:
+            since_ms = device.link.states.changed_ms
+            if device.link.state != UP:
+                reason = reason or f"there is no session yet: {device.link.state}"
+            elif reason:
+                since_ms = None
+        elif status.get("is_connected") is False:
+            since_ms = self._now_ms - round(status["since_seconds"] * 1000)
+            reason = reason or "its source has not been reached yet"
+        elif device.feed is not None and device.feed.is_rejecting:
+            reason = reason or f"what comes is rejected: {device.feed.problem}"
+        elif failure is not None and device.is_polled:
+            reason, since_ms = reason or "its adapter fails", failure.since_ms
+        if not reason and silent_ms and self._now_ms > due_ms:
+            reason, since_ms = f"no reading for more than {silent_ms / 1000:g} s", due_ms
+        if not reason and (bad := ingest.bad_channels(device.name)):
+            reason, since_ms = f"the last reading of {bad} of its channels is bad", None
+        return Verdict(DEGRADED if reason else HEALTHY, reason, since_ms, success_ms)
 
-    def service_actions(self) -> None:
-        """Say that the server moves: the loop that serves calls this."""
-        self.heartbeat.beat()
-
-
-def open_server(agent: "EdgeAgent", host: str, port: int) -> Server:
-    """Listen for requests about `agent`. Raises StartError."""
-    bound = type("_BoundHealthHandler", (_HealthHandler,), {"agent_ref": agent})
-    try:
-        server = _Server((host, port), bound, CONNECTIONS_MAX, agent.clock)
-    except (OSError, OverflowError, ValueError, TypeError) as error:
-        raise StartError(
-            f"health.port: can't listen on {host}:{port}: {error};"
-            " choose another, 0 for any, or set health.enabled = false"
-        ) from error
-    server.heartbeat = agent.heartbeats.open(WORKER)
-    return server
-
-
-def serve(server: Server) -> threading.Thread:
-    """Run `server` in a daemon thread; return the thread."""
-    thread = threading.Thread(target=server.serve_forever, daemon=True, name=WORKER)
-    thread.start()
-    return thread
-
-
-def health_report(agent: "EdgeAgent") -> dict[str, Any]:
-    """Return what /health says."""
-    counters = _counters(agent)
-    workers = agent.heartbeats.status()
-    is_moving = not any(one["is_late"] for one in workers.values())
-    is_storing = not counters["agent"]["commit_problem"]
-    return {
-        "status": "healthy" if agent.is_running and is_moving and is_storing else "unhealthy",
-        "timestamp": agent.clock.utc_ms() / 1000,
-        "metrics": agent._system_metrics.to_dict(),
-        "agent": {
-            "running": agent.is_running,
-            "buffer_count": len(agent._buffers),
-            "readings_processed": agent._readings_processed,
-            "events_triggered": agent._events_triggered,
-            **counters["agent"],
-        },
-        "cloud": counters["cloud"],
-        "rules": counters["rules"],
-        "privacy": counters["privacy"],
-        "ingest": counters["ingest"],
-        "sinks": counters["sinks"],
-        "store": counters["store"],
-        "time": counters["time"],
-        "links": [link.status() for link in agent.links],
-        "devices": _devices(agent),
-        "workers": workers,
-    }
-
-
-def _devices(agent: "EdgeAgent") -> list[dict[str, Any]]:
-    if agent._devices is None:
-        return []
-    return agent._devices.status(agent._polling.failing)
-
-
-def status_line(agent: "EdgeAgent") -> str:
-    """Return in one line how the agent is: what it has done and what is in its way."""
-    problems = [
-        f"{link.name}: {link.problem or link.state}" for link in agent.links if link.state != UP
-    ]
-    problems += [
-        f"{one['name']}: {one['connection_problem']}"
-        for one in _devices(agent)
-        if one.get("connection_problem")
-    ]
-    problems += [f"{one.sink}: {one.problem}" for one in agent.workers if one.problem]
-    if agent._ingest is not None and agent._ingest.problem:
-        problems.insert(0, f"can't store: {agent._ingest.problem}")
-    figures = f"{len(agent._buffers)} devices, {agent._readings_processed} readings"
-    shown = problems[:PROBLEMS_MAX]
-    if len(problems) > len(shown):
-        shown.append(f"and {len(problems) - len(shown)} more")
-    return "; ".join([figures, *shown])
+    def _sink(self, worker: UploadWorker, store: "SQLiteStore") -> Verdict:
+        success_ms, failing_ms = worker.last_success_ms, worker.failing_ms
+        pending = store.sinks.pending(worker.sink) + store.items.pending(worker.sink)
+        if problem := worker.problem:
+            return Verdict(DEGRADED, f"{problem} ({pending} wait)", failing_ms, success_ms)
+        try:
+            dead = store.dead_letters.count_of(worker.sink)
+        except StoreError as error:
+            return Verdict(DEGRADED, str(error), None, success_ms)
+        if pending and success_ms is not None and self._now_ms - success_ms > OVERDUE_MS:
+            reason = f"{pending} wait, and nothing was delivered for over {OVERDUE_MS // 1000} s"
+            return Verdict(DEGRADED, reason, success_ms + OVERDUE_MS, success_ms)
+        if dead:
+            reason = f"{dead} dead letters: pyv-edge-host queue dlq ls, then retry or drop them"
+            return Verdict(DEGRADED, reason, None, success_ms)
+        return Verdict(HEALTHY, "", None, success_ms)
 
 
-def _counters(agent: "EdgeAgent") -> dict[str, dict[str, Any]]:
-    """Return the counters of every stage."""
-    ingest, store, workers = agent._ingest, agent._store, agent.workers
-    worker = workers[0] if workers else None
-    failing = agent._polling.failing
-    pushing = [link for link in agent.links if link.state != UP]
-    away = [one for one in _devices(agent) if one.get("is_connected") is False]
-    last_flush = worker.last_success_utc_ms if worker else None
-    return {
-        "agent": {
-            "commits_total": store.commits_total if store else 0,
-            "commit_failures_total": ingest.commit_failures_total if ingest else 0,
-            "commit_problem": ingest.problem if ingest else "",
-            "discarded_total": ingest.discarded_total if ingest else 0,
-            "misplaced_total": ingest.pipeline.misplaced_total if ingest else 0,
-            "unbuffered_total": ingest.pipeline.unbuffered_total if ingest else 0,
-            "adapter_failures_total": agent._polling.failures_total,
-            "polls_skipped_total": agent._polling.skipped_total,
-            "polls_missed_total": agent._polling.missed_total,
-        },
-        "cloud": {
-            "queue_depth": agent._cloud.pending_count(),
-            "last_flush_time": last_flush / 1000 if last_flush is not None else None,
-            "messages_sent_today": worker.delivered_today if worker else 0,
-            "endpoint": agent._uploader.shown_endpoint if agent._uploader else "",
-            "readings_delivered_total": worker.readings_total if worker else 0,
-            "items_delivered_total": worker.items_total if worker else 0,
-            "attempts_failed_total": worker.attempts_failed_total if worker else 0,
-            "problem": worker.problem if worker else "",
-            "waits_total": worker.waits_total if worker else 0,
-            "queue_bytes": agent._cloud.pending_bytes(),
-        },
-        "sinks": {one.sink: _sink(one, store) for one in workers},
-        "store": _store(agent),
-        "privacy": {
-            "enabled": agent._privacy.is_enabled,
-            "rules_active": len(agent._privacy.rules) if agent._privacy.is_enabled else 0,
-            "readings_dropped": ingest.pipeline.denied_total if ingest else 0,
-            "readings_aggregated": ingest.pipeline.aggregated_total if ingest else 0,
-            "readings_withheld": sum(one.withheld_total for one in workers),
-            "policy_hash": f"{agent._privacy.fingerprint:08x}",
-        },
-        "rules": {
-            "fired_total": ingest.pipeline.alerting.fired_total if ingest else 0,
-            "board_events_total": ingest.pipeline.alerting.board_events_total if ingest else 0,
-            "suppressed_total": ingest.pipeline.alerting.suppressed_total if ingest else 0,
-            "late_total": ingest.pipeline.alerting.late_total if ingest else 0,
-            **(ingest.pipeline.alerting.counts() if ingest else {}),
-        },
-        "ingest": {
-            "adapters_connected": len(agent._adapters) - len(failing) - len(pushing) - len(away),
-            "devices_configured": len(agent._buffers),
-            "sampled_total": ingest.boots.sampled_total if ingest else 0,
-        },
-        "time": {
-            "is_synchronised": ingest.time.is_synchronised if ingest else False,
-            "is_retiming": ingest.time.is_retiming if ingest else False,
-            "error_ms": ingest.time.error_ms if ingest else None,
-            "steps_total": ingest.time.steps_total if ingest else 0,
-            "retimed_total": ingest.time.retimed_total if ingest else 0,
-        },
-    }
+def worst(found: dict[str, Verdict]) -> str:
+    """Return the status of the whole, whose parts are `found`."""
+    statuses = {one.status for one in found.values()}
+    return next((one for one in reversed(STATUSES) if one in statuses), HEALTHY)
 
 
-def _sink(worker: "UploadWorker", store: "SQLiteStore | None") -> dict[str, Any]:
-    """Return how one sink does."""
-    return {
-        "pending_readings": store.sinks.pending(worker.sink) if store else 0,
-        "pending_items": store.items.pending(worker.sink) if store else 0,
-        "readings_delivered_total": worker.readings_total,
-        "items_delivered_total": worker.items_total,
-        "attempts_failed_total": worker.attempts_failed_total,
-        "withheld_total": worker.withheld_total,
-        "dead_total": worker.dead_total,
-        "is_circuit_open": worker.is_circuit_open,
-        "is_waiting": bool(worker.waiting) and worker.problem == worker.waiting,
-        "problem": worker.problem,
-    }
+def _near_cap(told: dict[str, Any], low_water: float) -> str:
+    """Return in what way a store is near the end of its room, or being salvaged; "" if not."""
+    if told["salvaging_from"]:
+        return f"what {told['salvaging_from']} still has is being taken over"
+    if told["state"] == FULL:
+        return "has no room and nothing to evict: readings are rejected"
+    used, room = told["size_bytes"] - told["free_bytes"], told["room_bytes"]
+    if used >= low_water * room:
+        shares = f"{used / 1e6:.0f} of {room / 1e6:.0f} MB are in use: the oldest readings go"
+        return f"{shares}; see storage.max_mb, storage.min_free_mb, policies.keep_days"
+    return ""
 
 
-def _store(agent: "EdgeAgent") -> dict[str, Any]:
-    """Return how the store does; what it can't tell now, in one line."""
-    ingest, store = agent._ingest, agent._store
-    if ingest is None or store is None:
-        return {"state": "closed", "is_degraded": False}
-    try:
-        told = ingest.store_status()
-        oldest_s = agent._cloud.oldest_pending_age()
-    except StoreError as error:
-        return {"state": "failing", "is_degraded": True, "problem": str(error)}
-    return {
-        **told,
-        "oldest_unsent_seconds": oldest_s,
-        "queued_items": store.items.count,
-        "queued_bytes": store.items.size,
-        "items_expired_total": store.items.expired_total,
-        "items_evicted_total": store.items.evicted_total,
-        "dead_letters": store.dead_letters.count,
-        "unconfigured_sinks": store.sinks.unconfigured,
-    }
+def _queue(store: "SQLiteStore") -> Verdict:
+    used, most = store.items.size, store.items.size_max
+    if used < NEAR_FULL * most:
+        return Verdict(HEALTHY)
+    shares = f"{used / 1e6:.1f} of {most / 1e6:.1f} MB of queued items"
+    return Verdict(DEGRADED, f"{shares}: the least urgent go; see cloud.queue_max_mb")

@@ -80,6 +80,10 @@ class Heartbeats:
             return []
         return [one for one, last in lasts if now_ms > last.due_ms]
 
+    def running(self) -> list[tuple[str, Beat]]:
+        """Return (name, last beat) of each worker that has not ended."""
+        return [(name, last) for name, one in list(self._all.items()) if (last := one.last)]
+
     def status(self) -> dict[str, Any]:
         """Return of each worker whether it moves and when it last said so, as JSON types."""
         late = self.late()

@@ -19,7 +19,7 @@ from typing import Any
 from pyv_edge_core import message
 from pyv_edge_core.host_event import Greeting, Loss, Report
 from pyv_edge_core.privacy import PrivacyPolicy
-from pyv_edge_core.reading import Channel
+from pyv_edge_core.reading import QUALITY_BAD, Channel
 from pyv_edge_core.rule import Rule
 
 from .admission import Admission, Pin
@@ -28,9 +28,11 @@ from .clock import Clock
 from .dating import TimedBatch
 from .errors import MisplacedError, StoreError
 from .heartbeat import Heartbeat
+from .histogram import Histogram
 from .housekeeping import Housekeeping
 from .inbox import Inbox
 from .intake import Intake
+from .latest import Latest
 from .link import SerialLink
 from .loss_log import LossLog
 from .mending import Mending
@@ -42,6 +44,7 @@ from .types import SensorReading
 
 logger = logging.getLogger(__name__)
 
+COMMIT_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # bounds of buckets
 UNCOMMITTED_MAX = 20_000  # readings in memory while commits fail; then nothing more is taken
 
 
@@ -69,6 +72,9 @@ class Ingest:
         """
         self.discarded_total = 0  # readings given up because the store stood elsewhere
         self.last_commit_ms: int | None = None  # monotonic
+        self.commit_seconds = Histogram(COMMIT_S)
+        self.latest = Latest()
+        self.stored_ms: dict[str, int] = {}  # by device, monotonic: when it last had some stored
         self.pipeline = pipeline
         self._store = store
         self._upkeep = upkeep
@@ -85,6 +91,7 @@ class Ingest:
         self._is_at_work = False  # still so at the next beginning: the last one came to no end
         self._taking: tuple[Any, Any] | None = None  # the event that is being taken
         self._batch = self._new_batch()
+        self._brought: set[str] = set()  # the devices of what is in it
         admission = Admission(store, clock, pins or {})
         self.boots = Boots(store, pipeline, self.time, admission, rng)
         self._intake = Intake(store, pipeline, self.boots, self.time)
@@ -101,9 +108,18 @@ class Ingest:
         return self._mending.problem
 
     @property
+    def since_ms(self) -> int:
+        """When commits began to fail, or to succeed again: monotonic."""
+        return self._mending.since_ms
+
+    @property
     def commit_failures_total(self) -> int:
         """How often something could not be stored."""
         return self._mending.failures_total
+
+    def bad_channels(self, device: str) -> int:
+        """Return of how many channels of a device the newest reading is bad."""
+        return self.latest.bad_count(self.boots.measured(device))
 
     def store_status(self) -> dict[str, Any]:
         """Return how the store does. Raises StoreError."""
@@ -151,6 +167,8 @@ class Ingest:
         self._is_at_work = True
         self.pipeline.add_reading(source, reading, quality, self.time.rule_ms(), self._batch)
         self.boots.note_vitals(source, 0, self._batch)
+        if quality != QUALITY_BAD:
+            self._brought.add(device["name"])
         self._is_at_work = False
 
     def settle_all(self) -> None:
@@ -183,6 +201,7 @@ class Ingest:
         """Forget devices that there are no more, and their alerts. Call `settle_all` before."""
         self.boots.drop(names)
         for name in names:
+            self.stored_ms.pop(name, None)
             self.pipeline.alerting.forget(name, (), self._batch)
 
     def limit_commits(self, commit_max: int) -> None:
@@ -283,6 +302,7 @@ class Ingest:
             self._settle()
             return True
         self._heartbeat.beat()
+        began_ms = self._clock.monotonic_ms()
         try:
             if self._upkeep is not None:
                 self._upkeep.refuse(batch)
@@ -295,6 +315,10 @@ class Ingest:
             return False
         self._mending.succeeded()
         self.last_commit_ms = self._clock.monotonic_ms()
+        self.commit_seconds.add((self.last_commit_ms - began_ms) / 1000)
+        self.stored_ms.update(dict.fromkeys(self._brought, self.last_commit_ms))
+        self._brought.clear()
+        self.latest.note(batch)
         self._batch = self._new_batch()
         for (boot_id, stream), progress in batch.progress.items():
             self.boots.acknowledge(boot_id, stream, progress.next_seq)
@@ -315,6 +339,7 @@ class Ingest:
         self.discarded_total += len(self._batch.readings)
         logger.error("%s; %d readings in memory are given up", error, len(self._batch.readings))
         self._batch = self._new_batch()
+        self._brought.clear()
         self._intake.given_up()
         self.boots.start_over()
         self.pipeline.alerting.start_over()
@@ -336,6 +361,8 @@ class Ingest:
         elif isinstance(event, TimedBatch):
             if not self.pipeline.add_batch(source, event, self.time.rule_ms(), self._batch):
                 link.restart()
+            else:
+                self._brought.add(source.alias)
         elif isinstance(event, Loss):
             if self.pipeline.add_loss(source, event, self.time.utc_ms(), self._batch):
                 self._loss_log.add(source.alias, event)
@@ -351,6 +378,8 @@ class Ingest:
         except StoreError as error:
             self._mending.failed(error)
             return False
+        if submission.samples:
+            self._brought.add(feed.name)
         return True
 
     def _welcome(self, link: SerialLink, greeting: Greeting) -> bool:

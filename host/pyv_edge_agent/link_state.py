@@ -85,6 +85,11 @@ class LinkState:
         self._last = STOPPED  # what happened last
 
     @property
+    def changed_ms(self) -> int:
+        """Since when it is up, or isn't: monotonic."""
+        return self.since_ms if self.state == UP else self._down_ms
+
+    @property
     def is_open(self) -> bool:
         """Whether the port is open in this state."""
         return self.state in OPEN

@@ -18,9 +18,10 @@ from types import FrameType
 from . import __version__, exit_status
 from .agent import EdgeAgent
 from .control import Control
+from .dashboard.server import _HealthHandler
 from .errors import AdapterError, UsageError
-from .health import _HealthHandler, status_line
 from .notify import Notifier
+from .report import status_line
 from .watchdog import LOOK_MS, Watchdog
 
 __all__ = ["EdgeAgent", "_HealthHandler", "main", "run_agent"]

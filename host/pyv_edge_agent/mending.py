@@ -41,6 +41,7 @@ class Mending:
         self._heartbeat = heartbeat
         self._failures = 0  # commits failed in a row
         self._recovered_ms: int | None = None  # when the file was last replaced, or that tried
+        self.since_ms = clock.monotonic_ms()  # when commits began to fail, or to succeed again
         self._obstacle = ""  # why the last try failed
         self._refused_ms: int | None = None  # since when its disk refuses what is to be stored
 
@@ -49,6 +50,8 @@ class Mending:
         self.failures_total += 1
         self._failures += 1
         problem = self._obstacle or str(error)
+        if not self.problem:
+            self.since_ms = self._clock.monotonic_ms()
         if problem != self.problem:
             logger.error("can't store: %s; nothing is acknowledged, trying again", problem)
         self.problem = problem
@@ -64,6 +67,7 @@ class Mending:
         if self.problem:
             logger.warning("storing again after %d failed commits", self._failures)
             self._failures = 0
+            self.since_ms = self._clock.monotonic_ms()
         self._refused_ms = None
         self._obstacle = self.problem = ""
 

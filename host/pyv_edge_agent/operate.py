@@ -12,8 +12,8 @@ from pyv_edge_core.privacy import PrivacyPolicy
 
 from .egress import Egress
 from .errors import StoreError, UsageError
-from .health import health_report
 from .outbox import Priority
+from .report import health_report
 
 LIST_MAX = 10_000  # rows of one answer
 ANSWER_MS = 5_000  # beyond its own time, that a board's answer may take to get here

@@ -16,6 +16,7 @@ from pyv_edge_core.privacy import PrivacyPolicy
 from pyv_edge_core.reading import QUALITY_BAD, QUALITY_GOOD, QUALITY_NAMES
 
 from .adapters import read_value
+from .clock import Clock
 from .config import Config
 from .errors import StoreError
 from .heartbeat import Heartbeat
@@ -34,6 +35,7 @@ logger = logging.getLogger(__name__)
 class PollFailure:
     """What is known of a device whose last poll failed."""
 
+    since_ms: int  # monotonic
     count: int = 0  # of polls, in a row
     problem: str = ""  # why its adapter failed, as far as it may be told
 
@@ -41,8 +43,9 @@ class PollFailure:
 class Polling:
     """Polls devices, and goes on counting from one start of the agent to the next."""
 
-    def __init__(self, lock: threading.Lock) -> None:
+    def __init__(self, lock: threading.Lock, clock: Clock) -> None:
         """Begin without devices; `lock` is held while what was read is added."""
+        self._clock = clock
         self.failing: dict[str, PollFailure] = {}  # by device
         self.failures_total = 0  # of adapters
         self.skipped_total = 0  # polls whose reading there was no room for, or no store
@@ -142,7 +145,7 @@ class Polling:
         return value
 
     def _failed(self, name: str, problem: str) -> None:
-        failure = self.failing.get(name) or PollFailure()
+        failure = self.failing.get(name) or PollFailure(self._clock.monotonic_ms())
         failure.count += 1
         failure.problem = problem or failure.problem
         self.failing[name] = failure

@@ -282,6 +282,12 @@ class Feed:
             self._logged_ms, rejected, self._rejected = now_ms, self._rejected, 0
         logger.warning("device %s: %d rejected, the last one: %s", self.name, rejected, problem)
 
+    @property
+    def is_rejecting(self) -> bool:
+        """Whether what came last was no reading."""
+        rejected_ms, taken_ms = self._problem_ms, self.last_ms
+        return rejected_ms is not None and (taken_ms is None or taken_ms < rejected_ms)
+
     def status(self) -> dict[str, Any]:
         """Return the counters as JSON types."""
         now_ms = self._clock.monotonic_ms()

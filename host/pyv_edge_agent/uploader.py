@@ -13,6 +13,7 @@ import json
 import logging
 import random
 import threading
+from collections import Counter
 from typing import Any
 
 from .clock import Clock
@@ -21,7 +22,7 @@ from .heartbeat import STEP_MS, Heartbeat
 from .item_batch import ItemBatch, item_batch
 from .lane import Lane, Lanes
 from .outbox import CloudSyncQueue
-from .sinks.delivery import FAILED, TOO_LARGE, Delivery
+from .sinks.delivery import ACCEPTED, FAILED, TOO_LARGE, Delivery
 from .store import BACKLOG, LIVE, SQLiteStore, UploadBatch
 from .terms import Terms
 from .witness import Witness
@@ -50,13 +51,14 @@ class UploadWorker:
     ) -> None:
         """Register the sink in `store`; `queue` is its own. Raises StoreError."""
         self.sink = sink
-        self.batches_total = 0  # accepted
-        self.attempts_failed_total = 0  # attempts that were not
+        self.attempts: Counter[str] = Counter()  # by outcome, see Delivery
         self.readings_total = 0  # accepted
         self.items_total = 0  # accepted: events, logs, what callers enqueued
         self.withheld_total = 0  # readings and items that the policy kept back
         self.dead_total = 0  # readings and items refused for good
         self.last_success_utc_ms: int | None = None
+        self.last_success_ms: int | None = None  # monotonic
+        self.failing_ms: int | None = None  # monotonic: since when attempts fail; None: they don't
         self.waiting = ""  # why readings are not sent although there may be some
         self.waits_total = 0  # times that they began to wait
         self._day = 0  # UTC, days since 1970
@@ -86,8 +88,13 @@ class UploadWorker:
     @property
     def problem(self) -> str:
         """Why something waits; "" if all is delivered as it comes."""
+        return self._failure or self.waiting
+
+    @property
+    def _failure(self) -> str:
+        """Why attempts fail; "" if none does."""
         found = [self._lanes[name].problem for name in ("readings", "backlog", "items")]
-        return next((one for one in found if one), self.waiting)
+        return next((one for one in found if one), "")
 
     @property
     def is_circuit_open(self) -> bool:
@@ -301,6 +308,7 @@ class UploadWorker:
         if not delivery.is_accepted:
             self._failed(lane, delivery)
             return False
+        self.attempts[delivery.outcome] += 1
         if lane.problem and not lane.is_refused:
             # None, if the client knew by itself that there was no use.
             attempts = f" after {lane.attempts} failed attempts" if lane.attempts else ""
@@ -313,17 +321,29 @@ class UploadWorker:
                 self._settle(lane)
         self._lanes.accepted(lane)
         self._turn_day()
-        self.batches_total += 1
         self._witness.accepted()
         if self._witness.is_wanted:
             self._store.sinks.unpark(self.sink)
         self.last_success_utc_ms = self._clock.utc_ms()
+        self.last_success_ms = self._clock.monotonic_ms()
         return True
 
     def _settle(self, lane: Lane) -> None:
         """Have no problem with a lane any more."""
         lane.settle()
+        if not self._failure:
+            self.failing_ms = None
         self._witness.forget(lane.name)
+
+    @property
+    def batches_total(self) -> int:
+        """Batches accepted."""
+        return self.attempts[ACCEPTED]
+
+    @property
+    def attempts_failed_total(self) -> int:
+        """Attempts of which the batch was not accepted."""
+        return sum(dict(self.attempts).values()) - self.attempts[ACCEPTED]
 
     @property
     def delivered_total(self) -> int:
@@ -348,7 +368,9 @@ class UploadWorker:
                 "%s does not take %s: %s; they are kept and sent again",
                 *(self._terms.client.shown, lane.name, delivery.problem),
             )
-        self.attempts_failed_total += 1
+        self.attempts[delivery.outcome] += 1
+        if self.failing_ms is None:
+            self.failing_ms = self._clock.monotonic_ms()
         if not delivery.is_refused:
             self._witness.doubt(lane.name)
         self._lanes.failed(lane, delivery, self._terms.back_off)

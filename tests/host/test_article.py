@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from host.asking import ask, raw
 from host.conftest import SIMULATED
 from host.fakes import UTC_MS, FakeClock
 from host.processes import free_port
@@ -23,10 +24,10 @@ from host.waiting import run_with_deadline, wait_for
 from pyv_edge_agent.adapters.simulator import SimulatorAdapter
 from pyv_edge_agent.config import Config
 from pyv_edge_agent.errors import ConfigError
-from pyv_edge_agent.health import health_report
 from pyv_edge_agent.main import EdgeAgent, _HealthHandler
 from pyv_edge_agent.metrics import SystemMetrics
 from pyv_edge_agent.outbox import CloudSyncQueue
+from pyv_edge_agent.report import health_report
 from pyv_edge_agent.settings import SECTIONS
 from pyv_edge_agent.sinks.http import HTTPCloudUploader
 from pyv_edge_agent.store import SQLiteStore
@@ -536,7 +537,8 @@ def test_health_is_unhealthy_without_a_running_agent(running):
     agent = running()
     agent._running = False
     try:
-        assert json.loads(get(agent, "/health")[2])["status"] == "unhealthy"
+        reply = ask(agent, "/health")
+        assert (reply.status, reply.told["status"]) == (503, "unhealthy")
     finally:
         agent._running = True
 
@@ -557,14 +559,12 @@ def test_get_metrics_is_raw_system_metrics_only(running):
 @pytest.mark.parametrize("path", ["/health", "/metrics", "/any/thing?x=1", "*"])
 def test_options_is_answered_for_any_path(running, path):
     """OPTIONS * - CORS preflight responses."""
-    agent = running()
-    host, port = agent._health_server.server_address[:2]
-    with socket.create_connection((host, port), timeout=10) as connection:
-        connection.sendall(f"OPTIONS {path} HTTP/1.0\r\n\r\n".encode())
-        reply = b"".join(iter(lambda: connection.recv(4096), b"")).decode()
+    agent = running(health={"cors_origins": "https://ops.example"})
+    asked = f"OPTIONS {path} HTTP/1.0\r\nOrigin: https://ops.example\r\n\r\n"
+    reply = raw(agent, asked.encode()).decode()
     assert reply.split()[1] == "204"
-    assert "Access-Control-Allow-Origin: *" in reply
-    assert "GET, OPTIONS" in reply
+    assert "Access-Control-Allow-Origin: https://ops.example" in reply
+    assert "Access-Control-Allow-Methods: GET, HEAD, OPTIONS" in reply
 
 
 def test_handler_class_and_its_reference_to_the_agent(running):
@@ -1169,11 +1169,9 @@ def test_privacy_policy_rules_are_immutable():
 def test_unknown_path_is_refused(running):
     """It responds to the three of the list, and to nothing else."""
     agent = running()
-    with pytest.raises(urllib.error.HTTPError) as refused:
-        get(agent, "/secret")
-    with refused.value as reply:
-        assert reply.code == 404
-        assert "no /secret" in json.loads(reply.read())["error"]
+    reply = ask(agent, "/secret")
+    assert reply.status == 404
+    assert reply.told["error"].startswith("nothing is here; there are /, /health")
 
 
 @pytest.mark.parametrize(

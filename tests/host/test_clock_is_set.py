@@ -5,7 +5,7 @@ from host.conftest import SIMULATED
 from host.fakes import UTC_MS, FakeClock
 from host.servers import serving
 from host.waiting import wait_for
-from pyv_edge_agent.health import health_report
+from pyv_edge_agent.report import health_report
 
 WRONG_MS = -1000 * 86_400_000
 

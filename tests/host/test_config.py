@@ -238,8 +238,8 @@ FAULTS = [
             "4: sensors.devices[0].port: is not a setting; known here: baseline, drift_amplitude,"
             " drift_model, drift_period_seconds, drift_rate, dropout_count,"
             " dropout_probability, ingest_type, interval_seconds, max_value, min_value, name,"
-            " noise_model, noise_std, seed, sensor_type, spike_count, spike_probability,"
-            " spike_size, stuck_count, stuck_probability, unit"
+            " noise_model, noise_std, seed, sensor_type, silent_after_seconds, spike_count,"
+            " spike_probability, spike_size, stuck_count, stuck_probability, unit"
         ),
     ),
     (
@@ -411,7 +411,8 @@ def test_variables_stand_for_numbers_and_truth_values(tmp_path, monkeypatch):
         "[cloud]\ntimeout_seconds = '${PYV_TEST_ABSENT:-2}'\n"
     )
     config = Config.from_file(path)
-    assert config.get("health") == {"enabled": False, "host": "127.0.0.1", "port": 9100}
+    health = config.get("health")
+    assert (health["enabled"], health["host"], health["port"]) == (False, "127.0.0.1", 9100)
     timeout = config.get("cloud", "timeout_seconds")
     assert timeout == 2.0
     assert type(timeout) is float
@@ -606,7 +607,7 @@ def test_health_port_in_use(write_config):
 
 
 def test_health_host_that_is_not_ours(write_config):
-    line = starts_not(write_config(health={"host": "192.0.2.1"}))
+    line = starts_not(write_config(health={"host": "192.0.2.1", "token": "t"}))
     assert "can't listen on 192.0.2.1:0" in line
 
 
@@ -734,6 +735,7 @@ def test_two_kinds_of_boards_may_be_told_apart_by_their_serial_numbers(tmp_path)
         "ingest_type": "serial",
         "sensor_type": "",
         "unit": "",
+        "silent_after_seconds": 0.0,
         "port": "usb:2e8a:5:E1",
         "baudrate": 115200,
         "dtr": True,

@@ -63,11 +63,11 @@ def test_ten_wrong_files_name_their_lines():
 
 
 def test_warning_is_told_and_stops_nothing(tmp_path):
-    (tmp_path / "a.toml").write_text(GOOD + 'host = "0.0.0.0"\n')
+    (tmp_path / "a.toml").write_text(GOOD.replace("= 0", "= 80"))
     done = run_host("config", "check", "a.toml", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "a.toml: ok\n")
     (line,) = done.stderr.splitlines()
-    assert line.startswith("a.toml:6: warning: health.host: lets everybody")
+    assert line.startswith("a.toml:5: warning: health.port: is below 1024")
 
 
 def test_files_that_are_named_are_looked_for(tmp_path):
@@ -81,13 +81,13 @@ def test_files_that_are_named_are_looked_for(tmp_path):
 
 
 def test_check_as_json(tmp_path):
-    (tmp_path / "a.toml").write_text(GOOD + 'host = "0.0.0.0"\n')
+    (tmp_path / "a.toml").write_text(GOOD.replace("= 0", "= 80"))
     (tmp_path / "b.toml").write_text("[health]\nprot = 1\n")
     done = run_host("config", "check", "--json", "a.toml", "b.toml", "c.toml", cwd=tmp_path)
     good, bad, none = json.loads(done.stdout)["files"]
     assert (done.returncode, done.stderr) == (2, "")
     assert (good["file"], good["ok"], good["faults"]) == ("a.toml", True, [])
-    assert [warning["path"] for warning in good["warnings"]] == ["health.host"]
+    assert [warning["path"] for warning in good["warnings"]] == ["health.port"]
     assert bad["faults"] == [
         {
             "source": "b.toml",

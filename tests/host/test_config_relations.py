@@ -164,7 +164,11 @@ def serial(**lines):
     [
         ({"cloud": {"endpoint": "https://h"}}, "cloud", "is described but not enabled"),
         ({"sinks": {"mqtt": {"host": "h"}}}, "sinks.mqtt", "is described but not enabled"),
-        ({"health": {"host": "0.0.0.0"}}, "health.host", "lets everybody on that network see it"),
+        (
+            {"health": {"host": "0.0.0.0", "token": "t"}},
+            "health.host",
+            "others on that network can",
+        ),
         (
             {"cloud": {"enabled": True, "endpoint": "http://h/in", "api_key": "k"}},
             "cloud.endpoint",

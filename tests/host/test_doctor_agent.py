@@ -10,7 +10,7 @@ from host.servers import Answer, serving
 from host.waiting import wait_for
 from pyv_edge_agent.cli.checks import agent
 from pyv_edge_agent.cli.checks.finding import Check
-from pyv_edge_agent.health import health_report
+from pyv_edge_agent.report import health_report
 
 LOG = agent.where_log_is(is_service=True)
 

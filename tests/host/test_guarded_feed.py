@@ -9,8 +9,8 @@ from host.waiting import wait_for
 from pyv_edge_agent.adapters.guarded_feed import UNTOLD_MAX, GuardedFeed
 from pyv_edge_agent.config import Config
 from pyv_edge_agent.errors import SubmissionError
-from pyv_edge_agent.health import health_report
 from pyv_edge_agent.policy import read_policy
+from pyv_edge_agent.report import health_report
 from pyv_edge_agent.store import read_ledger
 from pyv_edge_agent.submission import POSITION_SIZE_MAX, Feed, Sample, Submission, Verdict
 
@@ -351,7 +351,9 @@ def test_agent_stores_beside_an_adapter_that_does_what_it_likes(
     wait_for(lambda: MADE and MADE[0].feed and MADE[0].feed.failure, "what is wrong with it")
     count = agent._readings_processed
     wait_for(lambda: agent._readings_processed > count + 3, "readings of the other one")
-    assert health_report(agent)["status"] == "healthy"
+    found = health_report(agent)["components"]
+    ill = {name: one["status"] for name, one in found.items() if one["status"] != "healthy"}
+    assert ill == {"device/w": "degraded"}
     write_config([simulated], sensors={"poll_interval_seconds": 0.05})
     agent.reload_config()
     assert not MADE[0].feed.put(Submission([Sample("", 2.0)]))

@@ -3,18 +3,29 @@
 import json
 import socket
 import threading
-import urllib.error
-import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
+from host.asking import address, ask, raw, report
 from host.conftest import SIMULATED
 from host.servers import Answer, serving
 from host.waiting import wait_for
 from pyv_edge_agent.clock import SystemClock
+from pyv_edge_agent.dashboard.server import open_server, serve
 from pyv_edge_agent.errors import StartError
-from pyv_edge_agent.health import open_server, serve
 from pyv_edge_agent.http_server import Server
 from pyv_edge_agent.main import EdgeAgent, _HealthHandler
+from pyv_edge_agent.settings import SECTIONS
+
+HEALTH = {key: setting.default for key, setting in SECTIONS["health"].items()}
+
+
+@dataclass
+class Served:
+    """What `ask` needs to know of an agent."""
+
+    _health_server: Server
 
 
 @pytest.fixture
@@ -25,23 +36,6 @@ def start(agents, write_config):
         return agent
 
     return run
-
-
-def address(agent):
-    return agent._health_server.server_address[:2]
-
-
-def report(agent, path="/health"):
-    host, port = address(agent)
-    with urllib.request.urlopen(f"http://{host}:{port}{path}", timeout=10) as reply:
-        return json.loads(reply.read())
-
-
-def raw(agent, request):
-    """Send bytes; return all that comes back."""
-    with socket.create_connection(address(agent), timeout=10) as connection:
-        connection.sendall(request)
-        return b"".join(iter(lambda: connection.recv(4096), b""))
 
 
 def test_health_listens_on_loopback_by_default(start):
@@ -62,6 +56,7 @@ def test_report_has_its_blocks_and_is_dated(start):
     assert set(found) == {
         "status",
         "timestamp",
+        "components",
         "metrics",
         "agent",
         "cloud",
@@ -106,18 +101,18 @@ def test_query_is_ignored(start):
     assert report(start(), "/health?verbose=1")["status"] == "healthy"
 
 
-def test_replies_may_be_read_by_a_page_and_are_not_kept(start):
-    host, port = address(start())
-    with urllib.request.urlopen(f"http://{host}:{port}/metrics", timeout=10) as reply:
-        assert reply.headers["Access-Control-Allow-Origin"] == "*"
-        assert reply.headers["Cache-Control"] == "no-store"
-        assert "Python" not in reply.headers["Server"]
+def test_replies_are_not_kept_and_tell_nothing_of_what_they_are_made_with(start):
+    reply = ask(start(), "/metrics")
+    assert reply.headers["Cache-Control"] == "no-store"
+    assert reply.headers["X-Content-Type-Options"] == "nosniff"
+    assert "Python" not in reply.headers["Server"]
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 def test_nothing_can_be_changed(start, method):
-    reply = raw(start(), f"{method} /health HTTP/1.0\r\n\r\n".encode())
-    assert reply.split()[1] == b"501"
+    reply = ask(start(), "/health", method)
+    assert reply.status == 405
+    assert reply.headers["Allow"] == "GET, HEAD, OPTIONS"
 
 
 @pytest.mark.parametrize(
@@ -162,37 +157,33 @@ def test_handler_without_an_agent_is_unhealthy():
     server = Server(("127.0.0.1", 0), _HealthHandler, 8, SystemClock())
     serve(server)
     try:
-        with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(
-                f"http://127.0.0.1:{server.server_address[1]}/health", timeout=10
-            )
-        with refused.value as reply:
-            assert reply.code == 503
-            assert json.loads(reply.read())["status"] == "unhealthy"
+        reply = ask(Served(server), "/health")
+        assert (reply.status, reply.told["status"]) == (503, "unhealthy")
     finally:
         server.shutdown()
         server.server_close()
 
 
 def test_dormant_agent_is_reported_as_unhealthy():
-    server = open_server(EdgeAgent(), "127.0.0.1", 0)
+    server = open_server(EdgeAgent(), {**HEALTH, "port": 0}, Path())
     serve(server)
     try:
-        url = f"http://127.0.0.1:{server.server_address[1]}/health"
-        with urllib.request.urlopen(url, timeout=10) as reply:
-            found = json.loads(reply.read())
+        reply = ask(Served(server), "/health")
+        ready, live = ask(Served(server), "/readyz"), ask(Served(server), "/livez")
     finally:
         server.shutdown()
         server.server_close()
-    assert found["status"] == "unhealthy"
-    assert found["agent"]["running"] is False
+    assert (reply.status, reply.told["status"]) == (503, "unhealthy")
+    assert reply.told["agent"]["running"] is False
+    assert (ready.status, ready.told["reason"]) == (503, "the agent is not running")
+    assert live.status == 200
 
 
 def test_port_in_use_says_which_setting_and_what_to_do():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(StartError, match=rf"^health\.port: can't listen on .*:{port}: "):
-            open_server(EdgeAgent(), "127.0.0.1", port)
+            open_server(EdgeAgent(), {**HEALTH, "port": port}, Path())
 
 
 class Broken:

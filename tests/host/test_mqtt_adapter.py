@@ -17,9 +17,9 @@ from pyv_edge_agent.adapters.mqtt import INFLIGHT_3, SHORT_COUNT_MAX, STABLE_MS
 from pyv_edge_agent.adapters.mqtt_connection import Connection, Subscription, reason_of
 from pyv_edge_agent.bell import Bell
 from pyv_edge_agent.errors import StartError
-from pyv_edge_agent.health import health_report, status_line
 from pyv_edge_agent.mqtt_bounded import HELD_SIZE_MAX
 from pyv_edge_agent.mqtt_client import BrokerOptions
+from pyv_edge_agent.report import health_report, status_line
 from pyv_edge_agent.submission import Feed, Verdict
 
 PROTOCOLS = pytest.mark.parametrize("protocol", ["3.1.1", "5"])

@@ -48,7 +48,7 @@ class Rig:
         self.tables = {name: {"name": name, "unit": "Cel", "interval_seconds": 0} for name in "ab"}
         self.devices = SimpleNamespace(polled=["a", "b"], table=self.tables.get)
         self.adapters = {"a": Adapter(1.5), "b": Adapter(2.5)}
-        self.polling = Polling(threading.Lock())
+        self.polling = Polling(threading.Lock(), self.clock)
         self.plan()
 
     def plan(self, on_error="zero"):

@@ -524,7 +524,7 @@ def test_agent_goes_on_beside_an_adapter_that_blocks_and_one_that_fails(
         return {one["sensor"] for one in found if one["quality"] == "good"}
 
     wait_for(lambda: stored() >= {"t1", "good"}, "readings of those that work")
-    from pyv_edge_agent.health import health_report
+    from pyv_edge_agent.report import health_report
 
     told = {one["name"]: one for one in health_report(agent)["devices"]}
     assert told["good"]["state"] == "running"

@@ -1,21 +1,20 @@
 """The watchdog is fed while every worker moves, and the one that doesn't is named."""
 
-import json
 import random
 import threading
-import urllib.request
 
 import pytest
+from host.asking import ask
 from host.conftest import SIMULATED
 from host.fakes import FakeClock, FakePort
 from host.notified import Manager
 from host.servers import serving
 from host.waiting import wait_for
 from pyv_edge_agent.clock import SystemClock
-from pyv_edge_agent.health import status_line
 from pyv_edge_agent.heartbeat import STEP_MS, Heartbeat, Heartbeats
 from pyv_edge_agent.link import SerialLink
 from pyv_edge_agent.notify import Notifier
+from pyv_edge_agent.report import status_line
 from pyv_edge_agent.uploads import TIMEOUTS
 from pyv_edge_agent.watchdog import LOOK_MS, Watchdog
 
@@ -196,10 +195,9 @@ def test_adapter_that_never_returns_starves_the_watchdog_until_it_does(watched, 
         watchdog.step()
     assert manager.count("WATCHDOG=1") == 2
     assert manager.last("STATUS") == "not moving: edge-agent"
-    host, port = agent._health_server.server_address[:2]
-    with urllib.request.urlopen(f"http://{host}:{port}/health", timeout=10) as reply:
-        report = json.loads(reply.read())
-    assert report["status"] == "unhealthy"
+    reply = ask(agent, "/health")
+    report = reply.told
+    assert (reply.status, report["status"]) == (503, "unhealthy")
     assert report["workers"]["edge-agent"]["is_late"] is True
     assert report["workers"]["edge-health"]["is_late"] is False
     stuck.go.set()

@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from ..errors import SubmissionError
+from ..http_exchange import RefusalError
 from ..submission import SAMPLES_MAX, Sample, check_samples
-from .http_body import JSON, NDJSON, SENML, RefusalError, check_key
+from .http_body import JSON, NDJSON, SENML, check_key
 from .mapping import Mapper, read_json
 from .senml import SenMLPack
 

@@ -5,9 +5,10 @@ Nothing is read before it is known to be wanted; what is too long is not read to
 
 import re
 import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from collections.abc import Mapping
+from typing import BinaryIO
+
+from ..http_exchange import RefusalError
 
 KEY_LENGTH_MAX = 255
 CHUNK_LINE_MAX = 256  # bytes of the line before a chunk
@@ -23,25 +24,6 @@ CONTENT_TYPES = {
     SENML: SENML,
 }
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,8}")
-
-
-@dataclass
-class RefusalError(Exception):
-    """A request that is not done; the sender is told why."""
-
-    status: int
-    problem: str
-    faults: Sequence[str] = ()  # the first few, each with its place
-    fault_count: int = 0
-    headers: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def body(self) -> dict[str, Any]:
-        """What the sender is told."""
-        told: dict[str, Any] = {"error": self.problem}
-        if self.faults:
-            told |= {"faults": list(self.faults), "fault_count": self.fault_count}
-        return told
 
 
 # -- the body --------------------------------------------------------------------------

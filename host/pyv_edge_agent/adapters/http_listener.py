@@ -6,15 +6,13 @@ A listener is opened for the first device and closed behind the last one.
 import logging
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from ..clock import Clock
-from ..http_server import Exchange, Server
-from .http_body import RefusalError, read_body
+from ..http_exchange import Exchange, RefusalError
+from ..http_server import Server, tls_context
+from .http_body import read_body
 from .http_route import KEY_HEADER, Headers, Route, not_stored
-
-if TYPE_CHECKING:
-    from ssl import SSLContext
 
 logger = logging.getLogger(__name__)
 
@@ -91,8 +89,10 @@ class Listener(Server):
         self._left: dict[str, int] = {}  # endpoints, and when they were taken away
         self.turns = 0  # grows as long as the thread that serves moves
         exchange = type("_BoundRequest", (_Request,), {"timeout_s": options.timeout_s})
+        cert_file = options.cert_file
+        context = None if cert_file is None else tls_context(cert_file, options.key_file)
         super().__init__(
-            (options.host, options.port), exchange, options.connections_max, clock, _tls(options)
+            (options.host, options.port), exchange, options.connections_max, clock, context
         )
         self._thread = threading.Thread(
             target=self.serve_forever, daemon=True, name=f"edge-http-{self.port}"
@@ -137,20 +137,6 @@ class Listener(Server):
             "failed_total": self.failed_total,
             "answers_total": {str(one): self.answers[one] for one in sorted(self.answers)},
         }
-
-
-def _tls(options: ListenerOptions) -> "SSLContext | None":
-    if options.cert_file is None:
-        return None
-    import ssl
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        # Without a password of ours, OpenSSL would ask for one at the terminal.
-        context.load_cert_chain(options.cert_file, options.key_file, password="")
-    except OSError as error:
-        raise OSError(f"cert_file or key_file can't be used: {error}") from error
-    return context
 
 
 class Listeners:

@@ -18,12 +18,12 @@ from pyv_edge_core.reading import QUALITY_NAMES
 
 from ..clock import Clock, SystemClock
 from ..errors import AdapterError
+from ..loopback import is_loopback
 from ..settings import DEVICE, DEVICES
 from ..submission import Feed, Submission, Verdict, check_samples
 from ..types import SensorReading
 from .availability import Availability
 from .http_listener import Listener, ListenerOptions, Listeners
-from .http_relations import is_loopback
 from .http_route import Route
 
 logger = logging.getLogger(__name__)

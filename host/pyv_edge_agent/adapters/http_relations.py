@@ -2,23 +2,15 @@
 
 import re
 from collections.abc import Container, Iterator, Mapping, Sequence
-from ipaddress import ip_address
 from typing import Any
 
+from ..loopback import is_loopback
 from ..settings import HTTP_LISTENER
 
 _ENDPOINT = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 Device = Mapping[str, Any]
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this computer reaches an address."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def check_http(devices: Sequence[Device], faulty: Container[str]) -> Iterator[tuple[str, str]]:

@@ -15,9 +15,10 @@ from typing import Any
 
 from ..clock import Clock
 from ..errors import SubmissionError
+from ..http_exchange import RefusalError
 from ..submission import Feed, Submission, Verdict, receipt_key
 from .http_batch import Batch, read_batch
-from .http_body import RefusalError, body_size, check_key, content_kind
+from .http_body import body_size, check_key, content_kind
 from .mapping import Mapper
 from .rate_limit import RateLimit
 from .senml import SenMLPack

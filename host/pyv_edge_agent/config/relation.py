@@ -1,18 +1,22 @@
 """What is wrong between settings of which each is right by itself."""
 
+import re
 from collections.abc import Callable, Container, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 from pyv_edge_core.pattern import SIZE_MAX
 
+from ..loopback import is_loopback
 from ..port_search import normal, parse
 from ..settings import LISTENING, SECTIONS
+from ..settings.section import origins
 from .table import tables
 
 Report = Callable[[str, str], None]  # is told a setting and what is wrong with it
 ANY_HOST = {"", "0.0.0.0", "::"}  # noqa: S104 nothing is bound here
 
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:.]+\](:[0-9]{1,5})?")
 _URL = "must be a URL, http://... or https://..."
 
 
@@ -29,8 +33,7 @@ def check_relations(fault: Report, values: dict[str, Any], faulty: Container[str
     is_default = cloud["retry_base_seconds"] == SECTIONS["cloud"]["retry_base_seconds"].default
     if cloud["retry_base_seconds"] > cloud["retry_max_seconds"] and not is_default:
         fault("cloud.retry_base_seconds", "is greater than cloud.retry_max_seconds; lower it")
-    if not values["health"]["host"].isascii():
-        fault("health.host", "must be ASCII: an address, or a name in its IDNA form")
+    _check_health(fault, values["health"])
     _check_sinks(fault, values["sinks"], faulty)
     _check_identity(fault, values)
     _check_storage(fault, values["storage"])
@@ -38,6 +41,20 @@ def check_relations(fault: Report, values: dict[str, Any], faulty: Container[str
     _check_sessions(fault, values)
     _check_http(fault, values["sensors"]["devices"], faulty)
     check_listeners(fault, listeners(values))
+
+
+def _check_health(fault: Report, health: dict[str, Any]) -> None:
+    if not health["host"].isascii():
+        fault("health.host", "must be ASCII: an address, or a name in its IDNA form")
+    if not health["token"].isascii():
+        fault("health.token", "must be ASCII, to go into an HTTP header")
+    if health["enabled"] and not health["token"] and not is_loopback(health["host"]):
+        problem = "is missing: whoever reaches this computer could see what it measures"
+        fault("health.token", f'{problem}; give one, or say host = "127.0.0.1"')
+    for origin in origins(health):
+        if not _ORIGIN.fullmatch(origin):
+            fault("health.cors_origins", "must be origins, such as https://ops.example:8443")
+            break
 
 
 def listeners(values: dict[str, Any]) -> list[tuple[str, str, int]]:

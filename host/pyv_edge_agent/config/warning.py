@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..channel_policy import ChannelPolicies
+from ..loopback import is_loopback
 from ..settings import POLLED
 from .origin import FILE, Origin
 from .path import children
@@ -17,7 +18,6 @@ Warn = Callable[[str, str], None]  # is told a setting and what is doubtful abou
 PORT_FROM = 1024  # from where on anybody may listen
 _MEBIBYTE = 1_048_576
 _NOT_SENT = ("hmac_key", "hash_key")  # secrets that stay here
-_LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
 def find_warnings(
@@ -119,15 +119,16 @@ def _warn_of_rules_without_effect(warn: Warn, rules: list[Any]) -> None:
 def _warn_of_strangers(warn: Warn, values: dict[str, Any]) -> None:
     """Find what others on the network can reach, or read along."""
     health = values["health"]
-    if health["enabled"] and not _is_local(health["host"]):
-        warn("health.host", "lets everybody on that network see it; 127.0.0.1 keeps it here")
+    if health["enabled"] and not health["cert_file"] and not is_loopback(health["host"]):
+        problem = "others on that network can read along, and the token too; give health.cert_file"
+        warn("health.host", problem)
     for path, table, keys in tables(values):
         sent = [key for key, setting in keys.items() if setting.is_secret and table.get(key)]
         sent = [key for key in sent if key not in _NOT_SENT]
         if not sent or table.get("enabled") is False:
             continue
         problem = f"sends {sent[0]} unencrypted; others can read it on its way"
-        if table.get("tls") is False and not _is_local(table["host"]):
+        if table.get("tls") is False and not is_loopback(table["host"]):
             warn(f"{path}.tls", problem)
         for key in [key for key, setting in keys.items() if setting.is_url]:
             if any(_is_open(url.strip()) for url in table[key].split(",")):
@@ -138,14 +139,6 @@ def _is_open(url: str) -> bool:
     """Return whether what is sent there can be read on its way."""
     try:
         parts = urlsplit(url)
-        return parts.scheme in ("http", "ws") and not _is_local(parts.hostname or "")
+        return parts.scheme in ("http", "ws") and not is_loopback(parts.hostname or "")
     except ValueError:
         return False
-
-
-def _is_local(host: str) -> bool:
-    if host in _LOCAL:
-        return True
-    from ..adapters.http_relations import is_loopback
-
-    return is_loopback(host)

@@ -10,6 +10,9 @@ DEVICE: dict[str, Setting] = {
     "ingest_type": Setting(str, MISSING, "kind of source that its readings come from"),
     "sensor_type": Setting(str, "", "what it measures, for people"),
     "unit": Setting(str, "", "unit of its values, such as Cel or %RH"),
+    "silent_after_seconds": Setting(
+        float, 0.0, "without a reading for so long it is degraded; 0: it may be silent", 0, 1e7
+    ),
 }
 
 _POLLED = {

@@ -1,5 +1,7 @@
 """The sections that are one table each."""
 
+from typing import Any
+
 from .setting import Setting
 
 _ON_FULL = ("drop_oldest", "reject_new", "downsample_oldest")
@@ -10,7 +12,7 @@ SECTION_DOCS = {
     "policies": "How long readings are kept, and what gives way if there is no room.",
     "cloud": "The HTTP endpoint that readings are uploaded to.",
     "privacy": "What may be known of readings, and where; see PRIVACY.md.",
-    "health": "The pages that tell how the agent is: /health and /metrics.",
+    "health": "The page, and what else tells how the agent does: /health, /metrics, /api/v1.",
     "logging": "What the agent logs, to stdout.",
     "time": "Whether the computer's clock can be believed.",
     "storage": "The store, one SQLite file, and the room it may take.",
@@ -113,9 +115,21 @@ SECTIONS: dict[str, dict[str, Setting]] = {
         ),
     },
     "health": {
-        "enabled": Setting(bool, True, "whether /health and /metrics are served"),
-        "host": Setting(str, "127.0.0.1", "address that they listen on"),
-        "port": Setting(int, 8080, "port that they listen on; 0: any free one", 0, 65535),
+        "enabled": Setting(bool, True, "whether the page, /health and /metrics are served"),
+        "host": Setting(
+            str, "127.0.0.1", "address to listen on; beyond loopback, only with a token"
+        ),
+        "port": Setting(int, 8080, "port to listen on; 0: any free one", 0, 65535),
+        "token": Setting(
+            str, "", "bearer token that a request must have; empty: none", is_secret=True
+        ),
+        "cert_file": Setting(
+            str, "", "certificate, PEM; empty: the connection is not encrypted", is_file=True
+        ),
+        "key_file": Setting(str, "", "its key, PEM; empty: in cert_file", is_file=True),
+        "cors_origins": Setting(
+            str, "", "whose pages may read it, as https://ops.example; several: a comma between"
+        ),
     },
     "logging": {
         "level": Setting(
@@ -170,3 +184,8 @@ SECTIONS: dict[str, dict[str, Setting]] = {
         "low_water": Setting(float, 0.90, "part of the room at which eviction ends", 0.05, 1.0),
     },
 }
+
+
+def origins(health: dict[str, Any]) -> list[str]:
+    """Return the origins that a [health] section names."""
+    return [one.strip() for one in health["cors_origins"].split(",") if one.strip()]

@@ -121,15 +121,19 @@ class Capacity:
         page_size, pages, free_pages = self._store.pages()
         return (pages - free_pages) * page_size
 
+    def disk_free_size(self) -> int:
+        """Return the free bytes of the disk with the store. Raises StoreError."""
+        try:
+            return self._free_size(self._store.path.parent)
+        except OSError as error:
+            raise StoreError(f"{self._store.path.parent}: {error}") from error
+
     def room_size(self, file_size: int | None = None) -> int:
         """Return how large the file may be, by its cap and by the free disk. Raises StoreError.
 
         `file_size` is the file's, if that is known.
         """
-        try:
-            free = self._free_size(self._store.path.parent)
-        except OSError as error:
-            raise StoreError(f"{self._store.path.parent}: {error}") from error
+        free = self.disk_free_size()
         if file_size is None:
             page_size, pages, _ = self._store.pages()
             file_size = page_size * pages

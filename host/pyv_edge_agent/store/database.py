@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..clock import Clock
 from ..disk import beside
 from ..errors import StoreBrokenError, StoreError
 from . import schema_copy
@@ -31,6 +32,7 @@ from .connection import (
     note_store,
     open_raw,
     store_error,
+    time_limit,
 )
 from .place import Place
 
@@ -163,6 +165,15 @@ class Database(ABC):
         self.doubts_total += 1
         self.recoveries_total += 1
 
+    def obstacle(self) -> str:
+        """Return why nothing could be stored now, as far as a look can tell; "" if it could."""
+        if not self._is_open:
+            return self.displaced or self.broken or f"{self.path}: the store is closed"
+        if problem := self._place.problem():
+            return f"{self.path}: {problem}"
+        is_writable = os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
+        return "" if is_writable else f"{self.path}: can't be written"
+
     def check_place(self) -> None:
         """Raise StoreError if the open file is not what is at the path any more."""
         if self._is_displaced():
@@ -284,6 +295,18 @@ class Database(ABC):
                 self._reader().execute(statement, parameters).fetchone()
             )
             return found
+
+    @contextmanager
+    def limited(self, clock: Clock, within_ms: int) -> Iterator[None]:
+        """Let queries of this thread take no longer than that. Raises TimeoutError, StoreError."""
+        reader = self._reader()
+        try:
+            with time_limit(reader, clock, within_ms):
+                yield
+        except StoreError as error:
+            if "interrupted" not in str(error.__cause__):
+                raise
+            raise TimeoutError from error
 
     def has_row(self, statement: str, parameters: Any = ()) -> bool:
         """Return whether a query finds anything; of no transaction."""

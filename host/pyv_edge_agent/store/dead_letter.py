@@ -23,6 +23,13 @@ class DeadLetters:
         """Read how many there are."""
         (self.count,) = tx.execute("SELECT count(*) FROM dead_letter").fetchone()
 
+    def count_of(self, sink: str) -> int:
+        """Return how many a sink has. Raises StoreError."""
+        if not self.count:
+            return 0
+        row = self._store.row("SELECT count(*) FROM dead_letter WHERE sink = ?", (sink,))
+        return row[0] if row else 0
+
     def write(
         self,
         tx: sqlite3.Connection,

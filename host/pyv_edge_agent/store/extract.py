@@ -25,6 +25,17 @@ SELECT channel.id, device.name, alias, channel.name, sensor_name, privacy, unit,
 FROM channel JOIN device ON device.id = device_id ORDER BY channel.id
 """
 
+_LOST = """
+SELECT alias, sum(lost_total) FROM stream JOIN boot ON boot.id = boot_id
+JOIN device ON device.id = device_id WHERE stream = 0 GROUP BY alias
+"""
+
+# A bare column beside max() is of its row.
+_LASTS = """
+SELECT channel_id, max(last_ms), last FROM summary
+WHERE period_ms = 3600000 AND start_ms >= ? AND count > 0 GROUP BY channel_id
+"""
+
 _FITTING = """
 reading.id >= :first AND reading.id <= :last AND utc_ms >= :start AND utc_ms < :end
 AND (channel_id IN (SELECT value FROM json_each(:others))
@@ -83,10 +94,36 @@ def channels(reader: Queries) -> list[StoredChannel]:
     return [StoredChannel(*row) for row in reader.rows(_CHANNELS)]
 
 
+def last_channel_id(reader: Queries) -> int:
+    """Return the highest id of a channel, 0 if there is none. Raises StoreError."""
+    row = reader.row("SELECT coalesce(max(id), 0) FROM channel")
+    assert row is not None  # an aggregate is always one row
+    return int(row[0])
+
+
 def devices(reader: Queries) -> list[tuple[str, str]]:
     """Return (name, alias) of all devices that the store has ever had. Raises StoreError."""
     rows = reader.rows("SELECT name, alias FROM device ORDER BY id")
     return [(str(name), str(alias)) for name, alias in rows]
+
+
+def lost_totals(reader: Queries) -> dict[str, int]:
+    """Return how many readings of each device are inside gap records, by alias."""
+    return dict(reader.rows(_LOST))
+
+
+def gap_counts(reader: Queries) -> dict[str, int]:
+    """Return how many gap records there are, by cause. Raises StoreError."""
+    return dict(reader.rows("SELECT cause, count(*) FROM gap GROUP BY cause"))
+
+
+def last_values(reader: Queries, since_ms: int) -> list[tuple[int, int, float]]:
+    """Return (channel, utc_ms, value) of the last measurement of each, by summaries of hours.
+
+    Of hours that began at `since_ms` or later. Raises StoreError.
+    """
+    rows = reader.rows(_LASTS, (since_ms,))
+    return [(channel_id, utc_ms, value) for channel_id, utc_ms, value in rows]
 
 
 def count_ids(reader: Queries, start_ms: int, end_ms: int) -> int:

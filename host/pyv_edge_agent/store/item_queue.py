@@ -77,6 +77,11 @@ class ItemQueue:
         load = self._loads.get(sink)
         return load.count if load else 0
 
+    def pending_size(self, sink: str) -> int:
+        """Return how many bytes of payloads wait for a sink."""
+        load = self._loads.get(sink)
+        return load.size if load else 0
+
     # -- in ------------------------------------------------------------------------
 
     def add(

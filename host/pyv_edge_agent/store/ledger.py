@@ -182,12 +182,20 @@ def stored_total(connection: sqlite3.Connection) -> int:
     return int(row[0] or 0)
 
 
-def read_open(connection: sqlite3.Connection) -> Ledger:
-    """Return the ledger of an open store, as its connection sees it."""
-    counted = {
-        (boot_id, stream): (rows, distinct, orphans)
-        for boot_id, stream, rows, distinct, orphans in connection.execute(_COUNTED)
-    }
+def read_counters(path: str | Path) -> Ledger:
+    """Return the ledger by its counters alone, whose rows nobody has counted. Raises StoreError.
+
+    What is present is then what the counters say; nothing is known of duplicates and strays.
+    """
+    with _reading(Path(path)) as connection:
+        return read_open(connection, is_counted=False)
+
+
+def read_open(connection: sqlite3.Connection, *, is_counted: bool = True) -> Ledger:
+    """Return the ledger of an open store, as its connection sees it; see `read_counters`."""
+    counted: dict[tuple[int, int], tuple[int, int, int]] = {}
+    for boot_id, stream, *counts in connection.execute(_COUNTED) if is_counted else ():
+        counted[boot_id, stream] = (counts[0], counts[1], counts[2])
     boots = []
     latest = dict(
         connection.execute(
@@ -209,7 +217,8 @@ def read_open(connection: sqlite3.Connection) -> Ledger:
             said_lost,
             evictions,
         ) = row[8:]
-        rows, distinct, orphans = counted.pop((boot_id, stream), (0, 0, 0))
+        present = 0 if is_counted else stored - expired - evicted
+        rows, distinct, orphans = counted.pop((boot_id, stream), (present, present, 0))
         if stream != STREAM_TELEMETRY:
             denied_there = 0
         # A device counts what it samples; what it says of events is how far they are numbered.
@@ -242,7 +251,8 @@ def read_open(connection: sqlite3.Connection) -> Ledger:
                 ),
             )
         )
-    sinks = [_sink(connection, row) for row in connection.execute(_SINKS).fetchall()]
+    account = _sink if is_counted else _sink_by_counters
+    sinks = [account(connection, row) for row in connection.execute(_SINKS).fetchall()]
     counts = [
         connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
         for table in ("event", "gap", "sync_queue")
@@ -250,6 +260,13 @@ def read_open(connection: sqlite3.Connection) -> Ledger:
     strays = sum(rows for rows, _, _ in counted.values())
     events, gaps, items = counts
     return Ledger(boots, sinks, events, gaps, items, strays)
+
+
+def _sink_by_counters(connection: sqlite3.Connection, row: tuple[Any, ...]) -> SinkAccount:
+    name, _, acknowledged, withheld, dead, evicted, missed, _ = row
+    done = acknowledged + withheld + dead + evicted + missed
+    pending = stored_total(connection) - done
+    return SinkAccount(name, acknowledged, withheld, dead, evicted, missed, pending, pending >= 0)
 
 
 def _sink(connection: sqlite3.Connection, row: tuple[Any, ...]) -> SinkAccount:

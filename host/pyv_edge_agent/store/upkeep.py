@@ -251,6 +251,7 @@ class Upkeep:
             "size_bytes": pages * page_size,
             "free_bytes": free_pages * page_size,
             "wal_bytes": self.capacity.wal_size,
+            "disk_free_bytes": self.capacity.disk_free_size(),
             "room_bytes": self.capacity.room_size(pages * page_size),
             "evicted_total": self.capacity.evicted_total,
             "rejected_total": self.capacity.rejected_total,

@@ -212,16 +212,19 @@ def _opened(path: Path) -> Iterator[WAL | None]:
         yield None
         return
     with file:
-        data = file.read(SIZE_MAX + 1)  # and no mapping: an agent may cut it off just then
-    if len(data) > SIZE_MAX:
-        raise OSError(errno.EFBIG, "is too large to be looked through", str(path))
+        size_now = os.fstat(file.fileno()).st_size
+        if size_now > SIZE_MAX:
+            raise OSError(errno.EFBIG, "is too large to be looked through", str(path))
+        data = file.read(size_now)  # and no mapping: an agent may cut it off just then
     yield WAL(data) if len(data) > _HEAD.size + _FRAME.size else None
 
 
 def is_orphan(path: Path) -> bool:
     """Return whether there is the WAL of a store that is empty or gone. Raises OSError."""
+    if size(path):
+        return False
     with _opened(beside(path, "-wal")) as wal:
-        return wal is not None and not size(path) and any(True for _ in wal.written())
+        return wal is not None and any(True for _ in wal.written())
 
 
 def _never() -> bool:

@@ -23,9 +23,14 @@ _WITHHELD = ("drop", "local_only", "aggregate_only")
 class WithheldNames:
     """Gathers names, and says what stands in the place of each that must not be told."""
 
-    def __init__(self, policy: PrivacyPolicy, *, has_key: bool) -> None:
-        """Judge by `policy`; without its key there are no pseudonyms."""
+    def __init__(self, policy: PrivacyPolicy, *, has_key: bool, is_leaving: bool = True) -> None:
+        """Judge by `policy`; without its key there are no pseudonyms.
+
+        What is not `is_leaving` stays with somebody at this machine.
+        """
         self._policy = policy
+        self._actions = {*_WITHHELD} if is_leaving else {"drop"}
+        self._is_leaving = is_leaving
         self._has_key = has_key
         self._known: set[str] = set()
         self._hidden: dict[str, str] = {}  # and its pseudonym, "" if it has none
@@ -74,11 +79,11 @@ class WithheldNames:
         patterns = [
             rule.get(key, "")
             for rule in section["rules"]
-            if rule["action"] in (*_WITHHELD, "hash")
+            if rule["action"] in (*self._actions, "hash")
             for key in ("pattern", "device", "channel")
         ]
         for name in LISTS:
-            if name.split("_")[0] in ("drop", "hash", "local"):
+            if name.split("_")[0] in ("drop", "hash", *(["local"] if self._is_leaving else [])):
                 patterns += section[name]
         for pattern in patterns:
             for part in (pattern, *pattern.split(".")):
@@ -86,7 +91,7 @@ class WithheldNames:
                     self._hide(part, "")
 
     def _add(self, judged: JudgedChannel, *names: str) -> None:
-        if judged.is_denied or judged.is_local:
+        if judged.is_denied or (judged.is_local and self._is_leaving):
             for name in names:
                 self._hide(name, "")
         elif judged.is_pseudonym or judged.sensor != judged.names[2]:

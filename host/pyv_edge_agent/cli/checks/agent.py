@@ -25,10 +25,14 @@ def check_agent(status: Status | None, problem: str, *, is_due: bool) -> list[Fi
     `is_due` says that there should be one: systemd is told to start it.
     """
     about = Check("agent")
-    if status is not None and status["status"] != "healthy":
-        return [about.fail(f"runs, and is {status['status']}", "see what is wrong with its parts")]
     if status is not None:
-        return [about.ok("runs, and is healthy")]
+        ill = [name for name, one in status["components"].items() if one["status"] != "healthy"]
+        if status["status"] == "healthy":
+            return [about.ok("runs, and is healthy")]
+        told = about.fail if status["status"] == "unhealthy" else about.warn
+        fix = "pyv-edge-host status says what is wrong with them"
+        named = f": {', '.join(ill)}" if ill else ""
+        return [told(f"runs, and is {status['status']}{named}", fix)]
     text, _, fix = problem.partition("; ")
     if is_due:
         log = where_log_is(is_service=True)

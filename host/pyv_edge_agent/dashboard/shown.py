@@ -1,0 +1,75 @@
+"""Which names may be told of what an agent says of itself, and what stands for the others.
+
+The names of devices, channels and sinks are in many texts: of links, of problems, of labels. So
+they are taken out of all of it, as the policy in force has it.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from pyv_edge_core.privacy import PrivacyPolicy
+
+from ..config import Config
+from ..errors import StoreError
+from ..store.extract import StoredChannel, channels, devices, last_channel_id
+from ..view.redaction import Redaction
+from ..view.withheld import WithheldNames
+
+if TYPE_CHECKING:
+    from ..agent import EdgeAgent
+
+
+class Shown:
+    """Takes names out, for one agent. Any thread may ask."""
+
+    def __init__(self, agent: "EdgeAgent", *, is_local: bool) -> None:
+        """Tell somebody at this machine, or beyond it."""
+        self._agent = agent
+        self._is_local = is_local
+        # With what it was made of: replaced as a whole
+        self._made: tuple[PrivacyPolicy, Config, int, tuple[str, ...], Redaction] | None = None
+
+    def tree(self, value: Any) -> Any:
+        """Return what may be known of what JSON has."""
+        return self._redaction().tree(value)
+
+    def text(self, text: str) -> str:
+        """Return what may be known of a text."""
+        return self._redaction().text(text)
+
+    def _redaction(self) -> Redaction:
+        agent, made = self._agent, self._made
+        policy, config = agent.privacy, agent._config
+        boards = tuple(link.dialogue.board for link in agent.links)
+        try:
+            channel_id = last_channel_id(agent.store)
+        except StoreError:
+            channel_id = -1  # what it has is not known now, and may have been before
+        if made is not None:
+            is_same = made[0] is policy and made[1] is config and made[3] == boards
+            if is_same and channel_id in (made[2], -1):
+                return made[4]
+        stored: list[StoredChannel] = []
+        known: list[tuple[str, str]] = []
+        if channel_id >= 0:
+            stored, known = channels(agent.store), devices(agent.store)
+        redaction = self._make(policy, config, stored, known)
+        self._made = (policy, config, channel_id, boards, redaction)
+        return redaction
+
+    def _make(
+        self,
+        policy: PrivacyPolicy,
+        config: Config,
+        stored: list[StoredChannel],
+        known: list[tuple[str, str]],
+    ) -> Redaction:
+        names = WithheldNames(policy, has_key=True, is_leaving=not self._is_local)
+        names.add_stored(stored)
+        for table in config.get("sensors", "devices"):
+            names.add_device(table)
+        for device, alias in known:
+            names.add_board(device, alias)
+        for link in self._agent.links:
+            names.add_board(link.dialogue.board, link.name)
+        names.add_rules(config.get("privacy"))
+        return Redaction((), names.replacements())
