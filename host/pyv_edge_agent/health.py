@@ -97,9 +97,9 @@ class Health:
         for worker in list(agent.workers):
             yield f"sink/{worker.sink}", self._sink(worker, store)
         for name in store.sinks.unconfigured:
-            kept = f"{store.sinks.pending(name)} readings are kept for it"
+            kept = f"readings are kept for it: {store.sinks.pending(name)}"
             remedy = f"configure it, or: pyv-edge-host queue forget {name}"
-            yield f"sink/{name}", Verdict(DEGRADED, f"is not configured; {kept}: {remedy}")
+            yield f"sink/{name}", Verdict(DEGRADED, f"is not configured; {kept}; {remedy}")
 
     def _workers(self) -> Iterator[tuple[str, Verdict]]:
         stuck = self.stuck()
@@ -170,7 +170,8 @@ class Health:
             reason = f"{pending} wait, and nothing was delivered for over {OVERDUE_MS // 1000} s"
             return Verdict(DEGRADED, reason, success_ms + OVERDUE_MS, success_ms)
         if dead:
-            reason = f"{dead} dead letters: pyv-edge-host queue dlq ls, then retry or drop them"
+            remedy = "pyv-edge-host queue dlq ls, then retry or drop them"
+            reason = f"refused for what they are, and kept as dead letters: {dead}; {remedy}"
             return Verdict(DEGRADED, reason, None, success_ms)
         return Verdict(HEALTHY, "", None, success_ms)
 
@@ -189,7 +190,7 @@ def _near_cap(told: dict[str, Any], low_water: float) -> str:
         return "has no room and nothing to evict: readings are rejected"
     used, room = told["size_bytes"] - told["free_bytes"], told["room_bytes"]
     if used >= low_water * room:
-        shares = f"{used / 1e6:.0f} of {room / 1e6:.0f} MB are in use: the oldest readings go"
+        shares = f"{used / 1e6:.3g} of {room / 1e6:.3g} MB are in use: the oldest readings go"
         return f"{shares}; see storage.max_mb, storage.min_free_mb, policies.keep_days"
     return ""
 
@@ -198,5 +199,5 @@ def _queue(store: "SQLiteStore") -> Verdict:
     used, most = store.items.size, store.items.size_max
     if used < NEAR_FULL * most:
         return Verdict(HEALTHY)
-    shares = f"{used / 1e6:.1f} of {most / 1e6:.1f} MB of queued items"
+    shares = f"{used / 1e6:.3g} of {most / 1e6:.3g} MB of queued items"
     return Verdict(DEGRADED, f"{shares}: the least urgent go; see cloud.queue_max_mb")

@@ -1,9 +1,11 @@
 """Stand-ins for what the agent gets through its constructors: time, ports, boards, links."""
 
 import sqlite3
+import threading
 from collections import deque
 from struct import pack
 
+from pyv_edge_agent.clock import SystemClock
 from pyv_edge_agent.config import Config
 from pyv_edge_agent.dating import TimedBatch
 from pyv_edge_agent.errors import PortAbsentError, PortError
@@ -307,3 +309,27 @@ class Liar:
 
     def __getattr__(self, name):
         return getattr(self.connection, name)
+
+
+class ShiftedClock(SystemClock):
+    """The computer's clock, ahead by as much as a test says: so real threads get late."""
+
+    def __init__(self):
+        super().__init__()
+        self.ahead_ms = 0
+
+    def monotonic_ms(self):
+        return super().monotonic_ms() + self.ahead_ms
+
+
+class Stuck:
+    """Something that a worker calls, and that doesn't return until `go` is set."""
+
+    def __init__(self):
+        self.is_entered = threading.Event()
+        self.go = threading.Event()
+
+    def read(self):
+        self.is_entered.set()
+        assert self.go.wait(60)
+        return 20.0

@@ -6,11 +6,10 @@ import threading
 import pytest
 from host.asking import ask
 from host.conftest import SIMULATED
-from host.fakes import FakeClock, FakePort
+from host.fakes import FakeClock, FakePort, ShiftedClock, Stuck
 from host.notified import Manager
 from host.servers import serving
 from host.waiting import wait_for
-from pyv_edge_agent.clock import SystemClock
 from pyv_edge_agent.heartbeat import STEP_MS, Heartbeat, Heartbeats
 from pyv_edge_agent.link import SerialLink
 from pyv_edge_agent.notify import Notifier
@@ -19,30 +18,6 @@ from pyv_edge_agent.uploads import TIMEOUTS
 from pyv_edge_agent.watchdog import LOOK_MS, Watchdog
 
 WATCHDOG_MS = 60_000
-
-
-class ShiftedClock(SystemClock):
-    """The computer's clock, ahead by as much as a test says: so real threads get late."""
-
-    def __init__(self):
-        super().__init__()
-        self.ahead_ms = 0
-
-    def monotonic_ms(self):
-        return super().monotonic_ms() + self.ahead_ms
-
-
-class Stuck:
-    """Something that a worker calls, and that doesn't return until `go` is set."""
-
-    def __init__(self):
-        self.is_entered = threading.Event()
-        self.go = threading.Event()
-
-    def read(self):
-        self.is_entered.set()
-        assert self.go.wait(60)
-        return 20.0
 
 
 @pytest.fixture

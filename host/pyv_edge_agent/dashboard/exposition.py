@@ -124,8 +124,10 @@ class Exposition(Collector):
             ("system_temperature_celsius", "Its temperature.", "thermal_celsius", 1),
             ("uptime_seconds", "How long the agent runs.", "uptime_seconds", 1),
         ):
+            family = _gauge(name, doc, [])
             if told[key] is not None:
-                yield _gauge(name, doc, value=told[key] * scale)
+                family.add_metric([], told[key] * scale)
+            yield family
         family = _gauge(
             "system_throttled", "What the firmware of a Raspberry Pi complains of.", ["flag"]
         )

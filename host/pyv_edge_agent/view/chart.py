@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..egress import JudgedChannel
 from ..store import chart, in_unit
@@ -20,14 +20,19 @@ from ..store.query import Queries
 from . import PERIODS_MS, READINGS
 from .store_view import View
 
-IDS_MAX = 100_000  # readings of all channels that are looked at for one chart
-MINUTES_MAX = 11_000  # summaries of minutes: a week, and some more
 USUAL = 2.5  # times as long as usual nothing came: a hole
 USUAL_SHARE = 0.75  # of all steps that are no longer than what is usual
 LOOKED_UP_MAX = 20  # holes, the longest, of which it is found out what is missing
 NOT_LOOKED_UP = "not looked up"
 _NICE_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 15_000, 30_000)
 _NICE_PERIODS = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 24, 30, 48, 60)  # of minutes or hours
+
+
+class Effort(NamedTuple):
+    """How much may be looked at for one chart; what is more takes something coarser."""
+
+    ids_max: int = 100_000  # readings, of all channels
+    minutes_max: int = 11_000  # summaries of minutes: a week, and some more
 
 
 @dataclass
@@ -64,7 +69,12 @@ class Chart:
 
 
 def draw(
-    view: View, sensor: str, times: tuple[int, int], points: int, now_ms: int
+    view: View,
+    sensor: str,
+    times: tuple[int, int],
+    points: int,
+    now_ms: int,
+    effort: Effort | None = None,
 ) -> Chart | None:
     """Return the chart of the one sensor of that name, None if nobody may know of it.
 
@@ -75,7 +85,8 @@ def draw(
     summed = [one for one in own if not view.egress.keeps_summaries(view.judge(one))]
     if not (known or summed):
         return None
-    return _Drawing(view, sensor, known, summed, times).drawn(points, now_ms)
+    drawing = _Drawing(view, sensor, known, summed, times, effort or Effort())
+    return drawing.drawn(points, now_ms)
 
 
 class _Drawing:
@@ -88,8 +99,10 @@ class _Drawing:
         known: list[StoredChannel],
         summed: list[StoredChannel],
         times: tuple[int, int],
+        effort: Effort,
     ) -> None:
         self._reader = view.reader
+        self._effort = effort
         self._sensor = sensor
         self._times = times
         self._known, self._summed = known, summed
@@ -100,7 +113,7 @@ class _Drawing:
     def drawn(self, points: int, now_ms: int) -> Chart:
         """Return it, of about so many points, of readings up to now."""
         start_ms, end_ms = self._times
-        if self._known and count_ids(self._reader, start_ms, end_ms) <= IDS_MAX:
+        if self._known and count_ids(self._reader, start_ms, end_ms) <= self._effort.ids_max:
             made = self._of_readings(points)
         elif self._summed:
             made = self._of_summaries(points)
@@ -131,7 +144,7 @@ class _Drawing:
 
     def _of_summaries(self, points: int) -> Chart:
         minute_ms, hour_ms = PERIODS_MS.values()
-        is_short = self._span_ms // minute_ms <= MINUTES_MAX
+        is_short = self._span_ms // minute_ms <= self._effort.minutes_max
         source, period_ms = ("minute", minute_ms) if is_short else ("hour", hour_ms)
         sizes = [count * period_ms for count in _NICE_PERIODS]
         bucket_ms = _nice(self._span_ms, points, sizes, period_ms)
