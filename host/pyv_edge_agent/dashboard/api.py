@@ -209,7 +209,8 @@ class Api:
         self, start_ms: int | None = None, end_ms: int | None = None, limit: int = 100
     ) -> Answer:
         """Return the newest events within the limit, oldest first."""
-        return {"events": self._extracted(EVENTS, self._times(start_ms, end_ms, None), limit)}
+        found = self._extracted(EVENTS, self._times(start_ms, end_ms, None), limit)
+        return {"events": self._shown.tree(found)}  # a rule may be named after what is hidden
 
     def gaps(
         self, start_ms: int | None = None, end_ms: int | None = None, limit: int = 100

@@ -179,7 +179,7 @@ class _HealthHandler(Exchange):
             problem = f"{STREAMS_MAX} streams are open; close one"
             raise RefusalError(503, problem, headers={"Retry-After": str(RETRY_S)})
         try:
-            messages = Stream(desk.agent, desk.api.view, desk.summary).messages()
+            messages = Stream(desk.agent, desk.api.view, desk.summary, desk.shown).messages()
             first = next(messages)  # what may still be refused is known by now
             self.begin_stream(STREAM_KIND, shared)
             if self.command != "HEAD":

@@ -23,6 +23,7 @@ from ..view import EVENTS
 from ..view.extraction import Extraction, Request
 from ..view.store_view import Names, View
 from .api import reading_payload
+from .shown import Shown
 
 if TYPE_CHECKING:
     from ..agent import EdgeAgent
@@ -41,8 +42,13 @@ class Stream:
         agent: "EdgeAgent",
         view: Callable[[], View],
         report: Callable[[], dict[str, Any]],
+        shown: Shown,
     ) -> None:
-        """Send what `view` lets be seen of the store, and what `report` says of health."""
+        """Send what `view` lets be seen of the store, and what `report` says of health.
+
+        Of events, what may be `shown`: a rule may be named after what is hidden.
+        """
+        self._shown = shown
         assert agent._ingest is not None
         self._agent = agent
         self._view = view
@@ -71,7 +77,7 @@ class Stream:
                 if latest.events_total != events_total:
                     events_total = latest.events_total
                     event_id, payloads = _events(view, event_id)
-                    yield from (_message("event", one) for one in payloads)
+                    yield from (_message("event", one) for one in self._shown.tree(payloads))
                 latest.rest(READINGS_S)
 
     def _hello(self, view: View) -> dict[str, Any]:

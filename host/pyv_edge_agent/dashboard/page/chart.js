@@ -42,6 +42,7 @@ export function startChart(onClose) {
   byId('chart-close').addEventListener('click', () => onClose(channel));
   byId('times').addEventListener('submit', showTimes);
   byId('times').addEventListener('input', () => byId('to').setCustomValidity(''));
+  section.addEventListener('keydown', ({ key }) => key === 'Escape' && onClose(channel));
   startCursor(pan, zoom);
 }
 

@@ -15,6 +15,8 @@ import { readStream } from './stream.js';
 import { loadTimeline, takeEvent } from './timeline.js';
 
 let isLive = false;
+let asking = 0; // a timer
+let askedMs = 0; // when for channels that were not known
 let lost = null; // readings
 
 const timeline = new Poll(loadTimeline, 30 * SECOND, 'timeline-note');
@@ -35,6 +37,12 @@ function takeHealth(told) {
 
 function wakeAll() {
   if (isLive) for (const poll of polls) poll.wake();
+}
+
+function askForChannels() {
+  asking = 0;
+  askedMs = Date.now();
+  if (isLive) channels.wake();
 }
 
 /** Open the chart of a channel; close it if it is open. */
@@ -62,7 +70,8 @@ readStream({
   },
   readings(message) {
     setAgentTime(message.time_ms);
-    if (!takeReadings(message)) channels.wake();
+    if (takeReadings(message)) return;
+    asking ||= setTimeout(askForChannels, askedMs + 10 * SECOND - Date.now());
   },
   health(told) {
     takeHealth(told);

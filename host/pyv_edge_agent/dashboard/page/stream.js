@@ -6,6 +6,13 @@ const PATH = '/api/v1/stream';
 const SILENCE_MS = 15_000; // the agent sends something at least every 5 s
 const RETRY_MIN_MS = 500;
 const RETRY_MAX_MS = 5000;
+const HIDDEN_MS = 60_000; // so long a page that nobody sees keeps its stream
+
+const change = (resolve) => document.addEventListener('visibilitychange', resolve, { once: true });
+let abort; // of the stream that is being read
+
+// A browser has six connections to an agent, for all tabs and for pages one may go back to.
+addEventListener('pagehide', () => abort?.abort());
 
 /** Read for ever; give events to the handler of their name, and to `lost` when the last came. */
 export async function readStream(handlers) {
@@ -25,13 +32,14 @@ export async function readStream(handlers) {
     handlers.lost(lastMs);
     await new Promise((resolve) => setTimeout(resolve, retryMs));
     retryMs = Math.min(2 * retryMs, RETRY_MAX_MS);
+    if (document.hidden) await new Promise(change);
   }
 }
 
 /** Yield [name, data] until the stream ends or falls silent; [] for a sign of life. */
 async function* readOnce() {
-  let abort;
   let timer;
+  let seenMs = Date.now();
   const stillAlive = () => {
     clearTimeout(timer);
     timer = setTimeout(() => abort.abort(), SILENCE_MS);
@@ -50,6 +58,8 @@ async function* readOnce() {
       const { done, value } = await reader.read().catch(() => ({ done: true }));
       if (done) return;
       stillAlive();
+      if (!document.hidden) seenMs = Date.now();
+      if (Date.now() - seenMs > HIDDEN_MS) return;
       yield [];
       const blocks = (rest + value).replaceAll('\r\n', '\n').split('\n\n');
       rest = blocks.pop();
