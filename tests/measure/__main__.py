@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import idle, memory, mqtt, store, sync
+from . import dashboard, idle, memory, mqtt, store, sync
 
 MEASURES = {
     "commit": store.commit,
@@ -16,6 +16,9 @@ MEASURES = {
     "idle": idle.idle,
     "growth": memory.growth,
     "mqtt": mqtt.mqtt,
+    "metrics": dashboard.metrics,
+    "chart": dashboard.chart,
+    "page": dashboard.page,
 }
 
 with tempfile.TemporaryDirectory(prefix="pyv-measure-") as folder:

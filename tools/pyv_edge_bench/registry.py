@@ -10,6 +10,7 @@ from . import (
     cli_start,
     core_path,
     core_size,
+    dashboard,
     link_decode,
     link_latency,
     link_wire,
@@ -41,6 +42,10 @@ FIGURES: dict[str, Callable[[], list[Measured]]] = {
     "agent.rss_growth_mb": store.growth,
     "agent.idle_cpu_percent": store.idle,
     "adapter.mqtt_ratio": store.mqtt,
+    "health.metrics_ms": dashboard.metrics,
+    "api.chart_30d_ms": dashboard.chart,
+    "page.first_paint_ms": dashboard.first_paint,
+    "page.bytes": dashboard.page_bytes,
     "cli.start_ratio.help": cli_start.help_text,
     "cli.start_ratio.status": cli_start.status,
 }
