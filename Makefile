@@ -55,6 +55,7 @@ docs: $(READY)
 	$(BIN)/python tests/generate_protocol_md.py
 	$(BIN)/python tests/generate_sizes_md.py
 	$(BIN)/python tests/generate_config_md.py
+	PYTHONPATH=tests $(BIN)/python tests/generate_monitoring_md.py
 
 format: $(READY)
 	$(BIN)/ruff format .

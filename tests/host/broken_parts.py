@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from host.asking import report
 from host.conftest import SIMULATED
-from host.fakes import ShiftedClock, Stuck
+from host.fakes import FakeBoard, ShiftedClock, Stuck
 from host.servers import Answer, serving
 from host.store_rig import StoreRig
+from host.test_hot_plug import Socket
 from host.waiting import wait_for
 
 from host import http_rig
@@ -100,6 +101,38 @@ def no_hello(site):
     finally:
         os.close(controller)
         os.close(line)
+
+
+@contextmanager
+def board_that_is_up(site):
+    """Give an agent, its clock, and the socket of a board that has greeted."""
+    socket, clock = Socket(), ShiftedClock()
+    socket.plug()
+    agent = site.start([{"name": "porch", "ingest_type": "serial", "port": socket.path}], clock)
+    board = FakeBoard(clock)
+    try:
+        wait_for(lambda: board.exchange(socket) or agent.links[0].state == "up", "a session")
+        yield agent, clock, socket
+        agent.stop()
+    finally:
+        if socket.fd is not None:
+            socket.pull()
+
+
+@contextmanager
+def silent_board(site):
+    with board_that_is_up(site) as (agent, clock, _):
+        clock.ahead_ms += 13_000
+        wait_for(lambda: agent.links[0].problem, "silence to be noticed")
+        yield agent
+
+
+@contextmanager
+def pulled_board(site):
+    with board_that_is_up(site) as (agent, _, socket):
+        socket.pull()
+        wait_for(lambda: "exist" in agent.links[0].problem, "the port to be looked for")
+        yield agent
 
 
 @contextmanager
@@ -291,6 +324,21 @@ PARTS = [
         DEGRADED,
         "no HELLO on /dev/<...>; does the board run the firmware?",
         no_hello,
+    ),
+    Broken(
+        "a board that says nothing any more",
+        "device/porch",
+        DEGRADED,
+        "nothing heard for 12 s on /dev/<...>",
+        silent_board,
+    ),
+    Broken(
+        "a board that is pulled",
+        "device/porch",
+        DEGRADED,
+        "serial port /dev/<...> does not exist; plug the board in, or name another port"
+        " (ls /dev/serial/by-id)",
+        pulled_board,
     ),
     Broken(
         "an adapter that fails",

@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 from .. import __version__
 from ..errors import StoreError
 from ..health import STATUSES
+from ..histogram import Histogram
 from ..link_state import STATES
 from ..report import health_report
 from ..store.capacity import EVICTING, FULL, OK
@@ -75,8 +76,7 @@ class Exposition(Collector):
         yield from self._of_store()
         yield from self._of_system(report)
         yield from self._of_server()
-        if agent._ingest is not None:
-            yield _histogram(agent._ingest.commit_seconds)
+        yield _histogram(None if agent._ingest is None else agent._ingest.commit_seconds)
 
     def _of_devices(self, report: Report) -> Iterator[Metric]:
         last = _gauge(
@@ -112,7 +112,7 @@ class Exposition(Collector):
             for cause, count in gap_counts(store).items():
                 gaps.add_metric([cause], count)
         except StoreError:
-            return  # that it fails, other figures say
+            pass  # that it fails, other figures say
         yield from (readings, lost, gaps)
 
     def _of_system(self, report: Report) -> Iterator[Metric]:
@@ -220,9 +220,10 @@ def _states(report: Report) -> Iterator[Metric]:
     yield from (links, entered, store)
 
 
-def _histogram(commit_seconds: Any) -> Metric:
-    counts = commit_seconds.cumulative()
-    bounds = [*map(str, commit_seconds.bounds), "+Inf"]
+def _histogram(commit_seconds: Histogram | None) -> Metric:
     family = HistogramMetricFamily(f"{PREFIX}commit_seconds", "How long commits take.")
-    family.add_metric([], list(zip(bounds, counts, strict=True)), commit_seconds.total)
+    if commit_seconds is not None:
+        bounds = [*map(str, commit_seconds.bounds), "+Inf"]
+        counts = commit_seconds.cumulative()
+        family.add_metric([], list(zip(bounds, counts, strict=True)), commit_seconds.total)
     return family

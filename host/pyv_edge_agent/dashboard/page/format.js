@@ -7,7 +7,6 @@ export const DAY = 24 * HOUR;
 
 const UNITS = { Cel: '°C', '%RH': '% RH', ratio: '', Ohm: 'Ω', deg: '°' };
 const MONTH = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short' });
-const COUNT = new Intl.NumberFormat('en-GB');
 
 let aheadMs = 0; // the agent's clock, of this computer's
 
@@ -49,7 +48,7 @@ export function number(value) {
 
 export const unitText = (unit) => UNITS[unit] ?? unit;
 export const withUnit = (value, unit) => `${number(value)} ${unitText(unit)}`.trim();
-export const count = (total) => COUNT.format(total);
+export const count = (total) => total.toLocaleString('en-GB');
 export const counted = (total, noun) => `${count(total)} ${noun}${total === 1 ? '' : 's'}`;
 
 /** 12 readings lost: overwritten; or silent, if none is known to be. */

@@ -1,6 +1,5 @@
 // The page: what is asked for when, and who shows it.
 
-import { get } from './api.js';
 import { chartPoll, closeChart, markEvent, openChart, openSensor, startChart } from './chart.js';
 import {
   focusSensor, loadChannels, loadDevices, markOpen, reloadSparklines, startDevices, takeReadings,
@@ -27,13 +26,7 @@ const devices = new Poll(async () => {
   lost = await loadDevices();
   if (lost !== before) timeline.wake(); // gaps are not in the stream
 }, Infinity, 'devices-note'); // the stream's health wakes it
-const health = new Poll(async () => takeHealth(await get('/health')), Infinity, 'sinks-note');
-const polls = [health, devices, channels, timeline, ledger, chartPoll];
-
-function takeHealth(told) {
-  showHealth(told);
-  showSinks(told);
-}
+const polls = [devices, channels, timeline, ledger, chartPoll];
 
 function wakeAll() {
   if (isLive) for (const poll of polls) poll.wake();
@@ -74,7 +67,8 @@ readStream({
     asking ||= setTimeout(askForChannels, askedMs + 10 * SECOND - Date.now());
   },
   health(told) {
-    takeHealth(told);
+    showHealth(told);
+    showSinks(told);
     devices.wake();
   },
   event(event) {

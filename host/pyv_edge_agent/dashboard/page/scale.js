@@ -3,8 +3,7 @@
 import { DAY, HOUR, MINUTE, SECOND, clockTime, dayMonth, hourMinute, offset } from './format.js';
 
 const TIME_STEPS = [
-  ...[1, 2, 5, 10, 15, 30].map((n) => n * SECOND),
-  ...[1, 2, 5, 10, 15, 30].map((n) => n * MINUTE),
+  ...[SECOND, MINUTE].flatMap((unit) => [1, 2, 5, 10, 15, 30].map((n) => n * unit)),
   ...[1, 2, 3, 6, 12].map((n) => n * HOUR),
   ...[1, 2, 7, 14, 28, 56, 182, 364].map((n) => n * DAY),
 ];

@@ -8,10 +8,9 @@ const RETRY_MIN_MS = 500;
 const RETRY_MAX_MS = 5000;
 const HIDDEN_MS = 60_000; // so long a page that nobody sees keeps its stream
 
-const change = (resolve) => document.addEventListener('visibilitychange', resolve, { once: true });
 let abort; // of the stream that is being read
 
-// A browser has six connections to an agent, for all tabs and for pages one may go back to.
+// A browser has six connections for an agent, for all tabs and for pages one may go back to.
 addEventListener('pagehide', () => abort?.abort());
 
 /** Read for ever; give events to the handler of their name, and to `lost` when the last came. */
@@ -32,9 +31,13 @@ export async function readStream(handlers) {
     handlers.lost(lastMs);
     await new Promise((resolve) => setTimeout(resolve, retryMs));
     retryMs = Math.min(2 * retryMs, RETRY_MAX_MS);
-    if (document.hidden) await new Promise(change);
+    if (document.hidden) await seen();
   }
 }
+
+const seen = () => new Promise((resolve) => {
+  document.addEventListener('visibilitychange', resolve, { once: true });
+});
 
 /** Yield [name, data] until the stream ends or falls silent; [] for a sign of life. */
 async function* readOnce() {
