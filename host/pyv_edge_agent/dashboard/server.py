@@ -15,17 +15,16 @@ from ..http_server import STOP_S, Server, tls_context
 from ..loopback import is_loopback
 from ..report import health_report, health_summary
 from ..settings.section import origins
-from .api import Api
 from .form import JSON, OPENMETRICS, TEXT, accepted_form
 from .guard import METHODS, SINGLE_HEADERS, Guard, Headers, check_headers
-from .page_files import PageFile, read_page
 from .parameters import read_parameters
 from .shown import Shown
-from .stream import STREAM_KIND, Stream
 
 if TYPE_CHECKING:
     from ..agent import EdgeAgent
+    from .api import Api
     from .exposition import Exposition
+    from .page_files import PageFile
 
 logger = logging.getLogger(__name__)
 
@@ -35,25 +34,51 @@ RETRY_S = 5
 WORKER = "edge-health"  # the server's thread
 OPENAPI = Path(__file__).parent / "openapi.json"
 API = "/api/v1/"
+OWN_PATHS = ("/health", "/livez", "/readyz", "/metrics", "/metrics/prometheus")  # no file's
 _NO_SNIFF = ("X-Content-Type-Options", "nosniff")
 
 
 class Desk:
-    """What requests about one agent are answered with."""
+    """What requests about one agent are answered with.
+
+    Each part is made when it is first asked for: an agent that nobody asks has none in memory.
+    """
 
     def __init__(self, agent: "EdgeAgent", guard: Guard) -> None:
         """Answer whom `guard` lets ask."""
         self.agent = agent
         self.guard = guard
         self.shown = Shown(agent, is_local=guard.is_local)
-        self.api = Api(agent, self.shown, is_local=guard.is_local)
-        self.page: dict[str, PageFile] = read_page()
         self.streams = threading.BoundedSemaphore(STREAMS_MAX)
-        self._exposition: Exposition | None = None
         self._lock = threading.Lock()
+        self._page: dict[str, PageFile] | None = None
+        self._api: Api | None = None
+        self._exposition: Exposition | None = None
 
+    def file(self, path: str) -> "PageFile | None":
+        """Return the file of the page that is served at a path, None if there is none."""
+        if path.startswith(API) or path in OWN_PATHS:
+            return None
+        with self._lock:
+            if self._page is None:
+                from .page_files import read_page
+
+                self._page = read_page()
+            return self._page.get(path)
+
+    @property
+    def api(self) -> "Api":
+        """What answers the API."""
+        with self._lock:
+            if self._api is None:
+                from .api import Api
+
+                self._api = Api(self.agent, self.shown, is_local=self.guard.is_local)
+            return self._api
+
+    @property
     def exposition(self) -> "Exposition":
-        """Return what makes the metrics; nobody who isn't scraped has the library in memory."""
+        """What makes the metrics."""
         with self._lock:
             if self._exposition is None:
                 from .exposition import Exposition
@@ -105,7 +130,7 @@ class _HealthHandler(Exchange):
             self._check_method()
             if self.desk is None:
                 self.reply(503, {"status": UNHEALTHY, "error": "no agent"}, shared)
-            elif (file := self.desk.page.get(path)) is not None:
+            elif (file := self.desk.file(path)) is not None:
                 self._send_file(file)
             else:
                 guard.check(headers)
@@ -130,7 +155,7 @@ class _HealthHandler(Exchange):
             self.close_connection = True
             raise RefusalError(413, "a request here has no body")
 
-    def _send_file(self, file: PageFile) -> None:
+    def _send_file(self, file: "PageFile") -> None:
         if self.headers.get("If-None-Match") == file.tag:
             self.reply_with(304, b"", [_NO_SNIFF, *file.headers[1:]])
         else:
@@ -155,7 +180,7 @@ class _HealthHandler(Exchange):
         if form == JSON:
             self.reply(200, desk.agent._system_metrics.to_dict(), shared)
             return
-        kind, content = desk.exposition().text(form)
+        kind, content = desk.exposition.text(form)
         headers = [("Content-Type", kind), ("Cache-Control", "no-store"), *shared]
         self.reply_with(200, content, headers)
 
@@ -178,6 +203,8 @@ class _HealthHandler(Exchange):
         if not desk.streams.acquire(blocking=False):
             problem = f"{STREAMS_MAX} streams are open; close one"
             raise RefusalError(503, problem, headers={"Retry-After": str(RETRY_S)})
+        from .stream import STREAM_KIND, Stream
+
         try:
             messages = Stream(desk.agent, desk.api.view, desk.summary, desk.shown).messages()
             first = next(messages)  # what may still be refused is known by now

@@ -10,12 +10,11 @@ from pyv_edge_core.privacy import PrivacyPolicy
 
 from ..config import Config
 from ..errors import StoreError
-from ..store.extract import StoredChannel, channels, devices, last_channel_id
-from ..view.redaction import Redaction
-from ..view.withheld import WithheldNames
 
 if TYPE_CHECKING:
     from ..agent import EdgeAgent
+    from ..store.extract import StoredChannel
+    from ..view.redaction import Redaction
 
 
 class Shown:
@@ -30,15 +29,22 @@ class Shown:
 
     def tree(self, value: Any) -> Any:
         """Return what may be known of what JSON has."""
-        return self._redaction().tree(value)
+        redaction = self._redaction()
+        return value if redaction is None else redaction.tree(value)
 
     def text(self, text: str) -> str:
         """Return what may be known of a text."""
-        return self._redaction().text(text)
+        redaction = self._redaction()
+        return text if redaction is None else redaction.text(text)
 
-    def _redaction(self) -> Redaction:
+    def _redaction(self) -> "Redaction | None":
+        """Return what takes the names out, None if there can't be any."""
         agent, made = self._agent, self._made
         policy, config = agent.privacy, agent._config
+        if self._is_local and (not policy.is_enabled or hides_nothing(policy)):
+            return None
+        from ..store.extract import channels, devices, last_channel_id
+
         boards = tuple(link.dialogue.board for link in agent.links)
         try:
             channel_id = last_channel_id(agent.store)
@@ -60,9 +66,12 @@ class Shown:
         self,
         policy: PrivacyPolicy,
         config: Config,
-        stored: list[StoredChannel],
+        stored: "list[StoredChannel]",
         known: list[tuple[str, str]],
-    ) -> Redaction:
+    ) -> "Redaction":
+        from ..view.redaction import Redaction
+        from ..view.withheld import WithheldNames
+
         names = WithheldNames(policy, has_key=True, is_leaving=not self._is_local)
         names.add_stored(stored)
         for table in config.get("sensors", "devices"):
@@ -73,3 +82,8 @@ class Shown:
             names.add_board(link.dialogue.board, link.name)
         names.add_rules(config.get("privacy"))
         return Redaction((), names.replacements())
+
+
+def hides_nothing(policy: PrivacyPolicy) -> bool:
+    """Return whether a policy lets everything be known."""
+    return not policy.rules and policy.default == "allow"

@@ -43,14 +43,14 @@ export function reloadSparklines() {
   for (const row of rows.values()) loadAgain(row);
 }
 
-/** Take readings of the stream; return whether all are of sensors that are known. */
+/** Take readings of the stream; return the sensors that are not known. */
 export function takeReadings({ time_ms: timeMs, readings }) {
   for (const [sensor, ...reading] of readings) {
     const row = rows.get(sensor);
     row?.take(...reading);
     cards.get(row?.info.device)?.sawReadings(timeMs);
   }
-  return readings.every(([sensor]) => rows.has(sensor));
+  return readings.map(([sensor]) => sensor).filter((sensor) => !rows.has(sensor));
 }
 
 /** Say of which sensor the chart is open; null: of none. */

@@ -5,7 +5,7 @@ export const MINUTE = 60 * SECOND;
 export const HOUR = 60 * MINUTE;
 export const DAY = 24 * HOUR;
 
-const UNITS = { Cel: '°C', '%RH': '% RH', ratio: '', Ohm: 'Ω', deg: '°' };
+const UNITS = { Cel: '°C', '%RH': '% RH', '/': '', ratio: '', Ohm: 'Ω', deg: '°' };
 const MONTH = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short' });
 
 let aheadMs = 0; // the agent's clock, of this computer's

@@ -14,9 +14,8 @@ import { readStream } from './stream.js';
 import { loadTimeline, takeEvent } from './timeline.js';
 
 let isLive = false;
-let asking = 0; // a timer
-let askedMs = 0; // when for channels that were not known
 let lost = null; // readings
+const asked = new Map(); // when for a sensor that is not known
 
 const timeline = new Poll(loadTimeline, 30 * SECOND, 'timeline-note');
 const ledger = new Poll(loadLedger, MINUTE, 'ledger-note');
@@ -30,12 +29,6 @@ const polls = [devices, channels, timeline, ledger, chartPoll];
 
 function wakeAll() {
   if (isLive) for (const poll of polls) poll.wake();
-}
-
-function askForChannels() {
-  asking = 0;
-  askedMs = Date.now();
-  if (isLive) channels.wake();
 }
 
 /** Open the chart of a channel; close it if it is open. */
@@ -63,8 +56,10 @@ readStream({
   },
   readings(message) {
     setAgentTime(message.time_ms);
-    if (takeReadings(message)) return;
-    asking ||= setTimeout(askForChannels, askedMs + 10 * SECOND - Date.now());
+    const isDue = (sensor) => !(Date.now() - asked.get(sensor) < 10 * SECOND);
+    const unknown = takeReadings(message).filter(isDue);
+    for (const sensor of unknown) asked.set(sensor, Date.now());
+    if (unknown.length > 0) channels.wake();
   },
   health(told) {
     showHealth(told);

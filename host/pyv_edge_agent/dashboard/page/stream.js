@@ -64,7 +64,7 @@ async function* readOnce() {
       if (!document.hidden) seenMs = Date.now();
       if (Date.now() - seenMs > HIDDEN_MS) return;
       yield [];
-      const blocks = (rest + value).replaceAll('\r\n', '\n').split('\n\n');
+      const blocks = (rest + value).split('\n\n');
       rest = blocks.pop();
       for (const block of blocks) yield parse(block);
     }

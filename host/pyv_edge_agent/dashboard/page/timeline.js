@@ -7,7 +7,7 @@ import { SECOND, counted, dateTime } from './format.js';
 const MOST = 50;
 const SYMBOLS = { info: '●', warning: '▲', critical: '■', gap: '◆' };
 
-let items = [];
+let items = []; // oldest first
 let arrived = []; // by the stream, while others were being loaded
 
 export async function loadTimeline() {
@@ -48,8 +48,8 @@ export function gapItem({ timestamp, device, boot, stream, first_seq: seq, count
 
 function show(all) {
   const different = [...new Map(all.map((item) => [item.key, item])).values()];
-  items = different.sort((one, other) => other.timeMs - one.timeMs).slice(0, MOST);
-  patch(byId('timeline'), items.map(rowOf));
+  items = different.sort((one, other) => one.timeMs - other.timeMs).slice(-MOST);
+  patch(byId('timeline'), items.toReversed().map(rowOf));
   setText(byId('timeline-note'), items.length > 0 ? '' : 'None yet.');
 }
 
