@@ -3,6 +3,7 @@
 import json
 from collections import namedtuple
 
+import pytest
 from host.fakes import UTC_MS, FakeClock
 from pyv_edge_agent.metrics import SystemMetrics
 
@@ -76,3 +77,38 @@ def test_uptime_does_not_follow_the_wall_clock():
     metrics = SystemMetrics(clock=clock)
     clock.now_utc_ms += 10**9
     assert metrics.to_dict()["uptime_seconds"] == 0.0
+
+
+# -- what only some computers tell -------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "flags"),
+    [
+        ("0\n", set()),
+        (
+            "50005\n",
+            {"under_voltage", "throttled", "under_voltage_since_boot", "throttled_since_boot"},
+        ),
+        ("0x80008", {"soft_temperature_limit", "soft_temperature_limit_since_boot"}),
+    ],
+)
+def test_firmware_of_a_raspberry_pi_is_believed(tmp_path, content, flags):
+    path = tmp_path / "get_throttled"
+    path.write_text(content)
+    found = SystemMetrics(clock=FakeClock(), throttled_path=path).to_dict()["throttled"]
+    assert {name for name, is_set in found.items() if is_set} == flags
+    assert len(found) == 8
+
+
+def test_other_computers_have_no_such_flags(tmp_path):
+    garbage = tmp_path / "get_throttled"
+    garbage.write_text("what?")
+    for path in (tmp_path / "none", garbage):
+        assert "throttled" not in SystemMetrics(clock=FakeClock(), throttled_path=path).to_dict()
+
+
+def test_disk_that_is_not_there_any_more_is_no_figure(tmp_path):
+    found = SystemMetrics(str(tmp_path / "gone"), FakeClock()).to_dict()
+    assert found["disk_percent"] is None
+    assert found["ram_percent"] > 0
