@@ -46,18 +46,18 @@ class Shown:
         from ..store.extract import channels, devices, last_channel_id
 
         boards = tuple(link.dialogue.board for link in agent.links)
-        try:
-            channel_id = last_channel_id(agent.store)
-        except StoreError:
-            channel_id = -1  # what it has is not known now, and may have been before
-        if made is not None:
-            is_same = made[0] is policy and made[1] is config and made[3] == boards
-            if is_same and channel_id in (made[2], -1):
-                return made[4]
+        is_same = made is not None and (made[0] is policy and made[1] is config)
         stored: list[StoredChannel] = []
         known: list[tuple[str, str]] = []
-        if channel_id >= 0:
+        try:
+            channel_id = last_channel_id(agent.store)
+            if made is not None and is_same and made[2:4] == (channel_id, boards):
+                return made[4]
             stored, known = channels(agent.store), devices(agent.store)
+        except StoreError:  # what it has is not known now, and may have been before
+            if made is not None and is_same:
+                return made[4]
+            channel_id = -1
         redaction = self._make(policy, config, stored, known)
         self._made = (policy, config, channel_id, boards, redaction)
         return redaction

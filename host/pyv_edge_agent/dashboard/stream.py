@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..clock import Clock
+from ..errors import StoreError
 from ..latest import Latest
 from ..store import extract
 from ..store.extract import StoredChannel
@@ -46,10 +47,12 @@ class Stream:
     ) -> None:
         """Send what `view` lets be seen of the store, and what `report` says of health.
 
-        Of events, what may be `shown`: a rule may be named after what is hidden.
+        Of events, what may be `shown`: a rule may be named after what is hidden. Raises
+        StoreError if there is no store.
         """
         self._shown = shown
-        assert agent._ingest is not None
+        if agent._ingest is None:
+            raise StoreError("the agent is not running")
         self._agent = agent
         self._view = view
         self._report = report
