@@ -37,7 +37,7 @@ else:
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(ROOT.glob("*.md"))
-OTHERS = {"sqlite3", "python3", "pip", "install", "curl"}  # programs in their commands, beside ours
+OTHERS = {"sqlite3", "python3", "pip", "install", "curl"}  # programs in commands, beside ours
 TYPES = {"u8": "B", "u16": "H", "u32": "I", "text": "T", "bytes": "*"}
 
 

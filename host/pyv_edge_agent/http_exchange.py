@@ -228,6 +228,22 @@ class Exchange(BaseHTTPRequestHandler):
         except OSError:
             raise GoneError from None
 
+    @property
+    def is_client_gone(self) -> bool:
+        """Whether the client of a stream has closed its end; what else it sends is not read."""
+        nothing: tuple[type[OSError], ...] = (BlockingIOError,)
+        if self.server.is_encrypted:
+            from ssl import SSLWantReadError
+
+            nothing = (BlockingIOError, SSLWantReadError)
+        self.connection.settimeout(0.0)
+        try:
+            return not self.connection.recv(LINE_SIZE_MAX)
+        except nothing:
+            return False
+        except OSError:
+            return True
+
     def send(self, content: bytes) -> None:
         """Send a part of an answer."""
         self.connection.settimeout(WRITE_S)

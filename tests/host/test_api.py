@@ -8,6 +8,8 @@ import time
 import pytest
 from host.asking import address, ask, report
 from host.conftest import SIMULATED
+from host.store_rig import StoreRig
+from host.test_chart import lose
 from host.waiting import wait_for
 from pyv_edge_agent.dashboard.api import CHANNELS_MAX, POINTS_MAX, ROWS_MAX
 from pyv_edge_agent.dashboard.parameters import TIME_MAX_MS
@@ -323,3 +325,53 @@ def test_store_that_is_gone_is_503_and_says_why(start):
 
 def test_limits_are_those_of_the_description():
     assert (CHANNELS_MAX, ROWS_MAX, POINTS_MAX) == (1000, 10_000, 4000)
+
+
+# -- boards ------------------------------------------------------------------------------
+
+
+def test_gap_is_of_the_device_as_the_configuration_calls_it(start, tmp_path):
+    rig = StoreRig(tmp_path / "edge.db")
+    rig.add(3)
+    lose(rig, 5)
+    rig.add(3)
+    rig.close()
+    agent = start([{"name": "porch", "ingest_type": "serial", "port": "/dev/no"}])
+    (gap,) = told(agent, "gaps")["gaps"]
+    assert (gap["device"], gap["count"], gap["cause"]) == ("porch", 5, "overwritten")
+    assert gap["metadata"]["item_id"].endswith("-gap-1")
+    channels = told(agent, "channels")["channels"]
+    assert {one["device"] for one in channels} == {"porch"}
+    (device,) = told(agent, "devices")["devices"]
+    assert (device["name"], device["lost_total"]) == ("porch", 5)
+
+
+def test_gaps_are_the_newest_within_the_limit_oldest_first(start, tmp_path):
+    rig = StoreRig(tmp_path / "edge.db")
+    for count in range(1, 6):
+        lose(rig, count)
+        rig.clock.advance(1000)
+    rig.close()
+    agent = start()
+    assert [one["count"] for one in told(agent, "gaps?limit=2")["gaps"]] == [4, 5]
+    assert len(told(agent, "gaps")["gaps"]) == 5
+
+
+def test_gap_of_a_board_that_nobody_may_know_of_is_not_told(start, tmp_path):
+    rig = StoreRig(tmp_path / "edge.db")
+    rig.add(3)
+    lose(rig, 5)
+    rig.close()
+    agent = start(privacy={"rules": [{"pattern": "porch.*", "action": "drop"}]})
+    assert told(agent, "gaps")["gaps"] == []
+
+
+def test_stream_whose_client_has_gone_gives_its_place_back(start):
+    agent = start()
+    server = agent._health_server
+    connection = http.client.HTTPConnection(*address(agent), timeout=30)
+    connection.request("GET", "/api/v1/stream")
+    message(connection.getresponse(), "hello")
+    assert server.connections == 1
+    connection.close()
+    wait_for(lambda: server.connections == 0, "the place")

@@ -15,6 +15,7 @@ from pyv_edge_core.reading import QUALITY_GOOD
 
 from ..channel_policy import SYNC_RAW
 from ..http_exchange import RefusalError
+from ..store import extract
 from ..store.extract import StoredChannel, channels, last_values, lost_totals
 from ..store.ledger import Ledger, read_counters, read_ledger_within
 from ..store.query import ALWAYS
@@ -216,7 +217,22 @@ class Api:
         self, start_ms: int | None = None, end_ms: int | None = None, limit: int = 100
     ) -> Answer:
         """Return the newest gap records within the limit, oldest first."""
-        return {"gaps": self._extracted(GAPS, self._times(start_ms, end_ms, None), limit)}
+        times = self._times(start_ms, end_ms, None)
+        found: list[Payload] = []
+        with self._turn():
+            view = self.view()
+            extraction = Extraction(view, Request(GAPS, Names(), None, times, None))
+            for rows in extract.gaps(view.reader, *times, is_newest_first=True):
+                for row in rows:
+                    payload = extraction.gap(row)
+                    if payload is not None:  # by the device's own name, unless that is hidden
+                        is_named = payload["device"] == row[1]
+                        found.append(
+                            {**payload, "device": row[2] if is_named else payload["device"]}
+                        )
+                if len(found) >= limit:
+                    break
+        return {"gaps": self._shown.tree(found[:limit][::-1])}
 
     def _extracted(
         self, kind: str, times: tuple[int, int], limit: int, names: Names | None = None

@@ -217,6 +217,8 @@ class _HealthHandler(Exchange):
     def _send_all(self, first: bytes, messages: Iterator[bytes]) -> None:
         try:
             for message in chain((first,), messages):
+                if self.is_client_gone:
+                    return
                 self.send(message)
                 self.flush()
         except StoreError as error:

@@ -78,7 +78,7 @@ class Extraction:
         if request.kind == EVENTS:
             return self._made(extract.events(reader, *request.times, **order), self.event)
         if request.kind == GAPS:
-            return self._made(extract.gaps(reader, *request.times, **order), self._gap)
+            return self._made(extract.gaps(reader, *request.times, **order), self.gap)
         rows = extract.summaries(reader, request.period_ms, *request.times, **order)
         return self._made(rows, self._summary)
 
@@ -110,7 +110,8 @@ class Extraction:
             return None
         return self._named(released, f"event-{row[0]}")
 
-    def _gap(self, row: extract.Row) -> Payload | None:
+    def gap(self, row: extract.Row) -> Payload | None:
+        """Return what may be known of a row of `extract.gaps`, None if it is not wanted."""
         number, device, alias = row[:3]
         withheld = self.withheld_total
         released = self._released(gap_payload(row))

@@ -40,7 +40,7 @@ export class DeviceCard {
     const badge = el('p', { class: 'badge' });
     setStatus(badge, status);
     const last = this.#lastMs === null ? 'no reading yet' : `last ${ago(this.#lastMs)}`;
-    const facts = [type, state && `link ${state}`, last, `${count(lost)} lost`];
+    const facts = [type, type === 'serial' ? `link ${state}` : state, last, `${count(lost)} lost`];
     patch(this.#head, [
       el('div', { class: 'title' }, el('h3', {}, this.element.dataset.device), badge),
       el('p', { class: 'facts' }, facts.filter(Boolean).join(' · ')),
