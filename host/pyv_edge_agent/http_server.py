@@ -28,7 +28,11 @@ logger = logging.getLogger(__name__)
 STOP_S = 0.1  # within which a server notices that it is to stop
 LINE_SIZE_MAX = 8192  # bytes of a request's first line
 BACKLOG = 64  # connections that wait to be accepted
-BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"
+_BUSY = b'{"error": "there are enough connections; ask again"}'
+BUSY = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n"
+    b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(_BUSY), _BUSY)
+)
 
 
 class Server(ThreadingHTTPServer):

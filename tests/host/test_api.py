@@ -101,10 +101,10 @@ def test_readings_are_the_newest_within_the_limit_oldest_first(start):
     found = told(agent, "readings?limit=5")
     assert [one["value"] for one in found["readings"]] == [25.0, 26.0, 27.0, 28.0, 29.0]
     assert found["is_complete"] is False
-    found = told(agent, "readings?limit=30&sensor=in.*")
+    found = told(agent, "readings?limit=30&sensor=in.temp")
     assert len(found["readings"]) == 30
     assert found["is_complete"] is True
-    assert told(agent, "readings?sensor=out.*")["readings"] == []
+    assert told(agent, "readings?sensor=in.*")["readings"] == []  # a name, no pattern
     first = round(found["readings"][0]["timestamp"] * 1000)
     assert told(agent, f"readings?end_ms={first}&start_ms=0")["readings"] == []
     assert len(told(agent, f"readings?start_ms={first}")["readings"]) == 30
@@ -297,7 +297,6 @@ def message(reply, kind):
         ("readings?sensor=%00", "sensor: must be a name"),
         ("readings?sensor=" + "a" * 301, "sensor: must be a name"),
         ("readings?sensor=%ff", "the query is not as URLs have it, or too long"),
-        ("readings?sensor=[", "sensor: "),
         ("readings?" + "&".join(f"a{n}=1" for n in range(30)), "the query is not as URLs have it"),
         ("events?sensor=a", "a parameter is unknown here; there are: start_ms, end_ms, limit"),
         ("ledger?x", "a parameter is unknown here; there are: none"),

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from pyv_edge_core.errors import FieldError
-from pyv_edge_core.pattern import Pattern
 from pyv_edge_core.reading import QUALITY_GOOD
 
 from ..channel_policy import SYNC_RAW
@@ -23,7 +21,7 @@ from ..store.write_batch import ReadingRow
 from ..view import EVENTS, GAPS, READINGS
 from ..view.chart import draw
 from ..view.extraction import Extraction, Payload, Request
-from ..view.store_view import Names, View
+from ..view.store_view import Exactly, Names, View
 from .parameters import Reader, moment, name, number
 from .shown import Shown
 
@@ -196,7 +194,8 @@ class Api:
         """Return the newest readings within the limit, oldest first; with `points`, a chart."""
         times = self._times(start_ms, end_ms, DEFAULT_SPAN_MS)
         if points is None:
-            found = self._extracted(READINGS, times, limit + 1, _names(sensor))
+            names = Names([] if sensor is None else [Exactly(sensor)])
+            found = self._extracted(READINGS, times, limit + 1, names)
             return {"readings": found[-limit:], "is_complete": len(found) <= limit}
         if sensor is None:
             raise RefusalError(400, "sensor: a chart is of one; name it")
@@ -247,9 +246,11 @@ class Api:
     ) -> tuple[int, int]:
         """Return the times that are asked for; up to now and over `span_ms`, if not said."""
         if span_ms is None:
-            times = (start_ms or ALWAYS[0], ALWAYS[1] if end_ms is None else end_ms)
+            start_ms = ALWAYS[0] if start_ms is None else start_ms
+            times = (start_ms, ALWAYS[1] if end_ms is None else end_ms)
         else:
-            end_ms = self._agent.clock.utc_ms() + 1 if end_ms is None else end_ms
+            if end_ms is None:  # whoever asks from now on may have a clock that is ahead
+                end_ms = max(self._agent.clock.utc_ms(), start_ms or 0) + 1
             times = (end_ms - span_ms if start_ms is None else start_ms, end_ms)
         if times[0] >= times[1]:
             raise RefusalError(400, "end_ms: is not later than start_ms")
@@ -285,13 +286,6 @@ LEDGER_KEYS = (
     *("present", "expired", "evicted", "duplicates", "late", "gaps", "events", "queued_items"),
     *("withheld", "dead"),
 )
-
-
-def _names(sensor: str | None) -> Names:
-    try:
-        return Names([] if sensor is None else [Pattern(sensor)])
-    except FieldError as error:
-        raise RefusalError(400, f"sensor: {error}") from None
 
 
 def reading_payload(view: View, channel: StoredChannel, row: ReadingRow) -> Payload | None:

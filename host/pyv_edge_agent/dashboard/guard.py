@@ -13,7 +13,7 @@ from ipaddress import ip_address
 from ..http_exchange import RefusalError
 
 METHODS = "GET, HEAD, OPTIONS"
-SINGLE_HEADERS = ("Authorization", "Host", "Origin")
+SINGLE_HEADERS = ("Authorization", "Content-Length", "Host", "Origin", "Transfer-Encoding")
 _PREFLIGHT = (
     ("Access-Control-Allow-Methods", METHODS),
     ("Access-Control-Allow-Headers", "Authorization, Content-Type"),

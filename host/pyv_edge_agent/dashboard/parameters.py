@@ -9,6 +9,8 @@ from ..http_exchange import RefusalError
 
 PARAMETERS_MAX = 20
 TIME_MAX_MS = 4_102_444_800_000  # 2100
+NAME_SIZE_MAX = 300  # characters
+_NAME = re.compile(r"[^\x00-\x1f\x7f]+")
 _NUMBER = re.compile(r"[0-9]{1,15}")
 
 Reader = Callable[[str, str], Any]
@@ -27,8 +29,8 @@ def number(low: int, high: int) -> Reader:
 
 def name(key: str, text: str) -> str:
     """Read a name."""
-    if not text or len(text) > 300 or not text.isprintable():
-        raise RefusalError(400, f"{key}: must be a name")
+    if len(text) > NAME_SIZE_MAX or not _NAME.fullmatch(text):
+        raise RefusalError(400, f"{key}: must be a name of at most {NAME_SIZE_MAX} characters")
     return text
 
 

@@ -50,6 +50,8 @@ class Desk:
         self.guard = guard
         self.shown = Shown(agent, is_local=guard.is_local)
         self.streams = threading.BoundedSemaphore(STREAMS_MAX)
+        # One report at a time: threads that compute keep the one that stores from its turn.
+        self.turn = threading.Lock()
         self._lock = threading.Lock()
         self._page: dict[str, PageFile] | None = None
         self._api: Api | None = None
@@ -88,12 +90,14 @@ class Desk:
 
     def health(self) -> tuple[int, dict[str, Any]]:
         """Return what /health says, and its status: 503 if it is unhealthy."""
-        report = self.shown.tree(health_report(self.agent))
+        with self.turn:
+            report = self.shown.tree(health_report(self.agent))
         return 503 if report["status"] == UNHEALTHY else 200, report
 
     def summary(self) -> dict[str, Any]:
         """Return the part of it that changes what a page shows."""
-        found: dict[str, Any] = self.shown.tree(health_summary(self.agent))
+        with self.turn:
+            found: dict[str, Any] = self.shown.tree(health_summary(self.agent))
         return found
 
     def probe(self, path: str) -> tuple[int, dict[str, Any]]:
@@ -120,8 +124,7 @@ class _HealthHandler(Exchange):
         path, _, query = self.path.partition("?")
         shared = [_NO_SNIFF, *guard.cors(headers)]
         try:
-            given = {name: self.headers.get_all(name, []) for name in SINGLE_HEADERS}
-            check_headers(self.headers.defects, given)
+            self._check_headers()
             if self.command == "OPTIONS":
                 self._check_body()
                 preflight = guard.preflight(headers)
@@ -140,6 +143,14 @@ class _HealthHandler(Exchange):
         except StoreError as error:
             problem = str(error) if self.desk is None else self.desk.shown.text(str(error))
             self.reply(503, {"error": problem}, [*shared, ("Retry-After", str(RETRY_S))])
+
+    def _check_headers(self) -> None:
+        given = {name: self.headers.get_all(name, []) for name in SINGLE_HEADERS}
+        try:
+            check_headers(self.headers.defects, given)
+        except RefusalError:
+            self.close_connection = True  # nobody knows where the next request begins
+            raise
 
     def _check_method(self) -> None:
         if self.command not in ("GET", "HEAD"):
@@ -180,7 +191,9 @@ class _HealthHandler(Exchange):
         if form == JSON:
             self.reply(200, desk.agent._system_metrics.to_dict(), shared)
             return
-        kind, content = desk.exposition.text(form)
+        exposition = desk.exposition
+        with desk.turn:
+            kind, content = exposition.text(form)
         headers = [("Content-Type", kind), ("Cache-Control", "no-store"), *shared]
         self.reply_with(200, content, headers)
 

@@ -1,6 +1,8 @@
 """What is taken out of a store: which channels, and what may be known of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from pyv_edge_core.errors import FieldError
 from pyv_edge_core.pattern import Pattern
@@ -21,12 +23,31 @@ def read_patterns(option: str, texts: list[str] | None) -> list[Pattern]:
         raise UsageError(f"{option}: {error}") from error
 
 
+class Matcher(Protocol):
+    """What fits some names."""
+
+    def matches(self, name: str) -> bool:
+        """Return whether it fits a name."""
+        ...
+
+
+@dataclass(frozen=True)
+class Exactly:
+    """Fits one name, whatever is in it."""
+
+    name: str
+
+    def matches(self, name: str) -> bool:
+        """Return whether it is that name."""
+        return name == self.name
+
+
 @dataclass
 class Names:
     """Patterns of which one has to fit; none fits everything."""
 
-    sensors: list[Pattern] = field(default_factory=list)
-    devices: list[Pattern] = field(default_factory=list)
+    sensors: Sequence[Matcher] = field(default_factory=list)
+    devices: Sequence[Matcher] = field(default_factory=list)
 
     def fit(self, sensor: str, *devices: str) -> bool:
         """Return whether a sensor fits, and a device by any of its names."""
@@ -37,7 +58,7 @@ class Names:
         return _fits(self.devices, *devices)
 
 
-def _fits(patterns: list[Pattern], *names: str) -> bool:
+def _fits(patterns: Sequence[Matcher], *names: str) -> bool:
     return not patterns or any(one.matches(name) for one in patterns for name in names)
 
 
