@@ -163,16 +163,23 @@ class EdgeAgent:
             raise ConfigError(["there is no config file to read again: config_path is not given"])
         with self._reload_lock:
             self.reloads_total += 1
-            self.is_reload_failed = True
-            # Read behind whoever came first: what holds in the end is what was written last.
-            config = Config.from_file(self._config_path)
-            config.validate()
-            if not self._running:
-                raise StartError("the agent is not running; start() reads the configuration")
-            change = reload(self, config)
-            self._tell_doubts()
+            try:
+                change = self._reload(self._config_path)
+            except BaseException:
+                self.is_reload_failed = True
+                raise
             self.is_reload_failed = False
             self.reloaded_utc_ms = self.clock.utc_ms()
+        return change
+
+    def _reload(self, path: str) -> Reload:
+        # Read behind whoever came first: what holds in the end is what was written last.
+        config = Config.from_file(path)
+        config.validate()
+        if not self._running:
+            raise StartError("the agent is not running; start() reads the configuration")
+        change = reload(self, config)
+        self._tell_doubts()
         return change
 
     def _tell_doubts(self) -> None:

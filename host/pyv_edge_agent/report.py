@@ -123,6 +123,9 @@ def _counters(agent: "EdgeAgent") -> dict[str, dict[str, Any]]:
             "polls_missed_total": agent._polling.missed_total,
             "reloads_total": agent.reloads_total,
             "is_reload_failed": agent.is_reload_failed,
+            "reloaded_time": None
+            if agent.reloaded_utc_ms is None
+            else agent.reloaded_utc_ms / 1000,
         },
         "cloud": {
             "queue_depth": agent._cloud.pending_count(),

@@ -115,7 +115,9 @@ def test_every_figure_is_found_in_the_report(agent):
     found = {name for name, _ in samples(agent)}
     of_boards = {one for one in FIGURES if one.area == "vitals"}
     absent = {one for one in FIGURES if f"pyv_edge_{one.name}" not in found} - of_boards
-    assert {one.name for one in absent} <= {"sink_oldest_pending_seconds"}  # nothing waits
+    # Nothing waits, and nobody has asked for a reload.
+    reloaded = "config_last_reload_success_timestamp_seconds"
+    assert {one.name for one in absent} <= {"sink_oldest_pending_seconds", reloaded}
     assert {one.key for one in of_boards} <= set(message.shape(message.VITALS)._fields)
 
 
@@ -151,6 +153,7 @@ def test_reload_is_counted_and_one_that_fails_shows(agent, write_config):
     found = samples(agent)
     assert found["pyv_edge_config_reloads_total", ()] == 2
     assert found["pyv_edge_config_last_reload_failed", ()] == 1
+    assert found["pyv_edge_config_last_reload_success_timestamp_seconds", ()] > 1.7e9
 
 
 def test_json_is_told_unless_text_is_asked_for_by_name(agent):

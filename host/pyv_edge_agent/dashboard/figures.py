@@ -273,4 +273,8 @@ FIGURES: tuple[Figure, ...] = (
         *("config_last_reload_failed", GAUGE, "agent", "is_reload_failed"),
         "Whether the last one failed, so that the configuration before still holds.",
     ),
+    Figure(
+        *("config_last_reload_success_timestamp_seconds", GAUGE, "agent", "reloaded_time"),
+        "When one last succeeded.",
+    ),
 )
