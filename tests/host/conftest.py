@@ -110,6 +110,18 @@ def agents():
 
 
 @pytest.fixture
+def start(agents, write_config):
+    """Return a function that starts an agent with these devices and sections."""
+
+    def run(devices=(SIMULATED,), **sections):
+        agent = agents(write_config(devices, **sections))
+        agent.start()
+        return agent
+
+    return run
+
+
+@pytest.fixture
 def rig(tmp_path):
     """A store that is open, and filled as a test says."""
     made = StoreRig(tmp_path / "edge.db")

@@ -20,16 +20,6 @@ HTTP = {"name": "in", "ingest_type": "http", "port": 0, "unit": "Cel"}
 FIELDS = {**HTTP, "channel_path": "sensor_name", "quality_path": "metadata.quality"}
 
 
-@pytest.fixture
-def start(agents, write_config):
-    def run(devices=(SIMULATED,), **sections):
-        agent = agents(write_config(devices, **sections))
-        agent.start()
-        return agent
-
-    return run
-
-
 def told(agent, path, status=200):
     reply = ask(agent, f"/api/v1/{path}")
     assert reply.status == status, reply

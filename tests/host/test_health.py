@@ -28,16 +28,6 @@ class Served:
     _health_server: Server
 
 
-@pytest.fixture
-def start(agents, write_config):
-    def run(devices=(SIMULATED,), **sections):
-        agent = agents(write_config(devices, **sections))
-        agent.start()
-        return agent
-
-    return run
-
-
 def test_health_listens_on_loopback_by_default(start):
     assert address(start())[0] == "127.0.0.1"
 
