@@ -43,6 +43,7 @@ FIGURES: dict[str, Callable[[], list[Measured]]] = {
     "agent.idle_cpu_percent": store.idle,
     "adapter.mqtt_ratio": store.mqtt,
     "health.metrics_ms": dashboard.metrics,
+    "health.metrics_cpu_percent": dashboard.metrics_cpu,
     "api.chart_30d_ms": dashboard.chart,
     "page.first_paint_ms": dashboard.first_paint,
     "page.bytes": dashboard.page_bytes,
