@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 
 HEALTHY, DEGRADED, UNHEALTHY = STATUSES = ("healthy", "degraded", "unhealthy")
 LOOK_MS = 10_000  # so often somebody has to look, or nobody knows since when something is so
+DISK_LEAST = 4_194_304  # bytes that a disk should have left in any case
+EVICTED_S = 600.0  # for so long it is said that something had to go
 NEAR_FULL = 0.9  # part of the queue's room
+RELOAD_FAILED = (
+    "the last reload failed, and what held before still holds; pyv-edge-host config check says why"
+)
 OVERDUE_MS = 60_000  # a sink that something waits for delivers within that time
 
 
@@ -43,6 +48,7 @@ class Health:
         self._agent = agent
         self._lock = threading.Lock()
         self._found: dict[str, tuple[str, int]] = {}  # (status, since when) by part
+        self._waiting: dict[str, int] = {}  # since when something waits, by sink
 
     def judge(self) -> dict[str, Verdict]:
         """Return the verdict of each part, each with a time since when it holds."""
@@ -82,6 +88,8 @@ class Health:
         if not agent.is_running:
             yield "agent", Verdict(UNHEALTHY, "the agent is not running")
         yield from self._workers()
+        if agent.is_reload_failed:
+            yield "config", Verdict(DEGRADED, RELOAD_FAILED)
         ingest, store = agent._ingest, agent._store
         if ingest is None or store is None:
             return
@@ -125,7 +133,7 @@ class Health:
             told = ingest.store_status()
         except StoreError as error:
             return Verdict(UNHEALTHY, str(error), None, success_ms)
-        reason = _near_cap(told, self._agent._config.get("storage", "low_water"))
+        reason = near_cap(told, self._agent._config.get("storage"))
         if reason:
             return Verdict(DEGRADED, reason, None, success_ms)
         return Verdict(HEALTHY, "", None, success_ms)
@@ -160,20 +168,28 @@ class Health:
     def _sink(self, worker: UploadWorker, store: "SQLiteStore") -> Verdict:
         success_ms, failing_ms = worker.last_success_ms, worker.failing_ms
         pending = store.sinks.pending(worker.sink) + store.items.pending(worker.sink)
+        due_ms = OVERDUE_MS + max(self._waiting_since(worker.sink, pending), worker.moved_ms)
         if problem := worker.problem:
             return Verdict(DEGRADED, f"{problem} ({pending} wait)", failing_ms, success_ms)
         try:
             dead = store.dead_letters.count_of(worker.sink)
         except StoreError as error:
             return Verdict(DEGRADED, str(error), None, success_ms)
-        if pending and success_ms is not None and self._now_ms - success_ms > OVERDUE_MS:
+        if pending and self._now_ms > due_ms:
             reason = f"{pending} wait, and nothing was delivered for over {OVERDUE_MS // 1000} s"
-            return Verdict(DEGRADED, reason, success_ms + OVERDUE_MS, success_ms)
+            return Verdict(DEGRADED, reason, due_ms, success_ms)
         if dead:
             remedy = "pyv-edge-host queue dlq ls, then retry or drop them"
             reason = f"refused for what they are, and kept as dead letters: {dead}; {remedy}"
             return Verdict(DEGRADED, reason, None, success_ms)
         return Verdict(HEALTHY, "", None, success_ms)
+
+    def _waiting_since(self, sink: str, pending: int) -> int:
+        """Return since when something waits for a sink, as far as somebody has looked."""
+        if not pending:
+            self._waiting.pop(sink, None)
+            return self._now_ms
+        return self._waiting.setdefault(sink, self._now_ms)
 
 
 def worst(found: dict[str, Verdict]) -> str:
@@ -182,16 +198,22 @@ def worst(found: dict[str, Verdict]) -> str:
     return next((one for one in reversed(STATUSES) if one in statuses), HEALTHY)
 
 
-def _near_cap(told: dict[str, Any], low_water: float) -> str:
+def near_cap(told: dict[str, Any], storage: dict[str, Any]) -> str:
     """Return in what way a store is near the end of its room, or being salvaged; "" if not."""
+    least = max(storage["min_free_mb"] * 1_048_576, DISK_LEAST)
+    evicted_s = told["evicted_age_seconds"]
     if told["salvaging_from"]:
         return f"what {told['salvaging_from']} still has is being taken over"
     if told["state"] == FULL:
         return "has no room and nothing to evict: readings are rejected"
     used, room = told["size_bytes"] - told["free_bytes"], told["room_bytes"]
-    if used >= low_water * room:
+    if used >= storage["low_water"] * room:
         shares = f"{used / 1e6:.3g} of {room / 1e6:.3g} MB are in use: the oldest readings go"
         return f"{shares}; see storage.max_mb, storage.min_free_mb, policies.keep_days"
+    if told["disk_free_bytes"] < least:
+        return f"its disk has {told['disk_free_bytes'] / 1e6:.3g} MB left; make room on it"
+    if evicted_s is not None and evicted_s < EVICTED_S:
+        return "readings went for want of room in the last ten minutes; the ledger has them"
     return ""
 
 

@@ -318,7 +318,7 @@ class Ingest:
         self.commit_seconds.add((self.last_commit_ms - began_ms) / 1000)
         self.stored_ms.update(dict.fromkeys(self._brought, self.last_commit_ms))
         self._brought.clear()
-        self.latest.note(batch)
+        self.latest.note(batch, self.time.utc_ms())
         self._batch = self._new_batch()
         for (boot_id, stream), progress in batch.progress.items():
             self.boots.acknowledge(boot_id, stream, progress.next_seq)
@@ -378,8 +378,8 @@ class Ingest:
         except StoreError as error:
             self._mending.failed(error)
             return False
-        if submission.samples:
-            self._brought.add(feed.name)
+        if any(one.quality != QUALITY_BAD for one in submission.samples):
+            self._brought.add(feed.name)  # else a poll may have failed
         return True
 
     def _welcome(self, link: SerialLink, greeting: Greeting) -> bool:

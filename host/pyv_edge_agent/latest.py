@@ -22,10 +22,11 @@ class Latest:
         self.events_total = 0
         self.is_closed = False
         self._rows: dict[int, tuple[int, ReadingRow]] = {}  # (version, row) by channel
+        self._is_bad: dict[int, bool] = {}  # by channel, of what came last
         self._changed = threading.Condition()
 
-    def note(self, batch: WriteBatch) -> None:
-        """Take over what was committed."""
+    def note(self, batch: WriteBatch, now_ms: int) -> None:
+        """Take over what was committed; it is `now_ms`, UTC."""
         if not (batch.readings or batch.events):
             return
         newest = {row[0]: row for row in batch.readings}
@@ -34,9 +35,12 @@ class Latest:
             self.events_total += len(batch.events)
             for channel_id, row in newest.items():
                 known = self._rows.get(channel_id)
+                self._is_bad[channel_id] = row[6] & QUALITY_MASK == QUALITY_BAD
                 # A sender may bring what is old behind what is new; all others bring it in order.
+                # What is dated in time to come is newer than nothing.
                 is_dated = row[6] >> TIME_QUALITY_SHIFT == TIME_SENDER
-                if known is None or not is_dated or row[4] >= known[1][4]:
+                newest_ms = 0 if known is None or known[1][4] > now_ms else known[1][4]
+                if not is_dated or row[4] >= newest_ms:
                     self._rows[channel_id] = (self.version, row)
             self._changed.notify_all()
 
@@ -47,10 +51,9 @@ class Latest:
             return self.version, found
 
     def bad_count(self, channel_ids: Iterable[int]) -> int:
-        """Return of how many of these channels the newest reading is bad."""
+        """Return of how many of these channels the reading that came last is bad."""
         with self._changed:
-            rows = [found[1] for one in channel_ids if (found := self._rows.get(one))]
-        return sum(row[6] & QUALITY_MASK == QUALITY_BAD for row in rows)
+            return sum(self._is_bad.get(one, False) for one in channel_ids)
 
     def wait(self, version: int, timeout_s: float) -> bool:
         """Wait until there is something behind `version`; return whether there is."""

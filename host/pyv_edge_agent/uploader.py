@@ -58,6 +58,7 @@ class UploadWorker:
         self.dead_total = 0  # readings and items refused for good
         self.last_success_utc_ms: int | None = None
         self.last_success_ms: int | None = None  # monotonic
+        self.moved_ms = clock.monotonic_ms()  # when it was last done with a batch, or began
         self.failing_ms: int | None = None  # monotonic: since when attempts fail; None: they don't
         self.waiting = ""  # why readings are not sent although there may be some
         self.waits_total = 0  # times that they began to wait
@@ -254,6 +255,7 @@ class UploadWorker:
             if not self._judged(lane, delivery):
                 return delivery.is_refused and self._split(lane, batch, payloads, delivery)
         self._witness.forget(batch.key)
+        self.moved_ms = self._clock.monotonic_ms()
         if self._store.sinks.acknowledge(self.sink, batch, withheld):
             self.readings_total += len(payloads)
             self.withheld_total += withheld
@@ -325,7 +327,7 @@ class UploadWorker:
         if self._witness.is_wanted:
             self._store.sinks.unpark(self.sink)
         self.last_success_utc_ms = self._clock.utc_ms()
-        self.last_success_ms = self._clock.monotonic_ms()
+        self.last_success_ms = self.moved_ms = self._clock.monotonic_ms()
         return True
 
     def _settle(self, lane: Lane) -> None:

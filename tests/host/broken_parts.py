@@ -5,7 +5,7 @@ Of a `reason`, <...> stands for what is another each time. OPERATIONS.md has the
 
 import os
 import socket
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from host.asking import report
@@ -15,6 +15,7 @@ from host.servers import Answer, serving
 from host.store_rig import StoreRig
 from host.test_hot_plug import Socket
 from host.waiting import wait_for
+from pyv_edge_agent.errors import ConfigError
 
 from host import http_rig
 
@@ -48,6 +49,10 @@ class Site:
         agent.start()
         return agent
 
+    def rewrite(self, devices):
+        """Write another configuration in the place of the first."""
+        self._write_config(devices)
+
     def run(self, **sections):
         """Start one that has stored its first reading."""
         agent = self.start(**sections)
@@ -74,6 +79,15 @@ class Gone:
 class UnsetClock(ShiftedClock):
     def is_synchronised(self):
         return False
+
+
+@contextmanager
+def refused_reload(site):
+    agent = site.run()
+    site.rewrite([{"name": "t1", "ingest_type": "no such"}])
+    with suppress(ConfigError):
+        agent.reload_config()
+    yield agent
 
 
 # -- devices ---------------------------------------------------------------------------
@@ -427,6 +441,14 @@ PARTS = [
         DEGRADED,
         "is not known to be right: readings are marked unset",
         unset_clock,
+    ),
+    Broken(
+        "a reload that failed",
+        "config",
+        DEGRADED,
+        "the last reload failed, and what held before still holds; pyv-edge-host config check says"
+        " why",
+        refused_reload,
     ),
     Broken(
         "a store near its cap",

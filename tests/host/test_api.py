@@ -82,6 +82,29 @@ def test_channels_know_values_from_before_the_start(start):
     assert found["time_ms"] is not None
 
 
+def test_what_is_dated_in_time_to_come_does_not_stay_the_latest(start):
+    agent = listening(start)
+    ahead = http_rig.reading(9.0, "temp", timestamp=time.time() + 86_400)
+    post(agent, ahead)
+    post(agent, measured(1.0))
+    (found,) = told(agent, "channels")["channels"]
+    assert found["value"] == 1.0
+    agent.stop()
+    agent = start([FIELDS])
+    (found,) = told(agent, "channels")["channels"]
+    assert found["value"] == 1.0
+
+
+def test_sensor_that_was_bad_before_the_start_is_so_still(start):
+    agent = listening(start)
+    post(agent, measured(1.0))
+    post(agent, measured(0.0, metadata={"quality": "bad"}))
+    agent.stop()
+    agent = start([FIELDS])
+    (found,) = told(agent, "channels")["channels"]
+    assert (found["value"], found["quality"]) == (None, "bad")
+
+
 # -- out of the store ------------------------------------------------------------------
 
 
@@ -218,6 +241,58 @@ def test_beyond_this_machine_what_is_local_is_in_none_either(start):
     text = everything(agent, Authorization="Bearer t")
     assert places(text, *SECRETS, "damp") == []
     assert "in.plain" in text
+
+
+WORDS = ("status", "healthy", "state", "time", "reason", "up", "http", "components", "device")
+
+
+@pytest.mark.parametrize("is_here", [True, False], ids=["here", "beyond"])
+def test_hidden_names_that_are_words_of_the_report_change_none_of_it(start, is_here):
+    action = "drop" if is_here else "local_only"
+    health = {} if is_here else {"host": "0.0.0.0", "token": "t"}
+    devices = [{**SIMULATED, "name": name} for name in WORDS]
+    rules = [{"pattern": name, "action": action} for name in WORDS]
+    agent = start([SIMULATED, *devices], privacy={"rules": rules}, health=health)
+    wait_for(lambda: agent._readings_processed > len(WORDS), "first cycle")
+    headers = {} if is_here else {"Authorization": "Bearer t"}
+    told = ask(agent, "/health", **headers)
+    assert (told.status, told.told["status"]) == (200, "healthy")
+    assert told.told["store"]["state"] == "ok"
+    assert set(told.told["components"]["store"]) == {
+        *("status", "reason", "since", "last_success_age_seconds")
+    }
+    for path in ("/metrics/prometheus", "/api/v1/devices", "/api/v1/channels"):
+        assert ask(agent, path, **headers).status == 200
+    found = ask(agent, "/api/v1/devices", **headers).told["devices"]
+    assert {one["name"] for one in found} == {"t1", *(f"withheld-{n}" for n in range(1, 10))}
+    assert {one["status"] for one in found} == {"healthy"}
+    agent.store.path.unlink()
+    failed = ask(agent, "/health", **headers)
+    assert (failed.status, failed.told["status"]) == (503, "unhealthy")
+
+
+def test_name_that_has_a_hidden_one_in_it_stays(start):
+    devices = [{**SIMULATED, "name": name} for name in ("door", "doorbell", "back.door")]
+    agent = start(devices, privacy={"rules": [{"pattern": "door", "action": "drop"}]})
+    wait_for(lambda: agent._readings_processed >= 3, "first cycle")
+    found = {one["name"] for one in told(agent, "devices")["devices"]}
+    assert found == {"withheld-1", "doorbell", "back.door"}
+    assert {one["sensor"] for one in told(agent, "channels")["channels"]} == {
+        *("doorbell", "back.door")
+    }
+
+
+def test_port_of_a_board_that_must_not_be_known_is_not_told(start):
+    port = "usb:2e8a:0005:e6614103e7452d2f"
+    board = {"name": "porch", "ingest_type": "serial", "port": port}
+    agent = start(
+        [board],
+        privacy={"rules": [{"pattern": "porch.*", "action": "local_only"}]},
+        health={"host": "0.0.0.0", "token": "t"},
+    )
+    wait_for(lambda: agent.links[0].problem, "a look for the port")
+    text = ask(agent, "/health", Authorization="Bearer t").body.decode()
+    assert places(text, "e6614103e7452d2f", "porch") == []
 
 
 def test_policy_of_a_reload_holds_at_once(start, write_config):

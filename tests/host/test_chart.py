@@ -97,8 +97,8 @@ def test_each_point_is_what_its_readings_make_up(rig, seed):
         assert found.source == "readings"
         check(found, rig, times)
         for effort, source, period_ms in (
-            (Effort(ids_max=0), "minute", 60_000),
-            (Effort(ids_max=0, minutes_max=0), "hour", HOUR_MS),
+            (Effort(0, 0), "minute", 60_000),
+            (Effort(0, 0, 0), "hour", HOUR_MS),
         ):
             # Whole periods: a summary can't be taken apart.
             whole = (times[0] // HOUR_MS * HOUR_MS, (times[1] // HOUR_MS + 1) * HOUR_MS)
@@ -113,7 +113,7 @@ def test_points_are_about_as_many_as_asked_for(rig):
     rig.minute()
     span = (UTC_MS, UTC_MS + 20_000_000)
     for points in (10, 100, 700):
-        for effort in (None, Effort(ids_max=0), Effort(ids_max=0, minutes_max=0)):
+        for effort in (None, Effort(0, 0), Effort(0, 0, 0)):
             found = drawn(rig, span, points, effort=effort)
             assert 1 <= len(found.times_ms) <= points + 1
 
@@ -132,25 +132,48 @@ def test_unset_clock_has_dated_minutes_that_begin_at_any_time(rig):
             (UTC_MS - 1000,),
         )
     whole = (UTC_MS - HOUR_MS, UTC_MS + 2 * HOUR_MS)
-    found = drawn(rig, whole, 1000, effort=Effort(ids_max=0))
+    found = drawn(rig, whole, 1000, effort=Effort(0, 0))
     assert rows >= 2
     assert sum(found.count) == 120
 
 
-def test_sensor_whose_unit_or_policy_has_changed_is_one_chart(rig):
+def test_what_was_measured_in_another_unit_is_no_part_of_the_chart(rig):
+    """Degrees of two kinds have no mean."""
     rig.add(10, value=100)
-    rig.store.close()
-    rig.open()
     with rig.store.transaction() as tx:
         tx.execute("UPDATE channel SET unit = 'K', sensor_name = 'porch.temp' WHERE id = 2")
     rig.add(10, channel=1, value=300)
-    found = drawn(rig, (UTC_MS, UTC_MS + HOUR_MS))
-    assert len(found.times_ms) == 20
-    assert set(found.mean) == {1.0, *(rig_value(rig, 300),)}
+    exponent = rig.rows("SELECT exponent FROM channel WHERE id = 2")[0][0]
+    for points in (100, 2):
+        found = drawn(rig, (UTC_MS, UTC_MS + HOUR_MS), points)
+        assert found.unit == "K"
+        assert sum(found.count) == 10
+        assert set(found.mean) == {300 * 10**exponent}
 
 
-def rig_value(rig, value):
-    return value * 10 ** rig.rows("SELECT exponent FROM channel WHERE id = 2")[0][0]
+@pytest.mark.parametrize("is_part", [False, True], ids=["whole blocks", "part of a block"])
+def test_readings_that_are_gone_are_drawn_from_their_summaries(rig, is_part):
+    rig.add(6000, step_ms=60_000, value=5)
+    rig.minute()
+    gone = "id < 2000" if is_part else "id <= 4096"
+    with rig.store.transaction() as tx:
+        tx.execute(f"DELETE FROM reading WHERE {gone}")
+        if is_part:
+            tx.execute("UPDATE block SET removed = 1999 WHERE id = 1")
+        else:
+            tx.execute("DELETE FROM block WHERE id = 1")
+    found = drawn(rig, (UTC_MS - HOUR_MS, rig.clock.utc_ms()), 200)
+    assert found.source == "minute"
+    assert sum(found.count) == 6000
+    recent = (rig.clock.utc_ms() - 20 * 60_000, rig.clock.utc_ms())
+    assert drawn(rig, recent, 200).source == "readings"
+
+
+def test_short_time_of_very_many_channels_is_of_readings_all_the_same(rig):
+    rig.add(200, value=5)
+    times = (UTC_MS, UTC_MS + 300_000)
+    assert drawn(rig, times, 800, effort=Effort(ids_max=100)).source == "readings"
+    assert drawn(rig, times, 800, effort=Effort(ids_max=100, ids_most=100)).source == "minute"
 
 
 # -- what may be known -----------------------------------------------------------------
@@ -163,7 +186,7 @@ def test_nothing_is_drawn_that_must_not_be_known(rig, action, is_local):
     rig.minute()
     rule = {"pattern": SENSOR, "action": action}
     times = (UTC_MS // HOUR_MS * HOUR_MS, UTC_MS + HOUR_MS)
-    for effort in (None, Effort(ids_max=0)):
+    for effort in (None, Effort(0, 0)):
         found = drawn(rig, times, rules=[rule], effort=effort, is_local=is_local)
         if action in ("drop", "hash") or (not is_local and action not in ("mask", "redact")):
             assert found is None
@@ -180,7 +203,7 @@ def test_values_are_made_coarser_as_the_policy_says(rig):
     rig.minute()
     rule = {"pattern": SENSOR, "action": "quantize", "step": 5}
     times = (UTC_MS // HOUR_MS * HOUR_MS, UTC_MS + HOUR_MS)
-    for effort in (None, Effort(ids_max=0)):
+    for effort in (None, Effort(0, 0)):
         found = drawn(rig, times, rules=[rule], effort=effort)
         assert set(found.mean) == set(found.min) == {10.0}
 
@@ -238,7 +261,7 @@ def test_new_boot_has_holes_of_both_boots(rig):
     assert sum(one.lost or 0 for one in drawn(rig, (UTC_MS, UTC_MS + HOUR_MS)).holes) == 2
 
 
-@pytest.mark.parametrize("effort", [None, Effort(ids_max=0)], ids=["readings", "minutes"])
+@pytest.mark.parametrize("effort", [None, Effort(0, 0)], ids=["readings", "minutes"])
 def test_hole_between_buckets_knows_what_is_missing(rig, effort):
     rig.add(1200, value=1)
     lose(rig, 25)
@@ -259,6 +282,17 @@ def test_hole_between_buckets_knows_what_is_missing(rig, effort):
     assert places == []
 
 
+def test_bucket_without_readings_is_a_hole_where_each_usually_has_several(rig):
+    rig.add(300, step_ms=200, value=1)
+    lose(rig, 40)
+    rig.clock.advance(8000)
+    rig.add(300, step_ms=200, value=1)
+    found = drawn(rig, (UTC_MS, rig.clock.utc_ms()), 40)  # of 5 s: one is empty
+    (hole,) = [one for one in found.holes if one.lost]
+    assert hole.lost == 40
+    assert hole.end_ms - hole.start_ms == found.bucket_ms == 5000
+
+
 def test_only_the_longest_holes_are_looked_up_and_the_others_say_so(rig):
     for _ in range(30):
         rig.add(60, step_ms=10_000, value=1)
@@ -267,7 +301,7 @@ def test_only_the_longest_holes_are_looked_up_and_the_others_say_so(rig):
     rig.add(120, value=1)
     rig.minute()
     times = (UTC_MS // HOUR_MS * HOUR_MS, rig.clock.utc_ms())
-    found = drawn(rig, times, 2000, effort=Effort(ids_max=0))
+    found = drawn(rig, times, 2000, effort=Effort(0, 0))
     causes = [one.causes for one in found.holes]
     assert causes.count(["overwritten"]) == 20
     assert causes.count(["not looked up"]) == 10

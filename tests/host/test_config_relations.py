@@ -165,7 +165,7 @@ def serial(**lines):
         ({"cloud": {"endpoint": "https://h"}}, "cloud", "is described but not enabled"),
         ({"sinks": {"mqtt": {"host": "h"}}}, "sinks.mqtt", "is described but not enabled"),
         (
-            {"health": {"host": "0.0.0.0", "token": "t"}},
+            {"health": {"host": "0.0.0.0", "token": "sixteen letters!"}},
             "health.host",
             "others on that network can",
         ),

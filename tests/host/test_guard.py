@@ -12,7 +12,7 @@ from host.waiting import wait_for
 from pyv_edge_agent.dashboard.guard import Guard
 from pyv_edge_agent.dashboard.page_files import POLICY, read_page
 from pyv_edge_agent.dashboard.server import STREAMS_MAX
-from pyv_edge_agent.errors import ConfigError
+from pyv_edge_agent.errors import ConfigError, StartError
 from pyv_edge_agent.http_exchange import RefusalError
 
 TOKEN = "correct horse battery"
@@ -105,6 +105,18 @@ def test_name_that_others_give_out_is_refused_without_a_token(start, host):
     agent.stop()
     agent = start(token="t")  # which a page of theirs doesn't have
     assert ask(agent, "/health", Host=host, Authorization="Bearer t").status == 200
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_no_page_of_another_origin_may_have_anything_asked(start, site):
+    """It could not read the answer, but would take the places of streams."""
+    agent = start(cors_origins="https://ops.example")
+    asked = {"Sec_Fetch_Site": site, "Origin": "https://evil.example"}
+    assert ask(agent, "/api/v1/stream", **asked).status == 403
+    assert ask(agent, "/", **asked).status == 200  # a link to the page is one
+    assert ask(agent, "/health", **{**asked, "Origin": "https://ops.example"}).status == 200
+    for own in ("same-origin", "none"):
+        assert ask(agent, "/health", Sec_Fetch_Site=own).status == 200
 
 
 def test_no_page_of_another_origin_may_read(start):
@@ -286,7 +298,9 @@ def test_connection_is_encrypted_with_certificate_files(start, certificate, log)
 
 def test_certificate_that_is_none_is_one_line(agents, write_config, tmp_path):
     (tmp_path / "cert.pem").write_text("none")
-    with pytest.raises(Exception, match=r"health\.port: .*cert_file or key_file can't be used"):
+    with pytest.raises(
+        StartError, match=r"^health\.cert_file: cert_file or key_file can't be used"
+    ):
         agents(write_config(health={"cert_file": "cert.pem"})).start()
 
 

@@ -13,8 +13,8 @@ def row(channel, value, utc_ms=1000, quality=0):
     return (channel, 1, 0, 0, utc_ms, 0, quality, value)
 
 
-def note(latest, *rows, events=()):
-    latest.note(WriteBatch(readings=list(rows), events=list(events)))
+def note(latest, *rows, events=(), now_ms=5000):
+    latest.note(WriteBatch(readings=list(rows), events=list(events)), now_ms)
 
 
 def values(latest, version=0):
@@ -37,6 +37,25 @@ def test_what_a_sender_dates_before_the_newest_is_not_the_newest():
     assert values(latest) == {1: 1.0}
     note(latest, row(1, 2.0, 2000, sent))
     assert values(latest) == {1: 2.0}
+
+
+def test_what_a_sender_dates_in_time_to_come_is_not_the_newest_for_ever():
+    latest = Latest()
+    sent = TIME_SENDER << TIME_QUALITY_SHIFT
+    note(latest, row(1, 9.0, 90_000, sent | QUALITY_BAD))
+    assert latest.bad_count([1]) == 1
+    note(latest, row(1, 1.0, 4000, sent))
+    assert values(latest) == {1: 1.0}
+    assert latest.bad_count([1]) == 0
+
+
+def test_bad_is_what_came_last_whatever_its_date():
+    latest = Latest()
+    sent = TIME_SENDER << TIME_QUALITY_SHIFT
+    note(latest, row(1, 1.0, 4000, sent))
+    note(latest, row(1, 0.0, 3000, sent | QUALITY_BAD))
+    assert values(latest) == {1: 1.0}
+    assert latest.bad_count([1]) == 1
 
 
 def test_only_what_is_behind_a_version_is_told():

@@ -1,6 +1,7 @@
 """Each part of an agent is broken in turn, and /health says exactly that, and since when."""
 
 import re
+import socket
 
 import pytest
 from host.asking import ask, report
@@ -8,6 +9,7 @@ from host.broken_parts import PARTS, Site, cloud, listening, no_cloud, port_of
 from host.fakes import ShiftedClock
 from host.servers import Answer, serving
 from host.waiting import wait_for
+from pyv_edge_agent.health import near_cap
 
 from host import http_rig
 
@@ -82,7 +84,7 @@ def test_since_is_kept_while_a_verdict_holds_and_begins_anew_with_another(site):
     agent._store._writer.execute("PRAGMA query_only = ON")
     agent.run_once()
     failed = verdicts(agent)["store"]["since"]
-    assert failed >= began
+    assert failed > began - 0.01
     clock.ahead_ms += 5000
     # UTC stands still meanwhile, as the clock that is shifted is the other one.
     assert abs(verdicts(agent)["store"]["since"] - (failed - 5)) < 1
@@ -115,3 +117,55 @@ def test_nothing_is_restarted_because_a_peer_is_away(site):
         assert ask(agent, "/livez").status == 200
         assert ask(agent, "/readyz").status == 200
         assert ask(agent, "/health").status == 200
+
+
+# -- sinks that say nothing ----------------------------------------------------------------
+
+
+def test_cloud_that_never_answers_is_told_while_the_attempt_goes_on(site):
+    clock = ShiftedClock()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/in"
+        agent = site.run(clock=clock, cloud={**cloud(url), "timeout_seconds": 600})
+        wait_for(lambda: agent._cloud.pending_count(), "a reading that waits")
+        assert verdicts(agent)["sink/http"]["status"] == "healthy"
+        clock.ahead_ms += 61_000
+        found = verdicts(agent)["sink/http"]
+        assert found["status"] == "degraded"
+        assert found["reason"] == "1 wait, and nothing was delivered for over 60 s"
+        assert 0 <= report(agent)["timestamp"] - found["since"] < 30
+
+
+def test_sink_that_had_nothing_to_do_for_long_is_not_late_with_the_first_reading(site):
+    clock = ShiftedClock()
+    with serving() as server:
+        agent = site.run(clock=clock, cloud=cloud(server.url))
+        wait_for(lambda: agent.workers[0].readings_total, "a delivery")
+        assert verdicts(agent)["sink/http"]["status"] == "healthy"
+        clock.ahead_ms += 70_000
+        server.hangs = True
+        agent.run_once()
+        wait_for(lambda: agent._cloud.pending_count(), "a reading that waits")
+        assert verdicts(agent)["sink/http"]["status"] == "healthy"
+        server.hang.set()
+
+
+def test_failed_poll_is_no_success(site):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    device = {"name": "away", "ingest_type": "http_poll", "url": f"http://127.0.0.1:{port}/"}
+    agent = site.start([{**device, "on_error": "zero", "interval_seconds": 0.1}])
+    wait_for(lambda: agent._readings_processed, "a placeholder")
+    found = verdicts(agent)["device/away"]
+    assert (found["status"], found["last_success_age_seconds"]) == ("degraded", None)
+
+
+def test_disk_that_is_nearly_full_is_told_whatever_the_store_takes():
+    storage = {"min_free_mb": 0.0, "low_water": 0.9}
+    told = {"salvaging_from": "", "state": "ok", "size_bytes": 10, "free_bytes": 0}
+    told |= {"room_bytes": 1000, "disk_free_bytes": 10**9, "evicted_age_seconds": None}
+    assert near_cap(told, storage) == ""
+    assert "1 MB left" in near_cap({**told, "disk_free_bytes": 10**6}, storage)
+    assert "MB left" in near_cap(told, {**storage, "min_free_mb": 2000.0})
+    assert "for want of room" in near_cap({**told, "evicted_age_seconds": 30.0}, storage)
+    assert near_cap({**told, "evicted_age_seconds": 3600.0}, storage) == ""

@@ -16,6 +16,7 @@ from .table import tables
 Warn = Callable[[str, str], None]  # is told a setting and what is doubtful about it
 
 PORT_FROM = 1024  # from where on anybody may listen
+TOKEN_SIZE_MIN = 16  # characters
 _MEBIBYTE = 1_048_576
 _NOT_SENT = ("hmac_key", "hash_key")  # secrets that stay here
 
@@ -122,6 +123,10 @@ def _warn_of_strangers(warn: Warn, values: dict[str, Any]) -> None:
     if health["enabled"] and not health["cert_file"] and not is_loopback(health["host"]):
         problem = "others on that network can read along, and the token too; give health.cert_file"
         warn("health.host", problem)
+    is_weak = 0 < len(health["token"]) < TOKEN_SIZE_MIN
+    if health["enabled"] and is_weak and not is_loopback(health["host"]):
+        problem = f"has less than {TOKEN_SIZE_MIN} characters and can be guessed; make it longer"
+        warn("health.token", problem)
     for path, table, keys in tables(values):
         sent = [key for key, setting in keys.items() if setting.is_secret and table.get(key)]
         sent = [key for key in sent if key not in _NOT_SENT]

@@ -9,12 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from pyv_edge_core.reading import QUALITY_GOOD
-
 from ..channel_policy import SYNC_RAW
 from ..http_exchange import RefusalError
 from ..store import extract
-from ..store.extract import StoredChannel, channels, last_values, lost_totals
+from ..store.extract import StoredChannel, channels, last_rows, lost_totals
 from ..store.ledger import Ledger, read_counters, read_ledger_within
 from ..store.query import ALWAYS
 from ..store.write_batch import ReadingRow
@@ -169,14 +167,11 @@ class Api:
         return told
 
     def _latest(self) -> dict[int, ReadingRow]:
-        """Return the latest reading of each channel, those before the start by summaries."""
+        """Return the latest reading of each channel, also of those that say nothing now."""
         agent = self._agent
         if self._before is None:
-            since_ms = agent.clock.utc_ms() - BEFORE_MS
-            self._before = {
-                channel_id: (channel_id, 0, 0, 0, utc_ms, 0, QUALITY_GOOD, value)
-                for channel_id, utc_ms, value in last_values(agent.store, since_ms)
-            }
+            now_ms = agent.clock.utc_ms()
+            self._before = last_rows(agent.store, now_ms - BEFORE_MS, now_ms)
         ingest = agent._ingest
         rows = [] if ingest is None else ingest.latest.since(0)[1]
         return {**self._before, **{row[0]: row for row in rows}}

@@ -137,17 +137,19 @@ class Exposition(Collector):
 
     def _of_server(self) -> Iterator[Metric]:
         server = self._agent._health_server
-        if server is None:
-            return
-        yield _gauge("http_connections", "Open connections.", value=server.connections)
-        name, doc = f"{PREFIX}http_turned_away", "Connections for which there were too many."
-        yield CounterMetricFamily(name, doc, value=server.turned_away_total)
+        connections = _gauge("http_connections", "Open connections.", [])
+        turned_away = CounterMetricFamily(
+            f"{PREFIX}http_turned_away", "Connections for which there were too many.", labels=[]
+        )
         answers = CounterMetricFamily(
             f"{PREFIX}http_answers", "Answers by their status.", labels=["status"]
         )
-        for status, count in sorted(server.answers.items()):
-            answers.add_metric([str(status)], count)
-        yield answers
+        if server is not None:
+            connections.add_metric([], server.connections)
+            turned_away.add_metric([], server.turned_away_total)
+            for status, count in sorted(server.answers.items()):
+                answers.add_metric([str(status)], count)
+        yield from (connections, turned_away, answers)
 
 
 def figures(report: Report) -> Iterator[Metric]:

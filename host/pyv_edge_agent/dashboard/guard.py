@@ -37,6 +37,7 @@ class Guard:
             self._check_token(headers.get("Authorization", ""))
         else:
             _check_host(headers.get("Host", ""))
+            self._check_site(headers)
 
     def _check_token(self, given: str) -> None:
         scheme, _, token = given.partition(" ")
@@ -47,6 +48,12 @@ class Guard:
         if not is_right or scheme.lower() != "bearer":
             problem = "Authorization: Bearer TOKEN is missing, or wrong"
             raise RefusalError(401, problem, headers={"WWW-Authenticate": "Bearer"})
+
+    def _check_site(self, headers: Headers) -> None:
+        """Raise RefusalError for what a page of somebody else's has a browser ask."""
+        is_foreign = headers.get("Sec-Fetch-Site", "") in ("cross-site", "same-site")
+        if is_foreign and headers.get("Origin", "") not in self.origins:
+            raise RefusalError(403, "a page of another origin asks; see health.cors_origins")
 
     def cors(self, headers: Headers) -> list[tuple[str, str]]:
         """Return what lets a page of another origin read the answer, if it may."""

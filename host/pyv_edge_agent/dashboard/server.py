@@ -91,8 +91,8 @@ class Desk:
     def health(self) -> tuple[int, dict[str, Any]]:
         """Return what /health says, and its status: 503 if it is unhealthy."""
         with self.turn:
-            report = self.shown.tree(health_report(self.agent))
-        return 503 if report["status"] == UNHEALTHY else 200, report
+            report = health_report(self.agent)
+            return 503 if report["status"] == UNHEALTHY else 200, self.shown.tree(report)
 
     def summary(self) -> dict[str, Any]:
         """Return the part of it that changes what a page shows."""
@@ -273,11 +273,15 @@ def open_server(agent: "EdgeAgent", settings: dict[str, Any], folder: Path) -> S
     bound = type(
         "_BoundHealthHandler", (_HealthHandler,), {"agent_ref": agent, "desk": Desk(agent, guard)}
     )
-    try:
-        context = None
-        if settings["cert_file"]:
-            key_file = folder / settings["key_file"] if settings["key_file"] else None
+    context = None
+    if settings["cert_file"]:
+        key_file = folder / settings["key_file"] if settings["key_file"] else None
+        try:
             context = tls_context(folder / settings["cert_file"], key_file)
+        except OSError as error:
+            remedy = "give PEM files that belong together, the key without a password"
+            raise StartError(f"health.cert_file: {error}; {remedy}") from error
+    try:
         server = _Server((host, port), bound, CONNECTIONS_MAX, agent.clock, context)
     except (OSError, OverflowError, ValueError, TypeError) as error:
         raise StartError(

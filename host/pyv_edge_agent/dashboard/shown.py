@@ -1,7 +1,7 @@
 """Which names may be told of what an agent says of itself, and what stands for the others.
 
-The names of devices, channels and sinks are in many texts: of links, of problems, of labels. So
-they are taken out of all of it, as the policy in force has it.
+The names of devices and channels are in many texts: of links, of problems, of labels. So they are
+taken out of all of them, as the policy in force has it; not of what is a word of the report's own.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from ..view.redaction import Redaction
 
 
+WITHHELD = "withheld"
+# Keys whose values are words of ours, and keys whose tables have a key for each name.
+OWN_WORDS = {"status", "state", "ingest_type", "type", "quality", "time_quality", "stream"}
+OWN_WORDS |= {"severity", "cause", "policy_hash", "boot", "reset_cause", "config_hash", "time"}
+BY_NAME = {"components", "workers"}
+
+
 class Shown:
     """Takes names out, for one agent. Any thread may ask."""
 
@@ -30,7 +37,7 @@ class Shown:
     def tree(self, value: Any) -> Any:
         """Return what may be known of what JSON has."""
         redaction = self._redaction()
-        return value if redaction is None else redaction.tree(value)
+        return value if redaction is None else _tree(redaction, value)
 
     def text(self, text: str) -> str:
         """Return what may be known of a text."""
@@ -81,7 +88,29 @@ class Shown:
         for link in self._agent.links:
             names.add_board(link.dialogue.board, link.name)
         names.add_rules(config.get("privacy"))
-        return Redaction((), names.replacements())
+        hidden = names.replacements()
+        for table in config.get("sensors", "devices"):
+            port = table.get("port")
+            if isinstance(port, str) and port and names.is_hidden(table["name"]):
+                hidden[port] = WITHHELD  # it may hold a serial number
+        return Redaction((), hidden, names.known, is_whole=True)
+
+
+def _tree(redaction: "Redaction", value: Any, key: str = "") -> Any:
+    """Return what may be known of what stands at a key of JSON."""
+    if isinstance(value, str):
+        return value if key in OWN_WORDS else redaction.text(value)
+    if isinstance(value, dict):
+        is_by_name = key in BY_NAME
+        return {
+            redaction.text(name) if is_by_name and not name.startswith("sink/") else name: _tree(
+                redaction, inner, name
+            )
+            for name, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [_tree(redaction, inner, key) for inner in value]
+    return value
 
 
 def hides_nothing(policy: PrivacyPolicy) -> bool:

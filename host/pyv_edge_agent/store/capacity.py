@@ -79,6 +79,7 @@ class Capacity:
         self.state = OK
         self.evicted_total = 0  # readings
         self.rejected_total = 0  # readings
+        self.evicted_run_ms: int | None = None  # when readings last went for want of room
         self.limits = limits
         self._store = store
         self._blocks = blocks
@@ -307,6 +308,7 @@ class Capacity:
                     tx.execute("UPDATE block SET is_thinned = 1 WHERE id = ?", (row[0],))
             if count:
                 self.evicted_total += count
+                self.evicted_run_ms = self._store.run_ms
                 return True
             passed = row[0]
 
@@ -342,3 +344,4 @@ class Capacity:
             run = [boot_id, stream, seq, seq]
         batch.gaps.append((run[0], run[1], run[2], run[3], REJECTED, now_ms, quality))
         self.rejected_total += len(refused)
+        self.evicted_run_ms = self._store.run_ms

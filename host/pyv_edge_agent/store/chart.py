@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from .query import Queries, stretches
+from .write_batch import PERIODS_MS
 
 TRIES_MAX = 5  # to read summaries, and up to which reading they go, of one moment
 _HOUR_MS = 3_600_000
@@ -19,6 +20,21 @@ _READINGS = """
 SELECT id, channel_id, utc_ms, value, quality & 3 = 2, boot_id, stream, seq FROM reading
 WHERE id >= :first AND id <= :last AND utc_ms >= :start AND utc_ms < :end
   AND channel_id IN (SELECT value FROM json_each(:channels))
+"""
+
+# Of a block that has lost some, it isn't known which.
+_REMOVED = """
+SELECT 1 FROM block WHERE removed > 0 AND high_utc_ms >= :start AND low_utc_ms < :end LIMIT 1
+"""
+# Blocks that have lost all are gone: from here on readings are kept.
+_FIRST_UTC = """
+SELECT min(utc_ms) FROM (
+  SELECT (SELECT low_utc_ms FROM block ORDER BY id LIMIT 1) AS utc_ms
+  UNION ALL SELECT (SELECT utc_ms FROM reading ORDER BY id LIMIT 1))
+"""
+_SUMMARISED = """
+SELECT 1 FROM summary WHERE period_ms = :period AND start_ms >= :start AND start_ms < :end
+  AND channel_id IN (SELECT value FROM json_each(:channels)) LIMIT 1
 """
 
 _BUCKETS = """
@@ -125,6 +141,23 @@ def readings(
             f"{_READINGS} ORDER BY id LIMIT {limit}", {**named, "first": first, "last": last}
         )
     return found
+
+
+def are_all_there(reader: Queries, channels: Sequence[int], start_ms: int, end_ms: int) -> bool:
+    """Return whether all readings of a time are still there, as far as is known.
+
+    If not, summaries know more. Raises StoreError.
+    """
+    named = _named(channels, start_ms, end_ms)
+    if reader.row(_REMOVED, named) is not None:
+        return False
+    first = reader.row(_FIRST_UTC)
+    first_ms = end_ms if first is None or first[0] is None else min(first[0], end_ms)
+    for period_ms in PERIODS_MS:
+        times = {"period": period_ms, "end": first_ms // period_ms * period_ms}
+        if reader.row(_SUMMARISED, {**named, **times}) is not None:
+            return False
+    return True
 
 
 def buckets_of_readings(

@@ -9,14 +9,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from pyv_edge_core.reading import QUALITY_GOOD
+
 from ..channel_policy import SYNC_RAW
 from .commit import GAP_ROWS
 from .query import ALWAYS, Queries, stretches
 from .rollup import SUMMARY_ROWS
 from .sink_cursor import READING_COLUMNS, READING_TABLES
+from .write_batch import ReadingRow
 
 PIECE_IDS = 5000  # readings that one query may look at
 PIECE_ROWS = 1000  # of anything else
+NEWEST_IDS = 20_000  # the last readings of a store
 
 Row = tuple[Any, ...]
 
@@ -33,7 +37,11 @@ JOIN device ON device.id = device_id WHERE stream = 0 GROUP BY alias
 # A bare column beside max() is of its row.
 _LASTS = """
 SELECT channel_id, max(last_ms), last FROM summary
-WHERE period_ms = 3600000 AND start_ms >= ? AND count > 0 GROUP BY channel_id
+WHERE period_ms = 3600000 AND start_ms >= ? AND count > 0 AND last_ms <= ? GROUP BY channel_id
+"""
+_NEWEST = """
+SELECT max(id), channel_id, boot_id, stream, seq, utc_ms, error_ms, quality, value
+FROM reading WHERE id > ? AND utc_ms <= ? GROUP BY channel_id
 """
 
 _FITTING = """
@@ -117,13 +125,20 @@ def gap_counts(reader: Queries) -> dict[str, int]:
     return dict(reader.rows("SELECT cause, count(*) FROM gap GROUP BY cause"))
 
 
-def last_values(reader: Queries, since_ms: int) -> list[tuple[int, int, float]]:
-    """Return (channel, utc_ms, value) of the last measurement of each, by summaries of hours.
+def last_rows(reader: Queries, since_ms: int, now_ms: int) -> dict[int, ReadingRow]:
+    """Return the last reading of each channel among the last ones of the store.
 
-    Of hours that began at `since_ms` or later. Raises StoreError.
+    Of others their last measurement, by summaries of hours that began at `since_ms` or later.
+    What is dated after `now_ms` is left out. Raises StoreError.
     """
-    rows = reader.rows(_LASTS, (since_ms,))
-    return [(channel_id, utc_ms, value) for channel_id, utc_ms, value in rows]
+    found: dict[int, ReadingRow] = {
+        channel_id: (channel_id, 0, 0, 0, utc_ms, 0, QUALITY_GOOD, value)
+        for channel_id, utc_ms, value in reader.rows(_LASTS, (since_ms, now_ms))
+    }
+    behind_id = reader.last_reading_id - NEWEST_IDS
+    for _, *row in reader.rows(_NEWEST, (behind_id, now_ms)):
+        found[row[0]] = tuple(row)
+    return found
 
 
 def count_ids(reader: Queries, start_ms: int, end_ms: int) -> int:

@@ -253,6 +253,9 @@ class Upkeep:
             "wal_bytes": self.capacity.wal_size,
             "disk_free_bytes": self.capacity.disk_free_size(),
             "room_bytes": self.capacity.room_size(pages * page_size),
+            "evicted_age_seconds": None
+            if self.capacity.evicted_run_ms is None
+            else (self._store.run_ms - self.capacity.evicted_run_ms) / 1000,
             "evicted_total": self.capacity.evicted_total,
             "rejected_total": self.capacity.rejected_total,
             "expired_total": self.retention.expired_total,

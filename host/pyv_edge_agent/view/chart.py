@@ -21,6 +21,7 @@ from . import PERIODS_MS, READINGS
 from .store_view import View
 
 USUAL = 2.5  # times as long as usual nothing came: a hole
+DENSE = 3  # readings that three quarters of all buckets have at least
 USUAL_SHARE = 0.75  # of all steps that are no longer than what is usual
 LOOKED_UP_MAX = 20  # holes, the longest, of which it is found out what is missing
 NOT_LOOKED_UP = "not looked up"
@@ -32,6 +33,7 @@ class Effort(NamedTuple):
     """How much may be looked at for one chart; what is more takes something coarser."""
 
     ids_max: int = 100_000  # readings, of all channels
+    ids_most: int = 1_000_000  # the same, if minutes would be too coarse by far
     minutes_max: int = 11_000  # summaries of minutes: a week, and some more
 
 
@@ -81,6 +83,7 @@ def draw(
     Of about so many `points`, of readings up to now. Raises StoreError.
     """
     own = [one for one in channels(view.reader) if view.judge(one).sensor == sensor]
+    own = [one for one in own if one.unit == own[-1].unit]  # what is of another one is no part
     known = [one for one in own if not view.egress.keeps_readings(view.judge(one))]
     summed = [one for one in own if not view.egress.keeps_summaries(view.judge(one))]
     if not (known or summed):
@@ -112,15 +115,26 @@ class _Drawing:
 
     def drawn(self, points: int, now_ms: int) -> Chart:
         """Return it, of about so many points, of readings up to now."""
-        start_ms, end_ms = self._times
-        if self._known and count_ids(self._reader, start_ms, end_ms) <= self._effort.ids_max:
+        if self._are_readings_enough():
             made = self._of_readings(points)
         elif self._summed:
             made = self._of_summaries(points)
         else:  # of what may be known, there is nothing that can be looked at so far
             made = self._new(READINGS, 0)
-        _add_silence(made, _usual_ms(made.times_ms), min(end_ms, now_ms))
+        _add_silence(made, _usual_ms(made.times_ms), min(self._times[1], now_ms))
         return made
+
+    def _are_readings_enough(self) -> bool:
+        """Return whether the readings are few enough, and all that there were."""
+        start_ms, end_ms = self._times
+        if not self._known:
+            return False
+        is_short = self._span_ms < PERIODS_MS["hour"]
+        most = self._effort.ids_most if is_short else self._effort.ids_max
+        if count_ids(self._reader, start_ms, end_ms) > most:
+            return False
+        ids = [one.id for one in self._summed]
+        return not ids or chart.are_all_there(self._reader, ids, start_ms, end_ms)
 
     def _new(self, source: str, bucket_ms: int) -> Chart:
         return Chart(self._sensor, self._unit, source, *self._times, bucket_ms)
@@ -171,7 +185,12 @@ class _Drawing:
             if bucket.count:
                 figures = (bucket.total / bucket.count, bucket.low, bucket.high)
             _append(made, number * made.bucket_ms, figures, (bucket.count, bucket.bad))
-        _find_holes(made, _usual_ms(made.times_ms))
+        counts = sorted(
+            good + bad for good, bad in zip(made.count, made.bad, strict=True) if good + bad
+        )
+        is_dense = bool(counts) and counts[len(counts) // 4] >= DENSE
+        # Where each bucket usually has several, one that has none is a hole.
+        _find_holes(made, made.bucket_ms / USUAL if is_dense else _usual_ms(made.times_ms))
         _look_up(self._reader, ids, made)
         return made
 
@@ -215,7 +234,7 @@ def _usual_ms(times_ms: list[int]) -> int:
     return steps[int(USUAL_SHARE * (len(steps) - 1))] if len(steps) > 1 else 0
 
 
-def _find_holes(made: Chart, usual_ms: int) -> None:
+def _find_holes(made: Chart, usual_ms: float) -> None:
     """Add the stretches in which nothing came for much longer than usual."""
     longest_ms = max(USUAL * usual_ms, made.bucket_ms)
     for before, after in pairwise(made.times_ms) if usual_ms else ():

@@ -18,8 +18,19 @@ _SHORT = 4  # characters: what is shorter is taken out only where it stands by i
 class Redaction:
     """Takes secrets and names out of texts, and of what JSON has."""
 
-    def __init__(self, secrets: Iterable[str], names: Mapping[str, str]) -> None:
-        """Take out `secrets`, and put in the place of each of `names` what it is there for."""
+    def __init__(
+        self,
+        secrets: Iterable[str],
+        names: Mapping[str, str],
+        known: Iterable[str] = (),
+        *,
+        is_whole: bool = False,
+    ) -> None:
+        """Take out `secrets`, and put in the place of each of `names` what it is there for.
+
+        What is `known` stays, also if there is one of them in it. If it `is_whole`, a name is
+        one only where it stands by itself, and no part of another word.
+        """
         self._instead = {
             form: instead for name, instead in names.items() for form in _quoted(name)
         }
@@ -32,8 +43,14 @@ class Redaction:
                 for quoted in _quoted(form)
             }
         )
+        is_needed = bool(self._instead)
+        self._instead.update((one, one) for one in known if one and one not in self._instead)
         words = sorted(self._instead, key=len, reverse=True)
-        self._words = re.compile("|".join(map(_alternative, words))) if words else None
+        self._words = (
+            re.compile("|".join(_alternative(one, is_whole) for one in words))
+            if is_needed
+            else None
+        )
 
     def text(self, text: str) -> str:
         """Return what may be known of a text."""
@@ -52,8 +69,10 @@ class Redaction:
         return value
 
 
-def _alternative(word: str) -> str:
-    return re.escape(word) if len(word) >= _SHORT else rf"(?<!\w){re.escape(word)}(?!\w)"
+def _alternative(word: str, is_whole: bool) -> str:
+    if len(word) >= _SHORT and not is_whole:
+        return re.escape(word)
+    return rf"(?<!\w){re.escape(word)}(?!\w)"
 
 
 def _quoted(text: str) -> set[str]:

@@ -34,6 +34,7 @@ class WithheldNames:
         self._has_key = has_key
         self._known: set[str] = set()
         self._hidden: dict[str, str] = {}  # and its pseudonym, "" if it has none
+        self._own: set[str] = set()  # hidden devices of one channel, whatever else is called so
         self._stored: set[str] = set()  # devices whose channels are known
 
     # -- what there is -------------------------------------------------------------
@@ -56,7 +57,8 @@ class WithheldNames:
         if named:
             return
         if table["ingest_type"] in POLLED:
-            self._judge(name, "", (name, *polled_names(name)))
+            if self._judge(name, "", (name, *polled_names(name))):
+                self._own.add(name)
         elif name not in self._stored:
             self._judge(name, _ANY, (name,))
 
@@ -67,10 +69,13 @@ class WithheldNames:
         elif self.is_hidden(alias):
             self._hide(device, "")
 
-    def _judge(self, alias: str, channel: str, names: tuple[str, ...]) -> None:
-        """Add names that go with a channel, or with a device that has one only."""
+    def _judge(self, alias: str, channel: str, names: tuple[str, ...]) -> bool:
+        """Add names that go with a channel, or with a device that has one only.
+
+        Returns whether they are hidden.
+        """
         sensor = f"{alias}.{channel}" if channel else alias
-        self._add(JudgedChannel(self._policy, alias, (alias, channel, sensor, "")), *names)
+        return self._add(JudgedChannel(self._policy, alias, (alias, channel, sensor, "")), *names)
 
     def add_rules(self, section: dict[str, Any]) -> None:
         """Add the names that rules of a [privacy] section spell out."""
@@ -90,7 +95,7 @@ class WithheldNames:
                 if part and not set(part) & {"*", "?"}:
                     self._hide(part, "")
 
-    def _add(self, judged: JudgedChannel, *names: str) -> None:
+    def _add(self, judged: JudgedChannel, *names: str) -> bool:
         if judged.is_denied or (judged.is_local and self._is_leaving):
             for name in names:
                 self._hide(name, "")
@@ -99,6 +104,8 @@ class WithheldNames:
                 self._hide(name, judged.device if name == names[0] else judged.sensor)
         else:
             self._known.update(names)
+            return False
+        return True
 
     def _hide(self, name: str, pseudonym: str) -> None:
         if name:
@@ -108,7 +115,12 @@ class WithheldNames:
 
     def is_hidden(self, name: str) -> bool:
         """Return whether a name must not be told."""
-        return name in self._hidden and name not in self._known
+        return name in self._hidden and (name not in self._known or name in self._own)
+
+    @property
+    def known(self) -> set[str]:
+        """The names that may be told."""
+        return set(self._known)
 
     def is_telling(self, text: str) -> bool:
         """Return whether a pattern of sensors tells of one that must not be known."""

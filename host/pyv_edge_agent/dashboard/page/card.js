@@ -39,7 +39,7 @@ export class DeviceCard {
     const { ingest_type: type = '', status, reason, state = '', lost_total: lost } = this.#device;
     const badge = el('p', { class: 'badge' });
     setStatus(badge, status);
-    const last = this.#lastMs === null ? 'no reading yet' : `last ${ago(this.#lastMs)}`;
+    const last = this.#lastMs === null ? 'none since the start' : `last ${ago(this.#lastMs)}`;
     const facts = [type, type === 'serial' ? `link ${state}` : state, last, `${count(lost)} lost`];
     patch(this.#head, [
       el('div', { class: 'title' }, el('h3', {}, this.element.dataset.device), badge),
