@@ -186,7 +186,7 @@ class Api:
         limit: int = 1000,
         points: int | None = None,
     ) -> Answer:
-        """Return the newest readings within the limit, oldest first; with `points`, a chart."""
+        """Return the readings stored last, as many as the limit; with `points`, a chart."""
         times = self._times(start_ms, end_ms, DEFAULT_SPAN_MS)
         if points is None:
             names = Names([] if sensor is None else [Exactly(sensor)])
