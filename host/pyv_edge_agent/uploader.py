@@ -203,6 +203,7 @@ class UploadWorker:
         batch = item_batch(self._items, self.sink, self._store.store_id, self._terms.egress)
         if not batch.payloads:
             self._queue.ack(batch.ids)
+            self.moved_ms = self._clock.monotonic_ms()
             self.withheld_total += batch.withheld
             self._items = []
             return True
