@@ -12,6 +12,8 @@ from pyv_edge_core.reading import QUALITY_BAD
 from .store import QUALITY_MASK, TIME_QUALITY_SHIFT, TIME_SENDER, WriteBatch
 from .store.write_batch import ReadingRow
 
+AHEAD_MS = 60_000  # by so much a sender's clock may be ahead of ours
+
 
 class Latest:
     """The newest readings since the start."""
@@ -29,20 +31,39 @@ class Latest:
         """Take over what was committed; it is `now_ms`, UTC."""
         if not (batch.readings or batch.events):
             return
-        newest = {row[0]: row for row in batch.readings}
+        last = {row[0]: row for row in batch.readings}
+        dated = {channel_id for channel_id, row in last.items() if _is_dated(row)}
         with self._changed:
             self.version += 1
             self.events_total += len(batch.events)
-            for channel_id, row in newest.items():
-                known = self._rows.get(channel_id)
+            for channel_id, row in last.items():
                 self._is_bad[channel_id] = row[6] & QUALITY_MASK == QUALITY_BAD
-                # A sender may bring what is old behind what is new; all others bring it in order.
-                # What is dated in time to come is newer than nothing.
-                is_dated = row[6] >> TIME_QUALITY_SHIFT == TIME_SENDER
-                newest_ms = 0 if known is None or known[1][4] > now_ms else known[1][4]
-                if not is_dated or row[4] >= newest_ms:
+                if channel_id not in dated:  # its readings come in their order
                     self._rows[channel_id] = (self.version, row)
+            for row in batch.readings if dated else ():
+                if row[0] in dated:
+                    self._take(row, self.version, now_ms)
             self._changed.notify_all()
+
+    def load(self, rows: Iterable[ReadingRow], now_ms: int) -> None:
+        """Take over what is known from before, which is no news."""
+        with self._changed:
+            for row in rows:
+                version, known = self._rows.get(row[0], (0, None))
+                is_newer = known is None or _age(row, now_ms) < _age(known, now_ms)
+                if known is None or (is_newer and _is_dated(known)):
+                    self._rows[row[0]] = (version, row)
+
+    def _take(self, row: ReadingRow, version: int, now_ms: int) -> None:
+        """Take a reading if it is the newest: what is of time to come is older than anything."""
+        known = self._rows.get(row[0])
+        if known is None or _age(row, now_ms) <= _age(known[1], now_ms):
+            self._rows[row[0]] = (version, row)
+
+    def all(self) -> list[ReadingRow]:
+        """Return the newest reading of each channel, also those from before the start."""
+        with self._changed:
+            return [row for _, row in self._rows.values()]
 
     def since(self, version: int) -> tuple[int, list[ReadingRow]]:
         """Return the version there is, and the newest readings behind an earlier one."""
@@ -71,3 +92,14 @@ class Latest:
         with self._changed:
             self.is_closed = True
             self._changed.notify_all()
+
+
+def _is_dated(row: ReadingRow) -> bool:
+    """Return whether its sender has dated a reading: it may come behind newer ones."""
+    return row[6] >> TIME_QUALITY_SHIFT == TIME_SENDER
+
+
+def _age(row: ReadingRow, now_ms: int) -> tuple[bool, int]:
+    """Return what rises with age; of time to come, with how far it is."""
+    utc_ms = row[4]
+    return (True, utc_ms) if utc_ms > now_ms + AHEAD_MS else (False, -utc_ms)

@@ -266,6 +266,8 @@ def test_hidden_names_that_are_words_of_the_report_change_none_of_it(start, is_h
     found = ask(agent, "/api/v1/devices", **headers).told["devices"]
     assert {one["name"] for one in found} == {"t1", *(f"withheld-{n}" for n in range(1, 10))}
     assert {one["status"] for one in found} == {"healthy"}
+    parts = {*told.told["components"]}
+    assert {"store", "queue", "clock", "device/t1", "worker/edge-agent"} <= parts
     agent.store.path.unlink()
     failed = ask(agent, "/health", **headers)
     assert (failed.status, failed.told["status"]) == (503, "unhealthy")
@@ -280,6 +282,20 @@ def test_name_that_has_a_hidden_one_in_it_stays(start):
     assert {one["sensor"] for one in told(agent, "channels")["channels"]} == {
         *("doorbell", "back.door")
     }
+
+
+@pytest.mark.parametrize("action", ["drop", "hash"])
+def test_device_of_one_channel_is_hidden_before_it_has_brought_anything(start, action):
+    devices = [
+        {**HTTP, "name": "uml ü", "endpoint": "/uml%20%C3%BC", "channel_path": ""},
+        {"name": "porch", "ingest_type": "file", "path": "porch_log.csv"},
+    ]
+    rules = [{"pattern": name, "action": action} for name in ("uml ü", "porch")]
+    agent = start([SIMULATED, *devices], privacy={"rules": rules})
+    wait_for(lambda: agent._readings_processed, "first cycle")
+    for path in PATHS[:5]:
+        text = ask(agent, path).body.decode()
+        assert places(text, r"(?<!\w)porch(?!\w)", "uml ", r"uml\\u00fc", "uml%20") == [], path
 
 
 def test_port_of_a_board_that_must_not_be_known_is_not_told(start):

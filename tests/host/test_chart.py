@@ -158,6 +158,7 @@ def test_readings_that_are_gone_are_drawn_from_their_summaries(rig, is_part):
     gone = "id < 2000" if is_part else "id <= 4096"
     with rig.store.transaction() as tx:
         tx.execute(f"DELETE FROM reading WHERE {gone}")
+        tx.execute("UPDATE stream SET expired_total = 1999")
         if is_part:
             tx.execute("UPDATE block SET removed = 1999 WHERE id = 1")
         else:
@@ -167,6 +168,38 @@ def test_readings_that_are_gone_are_drawn_from_their_summaries(rig, is_part):
     assert sum(found.count) == 6000
     recent = (rig.clock.utc_ms() - 20 * 60_000, rig.clock.utc_ms())
     assert drawn(rig, recent, 200).source == "readings"
+
+
+def test_what_was_stored_as_summaries_alone_is_drawn_from_them(rig):
+    rig.add(600, step_ms=10_000, value=5)
+    rig.minute()
+    with rig.store.transaction() as tx:
+        tx.execute("DELETE FROM reading WHERE id BETWEEN 200 AND 400")
+        tx.execute("UPDATE stream SET aggregated_total = 201")
+    whole = (UTC_MS - HOUR_MS, rig.clock.utc_ms())
+    found = drawn(rig, whole, 200)
+    assert (found.source, sum(found.count)) == ("minute", 600)
+    gone_ms = UTC_MS + 3_000_000
+    assert sum(drawn(rig, (gone_ms, gone_ms + 300_000), 200).count) >= 24
+
+
+def test_late_readings_are_drawn_one_by_one_if_none_has_ever_gone(rig):
+    rig.add(100, value=5)
+    rig.clock.step(-6 * HOUR_MS)
+    began_ms = rig.clock.utc_ms()
+    rig.add(300, value=5)
+    rig.minute()
+    assert drawn(rig, (began_ms, began_ms + 300_000), 800).source == "readings"
+
+
+def test_unit_is_that_of_the_newest_reading(rig):
+    rig.add(5, value=100)
+    with rig.store.transaction() as tx:
+        tx.execute("UPDATE channel SET unit = 'K', sensor_name = 'porch.temp' WHERE id = 2")
+    rig.add(5, channel=1, value=300)
+    rig.add(5, value=100)
+    found = drawn(rig, (UTC_MS, UTC_MS + HOUR_MS))
+    assert (found.unit, sum(found.count)) == ("Cel", 10)
 
 
 def test_short_time_of_very_many_channels_is_of_readings_all_the_same(rig):

@@ -49,6 +49,27 @@ def test_what_a_sender_dates_in_time_to_come_is_not_the_newest_for_ever():
     assert latest.bad_count([1]) == 0
 
 
+def test_newest_of_one_batch_is_the_one_of_the_latest_time():
+    latest = Latest()
+    sent = TIME_SENDER << TIME_QUALITY_SHIFT
+    note(latest, row(1, 2.0, 4000, sent), row(1, 1.0, 3000, sent), row(1, 9.0, 90_000, sent))
+    assert values(latest) == {1: 2.0}
+    note(latest, row(1, 3.0, 6000, sent))  # its clock is a little ahead
+    assert values(latest) == {1: 3.0}
+
+
+def test_what_is_known_from_before_is_no_news_and_stays_until_something_newer_comes():
+    latest = Latest()
+    sent = TIME_SENDER << TIME_QUALITY_SHIFT
+    note(latest, row(1, 1.0, 3000, sent), row(2, 1.0, 3000))
+    version = latest.version
+    latest.load([row(1, 5.0, 4000, sent), row(2, 5.0, 4000), row(3, 5.0, 4000)], 5000)
+    assert {found[0]: found[7] for found in latest.all()} == {1: 5.0, 2: 1.0, 3: 5.0}
+    assert latest.since(version)[1] == []
+    note(latest, row(1, 6.0, 3500, sent), row(3, 6.0, 3500))
+    assert {found[0]: found[7] for found in latest.all()} == {1: 5.0, 2: 1.0, 3: 6.0}
+
+
 def test_bad_is_what_came_last_whatever_its_date():
     latest = Latest()
     sent = TIME_SENDER << TIME_QUALITY_SHIFT

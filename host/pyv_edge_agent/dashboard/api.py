@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..channel_policy import SYNC_RAW
 from ..http_exchange import RefusalError
+from ..latest import AHEAD_MS
 from ..store import extract
 from ..store.extract import StoredChannel, channels, last_rows, lost_totals
 from ..store.ledger import Ledger, read_counters, read_ledger_within
@@ -57,7 +58,7 @@ class Api:
         self._ledger_lock = threading.Lock()
         self._ledger_told: tuple[int, Answer] | None = None
         self._uncounted_ms: int | None = None
-        self._before: dict[int, ReadingRow] | None = None  # last readings before the start
+        self._is_loaded = False  # whether the last readings before the start are known
         self.operations: dict[str, tuple[Operation, dict[str, Reader]]] = {
             "devices": (self.devices, {}),
             "channels": (self.channels, {"device": name, **LIMIT}),
@@ -168,13 +169,15 @@ class Api:
 
     def _latest(self) -> dict[int, ReadingRow]:
         """Return the latest reading of each channel, also of those that say nothing now."""
-        agent = self._agent
-        if self._before is None:
+        agent, ingest = self._agent, self._agent._ingest
+        if ingest is None:
+            return {}
+        if not self._is_loaded:
             now_ms = agent.clock.utc_ms()
-            self._before = last_rows(agent.store, now_ms - BEFORE_MS, now_ms)
-        ingest = agent._ingest
-        rows = [] if ingest is None else ingest.latest.since(0)[1]
-        return {**self._before, **{row[0]: row for row in rows}}
+            found = last_rows(agent.store, now_ms - BEFORE_MS, now_ms + AHEAD_MS)
+            ingest.latest.load(found.values(), now_ms)
+            self._is_loaded = True
+        return {row[0]: row for row in ingest.latest.all()}
 
     # -- out of the store ----------------------------------------------------------
 

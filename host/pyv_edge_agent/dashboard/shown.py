@@ -22,6 +22,7 @@ WITHHELD = "withheld"
 OWN_WORDS = {"status", "state", "ingest_type", "type", "quality", "time_quality", "stream"}
 OWN_WORDS |= {"severity", "cause", "policy_hash", "boot", "reset_cause", "config_hash", "time"}
 BY_NAME = {"components", "workers"}
+_OF_DEVICES = ("device/", "edge-adapter-", "edge-link-")  # behind which the name of one stands
 
 
 class Shown:
@@ -96,6 +97,14 @@ class Shown:
         return Redaction((), hidden, names.known, is_whole=True)
 
 
+def _named(redaction: "Redaction", name: str) -> str:
+    """Return the name of a part or a worker without that of a device which is hidden."""
+    for prefix in (*_OF_DEVICES, *(f"worker/{one}" for one in _OF_DEVICES)):
+        if name.startswith(prefix):
+            return prefix + redaction.text(name.removeprefix(prefix))
+    return name
+
+
 def _tree(redaction: "Redaction", value: Any, key: str = "") -> Any:
     """Return what may be known of what stands at a key of JSON."""
     if isinstance(value, str):
@@ -103,9 +112,7 @@ def _tree(redaction: "Redaction", value: Any, key: str = "") -> Any:
     if isinstance(value, dict):
         is_by_name = key in BY_NAME
         return {
-            redaction.text(name) if is_by_name and not name.startswith("sink/") else name: _tree(
-                redaction, inner, name
-            )
+            _named(redaction, name) if is_by_name else name: _tree(redaction, inner, name)
             for name, inner in value.items()
         }
     if isinstance(value, list):

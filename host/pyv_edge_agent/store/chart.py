@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from .query import Queries, stretches
-from .write_batch import PERIODS_MS
 
 TRIES_MAX = 5  # to read summaries, and up to which reading they go, of one moment
 _HOUR_MS = 3_600_000
@@ -22,19 +21,12 @@ WHERE id >= :first AND id <= :last AND utc_ms >= :start AND utc_ms < :end
   AND channel_id IN (SELECT value FROM json_each(:channels))
 """
 
-# Of a block that has lost some, it isn't known which.
-_REMOVED = """
-SELECT 1 FROM block WHERE removed > 0 AND high_utc_ms >= :start AND low_utc_ms < :end LIMIT 1
-"""
-# Blocks that have lost all are gone: from here on readings are kept.
-_FIRST_UTC = """
-SELECT min(utc_ms) FROM (
-  SELECT (SELECT low_utc_ms FROM block ORDER BY id LIMIT 1) AS utc_ms
-  UNION ALL SELECT (SELECT utc_ms FROM reading ORDER BY id LIMIT 1))
-"""
-_SUMMARISED = """
-SELECT 1 FROM summary WHERE period_ms = :period AND start_ms >= :start AND start_ms < :end
-  AND channel_id IN (SELECT value FROM json_each(:channels)) LIMIT 1
+# Whether any readings may be known in summaries alone: because they have gone, or never were.
+_MAY_BE_GONE = """
+SELECT 1 WHERE EXISTS (SELECT 1 FROM block WHERE removed > 0)
+  OR (SELECT min(id) FROM block) > 1 OR (SELECT min(id) FROM reading) > 1
+  OR EXISTS (SELECT 1 FROM stream WHERE aggregated_total > 0 OR expired_total > 0
+             OR evicted_total > 0)
 """
 
 _BUCKETS = """
@@ -143,21 +135,29 @@ def readings(
     return found
 
 
-def are_all_there(reader: Queries, channels: Sequence[int], start_ms: int, end_ms: int) -> bool:
-    """Return whether all readings of a time are still there, as far as is known.
+def are_all_there(
+    reader: Queries,
+    channels: tuple[Sequence[int], Sequence[int]],
+    start_ms: int,
+    end_ms: int,
+    period_ms: int,
+) -> bool:
+    """Return whether the readings of a time are as many as summaries of a period have counted.
 
-    If not, summaries know more. Raises StoreError.
+    `channels` are those whose readings count, and those whose summaries do. Raises StoreError.
     """
-    named = _named(channels, start_ms, end_ms)
-    if reader.row(_REMOVED, named) is not None:
-        return False
-    first = reader.row(_FIRST_UTC)
-    first_ms = end_ms if first is None or first[0] is None else min(first[0], end_ms)
-    for period_ms in PERIODS_MS:
-        times = {"period": period_ms, "end": first_ms // period_ms * period_ms}
-        if reader.row(_SUMMARISED, {**named, **times}) is not None:
-            return False
-    return True
+    if reader.row(_MAY_BE_GONE) is None:
+        return True
+    first_ms, last_ms = -(-start_ms // period_ms) * period_ms, end_ms // period_ms * period_ms
+    if first_ms >= last_ms:
+        return True
+    times = (first_ms, last_ms, period_ms)
+    known = buckets_of_readings(reader, channels[0], *times)
+    return _total(known) >= _total(buckets_of_summaries(reader, channels[1], *times, period_ms))
+
+
+def _total(found: Buckets) -> int:
+    return sum(one.count + one.bad for one in found.values())
 
 
 def buckets_of_readings(

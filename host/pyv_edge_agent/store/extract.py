@@ -40,8 +40,13 @@ SELECT channel_id, max(last_ms), last FROM summary
 WHERE period_ms = 3600000 AND start_ms >= ? AND count > 0 AND last_ms <= ? GROUP BY channel_id
 """
 _NEWEST = """
-SELECT max(id), channel_id, boot_id, stream, seq, utc_ms, error_ms, quality, value
+SELECT max(utc_ms), channel_id, boot_id, stream, seq, utc_ms, error_ms, quality, value
 FROM reading WHERE id > ? AND utc_ms <= ? GROUP BY channel_id
+"""
+
+_NEWEST_OF = """
+SELECT channel_id FROM reading WHERE id > ? AND channel_id IN (SELECT value FROM json_each(?))
+ORDER BY id DESC LIMIT 1
 """
 
 _FITTING = """
@@ -136,9 +141,16 @@ def last_rows(reader: Queries, since_ms: int, now_ms: int) -> dict[int, ReadingR
         for channel_id, utc_ms, value in reader.rows(_LASTS, (since_ms, now_ms))
     }
     behind_id = reader.last_reading_id - NEWEST_IDS
-    for _, *row in reader.rows(_NEWEST, (behind_id, now_ms)):
-        found[row[0]] = tuple(row)
+    for utc_ms, *row in reader.rows(_NEWEST, (behind_id, now_ms)):
+        if row[0] not in found or utc_ms >= found[row[0]][4]:
+            found[row[0]] = tuple(row)
     return found
+
+
+def newest_of(reader: Queries, channel_ids: list[int]) -> int | None:
+    """Return which of some channels has brought the last reading, None if that was long ago."""
+    row = reader.row(_NEWEST_OF, (reader.last_reading_id - NEWEST_IDS, json.dumps(channel_ids)))
+    return None if row is None else int(row[0])
 
 
 def count_ids(reader: Queries, start_ms: int, end_ms: int) -> int:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from ..egress import JudgedChannel
 from ..store import chart, in_unit
 from ..store.chart import Bucket
-from ..store.extract import StoredChannel, channels, count_ids
+from ..store.extract import StoredChannel, channels, count_ids, newest_of
 from ..store.query import Queries
 from . import PERIODS_MS, READINGS
 from .store_view import View
@@ -83,7 +83,10 @@ def draw(
     Of about so many `points`, of readings up to now. Raises StoreError.
     """
     own = [one for one in channels(view.reader) if view.judge(one).sensor == sensor]
-    own = [one for one in own if one.unit == own[-1].unit]  # what is of another one is no part
+    if len({one.unit for one in own}) > 1:  # what is of another one than now is no part
+        now_id = newest_of(view.reader, [one.id for one in own]) or own[-1].id
+        unit = next(one.unit for one in own if one.id == now_id)
+        own = [one for one in own if one.unit == unit]
     known = [one for one in own if not view.egress.keeps_readings(view.judge(one))]
     summed = [one for one in own if not view.egress.keeps_summaries(view.judge(one))]
     if not (known or summed):
@@ -133,8 +136,16 @@ class _Drawing:
         most = self._effort.ids_most if is_short else self._effort.ids_max
         if count_ids(self._reader, start_ms, end_ms) > most:
             return False
-        ids = [one.id for one in self._summed]
-        return not ids or chart.are_all_there(self._reader, ids, start_ms, end_ms)
+        summed = [one.id for one in self._summed]
+        ids = ([one.id for one in self._known], summed)
+        return not summed or chart.are_all_there(self._reader, ids, *self._times, self._period[1])
+
+    @property
+    def _period(self) -> tuple[str, int]:
+        """Of which summaries a chart would be."""
+        minute_ms, hour_ms = PERIODS_MS.values()
+        is_short = self._span_ms // minute_ms <= self._effort.minutes_max
+        return ("minute", minute_ms) if is_short else ("hour", hour_ms)
 
     def _new(self, source: str, bucket_ms: int) -> Chart:
         return Chart(self._sensor, self._unit, source, *self._times, bucket_ms)
@@ -157,9 +168,7 @@ class _Drawing:
         return made
 
     def _of_summaries(self, points: int) -> Chart:
-        minute_ms, hour_ms = PERIODS_MS.values()
-        is_short = self._span_ms // minute_ms <= self._effort.minutes_max
-        source, period_ms = ("minute", minute_ms) if is_short else ("hour", hour_ms)
+        source, period_ms = self._period
         sizes = [count * period_ms for count in _NICE_PERIODS]
         bucket_ms = _nice(self._span_ms, points, sizes, period_ms)
         ids = [one.id for one in self._summed]

@@ -32,7 +32,9 @@ class Redaction:
         one only where it stands by itself, and no part of another word.
         """
         self._instead = {
-            form: instead for name, instead in names.items() for form in _quoted(name)
+            form: instead
+            for name, instead in names.items()
+            for form in _quoted(name) | {quote(name), quote(name, safe="")}
         }
         self._instead.update(
             {
@@ -44,7 +46,12 @@ class Redaction:
             }
         )
         is_needed = bool(self._instead)
-        self._instead.update((one, one) for one in known if one and one not in self._instead)
+        hidden = list(self._instead)
+        self._instead.update(
+            (one, one)
+            for one in known
+            if one not in self._instead and any(form in one for form in hidden)
+        )
         words = sorted(self._instead, key=len, reverse=True)
         self._words = (
             re.compile("|".join(_alternative(one, is_whole) for one in words))

@@ -56,7 +56,9 @@ class WithheldNames:
             self._judge(name, channel, (name, channel, f"{name}.{channel}"))
         if named:
             return
-        if table["ingest_type"] in POLLED:
+        # A device with one channel has only its own name, whoever brings its readings.
+        is_single = table.get("channel_path") == "" and not table.get("channel")
+        if table["ingest_type"] in POLLED or is_single:
             if self._judge(name, "", (name, *polled_names(name))):
                 self._own.add(name)
         elif name not in self._stored:
