@@ -21,6 +21,7 @@ from . import PERIODS_MS, READINGS
 from .store_view import View
 
 USUAL = 2.5  # times as long as usual nothing came: a hole
+ON_THE_WAY_MS = 4000  # a reading may be: in a frame, or waiting for its commit
 DENSE = 3  # readings that three quarters of all buckets have at least
 USUAL_SHARE = 0.75  # of all steps that are no longer than what is usual
 LOOKED_UP_MAX = 20  # holes, the longest, of which it is found out what is missing
@@ -300,5 +301,5 @@ def _add_silence(made: Chart, usual_ms: int, until_ms: int) -> None:
     if not usual_ms or not made.times_ms:
         return
     last_ms = made.times_ms[-1] + made.bucket_ms
-    if until_ms - last_ms > max(USUAL * usual_ms, made.bucket_ms):
+    if until_ms - last_ms > max(USUAL * usual_ms, made.bucket_ms) + ON_THE_WAY_MS:
         made.holes.append(Hole(last_ms, until_ms))
