@@ -8,9 +8,9 @@ has the token.
 import hmac
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 
 from ..http_exchange import RefusalError
+from ..loopback import is_address
 
 METHODS = "GET, HEAD, OPTIONS"
 SINGLE_HEADERS = ("Authorization", "Content-Length", "Host", "Origin", "Transfer-Encoding")
@@ -84,10 +84,6 @@ def _check_host(host: str) -> None:
     """Raise RefusalError for a name that others give out: it may be theirs by now."""
     name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
     name = name.strip("[]").lower()
-    if name in ("", "localhost"):
-        return
-    try:
-        ip_address(name)
-    except ValueError:
+    if name not in ("", "localhost") and not is_address(name):
         problem = "Host: is a name; ask by address or as localhost, or set health.token"
-        raise RefusalError(403, problem) from None
+        raise RefusalError(403, problem)
