@@ -3,6 +3,7 @@
 A deadline is for all of a request, so that a sender of one byte a second gains nothing.
 """
 
+import hmac
 import io
 import json
 import logging
@@ -33,6 +34,14 @@ PROBLEMS = {
     501: "that method is not known here",
     505: "HTTP/1.0 and HTTP/1.1 are spoken here",
 }
+
+
+def bears(authorization: str, token: str) -> bool:
+    """Return whether an Authorization header has a bearer token, which is ASCII (RFC 6750)."""
+    scheme, _, given = authorization.partition(" ")
+    # As bytes of what came: compare_digest refuses texts that are not ASCII.
+    is_right = hmac.compare_digest(given.strip().encode("latin-1", "replace"), token.encode())
+    return is_right and scheme.lower() == "bearer"
 
 
 class LateError(Exception):

@@ -6,7 +6,6 @@ In that order: nothing of the body is read of a sender who is not known. The ans
 when the readings are committed; a key by which a sender repeats them is stored with them.
 """
 
-import hmac
 import math
 import threading
 from collections import Counter
@@ -15,7 +14,7 @@ from typing import Any
 
 from ..clock import Clock
 from ..errors import SubmissionError
-from ..http_exchange import RefusalError
+from ..http_exchange import RefusalError, bears
 from ..submission import Feed, Submission, Verdict, receipt_key
 from .http_batch import Batch, read_batch
 from .http_body import body_size, check_key, content_kind
@@ -63,7 +62,7 @@ class Route:
         self.duplicates_total = 0  # POSTs that were sent again
         self.ignored_total = 0  # items beside readings
         self.answers: Counter[int] = Counter()  # by status
-        self._token: bytes = device["token"].encode()
+        self._token: str = device["token"]
         self._size_max: int = device["body_max_kb"] * KILOBYTE
         self._timeout_s: float = device["timeout_seconds"]
         self._mapper = Mapper(device)
@@ -113,9 +112,7 @@ class Route:
     def _authorise(self, headers: Headers) -> None:
         if not self._token:
             return
-        scheme, _, given = headers.get("Authorization", "").partition(" ")
-        is_right = hmac.compare_digest(given.strip().encode(), self._token)
-        if not is_right or scheme.lower() != "bearer":
+        if not bears(headers.get("Authorization", ""), self._token):
             self._feed.reject("a request came without the right token")
             problem = "Authorization: Bearer TOKEN is missing, or wrong"
             raise RefusalError(401, problem, headers={"WWW-Authenticate": "Bearer"})

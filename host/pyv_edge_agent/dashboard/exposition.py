@@ -94,8 +94,10 @@ class Exposition(Collector):
         ingest = self._agent._ingest
         family = _gauge("rule_alerts", "Alerts of a rule by their state.", ["rule", "state"])
         if ingest is not None:
-            for (rule, state), count in ingest.pipeline.alerting.counts_by_rule().items():
-                family.add_metric([self._shown.text(rule), state], count)
+            counts = ingest.pipeline.alerting.counts_by_rule()
+            rules = self._shown.tree([rule for rule, _ in counts])
+            for rule, (_, state), count in zip(rules, counts, counts.values(), strict=True):
+                family.add_metric([rule, state], count)
         yield family
 
     def _of_store(self) -> Iterator[Metric]:
@@ -107,8 +109,9 @@ class Exposition(Collector):
         try:
             store = self._agent.store
             readings.add_metric([], store.stored_total)
-            for name, count in lost_totals(store).items():
-                lost.add_metric([self._shown.text(name)], count)
+            totals = lost_totals(store)
+            for name, count in zip(self._shown.tree([*totals]), totals.values(), strict=True):
+                lost.add_metric([name], count)
             for cause, count in gap_counts(store).items():
                 gaps.add_metric([cause], count)
         except StoreError:

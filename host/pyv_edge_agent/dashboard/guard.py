@@ -5,11 +5,10 @@ origin, nor by a name that its DNS has pointed here (DNS rebinding). Beyond loop
 has the token.
 """
 
-import hmac
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from ..http_exchange import RefusalError
+from ..http_exchange import RefusalError, bears
 from ..loopback import is_address
 
 METHODS = "GET, HEAD, OPTIONS"
@@ -40,12 +39,7 @@ class Guard:
             self._check_site(headers)
 
     def _check_token(self, given: str) -> None:
-        scheme, _, token = given.partition(" ")
-        # As bytes of what came: compare_digest refuses texts that are not ASCII.
-        is_right = hmac.compare_digest(
-            token.strip().encode("latin-1", "replace"), self.token.encode()
-        )
-        if not is_right or scheme.lower() != "bearer":
+        if not bears(given, self.token):
             problem = "Authorization: Bearer TOKEN is missing, or wrong"
             raise RefusalError(401, problem, headers={"WWW-Authenticate": "Bearer"})
 
