@@ -14,6 +14,7 @@ from pyv_edge_node import pipeline
 FOLDERS = ("shared", "firmware", "host", "tools")
 CORE = "shared/pyv_edge_core/"
 NODE = "firmware/pyv_edge_node/"
+BOARD = NODE + "board/"
 AGENT = "host/pyv_edge_agent/"
 TOOLS = "tools/pyv_edge_tools/"
 BENCH = "tools/pyv_edge_bench/"
@@ -184,10 +185,9 @@ def nothing_imports_tests(module):
 
 
 def only_the_clocks_read_time(module):
-    owners = (AGENT + "clock.py", NODE + "board.py")
-    if module.path in owners or module.is_in("tools/"):
+    if module.path == AGENT + "clock.py" or module.is_in(BOARD, "tools/"):
         return
-    text = "take now_ms as an argument; only clock.py and board.py read time"
+    text = "take now_ms as an argument; only clock.py and board/ read time"
     for line, name, _ in module.imports:
         parts = name.split(".")
         if len(parts) == 2 and parts[1] in _CLOCK_NAMES.get(parts[0], ()) and parts[0] == "time":
@@ -204,11 +204,11 @@ def only_the_clocks_read_time(module):
 
 
 def only_boards_import_machine(module):
-    if re.fullmatch(NODE + r"board\w*\.py", module.path):
+    if module.is_in(BOARD):
         return
     for line, name, _ in module.imports:
         if _root(name) == "machine":
-            yield module.complaint(line, f"machine is imported: only {NODE}board*.py may")
+            yield module.complaint(line, f"machine is imported: only {BOARD} may")
 
 
 def only_the_stores_speak_sql(module):
@@ -420,7 +420,7 @@ RULES = {
         ),
         (
             (AGENT + "clock.py", "import time\ntime.time()"),
-            (NODE + "board.py", "import time\ntime.sleep(1)"),
+            (BOARD + "unix.py", "import time\ntime.sleep(1)"),
             (TOOLS + "x.py", "import time\ntime.sleep(1)"),
             (AGENT + "x.py", "from datetime import datetime\ndatetime.fromtimestamp(0, tz)"),
             (AGENT + "x.py", "clock.now()"),
@@ -432,7 +432,7 @@ RULES = {
             (NODE + "sensors/x.py", "from machine import I2C"),
             (AGENT + "board.py", "import machine"),
         ),
-        ((NODE + "board.py", "import machine"), (NODE + "board_rp2.py", "import machine")),
+        ((BOARD + "__init__.py", "import machine"), (BOARD + "rp2.py", "import machine")),
     ),
     only_the_stores_speak_sql: (
         (

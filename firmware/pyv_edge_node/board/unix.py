@@ -1,9 +1,4 @@
-"""The board underneath: its identity, its ticks, its link streams, its reset.
-
-The only module of the node that may read a clock, import `machine` or ask for
-randomness. One class per kind of board; `open_board()` chooses. Every class has
-the members of `UnixBoard`.
-"""
+"""A process that plays a board: for tests, and for machines that have no board."""
 
 import gc
 import os
@@ -20,7 +15,7 @@ HEAP_UNKNOWN = const(0xFFFFFFFF)
 
 
 class UnixBoard:
-    """A process that plays a board: stdin and stdout are its link."""
+    """A board whose link is stdin and stdout."""
 
     name = "unix"
 
@@ -91,10 +86,3 @@ class UnixBoard:
         reader, writer = sys.stdin.buffer, sys.stdout.buffer
         # CPython buffers; what poll() says would not hold for read(1).
         return getattr(reader, "raw", reader), getattr(writer, "raw", writer)
-
-
-def open_board() -> UnixBoard:
-    """Return the board this runs on. Raises OSError for a port that has no class here."""
-    if sys.platform in ("linux", "darwin"):
-        return UnixBoard()
-    raise OSError("no board class for sys.platform %r yet" % sys.platform)
