@@ -29,7 +29,7 @@ class Arrival:
 
         Raises MessageError for one that contradicts itself.
         """
-        if hello.boot & 0xFFFF != hello.tag:
+        if hello.tag != message.tag_of(hello.boot, hello.flags):
             raise MessageError("HELLO of boot %d with tag %d" % (hello.boot, hello.tag))
         self.hello = hello
         self._rows = []

@@ -11,7 +11,6 @@ from .device_states import GREETING, LEADS, REFUSED, TABLE, UP
 from .errors import MessageError
 from .frame import FrameDecoder, encode
 from .outbound import Outbound
-from .record_ring import RecordRing
 from .session import TIMEOUT, elapsed_ms
 
 if TYPE_CHECKING:
@@ -35,11 +34,16 @@ class DeviceSession:
         self,
         identity: "Identity",
         channels: "Sequence[Channel | channel_table.AlertRow]",
-        telemetry: RecordRing,
-        events: RecordRing,
+        telemetry: "Any",
+        events: "Any",
         seal: "Seal | None" = None,
+        greeting: int = 0,
     ) -> None:
-        """Speak for the board of `identity`; with a `seal`, to a host that has its key only."""
+        """Speak for the board of `identity`; with a `seal`, to a host that has its key only.
+
+        The rings are RecordRings, or have their members for reading. Greetings are counted
+        from `greeting` on: with a seal, no two sessions of a boot may have the same.
+        """
         self.identity = identity
         self.state = GREETING
         self.decoder = FrameDecoder(_RECEIVE_SIZE_MAX)
@@ -47,14 +51,15 @@ class DeviceSession:
         self.unknown_messages_total = 0
         self.stale_total = 0  # messages for another boot, or out of place
         self.outgoing_dropped_total = 0  # VITALS and LOG that found no room
+        self.is_acknowledged = False  # whether a host has acknowledged readings of this boot
         self.refusal: Any = None  # the host's latest REFUSAL, until it welcomes us
         self.request: Any = None  # COMMAND or CONFIG to carry out now: then call `answer`
-        self.tag = identity.boot & 0xFFFF  # what this boot's messages carry
+        self.tag = identity.tag  # what this boot's messages carry
         self._channels = channels
         self.streams = (Outbound(0, telemetry), Outbound(1, events))
         # (an index is a stream's number: reading.STREAM_TELEMETRY, STREAM_EVENTS)
         self._seal = seal
-        self._greeting = 0  # how often we have begun to greet
+        self._greeting = greeting  # how often we have begun to greet
         self._challenge = (0, 0)  # the host's, for the seal
         self._window = 0
         self._outgoing: list[bytes] = []
@@ -76,6 +81,11 @@ class DeviceSession:
     def in_flight(self) -> int:
         """Readings of both streams that no ACK covers yet."""
         return sum([len(outbound.ring) for outbound in self.streams])
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it speaks for a boot that is over, of which there will be no more readings."""
+        return bool(self.identity.flags & message.HELLO_OVER)
 
     @property
     def is_idle(self) -> bool:
@@ -157,6 +167,11 @@ class DeviceSession:
         self._begin()
         return True
 
+    def greet(self) -> None:
+        """Greet anew: another session may have spoken meanwhile."""
+        self.state = GREETING
+        self._greet(None, 0)
+
     def _begin(self) -> None:
         self._said_ms = -1
         self._outgoing = []
@@ -170,6 +185,9 @@ class DeviceSession:
             return not self._skip(welcome, now_ms)
         for outbound in self.streams:
             if resume[outbound.stream] > outbound.ring.next_seq:
+                if self.is_over:  # what is no longer known here was acknowledged before
+                    outbound.ring.skip_to(resume[outbound.stream])
+                    continue
                 self.bad_messages_total += 1  # it claims readings that we never took
                 return False
         self._window = min(welcome.window, session.WINDOW_MAX)
@@ -185,6 +203,8 @@ class DeviceSession:
         outbound = self.streams[ack.stream]
         is_sound = outbound.acknowledge(ack.committed, ack.wanted, is_resend, now_ms)
         self.bad_messages_total += not is_sound
+        if is_sound and ack.committed:
+            self.is_acknowledged = True
         return is_sound
 
     def _be_quiet(self, refusal: "Any", now_ms: int) -> bool:
@@ -197,7 +217,7 @@ class DeviceSession:
 
     def _take_request(self, request: "Any", now_ms: int) -> bool:
         """Carry it out, once; repeat the RESULT of one that was carried out before."""
-        if request.boot != self.identity.boot:
+        if request.boot != self.identity.boot or self.is_over:
             return self._skip(request, now_ms)
         for number, result in self._results:
             if number == request.request:
@@ -258,6 +278,7 @@ class DeviceSession:
         if self._time_token >= 0:
             token = self._time_token
             self._time_token = -1
+            uptime_s += self.identity.since_s
             return message.pack(message.TIME_RESPONSE, self.tag, token, uptime_s, uptime_ms)
         while self._is_timed_out(now_ms):
             self._do(TIMEOUT, None, now_ms)

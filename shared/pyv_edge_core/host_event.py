@@ -9,9 +9,13 @@ Batch = namedtuple("Batch", ("stream", "first_seq", "base_s", "base_ms", "record
 Loss = namedtuple("Loss", ("stream", "cause", "first_seq", "last_seq", "boot"))
 """Numbers that the board can no longer send, and why (message_to_host.GAP_CAUSES)."""
 TimeExchange = namedtuple(
-    "TimeExchange", ("sent_ms", "received_ms", "uptime_s", "uptime_ms", "boot")
+    "TimeExchange", ("sent_ms", "received_ms", "uptime_s", "uptime_ms", "boot", "end_ms")
 )
-"""The board's uptime was read after `sent_ms` and before `received_ms`."""
+"""The board's uptime was read after `sent_ms` and before `received_ms`.
+
+Of a `boot` that is over, it is how long ago, at least, that had run for `end_ms`, the uptime
+up to which it is known; -1 of one that isn't.
+"""
 Report = namedtuple("Report", ("kind", "message", "boot"))
 """VITALS or LOG, as parsed."""
 Refusal = namedtuple("Refusal", ("hello", "reason", "problem"))

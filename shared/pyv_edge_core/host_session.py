@@ -204,7 +204,10 @@ class HostSession:
         if greeted is None or response.tag != greeted.tag:
             return False
         uptime_s, uptime_ms = response.uptime_s, response.uptime_ms
-        events.append(TimeExchange(sent_ms, now_ms, uptime_s, uptime_ms, greeted.boot))
+        end_ms = -1
+        if greeted.flags & message.HELLO_OVER:
+            end_ms = greeted.uptime_s * 1000 + greeted.uptime_ms
+        events.append(TimeExchange(sent_ms, now_ms, uptime_s, uptime_ms, greeted.boot, end_ms))
         self._timed_boot = greeted.boot
         self._offset_ms = now_ms - (uptime_s * 1000 + uptime_ms)
         return True
@@ -307,6 +310,6 @@ class HostSession:
             out += downlink.acknowledge(self._streams, self._tag, now_ms)
         # Before requests: those of a session that is over would take up all the room.
         out += downlink.send_hello_request(now_ms)
-        if self.state == UP:
+        if self.state == UP and not self.hello.flags & message.HELLO_OVER:
             out += downlink.request(self._tag, self.hello.boot, now_ms, now_ms - self._offset_ms)
         return out + self.pacing.marker(self._tag, now_ms)

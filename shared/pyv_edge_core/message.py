@@ -49,10 +49,16 @@ GAP_RELEASED = const(2)  # acknowledged to a store that this host doesn't have
 
 ACK_RESEND = const(1)  # flag: send again from `wanted`
 
+HELLO_TRIAL = const(1)  # flag: the firmware is on trial
+HELLO_SAFE = const(2)  # flag: safe mode after crashes, no sensor is in use
+HELLO_OVER = const(4)  # flag: this boot is over, and a later one speaks for it
+
 VITALS_FINISHED = const(1)  # flag: the sampler has reached `sample_for_ms`
 VITALS_SAFE = const(2)  # flag: safe mode, nothing is sampled
+VITALS_TRIAL = const(4)  # flag: the firmware is still on trial
 
-LOG_ERROR = const(40)  # levels as in Python
+LOG_INFO = const(20)  # levels as in Python
+LOG_ERROR = const(40)
 
 RESULT_DONE = const(0)
 RESULT_FAILED = const(1)  # not done, for the reason that the text gives
@@ -70,7 +76,7 @@ _DATA_HEADER_SIZE = const(15)
 # and no dictionary of them, for a board's heap.
 _LAYOUTS = (
     "",
-    "IIHBBBBIIIIIIIIIIIITTTT",  # HELLO
+    "IIHBBBBBIIIIIIIIIIIIIITTTT",  # HELLO
     "B*",  # CHANNELS, see channel_table
     "IHIIT",  # WELCOME
     "BIIH*",  # DATA
@@ -79,7 +85,7 @@ _LAYOUTS = (
     "H",  # TIME_REQUEST
     "HIH",  # TIME_RESPONSE
     "II",  # HELLO_REQUEST
-    "IHBIIIIIIIIIIIIIIH",  # VITALS
+    "IHBIIIIIIIIIIIIIIHIIIII",  # VITALS
     "BT",  # LOG
     "BBBB",  # REFUSAL
     "IIIBBI",  # COMMAND
@@ -104,6 +110,15 @@ def shape(kind: int) -> "Any":
         name, fields = FIELDS[kind]
         _classes[kind] = namedtuple(name, ("tag " + fields).split())
     return _classes[kind]
+
+
+def tag_of(boot: int, flags: int) -> int:
+    """Return the tag of a boot whose HELLO has these flags.
+
+    What is said for a boot that is over is never taken for what it said itself.
+    """
+    tag = boot & 0xFFFF
+    return tag ^ 0xFFFF if flags & HELLO_OVER else tag
 
 
 def pack_text(text: str) -> bytes:

@@ -7,10 +7,10 @@ FIELDS = {
     message.HELLO: (
         "Hello",
         (
-            "boot uptime_s uptime_ms version_min version_max reset_cause channel_count"
+            "boot uptime_s uptime_ms version_min version_max reset_cause flags channel_count"
             " channels_crc telemetry_first telemetry_next events_first events_next capacity"
-            " dropped_total config_hash policy_hash greeting challenge_a challenge_b"
-            " device board firmware core"
+            " dropped_total config_hash policy_hash firmware_hash boots greeting challenge_a"
+            " challenge_b device board firmware core"
         ),
     ),
     message.CHANNELS: ("Channels", "first entries"),
@@ -23,6 +23,8 @@ FIELDS = {
             "uptime_s uptime_ms flags sampled_total denied_total dropped_total late_total"
             " sensor_errors_total resends_total frames_bad_total errors_total refused_total"
             " skipped_total unsent_total telemetry_next held heap_free loop_lag_ms_max"
+            " pages pages_written_total pages_dropped_total pages_failed_total"
+            " pages_refused_total"
         ),
     ),
     message.LOG: ("Log", "level text"),

@@ -9,21 +9,25 @@ that all from `acked_seq` on is sent again, ever more patiently.
 """
 
 from . import message, session
+from ._compat import TYPE_CHECKING
 from .reading import STREAM_TELEMETRY
-from .record_ring import RecordRing
 from .session import elapsed_ms
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Outbound:
     """How far one stream is sent and acknowledged."""
 
-    def __init__(self, stream: int, ring: RecordRing) -> None:
+    def __init__(self, stream: int, ring: "Any") -> None:
+        """Send what is in `ring`: a RecordRing, or what has its members for reading."""
         self.stream = stream
         self.ring = ring
         self.resends_total = 0  # rewinds after silence or on request
         self.acked_seq = 0  # this host has committed everything below
         self._sent_seq = 0  # next number to send
-        self._released_seq = 0  # some host had: the ring no longer holds it
+        self.released_seq = 0  # some host had: the ring no longer holds it
         self._resend_ms = session.RESEND_MS
         self._progress_ms = 0  # last time an ACK moved, or sending began
         self._unsent_ms = 0  # since when readings wait for a fuller frame
@@ -31,13 +35,13 @@ class Outbound:
 
     def resume(self, seq: int, now_ms: int) -> None:
         """Go on at `seq`, where a host's store stands."""
-        # A host that lost its store resumes below `_released_seq`: a GAP will say so.
+        # A host that lost its store resumes below `released_seq`: a GAP will say so.
         self.acked_seq = self._sent_seq = seq
         self._release(seq, now_ms)
         self._is_waiting = False
 
     def _release(self, seq: int, now_ms: int) -> None:
-        self._released_seq = max(self._released_seq, seq)
+        self.released_seq = max(self.released_seq, seq)
         self.ring.release(seq)
         self._progress_ms = now_ms
         self._resend_ms = session.RESEND_MS
@@ -63,12 +67,13 @@ class Outbound:
         ring = self.ring
         self._rewind(now_ms)
         seq = self._sent_seq
-        if seq < ring.first_seq:
+        held = ring.held_from(seq)
+        if seq < held:
             cause = message.GAP_OVERWRITTEN
-            last = ring.first_seq - 1
-            if seq < self._released_seq:
+            last = held - 1
+            if seq < self.released_seq:
                 cause = message.GAP_RELEASED
-                last = min(last, self._released_seq - 1)
+                last = min(last, self.released_seq - 1)
             self._sent_seq = last + 1
             return message.pack(message.GAP, tag, self.stream, cause, seq, last)
         room = window - (seq - self.acked_seq)

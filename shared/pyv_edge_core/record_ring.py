@@ -45,7 +45,9 @@ class RecordRing:
         self.capacity = block_count * BLOCK_RECORDS
         self.first_seq = 0  # oldest record still held
         self.next_seq = 0  # number that the next record gets
-        self.dropped_total = 0  # records overwritten before they were released
+        self.dropped_total = 0  # records overwritten before they were released or saved
+        # What lies from one to the other is saved elsewhere, too: overwriting it loses nothing.
+        self.saved_first = self.saved_end = 0
         self._records = bytearray(block_count * _BLOCK_SIZE)
         self._view = memoryview(self._records)
         self._block_count = block_count
@@ -96,7 +98,8 @@ class RecordRing:
         kept_all = self._used < self._block_count
         if not kept_all:
             end = self._seqs[self._head] + self._counts[self._head]
-            self.dropped_total += end - self.first_seq
+            saved = min(end, self.saved_end) - max(self.first_seq, self.saved_first)
+            self.dropped_total += end - self.first_seq - max(0, saved)
             self.first_seq = end
             self._free_head()
         self._open = block = (self._head + self._used) % self._block_count
@@ -124,6 +127,14 @@ class RecordRing:
         self.first_seq = seq
         while self._used and self._seqs[self._head] + self._counts[self._head] <= seq:
             self._free_head()
+
+    def skip_to(self, seq: int) -> None:
+        """Let the next record, the first in an empty ring, be number `seq`."""
+        self.first_seq = self.next_seq = seq
+
+    def held_from(self, seq: int) -> int:
+        """Return the number of the first record held from `seq` on, next_seq if there is none."""
+        return max(seq, self.first_seq)
 
     def _find(self, seq: int) -> int:
         if seq < self.first_seq:  # its block may still be there, for the sake of its neighbours

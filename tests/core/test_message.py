@@ -14,6 +14,7 @@ _HELLO_NUMBERS = (
     1,  # version_min
     2,  # version_max
     3,  # reset_cause
+    1,  # flags
     2,  # channel_count
     0x01020304,  # channels_crc
     5,  # telemetry_first
@@ -24,11 +25,19 @@ _HELLO_NUMBERS = (
     9,  # dropped_total
     0xA1A2A3A4,  # config_hash
     0xB1B2B3B4,  # policy_hash
+    0xC1C2C3C4,  # firmware_hash
+    77,  # boots
     0x11121314,  # greeting
     0x21222324,  # challenge_a
     0x31323334,  # challenge_b
 )
-_VITALS = (100000, 999, 1, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12, 13, 8, 9, 0xFFFFFFFF, 513)
+_VITALS = (100000, 999, 1, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12, 13, 8, 9, 0xFFFFFFFF, 513) + (
+    14,  # pages
+    15,
+    16,
+    17,
+    18,
+)
 
 # (type, values of the body, number of texts at its end, the message on the wire). The hex is
 # the format: if it changes, boards in the field can no longer be understood.
@@ -37,17 +46,11 @@ PACKED = (
         message.HELLO,
         _HELLO_NUMBERS + ("dev", "unix", "0.1", "0.2"),
         4,
-        "0101efbe" + "efbeadde" + "a0860100" + "e703" + "01" + "02" + "03" + "02" + "04030201"
-        "05000000" + "06000000" + "07000000" + "08000000" + "00080000" + "09000000"
-        "a4a3a2a1"
-        + "b4b3b2b1"
-        + "14131211"
-        + "24232221"
-        + "34333231"
-        + "03646576"
-        + "04756e6978"
-        + "03302e31"
-        + "03302e32",
+        (
+            "0101efbeefbeaddea0860100e70301020301020403020105000000060000000700000008000000"
+            "0008000009000000a4a3a2a1b4b3b2b1c4c3c2c14d000000141312112423222134333231036465"
+            "7604756e697803302e3103302e32"
+        ),
     ),
     (
         message.WELCOME,
@@ -72,7 +75,8 @@ PACKED = (
         "010aefbe" + "a0860100" + "e703" + "01" + "01000000" + "02000000" + "03000000"
         "04000000" + "05000000" + "06000000" + "07000000" + "0a000000" + "0b000000"
         "0c000000" + "0d000000" + "08000000"
-        "09000000" + "ffffffff" + "0102",
+        "09000000" + "ffffffff" + "0102"
+        "0e000000" + "0f000000" + "10000000" + "11000000" + "12000000",
     ),
     (message.LOG, (20, "hi"), 1, "010befbe" + "14" + "026869"),
     (message.REFUSAL, (2, 1, 3, 30), 0, "010cefbe" + "02" + "01" + "03" + "1e"),
@@ -143,12 +147,15 @@ def test_fields_have_the_names_that_the_rest_of_the_code_uses():
     assert (hello.events_first, hello.events_next) == (7, 8)
     assert (hello.capacity, hello.dropped_total) == (2048, 9)
     assert (hello.config_hash, hello.policy_hash) == (0xA1A2A3A4, 0xB1B2B3B4)
+    assert (hello.firmware_hash, hello.boots, hello.flags) == (0xC1C2C3C4, 77, 1)
     assert (hello.device, hello.board, hello.firmware, hello.core) == ("dev", "unix", "0.1", "0.2")
     vitals = message.parse(_bytes(PACKED[7][3]))[1]
     assert (vitals.flags, vitals.sampled_total, vitals.denied_total) == (1, 1, 2)
     assert (vitals.dropped_total, vitals.late_total, vitals.sensor_errors_total) == (3, 4, 5)
     assert (vitals.resends_total, vitals.frames_bad_total, vitals.telemetry_next) == (6, 7, 8)
     assert (vitals.held, vitals.heap_free, vitals.loop_lag_ms_max) == (9, 0xFFFFFFFF, 513)
+    assert (vitals.pages, vitals.pages_written_total, vitals.pages_dropped_total) == (14, 15, 16)
+    assert (vitals.pages_failed_total, vitals.pages_refused_total) == (17, 18)
 
 
 def _parse(raw):

@@ -5,8 +5,8 @@ from pyv_edge_core import message
 from pyv_edge_core.errors import FieldError, MessageError
 
 TAG = 0xBEEF
-_HELLO = (0,) * 16 + ("d", "b", "f", "c")  # what follows the uptime
-_VITALS = (0,) * 16
+_HELLO = (0,) * 19 + ("d", "b", "f", "c")  # what follows the uptime
+_VITALS = (0,) * 21
 
 
 def _data(stream=0, first_seq=0, base_s=0, base_ms=0, records=bytes(16)):

@@ -145,7 +145,7 @@ def test_welcome_for_another_boot_with_the_same_tag_is_stale():
 
 def test_hello_whose_tag_is_not_of_its_boot_is_refused():
     pair = Pair(channels=0)
-    numbers = (pair.boot, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0)
+    numbers = (pair.boot, 0, 0, 1, 1, 0, 0, 0, 0) + (0, 0, 0, 0, 16) + (0,) * 8
     texts = ("device-1", "fake", "0.1", "0.1")
     for tag, count in ((pair.device.tag ^ 1, 0), (pair.device.tag, 1)):
         hello = message.pack(message.HELLO, tag, *(numbers + texts))
@@ -317,7 +317,7 @@ def test_board_that_has_released_what_is_asked_for_is_asked_to_greet():
     outbound = pair.device.streams[0]
     pair.telemetry.push(0, 0, 1, 0, 0)
     outbound.ring.release(17)
-    outbound.acked_seq = outbound._sent_seq = outbound._released_seq = 17
+    outbound.acked_seq = outbound._sent_seq = outbound.released_seq = 17
     greetings = len(pair.greetings)
     for _ in range(300):
         pair.sample(1)

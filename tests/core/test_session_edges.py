@@ -33,7 +33,7 @@ def _hello(boot=_BOOT, channels=_CHANNELS):
 
 
 def _announce(boot, channel_count, crc, device="d"):
-    numbers = (boot, 0, 0, 1, 1, 0, channel_count, crc, 0, 0, 0, 0, 32, 0, 0, 0, 0, 0, 0)
+    numbers = (boot, 0, 0, 1, 1, 0, 0, channel_count, crc) + (0, 0, 0, 0, 32) + (0,) * 8
     return encode(
         message.pack(message.HELLO, boot & 0xFFFF, *(numbers + (device, "fake", "0.1", "0.1")))
     )
@@ -190,7 +190,7 @@ def test_uptime_of_a_board_that_is_not_there_is_no_time_exchange():
 
 def test_hello_is_asked_for_once_there_is_room():
     host = HostSession()
-    stray = encode(message.pack(message.VITALS, _TAG, *([0] * 18)))
+    stray = encode(message.pack(message.VITALS, _TAG, *([0] * 23)))
     assert host.receive(stray, 0) == []
     while host.pacing.frame(message.pack(message.HELLO_REQUEST, 0, 0, 0), 0):
         pass  # until no more is allowed on its way

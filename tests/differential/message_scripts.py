@@ -7,14 +7,14 @@ from script_parts import ANY_64, TEXTS, U8, U16, U32, scripts_of
 
 # type: its body's fields in order, as in PROTOCOL.md; "T" is a text
 _BODIES = {
-    message.HELLO: "IIHBBBBIIIIIIIIIIIITTTT",
+    message.HELLO: "IIHBBBBBIIIIIIIIIIIIIITTTT",
     message.WELCOME: "IHIIT",
     message.GAP: "BBII",
     message.ACK: "BBII",
     message.TIME_REQUEST: "H",
     message.TIME_RESPONSE: "HIH",
     message.HELLO_REQUEST: "II",
-    message.VITALS: "IHBIIIIIIIIIIIIIIH",
+    message.VITALS: "IHBIIIIIIIIIIIIIIHIIIII",
     message.LOG: "BT",
     message.REFUSAL: "BBBB",
     message.COMMAND: "IIIBBI",

@@ -17,7 +17,7 @@ DEVICE = "device-1"
 
 # type: codes of the fixed fields, number of texts: PROTOCOL.md, told once more. None: by itself.
 LAYOUTS = {
-    message.HELLO: ("IIHBBBBIIIIIIIIIIII", 4),
+    message.HELLO: ("IIHBBBBBIIIIIIIIIIIIII", 4),
     message.CHANNELS: None,
     message.WELCOME: ("IHII", 1),
     message.DATA: None,
@@ -26,7 +26,7 @@ LAYOUTS = {
     message.TIME_REQUEST: ("H", 0),
     message.TIME_RESPONSE: ("HIH", 0),
     message.HELLO_REQUEST: ("II", 0),
-    message.VITALS: ("IHBIIIIIIIIIIIIIIH", 0),
+    message.VITALS: ("IHBIIIIIIIIIIIIIIHIIIII", 0),
     message.LOG: ("B", 1),
     message.REFUSAL: ("BBBB", 0),
     message.COMMAND: ("IIIBBI", 0),
@@ -156,10 +156,10 @@ def greeting(choose):
     rows = [Channel(f"c{index}", "Cel", -2) for index in range(choose.pick((0, 1, 3, 60)))]
     numbers = [
         *(boot, choose.integer(0, 9), 0, choose.pick((1, 1, 2)), choose.pick((1, 1, 2)), 0),
-        *(len(rows), channel_table.crc(rows)),
-        *(number(choose, "I") for _ in range(11)),
+        *(choose.pick((0, 0, 1, 2, 255)), len(rows), channel_table.crc(rows)),
+        *(number(choose, "I") for _ in range(13)),
     ]
-    hello = header(message.HELLO, boot & 0xFFFF) + struct.pack("<IIHBBBBIIIIIIIIIIII", *numbers)
+    hello = header(message.HELLO, boot & 0xFFFF) + struct.pack("<IIHBBBBBIIIIIIIIIIIIII", *numbers)
     hello += b"".join(bytes((len(word),)) + word for word in (DEVICE.encode(), b"b", b"1", b"1"))
     answers = [
         header(message.TIME_RESPONSE, boot & 0xFFFF) + struct.pack("<HIH", token, 5, 0)
