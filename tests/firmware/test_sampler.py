@@ -41,7 +41,7 @@ def test_first_measurement_is_due_at_once():
 def test_sensors_are_made_by_whoever_is_given_to_the_node():
     asked = []
 
-    def open_sensor(kind, section):
+    def open_sensor(kind, section, board):
         asked.append((kind, section.integer("pin", 0, 40)))
         return _Sensor(None)
 
@@ -66,7 +66,9 @@ def test_measurements_that_are_asked_for_have_a_time_each():
     config = make_settings(
         {"type": "x", "interval_ms": 3600000}, {"type": "y", "interval_ms": 3600000}
     )
-    app = App(config, board, FakePort(), FakeFlash(), None, lambda kind, section: Slow(kind))
+    app = App(
+        config, board, FakePort(), FakeFlash(), None, lambda kind, section, board: Slow(kind)
+    )
     board.now_ms = 400
     assert app.sampler.take_now(255, board.ticks_ms, app.uptime, app.pipeline) == 2
     assert [entry[3] for entry in read_ring(app.telemetry)] == [400, 1150]

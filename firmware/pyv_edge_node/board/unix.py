@@ -14,12 +14,25 @@ _TICK_MASK = const(0x3FFFFFFF)
 HEAP_UNKNOWN = const(0xFFFFFFFF)
 
 
+def _open_outside(path: str) -> "Any":
+    """Return a file of this computer, open for writing; a virtual board's own flash hides them."""
+    try:
+        return open(path, "wb", 0)
+    except OSError:
+        from vfs import VfsPosix  # type: ignore[import-not-found] # MicroPython's
+
+        return VfsPosix("/").open(path, "wb")
+
+
 class UnixBoard:
     """A board whose link is stdin and stdout."""
 
-    name = "unix"
+    wiring = None  # it has no pins
 
     def __init__(self) -> None:
+        # A virtual board says what it plays, and listens for the watchdog's food.
+        self.name = os.getenv("PYV_BOARD_KIND") or "unix"
+        self._watchdog: Any = None
         self._ticks: Any = getattr(time, "ticks_ms", None)  # MicroPython's; CPython has none
 
     def unique_id(self) -> str:
@@ -27,6 +40,9 @@ class UnixBoard:
 
         Raises OSError where the machine has no id; set `device_id` there.
         """
+        played = os.getenv("PYV_BOARD_ID")
+        if played:
+            return played
         with open("/etc/machine-id") as file:
             return file.read()[:16]
 
@@ -36,7 +52,7 @@ class UnixBoard:
 
     def reset_cause(self) -> int:
         """Return an index into `message_to_host.RESET_CAUSES`."""
-        return 1
+        return int(os.getenv("PYV_BOARD_RESET_CAUSE") or 1)
 
     def ticks_ms(self) -> int:
         """Return milliseconds, modulo 2**30 as on every board."""
@@ -59,10 +75,6 @@ class UnixBoard:
         """Do nothing for a while."""
         time.sleep(duration_ms / 1000)
 
-    def identify(self) -> None:
-        """Show a person which board this is."""
-        self.say("this is the board that was asked for")
-
     def say(self, text: str) -> None:
         """Print a line where the host sees it as console text."""
         print("pyv_edge_node: %s" % text)
@@ -80,6 +92,46 @@ class UnixBoard:
     def reset(self) -> None:
         """Boot anew; a process can only end."""
         raise SystemExit(3)
+
+    def start_watchdog(self, timeout_ms: int) -> None:
+        """Have a virtual board reset this one unless it is fed; without one nobody does."""
+        path = os.getenv("PYV_BOARD_WATCHDOG")
+        if path:
+            self._watchdog = _open_outside(path)
+            self._tell_watchdog(("T%d\n" % timeout_ms).encode())
+
+    def _tell_watchdog(self, what: bytes) -> None:
+        if self._watchdog is not None and self._watchdog.write(what) != len(what):
+            raise OSError("the watchdog's pipe is full")
+
+    def feed(self) -> None:
+        """Keep the watchdog quiet."""
+        self._tell_watchdog(b".")
+
+    def stop_watchdog(self) -> None:
+        """Leave the board to a person at its prompt, whom a reset would throw out."""
+        self._tell_watchdog(b"S")
+
+    def ignore_ctrl_c(self) -> None:
+        """Let Ctrl-C be a byte like any other, for a moment; CPython is not asked."""
+        if self._ticks is not None:
+            import micropython  # type: ignore[import-not-found]
+
+            micropython.kbd_intr(-1)
+
+    def hear_ctrl_c(self) -> None:
+        """Let Ctrl-C interrupt the program."""
+        if self._ticks is not None:
+            import micropython
+
+            micropython.kbd_intr(3)
+
+    def led(self, name: str) -> None:
+        """Return None: it has no light."""
+
+    def link_uart(self, uart: int, tx: int, rx: int, baud: int) -> "tuple[Any, Any]":
+        """Raise ValueError: it has no UART."""
+        raise ValueError("this board (%s) has no UART" % self.name)
 
     def link_streams(self) -> "tuple[Any, Any]":
         """Return (reader, writer): unbuffered byte streams that can be polled."""

@@ -11,6 +11,8 @@ from pyv_edge_core._compat import TYPE_CHECKING
 from pyv_edge_core.reading import Channel
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from ..settings import Section
 
 
@@ -24,10 +26,10 @@ def _line(path: str, start: bytes) -> "list[bytes]":
     raise OSError("%s has no line %r" % (path, start))
 
 
-class Procfs:
+class Sensor:
     """Load, available memory and busy CPU time of this machine."""
 
-    def __init__(self, section: "Section") -> None:
+    def __init__(self, section: "Section", board: "Any") -> None:
         self.channels = [
             Channel("load_1m", "/", -2),
             Channel("memory_available", "KiB", 0),

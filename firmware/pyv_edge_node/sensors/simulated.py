@@ -3,19 +3,18 @@
 from array import array
 
 from pyv_edge_core._compat import TYPE_CHECKING
-from pyv_edge_core.errors import FieldError
 from pyv_edge_core.reading import LIMITS, Channel
 
-from ..settings import SettingsError
-
 if TYPE_CHECKING:
+    from typing import Any
+
     from ..settings import Section
 
 
-class Simulated:
+class Sensor:
     """Rises from `low` to `high` and falls back once every `period_s`."""
 
-    def __init__(self, section: "Section") -> None:
+    def __init__(self, section: "Section", board: "Any") -> None:
         low, high = LIMITS["value"]
         self._low = section.integer("low", low // 4, high // 4, 1800)
         self._high = section.integer("high", low // 4, high // 4, 3200)
@@ -24,16 +23,13 @@ class Simulated:
         self._half_ms = section.integer("period_s", 1, 100_000, 60) * 500
         self._noise = section.integer("noise", 0, 10_000, 10)
         self._random = section.integer("seed", 0, 65535, 1)
-        try:
-            self.channels = [
-                Channel(
-                    section.text("channel", "simulated"),
-                    section.text("unit", "Cel"),
-                    section.integer("exponent", -9, 9, -2),
-                )
-            ]
-        except FieldError as error:
-            raise SettingsError("%s.%s" % (section.path, error))
+        self.channels = [
+            Channel(
+                section.text("channel", "simulated"),
+                section.text("unit", "Cel"),
+                section.integer("exponent", -9, 9, -2),
+            )
+        ]
         self.values = array("i", [0])
 
     def measure(self, uptime_s: int, uptime_ms: int) -> None:

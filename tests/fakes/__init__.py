@@ -1,0 +1,1 @@
+"""Hardware that tests play: `machine` for all of MicroPython's, `chips` for what hangs on it."""
