@@ -6,29 +6,20 @@ what a board runs.
 
 import gc
 
-from pyv_edge_core import __version__ as core_version
 from pyv_edge_core import message
 from pyv_edge_core._compat import TYPE_CHECKING, const
-from pyv_edge_core.device_session import DeviceSession
-from pyv_edge_core.errors import FieldError
-from pyv_edge_core.identity import Identity
-from pyv_edge_core.reading import check_name
-from pyv_edge_core.record_ring import RecordRing
+from pyv_edge_core.device_states import UP
 from pyv_edge_core.session import elapsed_ms
 
-from . import __version__, settings
-from .pipeline import Pipeline
-from .sampler import Sampler
-from .sensors import open_sensor
 from .uptime import Uptime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from pyv_edge_core.seal import Seal
-
+    from .boots import Boots
     from .flash import Flash
+    from .settings import Section, Settings
     from .trial import Trial
 
 _FRAMES_PER_STEP_MAX = const(8)  # so that a long backlog can't delay the next sample
@@ -36,33 +27,11 @@ _BUSY_WAIT_MS = const(2)  # while a frame waits for room in the port
 _IDLE_WAIT_MS = const(50)  # timers of the session are no finer
 _SAMPLING_MS = const(100)  # then the link has its turn, also if sensors are slow
 _COMPLAINT_MS = const(3000)
+# Steps that fail in a row before the board resets. The watchdog, where there is one, is faster.
+_FAILURES_MAX = const(5)
 # Numbers of a boot end at 2**32. Before that it stops sampling, delivers, and boots anew.
 SEQ_MAX = const(0xFFFF0000)
 _COUNT_MASK = const(0xFFFFFFFF)
-
-
-def _identity(config: settings.Settings, board: "Any") -> Identity:
-    """Return who the board is. Raises SettingsError."""
-    device = config.device_id or board.unique_id()
-    try:
-        check_name("device_id", device)
-    except FieldError as error:
-        raise settings.SettingsError("%s.%s" % (config.path, error))
-    identity = Identity(device, board.boot_id(), board.name, __version__, core_version)
-    identity.reset_cause = board.reset_cause()
-    identity.config_hash = config.config_hash
-    if config.policy is not None:
-        identity.policy_hash = config.policy.fingerprint
-    return identity
-
-
-def _seal(config: settings.Settings) -> "Seal | None":
-    """Return what the board seals its messages with, None without a key."""
-    if not config.link_key:
-        return None
-    from pyv_edge_core.seal import TO_HOST, Seal
-
-    return Seal(config.link_key, TO_HOST)
 
 
 class App:
@@ -70,36 +39,42 @@ class App:
 
     def __init__(
         self,
-        config: settings.Settings,
+        config: "Settings",
         board: "Any",
         port: "Any",
         flash: "Flash",
         trial: "Trial | None" = None,
-        open_sensor: "Callable[[str, settings.Section], Any]" = open_sensor,
+        open_sensor: "Callable[[str, Section, Any], Any] | None" = None,
+        boots: "Boots | None" = None,
     ) -> None:
         """Build the node. Raises SettingsError; touches no sensor yet.
 
         `flash` is where other settings are put that a host sends; `trial` is
-        there if these have come so, or such ones have failed.
+        there if these have come so, or such ones have failed; with `boots` it
+        is seen to what becomes of this boot.
         """
-        gc.collect()
-        self.telemetry = RecordRing(config.telemetry_capacity)  # first, while the heap is whole
-        self.events = RecordRing(config.events_capacity)
-        now_ms = board.ticks_ms()
+        from .parts import Parts
+
+        parts = Parts(config, board, flash, open_sensor, boots)
+        self.telemetry = parts.telemetry
+        self.events = parts.events
         self.board = board
         self.port = port
+        now_ms = board.ticks_ms()
         self.uptime = Uptime(now_ms)
-        self.sampler = Sampler(config.sensors, now_ms, open_sensor)
-        identity = _identity(config, board)
-        self.pipeline = Pipeline(
-            config, identity.device, self.sampler.channels, self.telemetry, self.events, now_ms
-        )
-        self._seal = _seal(config)
-        self.session = DeviceSession(
-            identity, self.pipeline.rows, self.telemetry, self.events, self._seal
-        )
+        self.sampler = parts.sampler
+        self.pipeline = parts.pipeline
+        self.seal = parts.seal
+        self.spill = parts.spill
+        self.own_session = parts.session
+        self.session = parts.first_session  # an earlier boot's as long as one has readings
         self.link_key = config.link_key
-        self.is_safe = False  # told to sample nothing
+        # Told to sample nothing, or without any sensor because of crashes.
+        self.is_safe = boots is not None and boots.is_safe
+        self.boots = boots
+        self.healthy_after_s = config.healthy_after_s
+        self._watchdog_ms = config.watchdog_ms
+        self._led = parts.led
         self.is_ending = False  # about to reset
         self.trial = trial
         self._flash = flash
@@ -119,16 +94,20 @@ class App:
         uptime.update(now_ms)
         if self.trial is not None:
             self.trial.watch(self)
+        if self.boots is not None:
+            self.boots.watch(self)
         idle_ms = _IDLE_WAIT_MS
         if self.telemetry.next_seq >= SEQ_MAX:
-            if not self.session.in_flight:
-                self.board.reset()
+            if not self.own_session.in_flight:
+                self.reset()
         elif not self.is_finished and not self.is_paused:
             idle_ms = min(idle_ms, self._sample(now_ms))
             if self._sample_for_ms and uptime.s * 1000 + uptime.ms >= self._sample_for_ms:
                 self.is_finished = True
-                self._report_vitals(now_ms)
+                self.report_vitals(now_ms)
         self.pipeline.tick(now_ms, uptime)
+        if self._led is not None:
+            self._led.show(2 if self.is_safe else self.session.state == UP, now_ms)
         received = self.port.read()
         # After reading: the answer to a TIME_REQUEST must not be older than the request.
         now_ms = self.board.ticks_ms()
@@ -137,8 +116,10 @@ class App:
             self.session.receive(received, now_ms)
             idle_ms = 0
         self._obey(now_ms)
+        if self.spill is not None:
+            self.spill.run(self)
         if elapsed_ms(now_ms, self._vitals_ms) >= self._vitals_interval_ms:
-            self._report_vitals(now_ms)
+            self.report_vitals(now_ms)
         self.port.flush()
         for _ in range(_FRAMES_PER_STEP_MAX):
             if not self.port.is_idle:
@@ -191,20 +172,23 @@ class App:
                 break
         return idle_ms
 
-    def _report_vitals(self, now_ms: int) -> None:
-        session = self.session
+    def report_vitals(self, now_ms: int) -> None:
+        """Tell the host how the board does."""
+        session = self.own_session
+        if self.session is not session:
+            return  # an earlier boot's: what becomes of this one is told in its own
         self._vitals_ms = now_ms
         gc.collect()  # else heap_free would count garbage as used
         values = (
             self.sampler.sampled_total,
             self.pipeline.denied_total,
-            self.telemetry.dropped_total + self.events.dropped_total,
+            sum([outbound.ring.dropped_total for outbound in session.streams]),
             self.sampler.late_total,
             self.sampler.sensor_errors_total,
             session.resends_total,
             session.decoder.bad_fcs_total + session.bad_messages_total,
             self.errors_total,
-            0 if self._seal is None else self._seal.refused_total,
+            0 if self.seal is None else self.seal.refused_total,
             session.stale_total + session.unknown_messages_total,
             session.outgoing_dropped_total,
             self.telemetry.next_seq,
@@ -216,31 +200,86 @@ class App:
             session.tag,
             self.uptime.s,
             self.uptime.ms,
-            self.is_finished * message.VITALS_FINISHED + self.is_safe * message.VITALS_SAFE,
+            self._flags(),
             *[value & _COUNT_MASK for value in values],
             min(self.sampler.lag_ms_max, 0xFFFF),
+            *((0, 0, 0, 0, 0) if self.spill is None else self.spill.counts()),
         )
         if session.report(payload):
             self.sampler.lag_ms_max = 0
+
+    def _flags(self) -> int:
+        flags = self.is_finished * message.VITALS_FINISHED + self.is_safe * message.VITALS_SAFE
+        if self.boots is not None and self.boots.is_on_trial:
+            flags |= message.VITALS_TRIAL
+        return flags
+
+    def identify(self, now_ms: int) -> None:
+        """Show a person which board this is."""
+        self.board.say("this is the board that was asked for")
+        if self._led is not None:
+            self._led.identify(now_ms)
+
+    def reset(self) -> None:
+        """Boot anew, on purpose."""
+        self.save()
+        if self.boots is not None:
+            self.boots.end()
+        self.board.reset()
+
+    def save(self) -> None:
+        """Put on the flash what no host has, if that is wanted: the memory is about to go."""
+        if self.spill is not None:
+            self.spill.save_all(self, self.board.feed)
 
     def log(self, level: int, text: str) -> bool:
         """Tell the host a line for its log; return False if it isn't there."""
         payload = message.pack(message.LOG, self.session.tag, level, message.fitting(text))
         return self.session.report(payload)
 
+    def run_until_stopped(self) -> None:
+        """Run until power goes, or a person presses Ctrl-C who then has the board alone."""
+        try:
+            self.run()
+        except KeyboardInterrupt:
+            self.board.ignore_ctrl_c()  # people press it twice, and programs do
+            self.board.stop_watchdog()
+            self.save()
+            if self.boots is not None:
+                self.boots.stop()
+            self.board.say("stopped by Ctrl-C")
+            self.board.hear_ctrl_c()
+
     def run(self) -> None:
         """Run until power goes or somebody presses Ctrl-C.
 
-        What goes wrong in a step is shown and counted; the rings keep what they hold.
+        What goes wrong in a step is shown and counted; the rings keep what they hold. The
+        watchdog is fed behind a step that went well, and by nobody else; if none does, the
+        board boots anew.
         """
+        failures = 0
+        if self._watchdog_ms:
+            self.board.start_watchdog(self._watchdog_ms)
+        else:
+            self.board.stop_watchdog()
         while True:
             try:
                 idle_ms = self.step()
             except Exception as error:  # top of a thread
-                self.errors_total += 1
-                self.board.show(error)
-                self.log(message.LOG_ERROR, "a step failed: %s" % type(error).__name__)
-                self.board.sleep_ms(_COMPLAINT_MS)
+                self._complain(error)
+                failures += 1
+                if failures >= _FAILURES_MAX:
+                    self.board.reset()
                 continue
+            failures = 0
+            self.board.feed()
             if idle_ms and not self.port.wait(idle_ms):
                 self.board.sleep_ms(idle_ms)
+
+    def _complain(self, error: BaseException) -> None:
+        self.errors_total += 1
+        self.board.show(error)
+        self.log(message.LOG_ERROR, "a step failed: %s" % type(error).__name__)
+        if self.boots is not None:
+            self.boots.trouble().crashed(error, "at uptime %d s" % self.uptime.s)
+        self.board.sleep_ms(_COMPLAINT_MS)

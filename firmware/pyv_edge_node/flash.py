@@ -5,6 +5,7 @@ more than one step has to be able to finish after a power cut between them.
 """
 
 import os
+from binascii import crc32
 
 
 class Flash:
@@ -17,15 +18,45 @@ class Flash:
         with open(name, "rb") as file:
             return file.read()
 
+    def read_into(self, name: str, buffer: bytearray) -> int:
+        """Read as much of a file as `buffer` holds; return how much. Raises OSError."""
+        with open(name, "rb") as file:
+            return file.readinto(buffer) or 0
+
+    def names(self, folder: str) -> "list[str]":
+        """Return what is in a folder, in order; nothing if there is no such folder."""
+        return sorted(os.listdir(folder)) if self.has(folder) else []
+
+    def make_folder(self, folder: str) -> None:
+        """Make a folder if there is none. Raises OSError."""
+        if not self.has(folder):
+            os.mkdir(folder)
+
+    def remove_folder(self, folder: str) -> None:
+        """Remove an empty folder. Raises OSError."""
+        os.rmdir(folder)
+
     def has(self, name: str) -> bool:
-        """Return whether there is such a file."""
+        """Return whether there is such a file or folder."""
         try:
             os.stat(name)
         except OSError:
             return False
         return True
 
-    def write(self, name: str, content: bytes) -> None:
+    def crc32(self, name: str) -> int:
+        """Return the CRC-32 of a file, 0 if there is none. Raises OSError."""
+        if not self.has(name):
+            return 0
+        crc = 0
+        with open(name, "rb") as file:
+            piece = file.read(256)
+            while piece:
+                crc = crc32(piece, crc)
+                piece = file.read(256)
+        return crc
+
+    def write(self, name: str, content: "bytes | memoryview") -> None:
         """Make a file of `content`, in place of one that there may be. Raises OSError."""
         with open(name, "wb") as file:
             file.write(content)

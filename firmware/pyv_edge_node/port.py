@@ -47,6 +47,8 @@ class StreamPort:
             except OSError:
                 self.errors_total += 1
                 break
+            if byte is None:  # a UART that has nothing after all; b"" is an end
+                break
             self._is_ended = not byte
             if not byte:
                 break

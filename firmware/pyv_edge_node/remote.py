@@ -69,7 +69,7 @@ class Remote:
             answer(message.RESULT_FAILED, 0, message.fitting(str(error) or "not enough memory"))
 
     def _identify(self, asked: "Any", now_ms: int) -> int:
-        self._app.board.identify()
+        self._app.identify(now_ms)
         return 0
 
     def _set_rate(self, asked: "Any", now_ms: int) -> int:
@@ -90,6 +90,10 @@ class Remote:
 
     def _set_safe(self, asked: "Any", now_ms: int) -> int:
         app = self._app
+        if app.boots is not None and app.boots.is_safe:
+            if not asked.value:  # its sensors come back with the next boot only
+                self._end(now_ms)
+            return int(bool(asked.value))
         if app.is_safe and not asked.value:
             app.sampler.restart(now_ms)
         app.is_safe = bool(asked.value)
@@ -175,7 +179,7 @@ class Remote:
             try:
                 if self._applying >= 0:
                     self._trial.apply()
-                app.board.reset()
+                app.reset()
             except OSError as error:
                 problem = "other settings can't be put in force: %s" % error
                 self._applying = -1

@@ -104,6 +104,12 @@ class Settings:
             from .link_key import read_link_key
 
             self.link_key = read_link_key(section, flash, path)
+        self.healthy_after_s = section.integer("healthy_after_s", 1, 3600, 60)
+        # 8388: what an RP2040 can count to. 0: no watchdog.
+        self.watchdog_ms = section.integer("watchdog_ms", 0, 8388, 8000)
+        self.led = section.text("led", "board")  # "": none, "board": its own, else a pin
+        self.uart = _uart(section)
+        self.spill = _spill(section)
         self.sensors = section.sections("sensors")
         rules = section.raw("rules", None)
         privacy = section.raw("privacy", None)
@@ -117,15 +123,51 @@ class Settings:
             self.rules, self.policy = read_stages(section.path, rules, privacy)
 
 
-def load(flash: "Flash", path: str) -> Settings:
-    """Return the settings in the JSON file at `path`. Raises SettingsError."""
+def _uart(section: Section) -> "tuple[int, int, int, int] | None":
+    """Return (id, tx, rx, baud) of the UART that is the link; None: it is where the prompt is."""
+    values = section.raw("uart", None)
+    if values is None:
+        return None
+    uart = Section(values, section.path + ".uart")
+    found = (
+        uart.integer("id", 0, 9),
+        uart.integer("tx", 0, 99),
+        uart.integer("rx", 0, 99),
+        uart.integer("baud", 1200, 4_000_000, 115_200),
+    )
+    uart.end()
+    return found
+
+
+def _spill(section: Section) -> "tuple[int, int, int] | None":
+    """Return (size_kb, pages_per_day, after_s) of what is kept on the flash; None: nothing is."""
+    values = section.raw("spill", None)
+    if values is None:
+        return None
+    spill = Section(values, section.path + ".spill")
+    found = (
+        spill.integer("size_kb", 32, 1024, 64),
+        spill.integer("pages_per_day", 1, 20_000, 1000),
+        spill.integer("after_s", 5, 3600, 30),
+    )
+    spill.end()
+    return found
+
+
+def read(flash: "Flash", path: str) -> bytes:
+    """Return what is in the settings file at `path`. Raises SettingsError."""
     try:
         content = flash.read(path)
     except OSError as error:
         raise SettingsError("%s: can't be read (%s)" % (path, error))
     if content is None:
         raise SettingsError("%s: is not there; copy device.example.json there" % path)
-    return parse(path, content, flash)
+    return content
+
+
+def load(flash: "Flash", path: str) -> Settings:
+    """Return the settings in the JSON file at `path`. Raises SettingsError."""
+    return parse(path, read(flash, path), flash)
 
 
 def parse(path: str, content: bytes, flash: "Flash") -> Settings:

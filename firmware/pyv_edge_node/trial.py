@@ -50,7 +50,10 @@ class Trial:
         trial = flash.read(self._trial)
         if trial is None:
             return
-        tried_crc, _, boots = trial.decode().partition(" ")
+        try:
+            tried_crc, _, boots = trial.decode().partition(" ")
+        except ValueError:
+            tried_crc = boots = ""  # it has rotten away: there is no trial
         if flash.has(self._new):
             # The cut came before the last rename of `apply`: nothing has been tried.
             if not flash.has(self.path):
@@ -128,7 +131,10 @@ class Trial:
         """Tell the host why settings were taken back; return whether it knows."""
         reason = self._flash.read(self._reason)
         if reason is not None:
-            problem = "settings taken back: %s" % reason.decode()
+            try:
+                problem = "settings taken back: %s" % reason.decode()
+            except ValueError:
+                problem = "settings taken back; the reason has rotten away"
             if not app.log(message.LOG_ERROR, problem):
                 return False
             self._flash.remove(self._reason)
@@ -136,4 +142,4 @@ class Trial:
 
     def _fail(self, app: "App", reason: str) -> None:
         self.restore(reason)
-        app.board.reset()
+        app.reset()

@@ -1,5 +1,7 @@
 """A board and a port without hardware, driven by the test."""
 
+from binascii import crc32
+
 from pyv_edge_core.record_ring import RecordRing
 from pyv_edge_node.pipeline import Pipeline
 from pyv_edge_node.sampler import Sampler
@@ -20,10 +22,9 @@ class FakeBoard:
         self.boot = 0xABCD1234
         self.resets_total = 0
         self.said = []
-        self.identified_total = 0
-
-    def identify(self):
-        self.identified_total += 1
+        self.watchdog_ms = 0  # 0: it doesn't run
+        self.feeds_total = 0
+        self.cause = 3  # message_to_host.RESET_CAUSES
 
     def say(self, text):
         self.said.append(text)
@@ -38,7 +39,7 @@ class FakeBoard:
         return self.boot
 
     def reset_cause(self):
-        return 3
+        return self.cause
 
     def ticks_ms(self):
         return self.now_ms & 0x3FFFFFFF
@@ -52,22 +53,47 @@ class FakeBoard:
     def reset(self):
         self.resets_total += 1
 
+    def start_watchdog(self, timeout_ms):
+        self.watchdog_ms = timeout_ms
+
+    def feed(self):
+        self.feeds_total += 1
+
+    def ignore_ctrl_c(self):
+        self.is_deaf = True
+
+    def hear_ctrl_c(self):
+        self.is_deaf = False
+
+    def stop_watchdog(self):
+        self.watchdog_ms = 0
+
+    def led(self, name):
+        return None
+
 
 class PowerCut(Exception):
     """The power went in the middle of something."""
 
 
 class FakeFlash:
-    """Files in a dict; the power may go before any change to them."""
+    """Files in a dict; the power may go before any change to them.
+
+    A file that is written in place can be cut short by that: what is there then, is torn.
+    """
 
     def __init__(self, **files):
         self.files = dict(files)
         self.changes_left = -1  # changes until the power goes; -1: it doesn't
+        self.changes_total = 0
+        self.is_full = False
+        self.unreadable = ""  # the file that can't be read
 
     def _change(self):
         if self.changes_left == 0:
             raise PowerCut()
         self.changes_left -= 1
+        self.changes_total += 1
 
     def read(self, name):
         return self.files.get(name)
@@ -76,15 +102,44 @@ class FakeFlash:
         return name in self.files
 
     def write(self, name, content):
+        if self.is_full:
+            raise OSError(28)
+        self._change()
+        self.files[name] = bytes(content[: len(content) // 2])
         self._change()
         self.files[name] = bytes(content)
 
     def replace(self, name, content):
-        self.write(name, content)
+        self._change()
+        self.files[name] = bytes(content)
 
     def append(self, name, content):
         self._change()
         self.files[name] = self.files[name] + bytes(content)
+
+    def read_into(self, name, buffer):
+        if name == self.unreadable:
+            raise OSError(5)
+        content = self.files[name][: len(buffer)]
+        buffer[: len(content)] = content
+        return len(content)
+
+    def names(self, folder):
+        start = folder + "/"
+        return sorted([name[len(start) :] for name in self.files if name.startswith(start)])
+
+    def make_folder(self, folder):
+        if folder not in self.files:
+            self._change()
+            self.files[folder] = None  # it is there
+
+    def remove_folder(self, folder):
+        assert not self.names(folder)
+        self._change()
+        self.files.pop(folder)
+
+    def crc32(self, name):
+        return crc32(self.files.get(name, b""))
 
     def rename(self, name, target):
         self._change()

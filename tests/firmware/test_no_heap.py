@@ -96,6 +96,23 @@ def test_thousand_rounds_need_no_heap():
     assert node.ring.dropped_total == node.ring.next_seq - len(node.ring)
 
 
+def test_a_ring_whose_readings_are_on_pages_too_needs_no_heap():
+    node = _Node()
+    node.play(_WARM_UP_ROUNDS)
+    node.ring.saved_first = 0
+    node.ring.saved_end = saved = node.ring.next_seq + 500
+
+    def thousand_rounds():
+        node.play(_ROUNDS)
+
+    dropped = node.ring.dropped_total
+    first = node.ring.first_seq
+    without_heap(thousand_rounds)
+    assert node.ring.first_seq > saved
+    assert node.ring.dropped_total - dropped == node.ring.first_seq - saved
+    assert first < saved
+
+
 def test_every_rule_took_part():
     node = _Node()
     node.play(_WARM_UP_ROUNDS + _ROUNDS)

@@ -149,6 +149,20 @@ def test_errors_are_counted_and_the_frame_is_given_up(pipes):
     assert port.is_idle
 
 
+def test_uart_that_has_nothing_after_all_is_not_gone(pipes):
+    class Uart:
+        def fileno(self):
+            return pipes.reader.fileno()
+
+        def read(self, count):
+            return None
+
+    port = StreamPort(Uart(), pipes.writer)
+    os.write(pipes.far_write, b"x")
+    assert port.read() == b""
+    assert port.wait(0)
+
+
 def test_reader_that_is_gone(pipes):
     pipes.close_far(pipes.far_read)
     pipes.port.write(b"frame")

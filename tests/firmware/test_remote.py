@@ -11,7 +11,7 @@ from pyv_edge_core.requester import Answer, Requester
 from pyv_edge_node.app import App
 from pyv_edge_node.remote import ENDING_MS
 from pyv_edge_node.sensors import open_sensor
-from pyv_edge_node.start import boot
+from pyv_edge_node.start import Start
 
 HEAP_KB_MIN = 256  # a node, its host and all that can be asked of it in one heap
 
@@ -85,7 +85,7 @@ class Rig:
         self.resets = self.board.resets_total
         self.port.__init__()
         self.board.boot += 1
-        self.app = boot(PATH, self.board, self.port, self.flash)
+        self.app = Start(self.board, self.flash, lambda _: self.port).boot(PATH)
 
     def run(self, duration_ms):
         for _ in range(duration_ms // 10):
@@ -111,7 +111,7 @@ def test_identify():
     rig.host.ask(request.IDENTIFY)
     rig.run(500)
     assert rig.host.answers == [(message.RESULT_DONE, 0, "")]
-    assert rig.board.identified_total == 1
+    assert rig.board.said == ["this is the board that was asked for"]
 
 
 def test_sensors_of_a_boot_are_made_by_whoever_is_given():
@@ -121,11 +121,11 @@ def test_sensors_of_a_boot_are_made_by_whoever_is_given():
     flash.files[PATH] = json.dumps({"device_id": "device-1", "sensors": [sensor]}).encode()
     kinds = []
 
-    def open_own(kind, section):
+    def open_own(kind, section, board):
         kinds.append(kind)
-        return open_sensor("simulated", section)
+        return open_sensor("simulated", section, board)
 
-    app = boot(PATH, FakeBoard(), FakePort(), flash, open_own)
+    app = Start(FakeBoard(), flash, lambda _: FakePort(), open_sensor=open_own).boot(PATH)
     assert kinds == ["own"] and len(app.sampler) == 1
 
 
@@ -231,7 +231,7 @@ def test_unknown_and_late_commands():
     raw = message.pack(message.COMMAND, tag, boot_id, 77, 2, request.IDENTIFY, 0, 0)
     rig.app.session.receive(_framed(raw), rig.board.now_ms)
     rig.run(500)
-    assert rig.board.identified_total == 0
+    assert rig.board.said == []
 
 
 def _framed(raw):

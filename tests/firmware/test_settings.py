@@ -144,7 +144,7 @@ def test_link_key_is_the_first_line_of_its_file():
 def test_mistakes_in_a_sensor():
     cases = (
         ({"type": None}, ("type", "text")),
-        ({"type": "bme280"}, ("type", "'bme280'", "simulated", "procfs")),
+        ({"type": "bme680"}, ("type", "simulated", "procfs", "own_sensors.bme680")),
         ({"interval_ms": 0}, ("interval_ms", "0", "1..3600000")),
         ({"interval_ms": 3600001}, ("interval_ms", "3600001")),
         ({"channel": "Room 1"}, ("channel", "'Room 1'", "a-z")),

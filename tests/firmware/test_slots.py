@@ -1,0 +1,273 @@
+"""Which set of files runs: kept, on trial, given up, damaged. On a real file system."""
+
+import os
+import sys
+
+from check import raises
+from slots import CRASH_SIZE_MAX, TRIAL_BOOTS_MAX, Slots
+
+
+def _make_folder():
+    """Return a new folder; other processes do the same."""
+    for number in range(1000):
+        try:
+            os.mkdir("/tmp/slots-%d" % number)
+            return "/tmp/slots-%d" % number
+        except OSError:
+            continue
+    raise AssertionError("/tmp is full of slots")
+
+
+class _Board:
+    """A folder as a board's file system, and the working directory."""
+
+    def __enter__(self):
+        self._before = os.getcwd()
+        self.folder = _make_folder()
+        os.chdir(self.folder)
+        return self
+
+    def __exit__(self, *_):
+        os.chdir(self._before)
+        _remove(self.folder)
+
+    def put_set(self, slot, is_whole=True):
+        """Put a set of files there whose node says its name."""
+        folder = "app_" + slot
+        os.mkdir(folder)
+        os.mkdir(folder + "/pyv_edge_node")
+        _write(folder + "/pyv_edge_node/__init__.py", "name = %r\n" % slot)
+        if is_whole:
+            _write(folder + "/manifest", "x")
+
+    def boot(self):
+        """Return the slots as a boot leaves them."""
+        slots = Slots()
+        slots.count_boot()
+        return slots
+
+
+def _remove(path):
+    if os.stat(path)[0] & 0x4000:
+        for name in os.listdir(path):
+            _remove(path + "/" + name)
+        os.rmdir(path)
+    else:
+        os.remove(path)
+
+
+def _write(name, text):
+    with open(name, "w") as file:
+        file.write(text)
+
+
+def _read(name):
+    with open(name) as file:
+        return file.read()
+
+
+def _state(slots):
+    return slots.running, slots.behind, slots.boots
+
+
+def _imported():
+    import pyv_edge_node
+
+    return pyv_edge_node.name
+
+
+class _Imports:
+    """Modules and paths as they were, afterwards."""
+
+    def __enter__(self):
+        self._path = list(sys.path)
+        self._modules = {
+            name: module for name, module in sys.modules.items() if name.startswith("pyv_edge")
+        }
+        # A path of the tests' own would be looked at first.
+        sys.path[:] = [path for path in sys.path if path in ("", ".frozen")]
+
+    def __exit__(self, *_):
+        sys.path[:] = self._path
+        for name in [name for name in sys.modules if name.startswith("pyv_edge")]:
+            del sys.modules[name]
+        for name, module in self._modules.items():
+            sys.modules[name] = module
+
+
+def test_without_a_set_the_files_beside_main_py_run():
+    with _Board() as board:
+        slots = board.boot()
+        assert (_state(slots), slots.folder) == (("", "-", 0), "")
+        assert slots.settings_path == "device.json" and not slots.is_on_trial
+
+
+def test_first_set_is_kept_at_once():
+    with _Board() as board:
+        board.put_set("a")
+        Slots().begin_trial("a")
+        slots = board.boot()
+        assert _state(slots) == ("a", "-", 0)
+        assert (slots.folder, slots.settings_path) == ("app_a", "app_a/device.json")
+
+
+def test_next_set_is_on_trial_until_it_is_kept():
+    with _Board() as board:
+        board.put_set("a")
+        board.put_set("b")
+        Slots().begin_trial("a")
+        Slots().begin_trial("b")
+        slots = board.boot()
+        assert _state(slots) == ("b", "a", 1) and slots.is_on_trial
+        slots.keep()
+        assert _state(board.boot()) == ("b", "-", 0)
+        assert not slots.is_on_trial
+
+
+def test_set_that_is_not_kept_is_given_up_after_so_many_boots():
+    with _Board() as board:
+        board.put_set("a")
+        board.put_set("b")
+        Slots().begin_trial("a")
+        Slots().begin_trial("b")
+        for boots in range(1, TRIAL_BOOTS_MAX + 1):
+            assert _state(board.boot()) == ("b", "a", boots)
+        slots = board.boot()
+        assert _state(slots) == ("a", "-", 0) and slots.is_given_up
+        assert "app_b was given up: it restarted 3 times" in _read("crash")
+        assert _state(board.boot()) == ("a", "-", 0)
+
+
+def test_boots_that_end_on_purpose_are_not_counted():
+    with _Board() as board:
+        board.put_set("a")
+        board.put_set("b")
+        Slots().begin_trial("a")
+        Slots().begin_trial("b")
+        for _ in range(2 * TRIAL_BOOTS_MAX):
+            slots = board.boot()
+            assert _state(slots) == ("b", "a", 1)
+            slots.forgive()
+        slots.keep()
+        slots.forgive()
+        assert _state(board.boot()) == ("b", "-", 0)
+
+
+def test_set_that_is_replaced_on_trial_gives_way_to_the_kept_one():
+    with _Board() as board:
+        board.put_set("a")
+        board.put_set("b")
+        Slots().begin_trial("a")
+        Slots().begin_trial("b")
+        Slots().abandon()
+        assert _state(Slots()) == ("a", "-", 0)
+        Slots().abandon()
+        assert _state(Slots()) == ("a", "-", 0)
+
+
+def test_rolling_back_takes_the_other_set():
+    with _Board() as board:
+        board.put_set("a")
+        Slots().begin_trial("a")
+        assert "app_b is not there" in str(raises(OSError, Slots().roll_back))
+        board.put_set("b")
+        Slots().roll_back()
+        assert _state(board.boot()) == ("b", "-", 0)
+        Slots().begin_trial("a")
+        Slots().roll_back()
+        assert _state(board.boot()) == ("b", "-", 0)
+
+
+def test_trial_of_a_set_that_replaces_one_on_trial_goes_back_to_the_kept_one():
+    with _Board() as board:
+        board.put_set("a")
+        board.put_set("b")
+        Slots().begin_trial("a")
+        Slots().begin_trial("b")
+        board.boot()
+        Slots().begin_trial("b")
+        assert _state(Slots()) == ("b", "a", 0)
+
+
+def test_set_that_is_not_whole_is_not_tried():
+    with _Board() as board:
+        board.put_set("a")
+        board.put_set("b", is_whole=False)
+        Slots().begin_trial("a")
+        assert "app_b has no manifest" in str(raises(OSError, Slots().begin_trial, "b"))
+        assert _state(board.boot()) == ("a", "-", 0)
+
+
+def test_set_on_trial_whose_files_are_being_replaced_is_given_up():
+    with _Board() as board:
+        board.put_set("a")
+        board.put_set("b")
+        Slots().begin_trial("a")
+        Slots().begin_trial("b")
+        os.remove("app_b/manifest")
+        assert _state(board.boot()) == ("a", "-", 0)
+
+
+def test_damaged_pointer_is_guessed():
+    for text in ("", "a", "a - 0", "a - 0 00000000", "c - 0 %08x" % 0, "\xff\xfe", "a - x 1"):
+        with _Board() as board:
+            board.put_set("b")
+            _write("slot", text)
+            assert _state(board.boot()) == ("b", "-", 0), text
+
+
+def test_pointer_that_fat_has_under_its_other_name_only_counts():
+    with _Board() as board:
+        board.put_set("a")
+        board.put_set("b")
+        Slots().begin_trial("b")
+        os.rename("slot", "slot~")
+        assert _state(board.boot()) == ("b", "a", 1)
+
+
+def test_set_that_cannot_be_imported_gives_way_to_the_one_behind_it():
+    with _Board() as board, _Imports():
+        board.put_set("a")
+        board.put_set("b")
+        Slots().begin_trial("a")
+        Slots().begin_trial("b")
+        slots = board.boot()
+        slots.enter()
+        assert _imported() == "b"
+        slots.fail(ImportError("no module named 'x'"))
+        slots.enter()
+        assert _imported() == "a"
+        crash = _read("crash")
+        assert "app_b can't be started" in crash and "no module named 'x'" in crash
+        assert _state(board.boot()) == ("a", "-", 0)
+
+
+def test_kept_set_that_is_damaged_gives_way_to_an_older_one_for_this_boot():
+    with _Board() as board, _Imports():
+        board.put_set("a")
+        board.put_set("b")
+        Slots().begin_trial("a")
+        slots = board.boot()
+        slots.enter()
+        slots.fail(SyntaxError("rotten"))
+        slots.enter()
+        assert _imported() == "b"
+        # Nothing is left now; and the next boot looks at the kept one first.
+        assert "worse" in str(raises(ValueError, slots.fail, ValueError("worse")))
+        assert _state(board.boot()) == ("a", "-", 0)
+
+
+def test_without_another_set_the_error_is_shown():
+    with _Board() as board:
+        board.put_set("a")
+        Slots().begin_trial("a")
+        error = OSError("rotten")
+        assert raises(OSError, board.boot().fail, error) is error
+        assert "rotten" in _read("crash")
+
+
+def test_traceback_is_bounded_and_its_end_is_kept():
+    with _Board():
+        Slots().keep_crash("x" * 5000 + "the end")
+        kept = _read("crash")
+        assert len(kept) == CRASH_SIZE_MAX and kept.endswith("the end")
