@@ -202,7 +202,10 @@ class Alerting:
                 rule = alert.rule
                 is_fired = alert.change == FIRED
                 self.fired_total += is_fired
-                event = _Event(rule.name, rule.severity, rule.message, is_fired, utc_ms, value)
+                event = _Event(
+                    *(rule.name, rule.severity, rule.message, is_fired, utc_ms, value),
+                    out.segment.time_quality,
+                )
                 _add(event, boot_id, series, None, out)
 
     def add_board_event(
@@ -213,6 +216,7 @@ class Alerting:
         flags: int,
         utc_ms: int,
         value: float,
+        time_quality: int,
         out: WriteBatch,
     ) -> None:
         """Add an event that a board's own rule has made, number `seq` of its stream."""
@@ -225,7 +229,9 @@ class Alerting:
         is_fired = bool(flags & EVENT_FIRED)
         self.board_events_total += 1
         self.events_total += is_fired
-        event = _Event(alert.rule, alert.severity, alert.template, is_fired, utc_ms, known)
+        event = _Event(
+            *(alert.rule, alert.severity, alert.template, is_fired, utc_ms, known, time_quality)
+        )
         _add(event, boot_id, series, seq, out)
 
 
@@ -247,6 +253,7 @@ class _Event:
     is_fired: bool
     utc_ms: int
     value: float | None  # as stored; None: there is none, or it must not be known
+    time_quality: int
 
 
 def _add(event: _Event, boot_id: int, series: Series, seq: int | None, out: WriteBatch) -> None:
@@ -270,7 +277,7 @@ def _add(event: _Event, boot_id: int, series: Series, seq: int | None, out: Writ
             event.utc_ms,
             number,
             message,
-            out.segment.time_quality,
+            event.time_quality,
         )
     )
     if plan.is_local:
@@ -280,7 +287,7 @@ def _add(event: _Event, boot_id: int, series: Series, seq: int | None, out: Writ
         event.severity,
         state,
         event.utc_ms,
-        out.segment.time_quality,
+        event.time_quality,
         message,
         number,
         info.sensor_name,

@@ -176,7 +176,19 @@ class Boots:
             rival[0].restart()  # should the board come back to it, they must greet anew
         self._sources[link] = source
         self._owners[opened.boot_id] = (link, source)
-        link.welcome(hello.boot, opened.next_seq)
+        link.welcome(hello.boot, opened.next_seq, self._after_ms(opened))
+
+    def _after_ms(self, opened: OpenedBoot) -> int | None:
+        """Return when, monotonic, all that the store has of a device had been taken.
+
+        None if that isn't known: after a boot of this computer, before its clock is right.
+        """
+        # UTC is what the clock said, which may have been set since: second best.
+        if opened.floor_ms is not None:
+            return opened.floor_ms
+        if opened.floor_utc_ms is None or not self._time.is_synchronised:
+            return None
+        return opened.floor_utc_ms - self._time.segment.offset_ms
 
     def _end(self, link: SerialLink, boot_id: int | None) -> None:
         """Let the boot on a link be over, unless it is the one of `boot_id`, which goes on."""

@@ -22,7 +22,8 @@ from .clock import Clock
 from .heartbeat import Heartbeats
 from .link import SerialLink
 from .polling import PollFailure
-from .port_search import PortClaims
+from .port_loan import Loan
+from .port_search import PortClaims, normal
 from .submission import Feed
 from .threads import join
 
@@ -63,7 +64,9 @@ class Device:
             "problem_age_ms": None,  # None: it is one now, or there is none
         }
         if self.link is not None:
-            told.update(state=self.link.state, problem=self.link.problem)
+            link = self.link.status()
+            told.update({key: link[key] for key in ("state", "problem", "path", "lent_until")})
+            told.update(port=self.table["port"], **self.link.dialogue.who())
         elif self.feed is not None:
             own = self.adapter.status() if hasattr(self.adapter, "status") else {}
             told.update({"state": "running", **self.feed.status(), **own})
@@ -174,9 +177,15 @@ class Devices:
                 made.adapter.listeners = self._listeners
         return made
 
-    def adopt(self, device: Device) -> None:
-        """Take a device in; there must be none of its name. `start` sets it going."""
+    def adopt(self, device: Device, loan: Loan | None = None) -> None:
+        """Take a device in; there must be none of its name. `start` sets it going.
+
+        A `loan` is what `remove` returned of its name: it goes on if that is its port.
+        """
         assert device.name not in self._all
+        if loan is not None and normal(loan.port) == normal(device.table.get("port", "")):
+            assert device.link is not None
+            device.link.loan.keep(loan)
         self._all[device.name] = device
         self.adapters[device.name] = device.adapter
 
@@ -245,13 +254,20 @@ class Devices:
             for device in found:
                 device.hold(False)
 
-    def remove(self, names: list[str]) -> None:
-        """Stop and close devices, and forget them."""
-        self._stop([self._all[name] for name in names])
+    def remove(self, names: list[str]) -> dict[str, Loan]:
+        """Stop and close devices, and forget them; return the loans of their ports."""
+        gone = [self._all[name] for name in names]
+        self._stop(gone)
+        loans = {
+            one.name: one.link.loan.current
+            for one in gone
+            if one.link is not None and one.link.loan.current is not None
+        }
         for name in names:
             _close(self.adapters.pop(name))
             del self._all[name]
             self._claims.release(name)
+        return loans
 
 
 def _close(adapter: Any) -> None:

@@ -50,6 +50,7 @@ class Dialogue:
         self.console = Console(name, clock)
         self.dating = Dating()
         self.vitals: dict[str, int] = {}  # what the board last said of itself
+        self._vitals_boot: int | None = None  # of which boot that was
         self.channels: dict[str, int] | None = None  # of the board welcomed last, by name
         self.challenge = Challenge(key, random_bits) if key else None
         self._before: dict[str, int] = {}  # counters of the sessions before this one
@@ -92,6 +93,21 @@ class Dialogue:
     def is_up(self) -> bool:
         """Whether a board is welcome."""
         return self.session.state == host_states.UP
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the boot that greeted last is over: the board speaks for an earlier one."""
+        hello = self.session.hello
+        return hello is not None and bool(hello.flags & message.HELLO_OVER)
+
+    @property
+    def received(self) -> tuple[int, int]:
+        """How far the agent has been handed each stream."""
+        return self._received[0], self._received[1]
+
+    def is_committed(self, received: tuple[int, int]) -> bool:
+        """Return whether all below these numbers is in the store."""
+        return all(done >= end for done, end in zip(self._committed, received, strict=True))
 
     @property
     def uncommitted(self) -> int:
@@ -145,16 +161,19 @@ class Dialogue:
                 for name, value in zip(report.message._fields, report.message, strict=True)
                 if name != "tag"
             }
+            self._vitals_boot = report.boot
 
     # -- from the agent ------------------------------------------------------------
 
-    def welcome(self, boot: int, next_seq: tuple[int, int]) -> Any:
+    def welcome(self, boot: int, next_seq: tuple[int, int], after_ms: int | None) -> Any:
         """Let the greeting board send from these numbers on; return its HELLO.
 
-        None if it has gone by now.
+        What they are of was taken after `after_ms`, monotonic, if that is known. None if
+        the board has gone by now.
         """
         if not self.session.welcome(boot, *next_seq):
             return None
+        self.dating.welcomed(boot, after_ms, is_new=not any(next_seq))
         self._received, self._committed = list(next_seq), list(next_seq)
         assert self._greeting is not None
         self.channels = {
@@ -173,18 +192,26 @@ class Dialogue:
 
     def run_requests(self, *, is_open: bool) -> None:
         """Take over what is asked of the board, give up what is too late."""
-        boot = self.session.hello.boot if is_open and self.is_up else -1
+        boot = self.session.hello.boot if is_open and self.is_up and not self.is_over else -1
         self.requests.run(boot, self.channels)
 
     # -- what it has counted ---------------------------------------------------------
 
+    def who(self) -> dict[str, str | None]:
+        """Return which board greeted last, its boot and firmware; None for each if none has."""
+        hello = self.session.hello
+        if hello is None:
+            return {"device": None, "boot": None, "firmware": None}
+        return {"device": hello.device, "boot": f"{hello.boot:08x}", "firmware": hello.firmware}
+
     def status(self) -> dict[str, Any]:
         """Return who is there and the counters as JSON types."""
-        hello = self.session.hello
+        who = self.who()
         return {
-            "device": hello.device if hello is not None else None,
-            "boot": f"{hello.boot:08x}" if hello is not None else None,
-            **said(hello),
+            "device": who["device"],
+            "boot": who["boot"],
+            **said(self.session.hello),
+            "on_trial": self.is_on_trial,
             **self.counters(),
             **self.seal_counters(),
             "time_disagreements_total": self.dating.disagreements_total,
@@ -192,6 +219,22 @@ class Dialogue:
             "console_lines_total": self.console.lines_total,
             "vitals": self.vitals,
         }
+
+    @property
+    def is_on_trial(self) -> bool:
+        """Whether the board has yet to keep the firmware that it runs."""
+        hello = self.session.hello
+        if hello is None or not hello.flags & message.HELLO_TRIAL:
+            return False
+        # A trial that ends well ends within a boot, and VITALS alone say so.
+        is_later = self._vitals_boot == hello.boot
+        return not is_later or bool(self.vitals["flags"] & message.VITALS_TRIAL)
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether the board has started without its sensors, after crashes."""
+        hello = self.session.hello
+        return hello is not None and bool(hello.flags & message.HELLO_SAFE)
 
     def counters(self) -> dict[str, int]:
         """Return the counters of all sessions; they only ever rise."""
@@ -269,7 +312,7 @@ class Dialogue:
         return "does the board run the firmware?"
 
 
-def said(hello: Any) -> dict[str, str]:
+def said(hello: Any) -> dict[str, Any]:
     """Return what a board says of its firmware and its settings, nothing without a HELLO."""
     if hello is None:
         return {}
@@ -280,4 +323,8 @@ def said(hello: Any) -> dict[str, str]:
         "reset_cause": RESET_CAUSES[hello.reset_cause if hello.reset_cause in known else 0],
         "config_hash": f"{hello.config_hash:08x}",
         "policy_hash": f"{hello.policy_hash:08x}",
+        "firmware_hash": f"{hello.firmware_hash:08x}",
+        "boots": hello.boots,
+        "safe_mode": bool(hello.flags & message.HELLO_SAFE),
+        "earlier_boot": bool(hello.flags & message.HELLO_OVER),
     }

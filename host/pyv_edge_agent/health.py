@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .devices import Device
 from .errors import StoreError
-from .link_state import UP
+from .link_state import LENT, UP
 from .store.capacity import FULL
 from .uploader import UploadWorker
 
@@ -146,12 +146,17 @@ class Health:
         status = device.status(failure)
         since_ms: int | None = None
         reason = "" if status["problem_age_ms"] is not None else str(status["problem"])
+        if device.link is not None and device.link.state == LENT:  # nothing is to be expected
+            states = device.link.states
+            return Verdict(HEALTHY, states.lent, states.since_ms, success_ms)
         if device.link is not None:
             since_ms = device.link.states.changed_ms
             if device.link.state != UP:
                 reason = reason or f"there is no session yet: {device.link.state}"
             elif reason:
                 since_ms = None
+            elif device.link.dialogue.is_safe:
+                reason = "the board is in safe mode after crashes: its log says which"
         elif status.get("is_connected") is False:
             since_ms = self._now_ms - round(status["since_seconds"] * 1000)
             reason = reason or "its source has not been reached yet"

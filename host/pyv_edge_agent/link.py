@@ -6,7 +6,8 @@ nothing is acknowledged until the agent says `committed`. Other threads may call
 what stands under "from the agent's thread", and ask for `status`.
 
 Its states are the table in `link_state`; what is asked of the board is in
-`board_request`, its settings in `settings_file`, what is said in `dialogue`.
+`board_request`, its settings in `settings_file`, what is said in `dialogue`;
+how others get the port for a while, in `port_loan`.
 """
 
 import logging
@@ -29,14 +30,16 @@ from .clock import Clock
 from .dialogue import Dialogue
 from .errors import PortAbsentError, PortError
 from .heartbeat import STEP_MS, Heartbeat
-from .link_state import BACK_OFF_MAX_S, LOOK_S, UP, LinkState
+from .link_state import BACK_OFF_MAX_S, LENT, LOOK_S, UP, LinkState
 from .port import Port
+from .port_loan import PortLoan
 from .settings_file import SettingsFile
 
 logger = logging.getLogger(__name__)
 
 SILENCE_MS = 12_000  # a board answers every TIME_REQUEST: two in a row are missing
 NO_HELLO_MS = 10_000
+WAIT_MAX_S = 10.0  # of one step, so that a thread that hangs is noticed
 TWICE_MS = 60_000  # a device id on two links is a problem that long after it was last seen
 
 Inbox = Callable[["SerialLink", Any], bool]
@@ -74,6 +77,7 @@ class SerialLink:
         self.requests = BoardRequests(name, rng.getrandbits(32), clock, self._wake)
         token = rng.getrandbits(16)
         self.dialogue = Dialogue(name, clock, self.requests, token, key, random_bits)
+        self.loan = PortLoan(name, port, self.states, self.dialogue, clock, self._wake)
         self._settings = None if settings_file is None else SettingsFile(settings_file)
         self._port = port
         self._clock = clock
@@ -105,9 +109,12 @@ class SerialLink:
 
     # -- from the agent's thread ---------------------------------------------------
 
-    def welcome(self, boot: int, next_seq: tuple[int, int]) -> None:
-        """Let the greeting board send from these numbers on."""
-        self._reply(lambda: self._welcome(boot, next_seq))
+    def welcome(self, boot: int, next_seq: tuple[int, int], after_ms: int | None = None) -> None:
+        """Let the greeting board send from these numbers on.
+
+        What they are of was taken after `after_ms`, monotonic, if that is known.
+        """
+        self._reply(lambda: self._welcome(boot, next_seq, after_ms))
 
     def refuse(self, boot: int, reason: int, retry_s: int, problem: str) -> None:
         """Let the greeting board be quiet for a while: see session.REFUSED_DEVICE."""
@@ -142,6 +149,7 @@ class SerialLink:
     def stop(self) -> None:
         """Make `run` send what is due and return; answer what is asked of the board."""
         self._is_stopping.set()
+        self.loan.stop()
         self._wake()
         if not self._is_running:
             self.requests.stop()  # else the thread does so, which knows what was sent
@@ -156,9 +164,9 @@ class SerialLink:
 
     # -- what those lead to, in the link's thread ------------------------------------
 
-    def _welcome(self, boot: int, next_seq: tuple[int, int]) -> bool:
-        hello = self.dialogue.welcome(boot, next_seq)
-        if hello is not None and self._settings is not None:
+    def _welcome(self, boot: int, next_seq: tuple[int, int], after_ms: int | None) -> bool:
+        hello = self.dialogue.welcome(boot, next_seq, after_ms)
+        if hello is not None and self._settings is not None and not self.dialogue.is_over:
             self._settings.offer(hello, self.requests, self._warn_of_settings)
             self._warn_of_settings()
         return hello is not None
@@ -220,11 +228,12 @@ class SerialLink:
     def step(self) -> float:
         """Do one round; return the seconds until the next is due (0 after a read)."""
         if not self.states.is_open:
+            self.loan.run()
             self.dialogue.run_requests(is_open=False)
             wait_s = self.states.wait_s()
-            if wait_s > 0:
+            if wait_s > 0 or self.state == LENT:  # whose time may be over since the line before
                 # What is asked of a board that isn't there is given up in time.
-                return wait_s if self.requests.is_idle else min(wait_s, LOOK_S)
+                return min(wait_s, WAIT_MAX_S if self.requests.is_idle else LOOK_S)
             self._open()
             return 0.0
         try:
@@ -240,6 +249,7 @@ class SerialLink:
             self._close(link_state.LOST, str(error))
             return 0.0
         self._watch(now_ms)
+        self.loan.run()
         return 0.0
 
     def _open(self) -> None:
@@ -279,7 +289,7 @@ class SerialLink:
             elif now_ms - current.heard_ms > SILENCE_MS:
                 problem = f"nothing heard for {SILENCE_MS // 1000} s on {self._port.name}"
                 self._close(link_state.SILENCE, problem)
-            elif self._settings is not None:
+            elif self._settings is not None and not self.dialogue.is_over:
                 self._settings.run(now_ms, self.requests, self._warn_of_settings)
         else:
             if self.state == UP:
@@ -334,6 +344,7 @@ class SerialLink:
         return {
             "name": self.name,
             "port": self._port.name,
+            "path": self._port.path or None,
             **self.states.status(),
             **self.dialogue.status(),
             "opens_total": self.opens_total,

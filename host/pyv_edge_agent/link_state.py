@@ -5,6 +5,7 @@
     handshaking  it is open; there is no session yet
     up           there is a session
     silent       there was one, and nothing is heard any more: the port is opened anew
+    lent         another program has the port for a while: see port_loan
 
 Each change of state is logged once, on the way down with what was lost, on the
 way up with how long it took. What fails again in the same way is only counted.
@@ -19,8 +20,8 @@ from .clock import Clock
 logger = logging.getLogger(__name__)
 
 SEARCHING, OPENING, HANDSHAKING = "searching", "opening", "handshaking"
-UP, SILENT = "up", "silent"
-STATES = (SEARCHING, OPENING, HANDSHAKING, UP, SILENT)
+UP, SILENT, LENT = "up", "silent", "lent"
+STATES = (SEARCHING, OPENING, HANDSHAKING, UP, SILENT, LENT)
 
 # What happens to a link.
 ABSENT = "the port is not there"
@@ -33,6 +34,8 @@ LOST = "the port went away"
 SILENCE = "nothing is heard"
 BEHIND = "the agent is too far behind"
 RESTARTED = "the session is forgotten"
+LENDING = "the port is lent"
+RETURNED = "the loan is over"
 FAILED = "an internal error"
 STOPPED = "the link ends"
 
@@ -40,6 +43,7 @@ STOPPED = "the link ends"
 AT_ONCE = "at once"
 LOOK = "0.5 s"
 BACK_OFF = "back-off"
+AGREED = "as agreed"  # until the loan is over
 
 LOOK_S = 0.5
 BACK_OFF_BASE_S = 0.25
@@ -58,7 +62,10 @@ TABLE: dict[str, dict[str, tuple[str, str]]] = {
     SILENCE: {UP: (SILENT, BACK_OFF)},
     BEHIND: dict.fromkeys((HANDSHAKING, UP), (OPENING, BACK_OFF)),
     RESTARTED: dict.fromkeys((HANDSHAKING, UP), (HANDSHAKING, AT_ONCE)),
-    FAILED: dict.fromkeys(STATES, (OPENING, BACK_OFF)),
+    LENDING: dict.fromkeys(STATES, (LENT, AGREED)),
+    RETURNED: {LENT: (SEARCHING, AT_ONCE)},
+    # Whatever fails here, the port is somebody else's.
+    FAILED: {**dict.fromkeys(STATES, (OPENING, BACK_OFF)), LENT: (LENT, AGREED)},
     STOPPED: dict.fromkeys(STATES, (SEARCHING, AT_ONCE)),
 }
 OPEN = (HANDSHAKING, UP)  # the states in which the port is open
@@ -81,6 +88,7 @@ class LinkState:
         self._warnings: dict[str, tuple[str, int | None]] = {}  # (line, until when), also if up
         self._attempts = 0  # failed in a row
         self._due_ms = self.since_ms
+        self._lent_until_ms = self.since_ms
         self._down_ms = self.since_ms  # when it was last up, or began
         self._last = STOPPED  # what happened last
 
@@ -104,12 +112,31 @@ class LinkState:
                 lines.append(line)
         return "; ".join(lines)
 
+    @property
+    def lent_until_utc_ms(self) -> int | None:
+        """Until when the port is lent, None if it isn't."""
+        until_ms = self._lent_until_ms
+        if self.state != LENT:
+            return None
+        return self._clock.utc_ms() + until_ms - self._clock.monotonic_ms()
+
+    @property
+    def lent(self) -> str:
+        """That the port is lent, and until when, in words; "" if it isn't."""
+        until_ms = self.lent_until_utc_ms
+        if until_ms is None:
+            return ""
+        hours, minutes = divmod(until_ms // 60_000, 60)
+        return f"lent until {hours % 24:02}:{minutes:02} UTC"
+
     def status(self) -> dict[str, Any]:
         """Return all that as JSON types."""
+        until_ms = self.lent_until_utc_ms
         return {
             "state": self.state,
             "state_s": (self._clock.monotonic_ms() - self.since_ms) / 1000,
             "problem": self.problem,
+            "lent_until": None if until_ms is None else until_ms / 1000,
             "entered_total": dict(self.entered_total),
             "failures_total": self.failures_total,
         }
@@ -128,9 +155,11 @@ class LinkState:
             self._due_ms += int(LOOK_S * 1000)
         elif wait == BACK_OFF:
             self._back_off(now_ms)
+        elif wait == AGREED:
+            self._due_ms = self._lent_until_ms
         if problem:
             self._tell(event, wait, problem, lost)
-        if state == UP:
+        if state == UP or event == LENDING:
             self._trouble = ""
             self._attempts = 0
         if before == UP and state != UP:
@@ -153,6 +182,11 @@ class LinkState:
             self._attempts,
         )
         self.on(WELCOMED)
+
+    def lend(self, until_ms: int) -> None:
+        """Have the port lent until then, on the monotonic clock; nothing is wrong meanwhile."""
+        self._lent_until_ms = until_ms
+        self.on(LENDING)
 
     def trouble(self, problem: str, detail: str = "") -> None:
         """Note why it isn't up; it is so until it is, or until there is another reason."""

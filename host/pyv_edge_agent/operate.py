@@ -10,11 +10,13 @@ from typing import Any, Protocol
 
 from pyv_edge_core.privacy import PrivacyPolicy
 
+from .board_command import find_link, lend_port, take_port_back
 from .egress import Egress
 from .errors import StoreError, UsageError
 from .outbox import Priority
 from .report import health_report
 
+LOAN_MINUTES = 10
 LIST_MAX = 10_000  # rows of one answer
 ANSWER_MS = 5_000  # beyond its own time, that a board's answer may take to get here
 
@@ -186,6 +188,28 @@ def command(agent: Any, asked: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def device_pause(agent: Any, asked: dict[str, Any]) -> dict[str, Any]:
+    """Lend the port of a board to another program for some minutes."""
+    link = find_link(agent.links, asked["device"])
+    loan = lend_port(link, agent.store, _number(asked, "minutes", LOAN_MINUTES))
+    until_utc_ms = agent.clock.utc_ms() + loan.until_ms - agent.clock.monotonic_ms()
+    return {
+        "name": link.name,
+        "port": loan.port,
+        "path": loan.path or None,
+        **loan.who,
+        "lent_until": until_utc_ms / 1000,
+        "is_settled": loan.is_settled,
+        "is_prolonged": loan.is_prolonged,
+    }
+
+
+def device_resume(agent: Any, asked: dict[str, Any]) -> dict[str, Any]:
+    """Take the port of a board back."""
+    link = find_link(agent.links, asked["device"])
+    return {"name": link.name, "was_lent": take_port_back(link, agent.store)}
+
+
 Operation = Callable[[Any, dict[str, Any]], dict[str, Any]]
 
 # Those that can be done without an agent.
@@ -200,4 +224,12 @@ CHANGING: dict[str, Operation] = {
     "letter_retry": letter_retry,
     "letter_drop": letter_drop,
 }
-OPERATIONS = {**LOOKING, **CHANGING, "status": status, "reload": reload_config, "command": command}
+OPERATIONS = {
+    **LOOKING,
+    **CHANGING,
+    "status": status,
+    "reload": reload_config,
+    "command": command,
+    "device_pause": device_pause,
+    "device_resume": device_resume,
+}

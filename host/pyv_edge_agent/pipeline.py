@@ -12,7 +12,7 @@ back: a reading dated before the newest of its board has that one's time for the
 """
 
 import math
-from struct import iter_unpack
+from struct import iter_unpack, unpack_from
 
 from pyv_edge_core.errors import FieldError
 from pyv_edge_core.host_event import Loss
@@ -25,8 +25,9 @@ from pyv_edge_core.ring import RingBuffer
 from .alerting import Alerting
 from .dating import TimedBatch
 from .series import AGENT_CHANNEL, Plan, Series, Source, make_plan
-from .store import TIME_QUALITY_SHIFT, TIME_SENDER, WriteBatch
+from .store import TIME_ESTIMATED, TIME_GOOD, TIME_QUALITY_SHIFT, TIME_SENDER, WriteBatch
 from .submission import Sample
+from .timeline import ERROR_MS_MAX
 from .types import SensorReading
 
 # By more than this a board's readings don't go back: what was so far ahead is forgotten.
@@ -80,6 +81,11 @@ class Pipeline:
         else:
             stored, denied, aggregated = self._add_readings(source, batch, now_ms, out)
             progress.newest_ms = source.newest_ms
+            if batch.records and batch.error_ms < ERROR_MS_MAX:
+                progress.floor_ms = _floor_ms(batch)
+                if out.segment.is_synchronised:
+                    error_ms = _error_ms(batch, out) - batch.error_ms
+                    progress.floor_utc_ms = progress.floor_ms + out.segment.offset_ms - error_ms
         lost = count - stored - denied - aggregated
         progress.move(stored=stored, denied=denied, lost=lost, aggregated=aggregated)
         source.next_seq[batch.stream] = progress.next_seq
@@ -98,8 +104,9 @@ class Pipeline:
         boot_id, stream = source.boot_id, batch.stream
         segment = out.segment
         base_utc_ms = batch.base_ms + segment.offset_ms
-        error_ms = batch.error_ms + out.clock_error_ms + segment.drift_ms(batch.base_ms)
-        time_flags = segment.time_quality << TIME_QUALITY_SHIFT
+        error_ms = _error_ms(batch, out)
+        time_quality = _time_quality(batch, out)
+        time_flags = time_quality << TIME_QUALITY_SHIFT
         rule_shift_ms = segment.rule_shift_ms
         newest_ms = base_utc_ms  # UTC
         if source.newest_ms is not None and source.newest_ms - batch.base_ms < AHEAD_MS:
@@ -138,7 +145,7 @@ class Pipeline:
                     self._remember(buffer, series.number(value), utc_ms)
             else:
                 is_bad = quality == QUALITY_BAD
-                out.summarise(series.channel_id, utc_ms, value, is_bad, segment.time_quality)
+                out.summarise(series.channel_id, utc_ms, value, is_bad, time_quality)
                 aggregated += 1
             if series.watch is not None:
                 time_ms = (utc_ms if utc_ms > newest_ms else newest_ms) - rule_shift_ms
@@ -154,6 +161,7 @@ class Pipeline:
         """Return how many of a board's alerts are stored and denied; none is aggregated."""
         seq = batch.first_seq
         base_utc_ms = batch.base_ms + out.segment.offset_ms
+        time_quality = _time_quality(batch, out)
         stored = denied = 0
         for index, flags, span, value in iter_unpack(RECORD_FORMAT, batch.records):
             alert = source.alerts.get(index)
@@ -164,7 +172,7 @@ class Pipeline:
             else:
                 utc_ms = base_utc_ms + ((flags >> 2) << 16 | span)
                 self.alerting.add_board_event(
-                    source.boot_id, alert, seq, flags, utc_ms, value, out
+                    source.boot_id, alert, seq, flags, utc_ms, value, time_quality, out
                 )
                 stored += 1
             seq += 1
@@ -285,3 +293,23 @@ class Pipeline:
         lost = (source.boot_id, loss.stream, loss.first_seq, loss.last_seq)
         out.gaps.append((*lost, cause, utc_ms, out.segment.time_quality))
         return True
+
+
+def _error_ms(batch: TimedBatch, out: WriteBatch) -> int:
+    """Return how far the times of a board's readings may be from UTC as this computer knows it."""
+    return batch.error_ms + out.clock_error_ms + out.segment.drift_ms(batch.base_ms)
+
+
+def _time_quality(batch: TimedBatch, out: WriteBatch) -> int:
+    """Return what the times of a board's readings are worth.
+
+    What an unset clock has dated is corrected with it, estimated or not.
+    """
+    quality = out.segment.time_quality
+    return TIME_ESTIMATED if batch.is_estimated and quality == TIME_GOOD else quality
+
+
+def _floor_ms(batch: TimedBatch) -> int:
+    """Return when, monotonic, the newest of a batch was taken at the earliest."""
+    _, flags, span, _ = unpack_from(RECORD_FORMAT, batch.records, len(batch.records) - RECORD_SIZE)
+    return int(batch.base_ms + ((flags >> 2) << 16 | span) - batch.error_ms)

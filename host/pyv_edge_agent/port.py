@@ -29,7 +29,9 @@ _ABSENT = (errno.ENOENT, errno.ENODEV, errno.ENXIO)  # it went between being fou
 class Port(Protocol):
     """A byte pipe to one board. Only `wake` may be called from another thread."""
 
-    name: str
+    name: str  # for messages
+    configured: str  # what the configuration names it
+    path: str  # where it was found last, without links; "" if it isn't there
 
     def open(self) -> None:
         """Find it and open it.
@@ -77,14 +79,15 @@ class SerialPort:
         asserted lets an ESP32 run, and a Pico's USB sends only with DTR.
         """
         self.name = port
-        self._port = port
+        self.path = ""
+        self.configured = port
         self._baudrate = baudrate
         self._wait_s = wait_s
         self._dtr = dtr
         self._rts = rts
         self._owner = owner
         self._claims = claims or PortClaims()
-        self._ports = ports
+        self.configureds = ports
         self._serial: Any = None
         self._closing = threading.Lock()
 
@@ -92,14 +95,16 @@ class SerialPort:
         """Find it and open it exclusively, raw, 8N1. Raises PortAbsentError, PortError."""
         import serial
 
-        self.name = self._port
+        self.name = self.configured
         try:
-            path = find(self._port, self._ports)
+            path = find(self.configured, self.configureds)
         except PortAbsentError:
+            self.path = ""
             self._claims.release(self._owner)
             raise
-        if path != self._port:
-            self.name = f"{self._port} ({path})"
+        self.path = os.path.realpath(path)
+        if path != self.configured:
+            self.name = f"{self.configured} ({path})"
         self._claims.take(path, self._owner)
         # Nothing is opened before the lines are set: that is how they never toggle.
         made = serial.Serial(None, self._baudrate, timeout=self._wait_s, write_timeout=0)

@@ -159,13 +159,13 @@ class _Change:
                 store.apply_policies(self.policies)
             # From here on nothing is refused any more.
             ingest.drop(self.gone)
-            devices.remove(self.gone)
+            loans = devices.remove(self.gone)
             for name in self.gone:
                 agent._buffers.pop(name, None)
                 agent._polling.forget(name)
             for made in self.made:
                 agent._buffers[made.name] = made.buffer
-                devices.adopt(made)
+                devices.adopt(made, loans.get(made.name))
             agent._config, agent._privacy = config, self.policy
             if self._has("windows"):
                 self._change_buffers()

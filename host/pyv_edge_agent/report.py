@@ -85,7 +85,9 @@ def _devices(agent: "EdgeAgent") -> list[dict[str, Any]]:
 def status_line(agent: "EdgeAgent") -> str:
     """Return in one line how the agent is: what it has done and what is in its way."""
     problems = [
-        f"{link.name}: {link.problem or link.state}" for link in agent.links if link.state != UP
+        f"{link.name}: {link.states.lent or link.problem or link.state}"
+        for link in agent.links
+        if link.state != UP
     ]
     problems += [
         f"{one['name']}: {one['connection_problem']}"

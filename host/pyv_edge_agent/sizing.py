@@ -20,6 +20,10 @@ READING_SIZE = 29.8  # bytes in the file
 SUMMARY_SIZE = 60  # the same of a summary; less for integers, more for floats
 AMPLIFICATION = 20  # bytes that a card writes for one that it is given in small pieces
 
+PAGE_KB = 4  # of a board's flash: a page, and what is erased at once
+PAGE_READINGS = 448  # of a full page, in blocks of 16
+PAGE_BLOCKS = 2  # erased for a page: its own, and what LittleFS notes of it and of its end
+
 DAY_S = 86_400
 YEAR_DAYS = 365
 _DAY_MS = DAY_S * 1000
@@ -99,6 +103,22 @@ def days_of_room(load: Load, room_size: float) -> float:
 def ring_s(capacity: int, rate_hz: float) -> float:
     """Return for how many seconds a board's ring holds what it samples."""
     return capacity / rate_hz
+
+
+def spill_readings(size_kb: int) -> int:
+    """Return how many readings the pages on a board's flash hold, beside its channel table."""
+    return max(0, size_kb // PAGE_KB - 1) * PAGE_READINGS
+
+
+def page_hours(pages_per_day: int, rate_hz: float) -> float:
+    """Return for how many hours of a day a board without its host can write all it samples."""
+    return min(24.0, pages_per_day * PAGE_READINGS / rate_hz / 3600)
+
+
+def flash_years(flash_kb: int, cycles: int, pages_per_day: int) -> float:
+    """Return for how long a board's file system lasts if it never has its host."""
+    blocks = flash_kb // PAGE_KB
+    return blocks * cycles / (pages_per_day * PAGE_BLOCKS * YEAR_DAYS)
 
 
 def show_size(size: float) -> str:

@@ -10,7 +10,7 @@ class SensorReading:
 
     `timestamp` is Unix seconds UTC. `metadata` carries what has no field of its own:
     "quality" (good, uncertain, bad; absent means good), and behind the store also
-    "device", "boot", "seq", "time_error_ms" and "time_quality" (unset, retimed; absent
+    "device", "boot", "seq", "time_error_ms" and "time_quality" (unset, retimed, estimated; absent
     means good).
     """
 

@@ -16,6 +16,7 @@ from host.store_rig import StoreRig
 from host.test_hot_plug import Socket
 from host.waiting import wait_for
 from pyv_edge_agent.errors import ConfigError
+from pyv_edge_core import message
 
 from host import http_rig
 
@@ -118,12 +119,12 @@ def no_hello(site):
 
 
 @contextmanager
-def board_that_is_up(site):
+def board_that_is_up(site, flags=0):
     """Give an agent, its clock, and the socket of a board that has greeted."""
     socket, clock = Socket(), ShiftedClock()
     socket.plug()
     agent = site.start([{"name": "porch", "ingest_type": "serial", "port": socket.path}], clock)
-    board = FakeBoard(clock)
+    board = FakeBoard(clock, flags=flags)
     try:
         wait_for(lambda: board.exchange(socket) or agent.links[0].state == "up", "a session")
         yield agent, clock, socket
@@ -131,6 +132,12 @@ def board_that_is_up(site):
     finally:
         if socket.fd is not None:
             socket.pull()
+
+
+@contextmanager
+def safe_board(site):
+    with board_that_is_up(site, message.HELLO_SAFE) as (agent, _, _):
+        yield agent
 
 
 @contextmanager
@@ -345,6 +352,13 @@ PARTS = [
         DEGRADED,
         "nothing heard for 12 s on /dev/<...>",
         silent_board,
+    ),
+    Broken(
+        "a board that has crashed again and again",
+        "device/porch",
+        DEGRADED,
+        "the board is in safe mode after crashes: its log says which",
+        safe_board,
     ),
     Broken(
         "a board that is pulled",

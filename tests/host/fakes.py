@@ -61,7 +61,7 @@ class FakePort:
     """A port whose far end is the test."""
 
     def __init__(self, name="/dev/fake"):
-        self.name = name
+        self.name = self.configured = self.path = name
         self.problem = ""  # what open() raises, if anything
         self.absent = ""  # the same, because the port isn't there
         self.fault = ""  # what read() and write() raise, if anything
@@ -130,6 +130,7 @@ class FakeBoard:
         config_hash=0,
         key=b"",
         alerts=(),
+        flags=0,
     ):
         self.clock = clock
         self.answer = None  # what it answers to a request: (code, value, text)
@@ -141,6 +142,7 @@ class FakeBoard:
         self.events = RecordRing(64)
         identity = Identity(device, boot, "fake", "1.0", "0.1.0")
         identity.config_hash = config_hash
+        identity.flags = flags
         self.session = DeviceSession(
             identity,
             [Channel("temp", "Cel", exponent), Channel("rh", "%RH", exponent), *alerts],
@@ -195,7 +197,7 @@ class RecordingLink:
         self.heard_ms = -1_000_000  # when its board was last heard
         self.problem = ""
 
-    def welcome(self, boot, next_seq):
+    def welcome(self, boot, next_seq, after_ms=None):
         self.calls.append(("welcome", boot, tuple(next_seq)))
 
     def committed(self, boot, stream, next_seq):
@@ -230,6 +232,7 @@ def hello(boot=0xABCD1234, device="board-1", reset_cause=1):
         version_min=1,
         version_max=1,
         reset_cause=reset_cause,
+        flags=0,
         channel_count=1,
         channels_crc=0,
         telemetry_first=0,
@@ -240,6 +243,8 @@ def hello(boot=0xABCD1234, device="board-1", reset_cause=1):
         dropped_total=0,
         config_hash=0,
         policy_hash=0,
+        firmware_hash=0,
+        boots=1,
         greeting=1,
         challenge_a=0,
         challenge_b=0,

@@ -1,8 +1,14 @@
 """Boards of a running EdgeAgent: how they are asked, and what happens at its start and end."""
 
+import threading
+
 import pytest
+from host.link_rig import Rig
 from host.waiting import wait_for
-from pyv_edge_agent.errors import ConfigError, RequestError
+from pyv_edge_agent.board_command import lend_port, take_port_back
+from pyv_edge_agent.errors import ConfigError, ImpossibleRequestError, RequestError
+from pyv_edge_agent.link_state import LENT
+from pyv_edge_agent.port_loan import DRAIN_MS
 
 SERIAL = {"name": "porch", "ingest_type": "serial", "port": "/dev/no/such"}
 
@@ -85,3 +91,60 @@ def test_two_devices_of_one_port_show_which_one_waits(start, tmp_path):
     waiting = [line for line in problems if line.endswith("has; name another port")]
     assert len(waiting) == 1
     assert sorted(one.state for one in links.values()) == ["opening", "searching"]
+
+
+# -- ports that are lent -----------------------------------------------------------
+
+
+def actions(agent):
+    return [row["action"] for row in agent.store.audit_logs() if "device_" in row["action"]]
+
+
+def test_loan_is_in_the_audit_log_before_anything_is_done(start):
+    agent = start(SERIAL)
+    (link,) = agent.links
+    agent.store._writer.execute("PRAGMA query_only = ON")
+    with pytest.raises(RequestError, match="can't be recorded, and so isn't done"):
+        lend_port(link, agent.store, 10)
+    assert link.state != LENT
+    agent.store._writer.execute("PRAGMA query_only = OFF")
+    lend_port(link, agent.store, 10)
+    assert link.state == LENT
+    agent.store._writer.execute("PRAGMA query_only = ON")
+    with pytest.raises(RequestError, match="can't be recorded, and so isn't done"):
+        take_port_back(link, agent.store)
+    assert link.state == LENT
+    agent.store._writer.execute("PRAGMA query_only = OFF")
+    assert take_port_back(link, agent.store) is True
+    assert take_port_back(link, agent.store) is False
+    assert sorted(actions(agent)) == ["device_paused", "device_resumed", "device_resumed"]
+
+
+@pytest.mark.parametrize("minutes", [0, 121, -5])
+def test_minutes_of_a_loan_are_bounded(start, minutes):
+    agent = start(SERIAL)
+    with pytest.raises(ImpossibleRequestError, match=f"minutes: {minutes} is outside 1..120"):
+        lend_port(agent.links[0], agent.store, minutes)
+    assert actions(agent) == []
+
+
+def test_nothing_is_lent_of_a_link_that_does_not_answer(start):
+    """Nor later: nobody would know that he has the port."""
+    store = start(SERIAL).store
+    rig = Rig()  # whose thread does nothing
+    with pytest.raises(RequestError, match=r"the link of porch does not answer; is it stuck\?"):
+        lend_port(rig.link, store, 10, answer_ms=1 - DRAIN_MS)
+    rig.link.step()
+    assert rig.link.state != LENT
+
+
+def test_loans_end_with_the_agent(start):
+    agent = start(SERIAL)
+    (link,) = agent.links
+    lend_port(link, agent.store, 120)
+    ended = threading.Thread(target=agent.stop)
+    ended.start()
+    ended.join(30)
+    assert not ended.is_alive()
+    with pytest.raises(RequestError, match="the port of porch: the link has stopped"):
+        link.loan.lend(1)

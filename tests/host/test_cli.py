@@ -285,6 +285,8 @@ def test_receive_says_where_it_listens_as_json(tmp_path):
         (("device", "cmd", "a", "identify", "--timeout", "nan"), "nan is outside 0.001..3600"),
         (("device", "cmd", "a", "identify", "--timeout", "0"), "0 is outside 0.001..3600"),
         (("device", "cmd", "a", "identify", "--value", "-1"), "-1 is outside 0..4294967295"),
+        (("device", "pause", "a", "--minutes", "0"), "0 is outside 1..120"),
+        (("device", "pause", "a", "--minutes", "121"), "121 is outside 1..120"),
         (("audit", "list", "--limit", str(2**63)), "is no number of at least 1 and below 2^53"),
         (("tail", "-n", str(2**63)), "is outside 0..1000000"),
         (("receive", "--db", "a.db", "--port", "99999"), "99999 is outside 0..65535"),

@@ -256,6 +256,7 @@ def test_each_state_counts_its_entries_and_knows_since_when():
         "handshaking": 1,
         "up": 1,
         "silent": 0,
+        "lent": 0,
     }
     before_s = status["state_s"]
     rig.pump(100, ms=10)

@@ -9,11 +9,14 @@ from pyv_edge_agent.link_state import (
     FOUND,
     GREETED,
     HANDSHAKING,
+    LENDING,
+    LENT,
     LOST,
     NOT_OPENED,
     OPENED,
     OPENING,
     RESTARTED,
+    RETURNED,
     SEARCHING,
     SILENCE,
     SILENT,
@@ -35,6 +38,8 @@ class Rig:
         for event in events:
             if event == UP:
                 self.states.up("board-1")
+            elif event == LENT:
+                self.states.lend(self.clock.monotonic_ms() + 60_000)
             else:
                 self.states.on(event)
         return self.states.state
@@ -52,11 +57,12 @@ WAYS = {
     HANDSHAKING: (FOUND, OPENED),
     UP: (FOUND, OPENED, UP),
     SILENT: (FOUND, OPENED, UP, SILENCE),
+    LENT: (FOUND, OPENED, UP, LENT),
 }
 
 
 def test_table_speaks_of_known_states_and_waits_only():
-    waits = (link_state.AT_ONCE, link_state.LOOK, link_state.BACK_OFF)
+    waits = (link_state.AT_ONCE, link_state.LOOK, link_state.BACK_OFF, link_state.AGREED)
     for event, row in TABLE.items():
         for state, (next_state, wait) in row.items():
             assert state in STATES and next_state in STATES and wait in waits, event
@@ -81,10 +87,11 @@ def test_event_leads_where_the_table_says(rig, state, event):
         return
     rig.clock.advance(10)
     next_state, wait = TABLE[event][state]
-    rig.states.on(event)
+    rig.lead(LENT if event == LENDING else event)
     assert rig.states.state == next_state
     assert rig.states.entered_total[next_state] == before[next_state] + (next_state != state)
     waits_s = {link_state.AT_ONCE: 0, link_state.LOOK: 0.5, link_state.BACK_OFF: 0.251}
+    waits_s[link_state.AGREED] = 60 if event == LENDING else 59.99
     if wait == link_state.BACK_OFF and failures:
         waits_s[wait] = 0.501
     assert rig.states.wait_s() == waits_s[wait]
@@ -194,7 +201,37 @@ def test_status_is_all_of_it(rig):
         "state": "silent",
         "state_s": 1.5,
         "problem": "",
-        "entered_total": dict.fromkeys(STATES, 1),
+        "lent_until": None,
+        "entered_total": {**dict.fromkeys(STATES, 1), LENT: 0},
         "failures_total": 1,
     }
     assert rig.lead(STOPPED) == SEARCHING
+
+
+# -- a port that is lent -----------------------------------------------------------
+
+
+def test_nothing_is_wrong_with_a_port_that_is_lent(rig, log):
+    rig.lead(FOUND)
+    rig.states.on(NOT_OPENED, "is in use")
+    rig.lead(LENT)
+    assert rig.states.problem == ""
+    assert rig.states.wait_s() == 60
+    assert rig.lead(RETURNED, FOUND) == OPENING
+    rig.states.on(NOT_OPENED, "is in use")  # and that is news again
+    assert log.warnings() == ["link porch: is in use; trying again"] * 2
+    assert [high for _, high in rig.rng.ranges] == [0.25, 0.25]
+
+
+def test_until_when_it_is_lent_follows_the_clock(rig):
+    assert (rig.states.lent, rig.states.lent_until_utc_ms) == ("", None)
+    rig.clock.now_utc_ms = 1_780_000_000_000  # 20:26:40
+    rig.lead(LENT)
+    rig.clock.advance(30_000)
+    assert rig.states.status()["lent_until"] == 1_780_000_060
+    assert rig.states.lent == "lent until 20:27 UTC"
+    rig.clock.step(3_600_000)  # it was an hour slow; the loan is as long as it was
+    assert rig.states.lent == "lent until 21:27 UTC"
+    assert rig.states.wait_s() == 30
+    rig.lead(RETURNED)
+    assert (rig.states.lent, rig.states.lent_until_utc_ms) == ("", None)

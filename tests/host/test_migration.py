@@ -11,7 +11,13 @@ from pyv_edge_agent.store import SQLiteStore, WriteBatch, migration, read_ledger
 from pyv_edge_agent.store.receipt import SourceId
 from pyv_edge_agent.store.schema import SCHEMA_VERSION
 
-BACK_TO_6 = """
+BACK_TO_7 = """
+ALTER TABLE stream DROP COLUMN floor_utc_ms;
+ALTER TABLE stream DROP COLUMN floor_ms;
+PRAGMA user_version = 7;
+"""
+BACK_TO_6 = f"""
+{BACK_TO_7}
 ALTER TABLE receipt DROP COLUMN source;
 DROP TABLE source_position;
 CREATE TABLE source_position (
@@ -19,7 +25,7 @@ CREATE TABLE source_position (
 ) WITHOUT ROWID;
 PRAGMA user_version = 6;
 """
-BACK_TO_5 = "DROP TABLE receipt; DROP TABLE source_position; PRAGMA user_version = 5;"
+BACK_TO_5 = f"{BACK_TO_7} DROP TABLE receipt; DROP TABLE source_position; PRAGMA user_version = 5;"
 
 # The tables that schema 5 has changed or brought, as schema 4 had them.
 BACK_TO_4 = f"""
@@ -103,11 +109,12 @@ def test_migrated_store_has_the_schema_of_a_new_one(old, tmp_path):
     assert schema(old) == schema(tmp_path / "new.db")
 
 
-def test_store_of_schema_5_becomes_one_of_today(tmp_path):
+@pytest.mark.parametrize("back", [BACK_TO_5, BACK_TO_6, BACK_TO_7])
+def test_store_of_a_later_schema_becomes_one_of_today(tmp_path, back):
     path = tmp_path / "edge.db"
     SQLiteStore(path).close()
     connection = sqlite3.connect(path)
-    connection.executescript(BACK_TO_5)
+    connection.executescript(back)
     connection.close()
     SQLiteStore(path).close()
     SQLiteStore(tmp_path / "new.db").close()

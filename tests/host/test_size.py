@@ -11,6 +11,7 @@ from pyv_edge_agent.config import Config
 from pyv_edge_agent.sizing import Load
 from pyv_edge_agent.store.extract import Recorded, recorded
 from pyv_edge_agent.store.reader import StoreReader
+from pyv_edge_node import page
 
 GB = 1e9
 
@@ -145,3 +146,29 @@ def test_what_can_not_be_calculated_is_told(tmp_path, args, status, problem):
     done = run_host("size", *args, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (status, "")
     assert problem in done.stderr.splitlines()[-1]
+
+
+def test_pages_on_a_boards_flash_hold_more_and_wear_it():
+    assert sizing.PAGE_READINGS == page.PAGE_RECORDS
+    assert sizing.PAGE_KB * 1024 == page.PAGE_SIZE
+    assert "spill_s" not in sizes("--rate", "1")
+    found = sizes("--rate", "8", "--boards", "4", "--ring", "1024", "--spill-kb", "64")
+    assert found["spill_readings"] == 15 * 448  # one of sixteen is for the channel table
+    assert found["spill_s"] == (1024 + 15 * 448) / 2
+    assert found["page_hours"] == 24  # 2 readings a second are 386 pages a day
+    fast = sizes("--rate", "100", "--spill-kb", "64", "--pages-per-day", "100")
+    assert fast["page_hours"] == pytest.approx(100 * 448 / 100 / 3600)
+    worn = sizes("--rate", "1", "--spill-kb", "64", "--flash-kb", "400", "--flash-cycles", "1000")
+    # A hundred blocks, a thousand times each; two are erased for each of a thousand pages a day.
+    assert worn["flash_years"] * 365 == pytest.approx(100 * 1000 / 2000)
+
+
+def test_lines_of_pages_come_only_with_them():
+    plain = size.lines(sizes("--rate", "2"))
+    paged = size.lines(sizes("--rate", "2", "--spill-kb", "128"))
+    assert paged[: len(plain)] == plain
+    assert [line.split("  ")[0] for line in paged[len(plain) :]] == [
+        "with a flash",
+        "pages",
+        "flash lasts",
+    ]

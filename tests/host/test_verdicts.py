@@ -5,11 +5,12 @@ import socket
 
 import pytest
 from host.asking import ask, report
-from host.broken_parts import PARTS, Site, cloud, listening, no_cloud, port_of
+from host.broken_parts import PARTS, Site, board_that_is_up, cloud, listening, no_cloud, port_of
 from host.fakes import ShiftedClock
 from host.servers import Answer, serving
 from host.waiting import wait_for
 from pyv_edge_agent.health import near_cap
+from pyv_edge_agent.report import status_line
 
 from host import http_rig
 
@@ -169,3 +170,22 @@ def test_disk_that_is_nearly_full_is_told_whatever_the_store_takes():
     assert "MB left" in near_cap(told, {**storage, "min_free_mb": 2000.0})
     assert "for want of room" in near_cap({**told, "evicted_age_seconds": 30.0}, storage)
     assert near_cap({**told, "evicted_age_seconds": 3600.0}, storage) == ""
+
+
+def test_board_whose_port_is_lent_is_healthy_until_that_is_over(site):
+    with board_that_is_up(site) as (agent, clock, _):
+        agent.links[0].loan.lend(600_000).result(30)
+        clock.ahead_ms += 60_000  # long enough for silence, if it were one
+        found = verdicts(agent)["device/porch"]
+        assert found["status"] == "healthy"
+        assert re.fullmatch(r"lent until \d\d:\d\d UTC", found["reason"])
+        assert f"porch: {found['reason']}" in status_line(agent)
+        (device,) = report(agent, "/api/v1/devices")["devices"]
+        assert (device["state"], device["status"]) == ("lent", "healthy")
+        scraped = ask(agent, "/metrics/prometheus").body.decode()
+        assert 'pyv_edge_link_state{device="porch",state="lent"} 1.0' in scraped
+        assert 'pyv_edge_link_state_changes_total{device="porch",state="lent"} 1.0' in scraped
+        clock.ahead_ms += 600_000
+        agent.links[0]._wake()
+        wait_for(lambda: verdicts(agent)["device/porch"]["status"] == "degraded", "its end")
+        assert "there is no session yet" in verdicts(agent)["device/porch"]["reason"]

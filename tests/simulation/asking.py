@@ -230,7 +230,7 @@ class Obedience:
         self._board = board
         self._app = app
         self._effects = []
-        sampler, session = app.sampler, app.session
+        sampler, session = app.sampler, app.own_session
         self._set_interval, sampler.set_interval = sampler.set_interval, self._note_interval
         self._take_now, sampler.take_now = sampler.take_now, self._note_take
         self._answer, session.answer = session.answer, self._note_answer
@@ -257,7 +257,7 @@ class Obedience:
         return taken
 
     def _note_answer(self, code, value=0, text=""):
-        asked, app, board = self._app.session.request, self._app, self._board
+        asked, app, board = self._app.own_session.request, self._app, self._board
         if isinstance(asked, message.shape(message.COMMAND)):
             if code == message.RESULT_DONE and asked.op == request.SAFE_MODE:
                 self._is_safe = bool(asked.value)
@@ -267,7 +267,7 @@ class Obedience:
                 self.is_forced = bool(asked.value)
             board.world.asking.answers(board, asked, code, self._effects, board.program_us)
             self._effects = []
-        elif code == message.RESULT_DONE and asked.hash != app.session.identity.config_hash:
+        elif code == message.RESULT_DONE and asked.hash != app.own_session.identity.config_hash:
             if self.is_forced is None:
                 self.is_forced = False
             board.history.takes(asked.hash, crc32)

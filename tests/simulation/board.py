@@ -11,6 +11,7 @@ from .clock import Actor, Ticks
 from .flash import Flash, PowerCut
 from .plan import KEY_PATH, WRAP
 from .pushing import History
+from .spilled import Spilled, numbers
 from .truth import BootTruth, Sensor, SensorCodeError, make_values
 from .wire import BoardPort, Cable
 
@@ -55,6 +56,12 @@ class Board(Actor):
         content = json.dumps(plan.settings()).encode()
         self.flash.write(PATH, content)
         self.history = History(world, plan, content)
+        self.spilled = Spilled(world, self)
+        self.size_kb = 0  # that pages may take, as the latest settings say that allow for any
+        self.is_page_cut = False  # whether the flash is to fail because of `spilled`
+        self._by_boot = {}  # truths
+        self._over_boot = -1  # the earlier one that it speaks for
+        self._over_acked = [0, 0]
         self._boot_id = 0
         self._booted_us = 0
         self._is_opening = False  # settings that no boot has had its truth made of
@@ -81,13 +88,17 @@ class Board(Actor):
         self._port = BoardPort(self.cable, fifo_us)
         self._spent_us = 0
         try:
-            self.app = start.boot(PATH, self, self._port, self.flash, self._open_sensor)
+            begin = start.Start(
+                self, self.flash, lambda _: self._port, open_sensor=self._open_sensor
+            )
+            self.app = begin.boot(PATH)
         except (ResetDone, PowerCut) as error:
             self._note_cut(error)
             self._port = None
             self._come_back_later(None)
             return
         self.boots.append(self.truth)
+        self._by_boot[self.truth.boot] = self.truth
         self.app.is_finished = self._is_sampling_over
         if self.world.sabotage.spoil_app is not None:
             self.world.sabotage.spoil_app(self.app)
@@ -101,6 +112,9 @@ class Board(Actor):
         self._audit()
         self._settle()
         self.truth.is_over = True
+        self.truth.is_saved = self.spilled.has(self.truth.boot)
+        if self.truth.is_saved:
+            self.world.struck("page_left")
         self.app = self._port = None
         self.rest()
         self.world.trace(
@@ -108,11 +122,18 @@ class Board(Actor):
             "loses its power at number %d" % self.truth.telemetry.count,
         )
 
-    def _open_sensor(self, kind, section):
+    def lose_power(self):
+        """End the boot, and begin another one in a while."""
+        self.account()
+        self._restart()
+
+    def _open_sensor(self, kind, section, board):
         if self._is_opening:
             self._is_opening = False
             plan = self.history.boots(self.flash.read(PATH))
             self.truth = BootTruth(plan, self._boot_id)
+            if plan.spill:
+                self.size_kb = plan.spill["size_kb"]
         if kind != "simulation":
             raise section.fail("type", "%r is no sensor" % kind)
         index = section.integer("index", 0, 255)
@@ -237,7 +258,8 @@ class Board(Actor):
 
     def _note_cut(self, error):
         if isinstance(error, PowerCut):
-            self.world.struck("flash_cut")
+            self.world.struck("page_cut" if self.is_page_cut else "flash_cut")
+            self.is_page_cut = False
             self.world.trace(self.plan.name, "loses its power as it writes")
 
     def _restart(self):
@@ -265,8 +287,12 @@ class Board(Actor):
 
     def account(self):
         """Note what has left the rings since this was last called."""
+        self._account_over()
         for stream, (ring, first_seq, dropped) in enumerate(self._marks):
-            if ring.first_seq != first_seq:
+            if ring.first_seq != first_seq and self.app.spill is not None:
+                self._account_paged(stream, ring, first_seq)
+                self._marks[stream] = ring, ring.first_seq, ring.dropped_total
+            elif ring.first_seq != first_seq:
                 self._account(stream, ring, first_seq, ring.dropped_total - dropped)
                 self._marks[stream] = ring, ring.first_seq, ring.dropped_total
 
@@ -287,10 +313,52 @@ class Board(Actor):
             self.world.acknowledged(self, stream, ring.first_seq)
             self.is_known = True
 
+    def _account_paged(self, stream, ring, first_seq):
+        """Note what a pass has overwritten in a ring that pages may have, and released."""
+        released = self.app.own_session.streams[stream].released_seq
+        if released > first_seq:
+            self.world.acknowledged(self, stream, released)
+            self.is_known = True
+        truth = self.truth.event_stream if stream else self.truth.telemetry
+        gone = range(max(first_seq, released), ring.first_seq)
+        if gone:
+            saved = numbers(self.spilled.pages(), self.truth.boot, stream)
+            lost = [seq for seq in gone if seq not in saved]
+            truth.lose(lost)
+            if lost:
+                self.world.struck("full_ring")
+
+    def _account_over(self):
+        """See that what was acknowledged of a boot that is over is in the store."""
+        session = self.app.session
+        boot = session.identity.boot
+        if boot == self.truth.boot:
+            return
+        if self._over_boot != boot:
+            self._over_boot = boot
+            self._over_acked = [0, 0]
+            self.world.struck("boot_over")
+        for outbound in session.streams:
+            if outbound.acked_seq > self._over_acked[outbound.stream]:
+                self._over_acked[outbound.stream] = outbound.acked_seq
+                self.world.acknowledged(self, outbound.stream, outbound.acked_seq, boot)
+
+    def lose(self, boot, stream, seqs):
+        """Note that a page had to go: what isn't in memory is lost."""
+        truth = self._by_boot.get(boot)
+        if truth is self.truth and self.app is not None:
+            ring = self.app.events if stream else self.app.telemetry
+            seqs = [seq for seq in seqs if seq < ring.first_seq]
+        if truth is not None:
+            (truth.event_stream if stream else truth.telemetry).lose(seqs)
+
+    def feed(self):
+        pass
+
     @property
     def held(self):
         """How many readings and events wait in its rings."""
-        return 0 if self.app is None else len(self.app.telemetry) + len(self.app.events)
+        return 0 if self.app is None else self.app.own_session.in_flight
 
     @property
     def has_taken_back(self):
@@ -332,12 +400,14 @@ class Board(Actor):
 
     def say(self, text):
         self.world.trace(self.plan.name, "says: " + text)
+        if text == "this is the board that was asked for":
+            self._obedience.identify()
+
+    def led(self, name):
+        return None
 
     def show(self, error):
         raise AssertionError("a step never fails")
-
-    def identify(self):
-        self._obedience.identify()
 
     def reset(self):
         """End the program, for good. Raises ResetDone."""

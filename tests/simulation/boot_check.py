@@ -3,12 +3,14 @@
 from pyv_edge_core.reading import QUALITY_BAD
 
 from .broken import Broken
+from .time_check import GOOD
 from .wire import DELAY_MS_MAX, REPEAT_MS_MAX
 
 # The worst that an exchange can take, halved: a request that comes again after 20 s, when its
 # first copy was lost, and delays. Four seconds on top are more drift than there is in
 # an hour without any, and in one with a clock that nobody has set. Events
 # carry no bound; they are the first that a boot sends, when one exchange is all that is known.
+ESTIMATED = 4  # a time quality: the boot was over before anybody had its readings
 ERROR_MS_MAX = (REPEAT_MS_MAX + 2 * DELAY_MS_MAX) // 2 + 4000
 
 
@@ -37,6 +39,17 @@ def compare_events(what, where, expected, found):
         )
 
 
+def _merged(ranges):
+    """Return [first, end) ranges in order, those that touch as one."""
+    merged = []
+    for first, end in sorted(ranges):
+        if merged and first <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((first, end))
+    return merged
+
+
 class BootCheck:
     """One boot: its truth, and what the store has of it."""
 
@@ -61,6 +74,10 @@ class BootCheck:
     def _fail(self, name, text):
         truth = self._truth
         raise Broken("%s: %s, boot %08x: %s" % (name, self._plan.name, truth.boot, text))
+
+    def time_quality(self, stored):
+        """Return what a time is worth that is stored as `stored`, were it not of an over boot."""
+        return GOOD if stored == ESTIMATED and self._truth.is_saved else stored
 
     # -- readings ------------------------------------------------------------------
 
@@ -91,7 +108,7 @@ class BootCheck:
         """See that the true time lies within the bound, by the segment that the row is of."""
         if error_ms is None:
             self._fail("every reading is dated", "number %d is not" % seq)
-        if error_ms > self._error_ms_max:
+        if error_ms > self._error_ms_max and not self._truth.is_saved:
             self._error_ms_max = error_ms
         true_us = self._truth.times_us[seq]
         distance_us = utc_ms * 1000 - true_us - segment.shift_us
@@ -143,7 +160,8 @@ class BootCheck:
         times_us = self._truth.event_times_us
         if seq < len(times_us):  # else silence has made it, after the end of sampling
             distance_us = utc_ms * 1000 - times_us[seq] - segment.shift_us
-            self._event_off_us_max = max(self._event_off_us_max, abs(distance_us))
+            if not self._truth.is_saved:  # else as little may be known of it as of its readings
+                self._event_off_us_max = max(self._event_off_us_max, abs(distance_us))
             self._check_fresh("event %d" % seq, times_us[seq], segment)
 
     def _check_events(self):
@@ -213,7 +231,7 @@ class BootCheck:
 
     def _check_gaps(self, stream, truth):
         """See that each gap is of numbers that the ring really has overwritten."""
-        ranges = truth.overwritten
+        ranges = _merged(truth.overwritten)
         for first, end, cause in self.gaps[stream]:
             if cause != "overwritten":
                 self._fail("gaps say why", "%d..%d: %s" % (first, end - 1, cause))

@@ -8,7 +8,7 @@ To add a kind: write the function, put it into KINDS, and see that something
 counts its strikes under one of STRIKES.
 """
 
-from . import asking, clock_faults, pushing, seals
+from . import asking, clock_faults, pushing, seals, spilled
 from .wire import DELAY, REPEAT
 
 
@@ -133,6 +133,23 @@ def _lie_about_commit(world, board, rng):
     world.disk.lies = 1
 
 
+def _lend_port(world, board, rng):
+    """Let another program have a port; it is taken back, or that ends by itself."""
+    place = world.boards.index(board)
+
+    def answered(future):
+        if future.exception() is None:  # else the agent has stopped, or it was taken back before
+            world.struck("port_lent")
+
+    def end():
+        for thread in world.agent.links[place : place + 1]:  # none if the agent is not there
+            thread.link.loan.take_back()
+
+    for thread in world.agent.links[place : place + 1]:
+        thread.link.loan.lend(rng.randrange(1000, 90_000)).add_done_callback(answered)
+    return end
+
+
 def _set_clock(sign):
     def begin(world, board, rng):
         world.struck("clock_forward" if sign > 0 else "clock_back")
@@ -195,6 +212,7 @@ KINDS = {
     "slow_disk": (_slow_disk, 30),
     "full_disk": (_full_disk, 40),
     "away": (_leave_alone, 600),
+    "port_lent": (_lend_port, 60),
 }
 CLOCK_KINDS = {
     "clock_forward": (_set_clock(1), 1),
@@ -208,11 +226,12 @@ STRIKES = (
     *("silence_from_board", "silence_to_board", "cable_cut"),
     *("board_reset", "board_stall", "sensor_fails", "full_ring", "boards_swapped", "quarantined"),
     *("agent_kill", "agent_stop", "killed_in_commit", "killed_before_ack", "commit_lies"),
-    *("slow_disk", "killed_while_slow", "full_disk", "clock_forward", "clock_back"),
+    *("slow_disk", "killed_while_slow", "full_disk", "clock_forward", "clock_back", "port_lent"),
     *clock_faults.STRIKES,
     *seals.STRIKES,
     *asking.STRIKES,
     *pushing.STRIKES,
+    *spilled.STRIKES,
 )
 
 

@@ -11,6 +11,12 @@ class Flash:
     def __init__(self, **files):
         self.changes_left = -1  # changes until the power goes; -1: it doesn't
         self._files = dict(files)
+        self.removing = lambda name: None  # is told before a file goes
+
+    @property
+    def files(self):
+        """All of them, by name."""
+        return self._files
 
     def _change(self):
         if self.changes_left == 0:
@@ -23,7 +29,22 @@ class Flash:
         return self._files.get(name)
 
     def has(self, name):
-        return name in self._files
+        return name in self._files or bool(self.names(name))
+
+    def read_into(self, name, buffer):
+        content = self._files[name][: len(buffer)]
+        buffer[: len(content)] = content
+        return len(content)
+
+    def names(self, folder):
+        start = folder + "/"
+        return sorted(name[len(start) :] for name in self._files if name.startswith(start))
+
+    def make_folder(self, folder):
+        pass  # a name with a slash is all that is needed
+
+    def remove_folder(self, folder):
+        assert not self.names(folder)
 
     def write(self, name, content):
         self._change()
@@ -48,4 +69,5 @@ class Flash:
     def remove(self, name):
         if name in self._files:
             self._change()
+            self.removing(name)
             self._files.pop(name)

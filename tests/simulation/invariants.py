@@ -95,9 +95,10 @@ def _check_rows(connection, boots, names, times):
     ):
         segment = find(row[0])
         segment.readings += 1
+        one = by_id[row[1]]
         if time_quality != segment.time_quality:
-            times.check_quality(segment, time_quality, "reading %d" % row[0])
-        by_id[row[1]].row(row, names, segment)
+            times.check_quality(segment, one.time_quality(time_quality), "reading %d" % row[0])
+        one.row(row, names, segment)
 
 
 def _check_events(connection, boots, names, times):
@@ -108,7 +109,8 @@ def _check_events(connection, boots, names, times):
         " ORDER BY id"
     ):
         segment = find(row[0])
-        times.check_quality(segment, row[-1], "event %d" % row[0])
+        time_quality = by_id[row[1]].time_quality(row[-1])
+        times.check_quality(segment, time_quality, "event %d" % row[0])
         if row[2] is not None:  # else it is of the host's own rules
             by_id[row[1]].event(row, names, segment)
 

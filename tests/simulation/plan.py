@@ -101,6 +101,7 @@ class BoardPlan:
     lull_ms: int  # how often it looks after its timers while nothing happens
     measure_us: int  # what one measurement takes
     link_key: str = ""  # that it shares with the host
+    spill: dict | None = None  # what its settings say of pages on the flash; None: nothing
     sensors: list[list[ChannelPlan]] = field(default_factory=list)
     rules: list[RulePlan] = field(default_factory=list)  # evaluated on the board
     host_rules: list[RulePlan] = field(default_factory=list)
@@ -123,6 +124,8 @@ class BoardPlan:
                 for index, sensor in enumerate(self.sensors)
             ],
         }
+        if self.spill:
+            values["spill"] = self.spill
         if self.link_key:
             values["link_key_file"] = KEY_PATH
         if self.rules:
@@ -202,8 +205,20 @@ def make_plan(seed, duration_s=HOUR_S):
         _finish(rng, board)
         plan.boards.append(board)
     share_keys(plan)
+    _plan_pages(Random(f"pages {seed}"), plan)
     _plan_requests(Random(f"requests {seed}"), plan)
     return plan
+
+
+def _plan_pages(rng, plan):
+    """See which boards keep readings on their flash."""
+    for board in plan.boards:
+        if rng.random() < 0.5:
+            board.spill = {
+                "size_kb": rng.choice((32, 32, 64, 256)),
+                "pages_per_day": rng.choice((40, 5000, 20_000)),
+                "after_s": rng.choice((5, 5, 5, 30)),
+            }
 
 
 def _plan_requests(rng, plan):

@@ -64,11 +64,13 @@ def _is_open(board):
 
 
 def _replay(world, board, rng):
-    """Repeat a few chunks of one direction, of earlier sessions if there are any."""
+    """Repeat a few chunks of one direction, mostly of earlier sessions if there are any."""
     tape = board.cable.tape
     name = rng.choice(("up", "up", "down"))
     chunks = list(tape.chunks[name]) if _is_open(board) else []
     earlier = [one for one in chunks if one[0] < tape.greetings] if chunks else []
+    if rng.random() < 0.2:
+        chunks, earlier = [one for one in chunks if one[0] == tape.greetings], []
     chosen = earlier or chunks
     if not chosen:
         return

@@ -70,6 +70,7 @@ def test_fault_of_each_kind_strikes_and_loses_nothing(kind):
         plan.duration_s = 3600
         for board in plan.boards:
             board.capacity = 48
+            board.spill = None
     outcome = run(plan)
     assert outcome.problem == ""
     strike = STRIKE_OF.get(kind, kind)
@@ -83,6 +84,7 @@ def test_without_faults_nothing_is_lost_or_repeated_and_times_are_exact():
     plan.clock = clock_faults.ClockPlan()
     plan.ask_every_s = plan.push_every_s = 0
     for board in plan.boards:
+        board.spill = None
         board.latency_us = 1000
         board.byte_rate = 92160
     outcome = run(plan)

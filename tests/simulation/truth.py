@@ -27,6 +27,11 @@ class StreamTruth:
         self.count = 0  # numbers given out
         self.overwritten = []  # [first, end) ranges, in order
 
+    def lose(self, seqs):
+        """Note numbers that are nowhere any more; `seqs` rise."""
+        for seq in seqs:
+            self.overwrite(seq, 1)
+
     def overwrite(self, first_seq, count):
         ranges = self.overwritten
         if ranges and ranges[-1][1] == first_seq:
@@ -52,6 +57,7 @@ class BootTruth:
         self.telemetry = StreamTruth()
         self.event_stream = StreamTruth()
         self.is_over = False
+        self.is_saved = False  # whether something of it was on the flash when it ended
         self._sensors = []
         first = 0
         for sensor in plan.sensors:

@@ -204,7 +204,7 @@ class HostPort:
     """The host's end of a cable: a `pyv_edge_agent.port.Port`."""
 
     def __init__(self, queue, cable, wake):
-        self.name = cable.name
+        self.name = self.configured = self.path = cable.name
         self._queue = queue
         self._cable = cable
         self._wake = wake  # the thread that reads

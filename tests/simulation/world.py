@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from . import clock_faults, faults, seals
+from . import clock_faults, faults, seals, spilled
 from .agent import Agent
 from .asking import Asking
 from .board import Board
@@ -69,15 +69,16 @@ class World:
         """Count that a fault has hit something."""
         self.strikes[kind] += count
 
-    def acknowledged(self, board, stream, next_seq):
+    def acknowledged(self, board, stream, next_seq, boot=None):
         """Check that what a board was just told to be stored is in the store."""
         self.acks_total += 1
-        stored = self.disk.next_seq(board.truth.boot, stream)
+        boot = board.truth.boot if boot is None else boot
+        stored = self.disk.next_seq(boot, stream)
         self.trace(board.plan.name, "stream %d is acknowledged up to %d" % (stream, next_seq))
         if next_seq > stored:
             raise Broken(
                 "acknowledged is stored: %s, boot %08x, stream %d: acknowledged up to %d,"
-                " stored up to %d" % (board.plan.name, board.truth.boot, stream, next_seq, stored)
+                " stored up to %d" % (board.plan.name, boot, stream, next_seq, stored)
             )
 
     # -- the course of things ------------------------------------------------------
@@ -106,6 +107,7 @@ class World:
         clock_faults.schedule(self)
         self.asking.schedule()
         self.pushing.schedule()
+        spilled.schedule(self)
         queue.run_until(self.heal_us)
         self.trace("world", "all faults have ended")
         queue.run_until(self.heal_us + CALM_S * 1_000_000)
@@ -141,6 +143,7 @@ class World:
         return (
             board.app is not None
             and not board.held
+            and not board.spilled.pages()
             and self.disk.next_seq(truth.boot, 0) == truth.telemetry.count
             and self.disk.next_seq(truth.boot, 1) == board.app.events.next_seq
             and self.disk.sampled_total(truth.boot) == truth.sampled

@@ -25,7 +25,7 @@ COMMANDS = {
     "config": "check configurations, show what is in force, describe them, begin one",
     "demo": "boards, agent and cloud on this computer, and a ledger of every reading",
     "status": "how the running agent is",
-    "device": "list devices, look at one, or ask a board for something",
+    "device": "list devices, look at one, ask a board for something, or lend its port",
     "queue": "what waits for the sinks, and what they have refused for good",
     "reload": "let the running agent read its configuration again",
     "tail": "follow what an agent stores, live",

@@ -32,6 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "as much the card itself writes (%(default)g)",
         ),
         ("--ring", int, 16, 65536, RING, "N", "readings that a board holds (%(default)s)"),
+        ("--spill-kb", int, 0, 1024, 0, "KB", "of a board's flash for more of them (%(default)s)"),
+        (
+            *("--pages-per-day", int, 1, 20_000, 1000, "N"),
+            "pages of it that a board may write (%(default)s)",
+        ),
+        ("--flash-kb", int, 64, 1e6, 848, "KB", "of its file system, the free part (%(default)s)"),
+        ("--flash-cycles", int, 1, 1e7, 100_000, "N", "that its flash bears (%(default)s)"),
     )
     for name, kind, low, high, default, metavar, text in options:
         parser.add_argument(
@@ -116,6 +123,26 @@ def sizes(args: argparse.Namespace, config: "Config", recorded: Any) -> dict[str
         "ring_readings": args.ring,
         "ring_s": sizing.ring_s(args.ring, rate_hz / boards),
         "boards": boards,
+        **_spill(args, rate_hz / boards),
+    }
+
+
+def _spill(args: argparse.Namespace, rate_hz: float) -> dict[str, Any]:
+    """Return what a board's ring and its flash hold together, and how long the flash lasts."""
+    from .. import sizing
+
+    if not args.spill_kb:
+        return {}
+    readings = sizing.spill_readings(args.spill_kb)
+    return {
+        "spill_kb": args.spill_kb,
+        "spill_readings": readings,
+        "spill_s": sizing.ring_s(args.ring + readings, rate_hz),
+        "pages_per_day": args.pages_per_day,
+        "page_hours": sizing.page_hours(args.pages_per_day, rate_hz),
+        "flash_kb": args.flash_kb,
+        "flash_cycles": args.flash_cycles,
+        "flash_years": sizing.flash_years(args.flash_kb, args.flash_cycles, args.pages_per_day),
     }
 
 
@@ -129,7 +156,13 @@ def lines(found: dict[str, Any]) -> list[str]:
         for name, days in (("kept_days", 1), ("room_days", 1), ("card_years", YEAR_DAYS))
     )
     form = {**found, **shown, "kept": kept, "room": room, "card": card}
-    return [line.format(**form, ring=show_time(found["ring_s"])) for line in _LINES]
+    form["ring"] = show_time(found["ring_s"])
+    told: tuple[str, ...] = _LINES
+    if "spill_kb" in found:
+        told += _SPILL_LINES
+        form["spill"] = show_time(found["spill_s"])
+        form["flash"] = show_time(found["flash_years"] * YEAR_DAYS * DAY_S)
+    return [line.format(**form) for line in told]
 
 
 _LINES = (
@@ -140,4 +173,9 @@ _LINES = (
     "card lasts     {card}: {card_gb:g} GB, {cycles} cycles, {amplification:g} times as much",
     "without cloud  the store has room for {room}: {room_bytes}",
     "without agent  a board's ring of {ring_readings} holds {ring}, if there are {boards}",
+)
+_SPILL_LINES = (
+    "with a flash   a board holds {spill}, resets included: {spill_readings} more, {spill_kb} kB",
+    "pages          at most {pages_per_day} a day: {page_hours:.2g} hours without agent in each",
+    "flash lasts    {flash} if there never is one: {flash_kb} kB, {flash_cycles} cycles",
 )

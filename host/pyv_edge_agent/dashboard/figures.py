@@ -243,6 +243,17 @@ FIGURES: tuple[Figure, ...] = (
         "Longest lag of its loop since it last said so.",
         0.001,
     ),
+    _vital("pages", GAUGE, "pages", "Pages of readings on its flash."),
+    _vital("pages_written_total", COUNTER, "pages_written_total", "Pages that it has written."),
+    _vital("pages_dropped_total", COUNTER, "pages_dropped_total", "Pages without room any more."),
+    _vital(
+        *("pages_failed_total", COUNTER, "pages_failed_total"),
+        "Pages that could not be written or read.",
+    ),
+    _vital(
+        *("pages_refused_total", COUNTER, "pages_refused_total"),
+        "Times that the limit of a day kept pages from being written.",
+    ),
     # -- rules, time, configuration
     Figure("alerts_fired_total", COUNTER, "rules", "fired_total", "Alerts that fired here."),
     Figure(

@@ -14,6 +14,7 @@ from .sink_range import BACKLOG, LIVE
 from .sqlite import SQLiteStore
 from .time_segment import (
     QUALITY_MASK,
+    TIME_ESTIMATED,
     TIME_GOOD,
     TIME_QUALITY_NAMES,
     TIME_QUALITY_SHIFT,
@@ -32,6 +33,7 @@ __all__ = [
     "LIVE",
     "NO_SINK",
     "QUALITY_MASK",
+    "TIME_ESTIMATED",
     "TIME_GOOD",
     "TIME_QUALITY_NAMES",
     "TIME_QUALITY_SHIFT",

@@ -59,6 +59,9 @@ class OpenedBoot:
     channel_ids: tuple[int, ...]
     next_seq: tuple[int, int]  # telemetry, events
     newest_ms: int | None  # monotonic: of what the device's boots have in the store
+    # The newest of it was taken then, or later: in UTC, and monotonic.
+    floor_utc_ms: int | None
+    floor_ms: int | None
 
 
 _WATCHED_CHANNELS = """
@@ -101,11 +104,12 @@ def open_boot(
         ).fetchone()
         next_seq.append(seq)
     channel_ids = tuple(_channel_id(store, tx, device_id, channel) for channel in info.channels)
-    (newest_ms,) = tx.execute(
-        "SELECT max(newest_ms) FROM stream JOIN boot ON boot.id = boot_id WHERE device_id = ?",
+    times = tx.execute(
+        "SELECT max(newest_ms), max(floor_utc_ms), max(floor_ms)"
+        " FROM stream JOIN boot ON boot.id = boot_id WHERE device_id = ?",
         (device_id,),
     ).fetchone()
-    return OpenedBoot(boot_id, channel_ids, (next_seq[0], next_seq[1]), newest_ms)
+    return OpenedBoot(boot_id, channel_ids, (next_seq[0], next_seq[1]), *times)
 
 
 def _channel_id(

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 _MOVE_STREAM = """
 UPDATE stream SET next_seq = ?, stored_total = stored_total + ?, denied_total = denied_total + ?,
                   lost_total = lost_total + ?, aggregated_total = aggregated_total + ?,
-                  newest_ms = coalesce(?, newest_ms)
+                  newest_ms = coalesce(?, newest_ms),
+                  floor_utc_ms = coalesce(?, floor_utc_ms), floor_ms = coalesce(?, floor_ms)
 WHERE boot_id = ? AND stream = ? AND next_seq = ?
 """
 
@@ -117,6 +118,7 @@ def _move_streams(store: "SQLiteStore", tx: sqlite3.Connection, batch: WriteBatc
             (
                 *(progress.next_seq, progress.stored, progress.denied, progress.lost),
                 *(progress.aggregated, progress.newest_ms),
+                *(progress.floor_utc_ms, progress.floor_ms),
                 *(boot_id, stream, progress.first_seq),
             ),
         )

@@ -177,6 +177,10 @@ UPDATE receipt SET source = coalesce(
   (SELECT source FROM source_position WHERE source_position.device = receipt.device), '');
 DROP TABLE old_position;
 """,
+    7: """
+ALTER TABLE stream ADD COLUMN floor_utc_ms INTEGER;
+ALTER TABLE stream ADD COLUMN floor_ms INTEGER;
+""",
 }
 
 

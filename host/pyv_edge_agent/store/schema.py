@@ -8,7 +8,7 @@ person queries the views `readings`, `events`, `gaps`, `summaries`, `clock_steps
 
 APPLICATION_ID = 0x50595645  # "PYVE": tells `file` and us what the file is
 PAGE_SIZE = 1024
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -67,6 +67,9 @@ CREATE TABLE stream (
                                       -- NULL: none has come since the host has booted
   expired_total INTEGER NOT NULL DEFAULT 0,  -- of the stored: gone by age, behind every sink
   evicted_total INTEGER NOT NULL DEFAULT 0,  -- of the stored: gone for want of room, see gap
+  floor_utc_ms INTEGER,               -- the newest of its readings was taken then, or later;
+                                      -- NULL: none has come while the clock was right
+  floor_ms INTEGER,                   -- the same, monotonic; NULL as newest_ms
   PRIMARY KEY (boot_id, stream)
 ) WITHOUT ROWID;
 
@@ -108,7 +111,7 @@ CREATE TABLE event (
   utc_ms INTEGER NOT NULL,
   value REAL,                         -- NULL: there was none, or it must not be known
   message TEXT NOT NULL,
-  time_quality INTEGER NOT NULL       -- 0 good, 1 unset, 2 retimed: see time_segment
+  time_quality INTEGER NOT NULL       -- 0 good, 1 unset, 2 retimed, 4 estimated: see time_segment
 );
 
 -- Alerts as they stand, so that a restart forgets none: JSON, see pyv_edge_core.alert.
@@ -251,7 +254,7 @@ SELECT reading.id,
        unit,
        CASE quality & 3 WHEN 0 THEN 'good' WHEN 1 THEN 'uncertain' ELSE 'bad' END AS quality,
        CASE quality >> 2 WHEN 0 THEN 'good' WHEN 1 THEN 'unset' WHEN 2 THEN 'retimed'
-            ELSE 'sender' END AS time_quality,
+            WHEN 3 THEN 'sender' ELSE 'estimated' END AS time_quality,
        error_ms AS time_error_ms,
        device.name AS device,
        channel.name AS channel,
@@ -267,7 +270,8 @@ CREATE VIEW events AS
 SELECT event.id,
        strftime('%Y-%m-%dT%H:%M:%f', utc_ms / 1000.0, 'unixepoch') || 'Z' AS time,
        sensor_name AS sensor, rule, severity, state, event.value, unit, message,
-       CASE time_quality WHEN 0 THEN 'good' WHEN 1 THEN 'unset' ELSE 'retimed' END AS time_quality
+       CASE time_quality WHEN 0 THEN 'good' WHEN 1 THEN 'unset' WHEN 2 THEN 'retimed'
+            ELSE 'estimated' END AS time_quality
 FROM event JOIN channel ON channel.id = channel_id;
 
 CREATE VIEW summaries AS

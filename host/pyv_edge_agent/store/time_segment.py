@@ -23,7 +23,9 @@ TIME_GOOD = 0  # the clock was known to be right
 TIME_UNSET = 1  # it was not: utc_ms may be off by anything
 TIME_RETIMED = 2  # it was not, and utc_ms has been corrected since
 TIME_SENDER = 3  # its sender says so, whose clock nobody here knows; it is never corrected
-TIME_QUALITY_NAMES = ("good", "unset", "retimed", "sender")
+# The board was reset before anybody had it, and when its boot was is known within error_ms only.
+TIME_ESTIMATED = 4
+TIME_QUALITY_NAMES = ("good", "unset", "retimed", "sender", "estimated")
 
 TIME_QUALITY_SHIFT = 2  # the column `quality` holds quality | time quality << 2
 QUALITY_MASK = 3
@@ -130,7 +132,10 @@ class TimeSegments:
                 ),
             )
             if before is None:  # the monotonic clock has begun anew
-                tx.execute("UPDATE stream SET newest_ms = NULL WHERE newest_ms IS NOT NULL")
+                tx.execute(
+                    "UPDATE stream SET newest_ms = NULL, floor_ms = NULL"
+                    " WHERE newest_ms IS NOT NULL OR floor_ms IS NOT NULL"
+                )
             begun = _latest(tx, host_boot)
         assert begun is not None
         return begun

@@ -39,6 +39,9 @@ class Progress:
     lost: int = 0
     aggregated: int = 0  # known in summaries only
     newest_ms: int | None = None  # monotonic: of the newest reading; None: as before
+    # The newest was taken then, or later: in UTC, and monotonic; None: as before.
+    floor_utc_ms: int | None = None
+    floor_ms: int | None = None
 
     def move(
         self, *, stored: int = 0, denied: int = 0, lost: int = 0, aggregated: int = 0

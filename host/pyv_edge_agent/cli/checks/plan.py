@@ -13,6 +13,7 @@ from ...parts import store_limits
 from ...port_search import ListPorts, list_ports
 from ...store import engine
 from ...uploads import enabled_sinks
+from ..moment import show_ms
 from . import (
     agent,
     board,
@@ -218,6 +219,9 @@ class Plan:
 
         def check() -> list[Finding]:
             found = board.check_key(Check("board.key", name), device, folder)
+            lent = self._lent(name)
+            if lent:
+                return [*found, Check("port", name).skip(lent)]
             presence, path = port.check_presence(
                 Check("port", name), device["port"], machine.ports, machine.root
             )
@@ -239,6 +243,15 @@ class Plan:
             return found + self._answer(device, folder)
 
         return check
+
+    def _lent(self, name: str) -> str:
+        """Return that the agent has lent a port, and until when; "" if it has not."""
+        links = [] if self._case.status is None else self._case.status["links"]
+        # An agent that was not restarted since an update may not know of loans.
+        until_s = next((link.get("lent_until") for link in links if link["name"] == name), None)
+        if until_s is None:
+            return ""
+        return f"the agent has lent it until {show_ms(round(until_s * 1000))}"
 
     def _holder(self, about: Check, path: str) -> list[Finding]:
         if os.path.realpath(path).startswith("/dev/pts/"):
