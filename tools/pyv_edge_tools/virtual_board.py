@@ -73,7 +73,8 @@ class VirtualBoard:
         self._command = command
         self._process: subprocess.Popen[bytes] | None = None
         self._slave: int | None = None
-        build_device.stage(folder / "flash", settings)
+        is_micropython = Path(command[0]) != Path(sys.executable)
+        build_device.stage(folder / "flash", settings, is_micropython=is_micropython)
 
     def start(self) -> None:
         """Plug the board in: a new terminal under the same path, and a new boot."""

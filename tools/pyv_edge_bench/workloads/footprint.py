@@ -8,7 +8,11 @@ import json
 import os
 import sys
 
-import pyv_edge_node.app  # noqa: F401 - what it takes is measured
+import pyv_edge_node.parts
+import pyv_edge_node.sensors
+import pyv_edge_node.start
+
+pyv_edge_node.start.forget()  # as a node does once it runs
 
 _CORE = "pyv_edge_core"
 
@@ -33,6 +37,10 @@ def main():
     for name in _STAGES:
         __import__(name)
     name = None  # garbage like the rest
+    sys.modules.pop("pyv_edge_node.stages")
+    delattr(sys.modules["pyv_edge_node"], "stages")
+    sys.modules.pop("pyv_edge_node.settings")
+    delattr(sys.modules["pyv_edge_node"], "settings")
     print(json.dumps({"heap_free": _free(), "board_modules": _core()}))
     for file in sorted(os.listdir(_CORE)):
         name = file.split(".")[0]

@@ -1,0 +1,168 @@
+"""From an empty flash to readings in the store: the flasher, a virtual board, the real agent."""
+
+import json
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pytest
+from profiles import IS_LONG
+from pyv_edge_tools.virtual import RP2_CDC, Board
+from rig import micropython_command, serial_device, wait_for
+from test_operate import command
+
+SENSOR = """
+from array import array
+from pyv_edge_core.reading import Channel
+class Sensor:
+    def __init__(self, section, board):
+        self.channels = [Channel('own', '', 0)]
+        self.values = array('i', [0])
+        self.turns = 0
+    def measure(self, uptime_s, uptime_ms):
+        self.turns += 1
+        self.values[0] = self.turns
+        FAULT
+"""
+
+
+def settings(*sensors, **more):
+    sensors = sensors or (
+        {"type": "simulated", "channel": "temperature", "interval_ms": 50, "noise": 0},
+    )
+    return {
+        "device_id": "flashed",
+        "sensors": list(sensors),
+        "healthy_after_s": 1,
+        "watchdog_ms": 1500,
+        "vitals_interval_ms": 200,
+        **more,
+    }
+
+
+@pytest.fixture
+def board(tmp_path):
+    if find_spec("mpremote") is None:
+        pytest.skip("no mpremote: pip install 'pyv-edge[flash]'")
+    micropython = micropython_command()[0]
+    with Board(tmp_path / "board", manner=RP2_CDC, micropython=micropython) as played:
+        wait_for(lambda: played.is_up and played.path.exists(), "the board")
+        yield played
+
+
+@pytest.fixture
+def flash(board, tmp_path):
+    """Return a function that runs pyv-edge-flash on the board, and returns what it prints."""
+
+    def run(name, *arguments, status=0):
+        words = [sys.executable, "-m", "pyv_edge_tools.flash", name, "--port", str(board.path)]
+        done = subprocess.run(
+            [*words, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    return run
+
+
+def write(path, content):
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def own_sensor(tmp_path, fault="pass"):
+    """Return a folder with a sensor, and the settings of one that has it."""
+    folder = write(tmp_path / "own" / "mine.py", SENSOR.replace("FAULT", fault)).parent
+    with_it = settings({"type": "mine", "interval_ms": 100})
+    return folder, write(tmp_path / "mine.json", with_it)
+
+
+def info(agent):
+    return command(agent, "device", "info", "greenhouse", "--json")
+
+
+@pytest.fixture
+def agent(board, agents):
+    return agents({"sensors": {"devices": [serial_device("greenhouse", board.path)]}})
+
+
+def is_up(agent):
+    return info(agent)["state"] == "up"
+
+
+def test_board_is_flashed_updated_under_an_agent_and_rolled_back(board, flash, agent, tmp_path):
+    first = write(tmp_path / "device.json", settings())
+    flash("deploy", "--settings", first)
+    agent.start()
+    wait_for(lambda: is_up(agent) and agent.ledger().total("stored") > 20, "readings")
+    before = info(agent)
+    assert not before["on_trial"] and before["boots"] >= 1
+
+    folder, second = own_sensor(tmp_path)
+    said = flash(
+        *("deploy", "--settings", second, "--own-sensors", folder, "--config", agent.config)
+    )
+    assert "the agent lends the port of greenhouse" in said
+    assert "greenhouse keeps" in said
+    wait_for(lambda: is_up(agent), "the board")
+    after = info(agent)
+    assert after["firmware_hash"] != before["firmware_hash"] and not after["on_trial"]
+    assert "drift" in flash("probe", "--config", agent.config)
+
+    flash("rollback", "--config", agent.config)
+    old = before["firmware_hash"]
+    wait_for(lambda: info(agent).get("firmware_hash") == old, "the old set")
+    wait_for(lambda: is_up(agent), "the board")
+    assert agent.ledger().is_balanced
+    assert agent.ledger().total("duplicates") == 0
+
+
+def test_update_that_hangs_is_taken_back_by_the_board_itself(board, flash, agent, tmp_path):
+    flash("deploy", "--settings", write(tmp_path / "device.json", settings()))
+    agent.start()
+    wait_for(lambda: is_up(agent), "the board")
+    before = info(agent)["firmware_hash"]
+    hang = "\n        while self.turns == 3:\n            pass"
+    folder, second = own_sensor(tmp_path, fault=hang)
+    words = ("deploy", "--settings", second, "--own-sensors", folder, "--config", agent.config)
+    said = flash(*words, status=1)
+    assert f"greenhouse: went back to {before}" in said
+    assert board.watchdog_resets_total == 3
+    told = flash("logs", "--config", agent.config)
+    assert "app_b was given up: it restarted 3 times and was not kept" in told
+    wait_for(lambda: agent.ledger().is_balanced and is_up(agent), "the board")
+
+
+@pytest.mark.skipif(not IS_LONG, reason="three times the eight seconds of a start; PYV_LONG=1")
+def test_update_that_hangs_before_its_loop_is_taken_back_too(board, flash, tmp_path):
+    flash("deploy", "--settings", write(tmp_path / "device.json", settings()))
+    before = json.loads(flash("probe", "--json"))["firmware_hash"]
+    folder, second = own_sensor(tmp_path)
+    write(folder / "mine.py", "while True:\n    pass\n")
+    said = flash("deploy", "--settings", second, "--own-sensors", folder, status=1)
+    assert "no HELLO within" in said
+    wait_for(lambda: board.watchdog_resets_total == 3, "three bites of the watchdog")
+    assert json.loads(flash("probe", "--json"))["firmware_hash"] == before
+
+
+def test_crashes_in_a_row_end_in_safe_mode_and_a_deploy_mends_it(board, flash, agent, tmp_path):
+    folder, first = own_sensor(tmp_path, fault="None + 1")  # a mistake, and no failed sensor
+    said = flash("deploy", "--settings", first, "--own-sensors", folder, status=1)
+    assert "the board has crashed again and again, and is in safe mode" in said
+    agent.start()
+    wait_for(lambda: is_up(agent) and info(agent)["safe_mode"], "safe mode")
+    assert board.watchdog_resets_total == 4
+    status = command(agent, "status", "--json")
+    part = status["components"]["device/greenhouse"]
+    assert (part["status"], "safe mode" in part["reason"]) == ("degraded", True)
+    wait_for(lambda: "TypeError" in agent.text(), "the traceback in the agent's log")
+
+    folder, _ = own_sensor(tmp_path)
+    flash("deploy", "--own-sensors", folder, "--config", agent.config)
+    wait_for(lambda: is_up(agent) and not info(agent)["safe_mode"], "the board")
+    wait_for(lambda: agent.ledger().total("stored") > 5, "readings")

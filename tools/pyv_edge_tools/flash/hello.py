@@ -1,0 +1,79 @@
+"""Waits for a board to say who it is: the HELLO of its node."""
+
+import time
+from typing import Any
+
+from pyv_edge_core import message, seal
+from pyv_edge_core.errors import MessageError
+from pyv_edge_core.frame import FrameDecoder
+
+from .problem import FlashError
+from .repl import Repl
+
+HELLO_S = 20.0  # a slow board compiles nothing, and still needs three seconds to start
+# What a node says where the prompt is, if its link is somewhere else: start.open_port.
+BY_UART = b"pyv_edge_node: the link is UART"
+READ_S = 0.05
+REOPEN_S = 0.2
+_CONSOLE_SIZE_MAX = 2000
+
+
+class Listener:
+    """Finds HELLOs in what a board says, and keeps the end of everything else."""
+
+    def __init__(self) -> None:
+        self.hello: Any = None  # the latest
+        self.console = b""  # what was no frame: tracebacks, complaints
+        self._decoder = FrameDecoder()
+
+    def take(self, data: bytes) -> None:
+        """Take bytes from the board."""
+        for payload in self._decoder.feed(data):
+            # A seal hides nothing; whether it is genuine is for the agent to judge.
+            content = seal.content(payload) or payload
+            try:
+                parsed = message.parse(content)
+            except MessageError:
+                continue
+            if parsed is not None and parsed[0] == message.HELLO:
+                self.hello = parsed[1]
+        self.console = (self.console + self._decoder.take_console())[-_CONSOLE_SIZE_MAX:]
+
+    def last_line(self) -> str:
+        """Return the last line that was no frame, "" if there was none."""
+        lines = self.console.decode(errors="replace").strip().splitlines()
+        return lines[-1].strip() if lines else ""
+
+
+def wait(repl: Repl, timeout_s: float = HELLO_S) -> Listener:
+    """Listen until a HELLO comes, or the time is over.
+
+    A board with a USB of its own that resets meanwhile is gone for a while, and
+    comes back under the same name; one that doesn't has said nothing.
+    """
+    listener = Listener()
+    deadline_s = time.monotonic() + timeout_s
+    while time.monotonic() < deadline_s and listener.hello is None:
+        if BY_UART in listener.console:
+            break
+        try:
+            serial = repl.serial
+            serial.timeout = READ_S
+            listener.take(serial.read(max(1, serial.in_waiting)))
+        except OSError:
+            repl.close()
+            _reopen(repl, deadline_s)
+    return listener
+
+
+def _reopen(repl: Repl, deadline_s: float) -> None:
+    """Open the port again once it is back. Raises FlashError if it isn't in time."""
+    while True:
+        try:
+            repl.open()
+        except FlashError:
+            if time.monotonic() >= deadline_s:
+                raise
+            time.sleep(REOPEN_S)
+        else:
+            return

