@@ -3,6 +3,7 @@
     slot            the pointer: "a - 0 CRC": a is kept, and nothing is on trial
                                  "b a 2 CRC": b is on trial, has booted twice; a is behind it
     slot~           the pointer that is being written; counts where the other is gone
+    slot.copy       the pointer once more, for flash that rots away
     app_a, app_b    the sets; one is whole if it has a `manifest`, which is written last
     crash           the latest traceback, and what was running: see `keep_crash`
 
@@ -21,6 +22,7 @@ import time
 from binascii import crc32
 
 POINTER = "slot"
+COPY = "slot.copy"
 CRASH = "crash"
 SETS = ("a", "b")
 NONE = "-"
@@ -52,9 +54,12 @@ def _text(name: str, size_max: int) -> str:
 
 def _write(running: str, behind: str, boots: int) -> None:
     said = "%s %s %d" % (running, behind, boots)
+    text = "%s %08x\n" % (said, crc32(said.encode()))
     with open(POINTER + "~", "w") as file:
-        file.write("%s %08x\n" % (said, crc32(said.encode())))
+        file.write(text)
     os.rename(POINTER + "~", POINTER)
+    with open(COPY, "w") as file:
+        file.write(text)
 
 
 def _has(name: str) -> bool:
@@ -80,7 +85,7 @@ class Slots:
 
     def __init__(self) -> None:
         """Read the pointer, or guess where there is none."""
-        found = _read(POINTER) or _read(POINTER + "~")
+        found = _read(POINTER) or _read(POINTER + "~") or _read(COPY)
         if found is None:
             whole = [slot for slot in SETS if is_whole(slot)]
             found = (whole[0] if whole else "", NONE, 0)

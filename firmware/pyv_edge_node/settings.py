@@ -107,6 +107,8 @@ class Settings:
         self.healthy_after_s = section.integer("healthy_after_s", 1, 3600, 60)
         # 8388: what an RP2040 can count to. 0: no watchdog.
         self.watchdog_ms = section.integer("watchdog_ms", 0, 8388, 8000)
+        if 0 < self.watchdog_ms < 1000:
+            raise section.fail("watchdog_ms", "%d is below 1000; 0: none" % self.watchdog_ms)
         self.led = section.text("led", "board")  # "": none, "board": its own, else a pin
         self.uart = _uart(section)
         self.spill = _spill(section)

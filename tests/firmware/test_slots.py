@@ -216,6 +216,20 @@ def test_damaged_pointer_is_guessed():
             assert _state(board.boot()) == ("b", "-", 0), text
 
 
+def test_copy_counts_where_the_pointer_is_damaged():
+    with _Board() as board:
+        board.put_set("a")
+        board.put_set("b")
+        Slots().begin_trial("b")
+        Slots().begin_trial("b")
+        board.boot().keep()
+        _write("slot", "b - 0 rotten")
+        assert _state(board.boot()) == ("b", "-", 0)
+        with open("slot.copy", "wb") as file:
+            file.write(b"\xff\xfe\x00")
+        assert _state(board.boot()) == ("a", "-", 0)  # nobody knows: the first that is whole
+
+
 def test_pointer_that_fat_has_under_its_other_name_only_counts():
     with _Board() as board:
         board.put_set("a")

@@ -67,6 +67,6 @@ def _answers(serial: Any, port: str, end: bytes = b"") -> int:
             raise FlashError(f"{port}: {_complaint(serial, got)}")
         if end and end in got:
             return -1
-        if got:
-            return len(got)
+        if b"." in got:
+            return int(got.count(b"."))
     raise FlashError(f"{port}: no answer for {ANSWER_S:g} s in the middle of a file")
