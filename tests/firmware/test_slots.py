@@ -40,6 +40,13 @@ class _Board:
         if is_whole:
             _write(folder + "/manifest", "x")
 
+    def begin_trial_of_b(self):
+        """Put both sets there; a is kept, and b on trial from the next boot on."""
+        for slot in ("a", "b"):
+            self.put_set(slot)
+        for slot in ("a", "b"):
+            Slots().begin_trial(slot)
+
     def boot(self):
         """Return the slots as a boot leaves them."""
         slots = Slots()
@@ -113,10 +120,7 @@ def test_first_set_is_kept_at_once():
 
 def test_next_set_is_on_trial_until_it_is_kept():
     with _Board() as board:
-        board.put_set("a")
-        board.put_set("b")
-        Slots().begin_trial("a")
-        Slots().begin_trial("b")
+        board.begin_trial_of_b()
         slots = board.boot()
         assert _state(slots) == ("b", "a", 1) and slots.is_on_trial
         slots.keep()
@@ -126,10 +130,7 @@ def test_next_set_is_on_trial_until_it_is_kept():
 
 def test_set_that_is_not_kept_is_given_up_after_so_many_boots():
     with _Board() as board:
-        board.put_set("a")
-        board.put_set("b")
-        Slots().begin_trial("a")
-        Slots().begin_trial("b")
+        board.begin_trial_of_b()
         for boots in range(1, TRIAL_BOOTS_MAX + 1):
             assert _state(board.boot()) == ("b", "a", boots)
         slots = board.boot()
@@ -140,10 +141,7 @@ def test_set_that_is_not_kept_is_given_up_after_so_many_boots():
 
 def test_boots_that_end_on_purpose_are_not_counted():
     with _Board() as board:
-        board.put_set("a")
-        board.put_set("b")
-        Slots().begin_trial("a")
-        Slots().begin_trial("b")
+        board.begin_trial_of_b()
         for _ in range(2 * TRIAL_BOOTS_MAX):
             slots = board.boot()
             assert _state(slots) == ("b", "a", 1)
@@ -155,10 +153,7 @@ def test_boots_that_end_on_purpose_are_not_counted():
 
 def test_set_that_is_replaced_on_trial_gives_way_to_the_kept_one():
     with _Board() as board:
-        board.put_set("a")
-        board.put_set("b")
-        Slots().begin_trial("a")
-        Slots().begin_trial("b")
+        board.begin_trial_of_b()
         Slots().abandon()
         assert _state(Slots()) == ("a", "-", 0)
         Slots().abandon()
@@ -180,10 +175,7 @@ def test_rolling_back_takes_the_other_set():
 
 def test_trial_of_a_set_that_replaces_one_on_trial_goes_back_to_the_kept_one():
     with _Board() as board:
-        board.put_set("a")
-        board.put_set("b")
-        Slots().begin_trial("a")
-        Slots().begin_trial("b")
+        board.begin_trial_of_b()
         board.boot()
         Slots().begin_trial("b")
         assert _state(Slots()) == ("b", "a", 0)
@@ -200,10 +192,7 @@ def test_set_that_is_not_whole_is_not_tried():
 
 def test_set_on_trial_whose_files_are_being_replaced_is_given_up():
     with _Board() as board:
-        board.put_set("a")
-        board.put_set("b")
-        Slots().begin_trial("a")
-        Slots().begin_trial("b")
+        board.begin_trial_of_b()
         os.remove("app_b/manifest")
         assert _state(board.boot()) == ("a", "-", 0)
 
@@ -241,10 +230,7 @@ def test_pointer_that_fat_has_under_its_other_name_only_counts():
 
 def test_set_that_cannot_be_imported_gives_way_to_the_one_behind_it():
     with _Board() as board, _Imports():
-        board.put_set("a")
-        board.put_set("b")
-        Slots().begin_trial("a")
-        Slots().begin_trial("b")
+        board.begin_trial_of_b()
         slots = board.boot()
         slots.enter()
         assert _imported() == "b"

@@ -234,6 +234,8 @@ def test_signals_end_with_the_summary(tmp_path, signum):
             [*COMMAND, words[0], os.ttyname(slave), *map(str, words[1:]), "--json"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            # The tests themselves may run under nohup, or behind a shell's &.
+            preexec_fn=lambda: signal.signal(signum, signal.SIG_DFL),
         )
         assert b"ready" in process.stdout.readline()
         process.send_signal(signum)
