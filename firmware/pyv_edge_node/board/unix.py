@@ -96,9 +96,9 @@ class UnixBoard:
     def start_watchdog(self, timeout_ms: int) -> None:
         """Have a virtual board reset this one unless it is fed; without one nobody does."""
         path = os.getenv("PYV_BOARD_WATCHDOG")
-        if path:
+        if path and self._watchdog is None:
             self._watchdog = _open_outside(path)
-            self._tell_watchdog(("T%d\n" % timeout_ms).encode())
+        self._tell_watchdog(("T%d\n" % timeout_ms).encode())
 
     def _tell_watchdog(self, what: bytes) -> None:
         if self._watchdog is not None and self._watchdog.write(what) != len(what):

@@ -155,7 +155,11 @@ def restart(repl: Repl, outcome: Outcome, telling: Telling, *, expects_it: bool)
     Raises FlashError, with what the board says instead, if none comes.
     """
     repl.restart()
-    heard = hello.wait(repl)
+    try:
+        heard = hello.wait(repl)
+    except FlashError as error:
+        stands = f"; app_{outcome.slot} runs when it boots" if outcome.is_changed else ""
+        raise FlashError(f"{error}{stands}") from error
     outcome.hello = heard.hello
     if heard.hello is None and hello.BY_UART in heard.console:
         telling.step("the link is a UART, where nobody listens now: its HELLO goes there")
