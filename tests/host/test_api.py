@@ -451,7 +451,9 @@ def test_stream_whose_client_has_gone_gives_its_place_back(start):
     server = agent._health_server
     connection = http.client.HTTPConnection(*address(agent), timeout=30)
     connection.request("GET", "/api/v1/stream")
-    message(connection.getresponse(), "hello")
+    response = connection.getresponse()  # held: it has the socket, and closes it when it goes
+    message(response, "hello")
     assert server.connections == 1
+    response.close()
     connection.close()
     wait_for(lambda: server.connections == 0, "the place")

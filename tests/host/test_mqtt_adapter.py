@@ -239,9 +239,11 @@ def test_reload_while_data_flows_loses_and_doubles_nothing(site):
     site.start_broker()
     site.start().wait_up()
     done = threading.Event()
+    published(site.port, 50, 0)
+    site.wait_values(range(50))  # before any reload, however fast the others are
 
     def publish():
-        for first in range(0, 600, 50):
+        for first in range(50, 600, 50):
             published(site.port, 50, first)
         done.set()
 
@@ -253,7 +255,10 @@ def test_reload_while_data_flows_loses_and_doubles_nothing(site):
         Config.from_file(site.configure(channel=f"c{number % 2}"))
         site.agent.reload_config()
     publisher.join(30)
-    site.wait_values(range(600))
+    Config.from_file(site.configure(channel="last"))
+    site.agent.reload_config()
+    published(site.port, 50, 600)
+    site.wait_values(range(650))
     assert number > 1
     assert len({name for name, _ in site.rows()}) > 1
 
