@@ -612,6 +612,7 @@ def test_connection_without_room_is_given_up_and_taken_up_when_there_is(stalled)
         broker.publish(mid, b'{"value": 1}')
     status = agent.adapter.status
     wait_for(lambda: status()["unacknowledged"] == INFLIGHT_3 + 1, "the window")
+    wait_for(lambda: agent.adapter._full_ms is not None, "that the adapter has seen so")
     agent.clock.advance(30_000)  # a keep-alive
     wait_for(lambda: not status()["is_connected"], "the end of the connection")
     assert "nothing can be stored" in status()["connection_problem"]
