@@ -90,7 +90,6 @@ class Slots:
             whole = [slot for slot in SETS if is_whole(slot)]
             found = (whole[0] if whole else "", NONE, 0)
         self.running, self.behind, self.boots = found
-        self.is_given_up = False  # whether a trial has ended badly in this boot
         self._is_substitute = False  # whether what runs is there for a kept set that can't
 
     @property
@@ -162,7 +161,6 @@ class Slots:
         text = "app_%s was given up: %s\n" % (self.running, reason)
         print("slots: " + text.strip())
         self.running, self.behind, self.boots = self.behind, NONE, 0
-        self.is_given_up = True
         try:
             # Together with the traceback that there may be: it is why.
             self.keep_crash(text + _text(CRASH, CRASH_SIZE_MAX))

@@ -85,7 +85,7 @@ def _group(path):
 
 def sizes():
     """Return the table of what a set takes of a board's flash."""
-    files = build_device.compiled(build_device.sources(), build_device.find_mpy_cross())
+    files = build_device.firmware()
     found = {name: [0, 0] for name, _ in GROUPS}
     for path, content in files.items():
         found[_group(path)][0] += 1

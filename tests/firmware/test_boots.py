@@ -24,7 +24,6 @@ class _Slots:
         self.folder = "app_a"
         self.settings_path = PATH
         self.is_on_trial = False
-        self.is_given_up = False
         self.reasons = []
         self.kept_total = 0
         self.forgiven_total = 0

@@ -65,7 +65,6 @@ def put_on(board, files, settings=b"{}", *, through=lambda line: line, repl=None
     out = io.StringIO()
     telling = Telling(is_json=False, out=out, err=out)
     with repl or Counting(str(board.path), through=through) as repl:
-        repl.enter()
         outcome = deploy(repl, wanted(files, settings), telling, **more)
     return outcome, out.getvalue(), repl.programs
 

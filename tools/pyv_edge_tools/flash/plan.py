@@ -57,11 +57,6 @@ def manifest(files: dict[str, bytes]) -> bytes:
     return _manifest({path: digest(content) for path, content in files.items()})
 
 
-def firmware_hash(files: dict[str, bytes]) -> int:
-    """Return what a board's HELLO says of a set of files."""
-    return zlib.crc32(manifest(files))
-
-
 def make(
     board: Inventory,
     files: dict[str, bytes],

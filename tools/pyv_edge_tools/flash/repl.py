@@ -79,6 +79,20 @@ class Repl:
         """The open port, for bytes."""
         return self._transport.serial
 
+    @contextlib.contextmanager
+    def prompt(self) -> Iterator[None]:
+        """Have the board at its prompt; what fails there lets it run on. Raises FlashError.
+
+        Behind it, it waits for `restart`.
+        """
+        self.enter()
+        try:
+            yield
+        except BaseException:  # Ctrl-C, too
+            with contextlib.suppress(FlashError):  # it may be gone
+                self.leave()
+            raise
+
     def enter(self) -> None:
         """Interrupt what runs, and have a fresh interpreter wait for programs.
 
