@@ -20,6 +20,7 @@ AGENT = "host/pyv_edge_agent/"
 TOOLS = "tools/pyv_edge_tools/"
 BENCH = "tools/pyv_edge_bench/"
 WORKLOADS = BENCH + "workloads/"
+JUDGE = TOOLS + "settings_judge.py"
 
 MODULE_LINES_MAX = 700
 FUNCTION_LINES_MAX = {"shared": 50, "firmware": 50, "host": 70, "tools": 70}
@@ -134,28 +135,30 @@ def node_imports_only_the_core(module):
 
 
 def tools_import_neither_agent_nor_node(module):
-    if not module.is_in("tools/") or module.is_in(WORKLOADS):
+    if not module.is_in("tools/") or module.is_in(WORKLOADS) or module.path == JUDGE:
         return
     for line, name, _ in module.imports:
         if _root(name) in ("pyv_edge_agent", "pyv_edge_node"):
             yield module.complaint(line, f"tools import {name}: start it as a process instead")
 
 
-def workloads_import_what_a_board_has(module):
-    if not module.is_in(WORKLOADS):
+def processes_of_the_node_import_what_a_board_has(module):
+    if not module.is_in(WORKLOADS) and module.path != JUDGE:
         return
     own = {"pyv_edge_core", "pyv_edge_node"}
     for line, name, _ in module.imports:
         if _root(name) not in own | sys.stdlib_module_names:
             yield module.complaint(
-                line, f"a workload imports {name}: it runs as a process on a board's interpreter"
+                line, f"{name} is imported: it is the node's code in a process, and nothing else"
             )
 
 
-def nothing_imports_the_bench(module):
+def nothing_imports_what_is_run(module):
     for line, name, _ in module.imports:
         if _names(name, "pyv_edge_bench.workloads"):
             yield module.complaint(line, "a workload is imported: run it as a process")
+        elif name.endswith("settings_judge"):
+            yield module.complaint(line, "the judge is imported: run it as a process")
         elif _root(name) == "pyv_edge_bench" and not module.is_in(BENCH):
             yield module.complaint(line, f"{name} is imported: the bench is not in the wheel")
 
@@ -357,10 +360,13 @@ RULES = {
         (
             (TOOLS + "x.py", "import requests\nfrom pyv_edge_core import frame"),
             (WORKLOADS + "x.py", "from pyv_edge_node.sampler import Sampler"),
+            (JUDGE, "from pyv_edge_node.settings import Settings"),
         ),
     ),
-    workloads_import_what_a_board_has: (
+    processes_of_the_node_import_what_a_board_has: (
         (
+            (JUDGE, "from . import board_settings"),
+            (JUDGE, "import pyv_edge_agent"),
             (WORKLOADS + "x.py", "import pyv_edge_agent"),
             (WORKLOADS + "x.py", "from pyv_edge_tools import demo"),
             (WORKLOADS + "x.py", "from .. import figure"),
@@ -368,15 +374,17 @@ RULES = {
         ),
         (
             (WORKLOADS + "x.py", "import json\nfrom pyv_edge_core import frame"),
+            (JUDGE, "from pyv_edge_node import parts"),
             (BENCH + "x.py", "from pyv_edge_tools import virtual_board"),
         ),
     ),
-    nothing_imports_the_bench: (
+    nothing_imports_what_is_run: (
         (
             (TOOLS + "x.py", "from pyv_edge_bench import figure"),
             (AGENT + "cli/x.py", "import pyv_edge_bench"),
             (BENCH + "x.py", "from .workloads import footprint"),
             (BENCH + "x.py", "from . import workloads"),
+            (TOOLS + "x.py", "from . import settings_judge"),
         ),
         ((BENCH + "x.py", "from . import workload\nfrom .figure import Measured"),),
     ),

@@ -124,7 +124,7 @@ def test_port_that_somebody_holds_is_seen_without_opening_it(tmp_path):
 def test_nothing_is_put_over_a_program_of_somebody_else(tmp_path):
     with played(tmp_path / "board", files={"main.py": "print('theirs')\n"}) as board:
         settings = tmp_path / "device.json"
-        settings.write_text("{}")
+        settings.write_text('{"sensors": [{"type": "simulated", "interval_ms": 100}]}')
         status, _, err = call("deploy", "--port", board.path, "--settings", settings)
         assert status == 1 and "main.py on the board is not ours" in err
         board.unplug()

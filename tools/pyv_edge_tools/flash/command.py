@@ -4,7 +4,6 @@ Exit statuses: 0 done, 1 not done, 2 wrong use.
 """
 
 import argparse
-import json
 import signal
 import sys
 from pathlib import Path
@@ -150,15 +149,3 @@ def _on_board(args: argparse.Namespace, telling: Telling) -> int:
     if lent is not None and outcome.is_on_trial and is_known and not args.no_wait:
         lent.wait_confirmed(outcome.firmware_hash, outcome.hello.config_hash, telling)
     return 0
-
-
-def check_settings(path: Path) -> bytes:
-    """Return the settings in a file, which are JSON. Raises FlashError."""
-    try:
-        content = path.read_bytes()
-        json.loads(content)
-    except OSError as error:
-        raise FlashError(f"{path}: can't be read ({error.strerror})") from error
-    except ValueError as error:
-        raise FlashError(f"{path}: is not JSON: {error}") from error
-    return content

@@ -24,6 +24,7 @@ class Wanted:
     loader: dict[str, bytes]  # what stands beside the sets
     settings: bytes | None  # None: those that are in force
     own: tuple[str, ...] = ()  # folders of a set whose files are taken along
+    own_modules: tuple[str, ...] = ()  # below them, without ending: what the settings need
     replaces_loader: bool = False
 
 
@@ -55,6 +56,7 @@ def look(repl: Repl, wanted: Wanted, telling: Telling) -> tuple[inventory.Invent
             wanted.loader,
             wanted.settings,
             own=wanted.own,
+            own_modules=wanted.own_modules,
             replaces_loader=wanted.replaces_loader,
         )
     except FlashError as error:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .. import build_device
+from .. import board_settings, build_device
 from . import hello, inventory, on_board, plan
 from .deploy import Outcome, Wanted
 from .deploy import deploy as deploy_over
@@ -23,15 +23,23 @@ def wanted(
     settings: Path | None, own: Path | None, *, is_source: bool, replaces_loader: bool
 ) -> Wanted:
     """Return what a deploy is to put there. Raises FlashError, CompileError, FileNotFoundError."""
-    from .command import check_settings
-
+    try:
+        told = None if settings is None else board_settings.read(settings)
+    except board_settings.BoardSettingsError as error:
+        raise FlashError(str(error)) from error
     return Wanted(
         build_device.firmware(own, is_source=is_source),
         build_device.loader_files(),
-        None if settings is None else check_settings(settings),
+        None if told is None else told.content,
         own=(build_device.OWN_SENSORS,),
+        own_modules=() if told is None else _modules(told.own_types),
         replaces_loader=replaces_loader,
     )
+
+
+def _modules(own_types: tuple[str, ...]) -> tuple[str, ...]:
+    """Return where a set has a user's sensors, without the ending."""
+    return tuple(f"{build_device.OWN_SENSORS}/{kind}" for kind in own_types)
 
 
 def confirm(what: str) -> None:

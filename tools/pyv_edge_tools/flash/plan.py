@@ -64,6 +64,7 @@ def make(
     settings: bytes | None,
     *,
     own: tuple[str, ...] = (),
+    own_modules: tuple[str, ...] = (),
     replaces_loader: bool = False,
 ) -> Plan:
     """Return what makes the set `files` run on `board`, with `settings` if there are some.
@@ -76,6 +77,12 @@ def make(
     wanted = {path: digest(content) for path, content in files.items()}
     taken = _taken_along(board, source, wanted, own)
     has_set = {**wanted, **taken}
+    for module in own_modules:
+        if f"{module}.py" not in has_set and f"{module}.mpy" not in has_set:
+            raise FlashError(
+                f"the settings want a sensor of type {module.rsplit('/', 1)[-1]!r}, which is"
+                " neither built in nor one of your own: --own-sensors FOLDER puts those there"
+            )
     listed = _manifest(has_set)
     plan.firmware_hash = zlib.crc32(listed)
     _add_loader(plan, board, loader, replaces_loader)

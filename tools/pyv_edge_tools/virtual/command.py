@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from .. import build_device
+from .. import board_settings, build_device
 from ..virtual_board import HEAP, find_micropython, interpreter_name
 from .board import Board
 from .image import SIZE_KB
@@ -111,13 +111,13 @@ def _check_version() -> None:
 
 
 def _put_firmware(board: Board, path: Path | None) -> None:
-    source = path or build_device.device_files() / "device.example.json"
-    try:
-        settings: Any = json.loads(source.read_text())
-    except ValueError as error:
-        raise ValueError(f"{source}: is no JSON ({error}); mend it") from error
-    if not isinstance(settings, dict):
-        raise ValueError(f"{source}: is no object; begin it with {{")
+    told = board_settings.read(path or build_device.device_files() / "device.example.json")
+    if told.own_types:
+        raise ValueError(
+            f"{path}: {', '.join(told.own_types)}: no sensor of ours; start it with other"
+            " settings, and deploy these with --own-sensors"
+        )
+    settings: Any = json.loads(told.content)
     if path is None:  # the example's; a virtual board has no /proc to measure
         settings["sensors"] = [one for one in settings["sensors"] if one["type"] != "procfs"]
     with tempfile.TemporaryDirectory() as folder:
