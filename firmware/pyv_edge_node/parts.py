@@ -14,7 +14,7 @@ from pyv_edge_core.record_ring import RecordRing
 from . import __version__
 from .pipeline import Pipeline
 from .sampler import Sampler
-from .settings import SettingsError
+from .settings import Section, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from .boots import Boots
     from .flash import Flash
-    from .settings import Section, Settings
+    from .settings import Settings
     from .spill import Spill
     from .status_led import StatusLed
 
@@ -46,6 +46,7 @@ class Parts:
         self.events = RecordRing(config.events_capacity)
         now_ms = board.ticks_ms()
         self.sampler = Sampler(config.sensors, now_ms, board, open_sensor)
+        _claim_pins(config, board)
         identity = _identity(config, board, boots)
         self.pipeline = Pipeline(
             config, identity.device, self.sampler.channels, self.telemetry, self.events, now_ms
@@ -82,6 +83,19 @@ def _identity(config: "Settings", board: "Any", boots: "Boots | None") -> Identi
     if config.policy is not None:
         identity.policy_hash = config.policy.fingerprint
     return identity
+
+
+def _claim_pins(config: "Settings", board: "Any") -> None:
+    """See that no sensor has a pin of the light or the link. Raises SettingsError."""
+    claim = getattr(board, "claim", None)
+    if claim is None:
+        return  # it has no pins
+    section = Section({}, config.path)
+    if config.led.isdigit():
+        claim(section, "led", int(config.led))
+    if config.uart is not None:
+        claim(section, "uart.tx", config.uart[1])
+        claim(section, "uart.rx", config.uart[2])
 
 
 def _led(config: "Settings", board: "Any") -> "StatusLed | None":

@@ -6,7 +6,7 @@ from pyv_edge_node.board.esp32 import Esp32
 from pyv_edge_node.board.machine_board import MachineBoard
 from pyv_edge_node.board.rp2 import Rp2
 from pyv_edge_node.sensors import open_sensor
-from pyv_edge_node.settings import Section
+from pyv_edge_node.settings import Section, SettingsError
 
 _PICO = "Raspberry Pi Pico W with RP2040"
 _PICO_2 = "Raspberry Pi Pico 2 with RP2350"
@@ -89,6 +89,17 @@ def test_link_can_be_a_uart_with_room_for_what_comes_meanwhile():
     assert (uart.number, uart.baud) == (1, 115200)
     assert uart.options == {"tx": 4, "rx": 5, "rxbuf": 1024, "txbuf": 1024}
     raises(ValueError, board.link_uart, 7, 4, 5, 115200)
+
+
+def test_pins_of_the_light_and_the_link_are_no_sensors():
+    _, board = _pico()
+    settings = Section({}, "device.json")
+    board.claim(settings, "led", 26)  # no sensor has pins yet: nothing is loaded for that
+    section = Section({"channel": "soil", "pin": 26}, "device.json.sensors[0]")
+    open_sensor("adc", section, board)
+    board.claim(settings, "led", 25)
+    error = raises(SettingsError, board.claim, settings, "uart.tx", 26)
+    assert str(error) == "device.json.uart.tx: 26 is taken by device.json.sensors[0]"
 
 
 def test_ticks_are_those_of_every_board():

@@ -96,6 +96,15 @@ def test_what_no_board_can_use_is_one_line(tmp_path, content, said):
             {"sensors": [sensor("adc"), sensor("dht22", pin=26)]},
             "x.sensors[1].pin: 26 is taken by x.sensors[0]",
         ),
+        ({"sensors": [sensor("adc")], "led": "26"}, "x.led: 26 is taken by x.sensors[0]"),
+        (
+            {"sensors": [sensor("adc")], "uart": {"id": 0, "tx": 0, "rx": 26}},
+            "x.uart.rx: 26 is taken by x.sensors[0]",
+        ),
+        (
+            {"sensors": [sensor("procfs")], "led": "4", "uart": {"id": 0, "tx": 4, "rx": 5}},
+            "x.uart.tx: 4 is taken by x",
+        ),
         ({"sensors": [{"type": "mine"}], "a": 1}, "x.a: "),
         ({"sensors": [sensor("adc")], "rules": [{}]}, "x.rules[0]"),
         ({"sensors": [sensor("adc")], "privacy": {"colour": 1}}, "x.privacy"),

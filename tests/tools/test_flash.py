@@ -91,6 +91,26 @@ def test_settings_that_cannot_be_used_are_taken_back_with_their_set(tmp_path, fi
         assert "was given up: app_b/device.json.sensors: is missing" in told
 
 
+class Silent:
+    """A prompt of a board that says nothing."""
+
+    in_waiting = timeout = 0
+
+    @property
+    def serial(self):
+        return self
+
+    def read(self, size):
+        return b""
+
+
+def test_long_wait_is_told_once():
+    said = []
+    found = hello.wait(Silent(), timeout_s=0.2, tell=said.append, long_s=0.01)
+    assert found.hello is None
+    assert said == ["the board boots; its HELLO is waited for, 0.2 s at most"]
+
+
 def test_dry_run_leaves_the_board_as_it_is(tmp_path):
     with played(tmp_path / "board") as board:
         put_on(board, tiny("1"))

@@ -51,6 +51,10 @@ class PaperBoard:
     def __init__(self) -> None:
         self.wiring = Wiring(_Anything(), _Time(), lambda name: _Anything())
 
+    def claim(self, section: Section, key: str, pin: int) -> None:
+        """Note that a pin is no sensor's. Raises SettingsError if it is one's."""
+        self.wiring.claim(section, key, pin)
+
     def unique_id(self) -> str:
         """Return a number that a board could have."""
         return "0" * 16

@@ -14,6 +14,8 @@ from pyv_edge_core._compat import TYPE_CHECKING, const
 if TYPE_CHECKING:
     from typing import Any
 
+    from ..settings import Section
+
 _TICK_MASK = const(0x3FFFFFFF)
 # A sentence of what a UART takes while the loop is busy: a large sample, a write to the flash.
 _UART_BUFFER_SIZE = const(1024)
@@ -39,6 +41,11 @@ class MachineBoard:
 
             self._wiring = Wiring(self._machine, self._time)
         return self._wiring
+
+    def claim(self, section: "Section", key: str, pin: int) -> None:
+        """Note that a pin is no sensor's. Raises SettingsError if it is one's."""
+        if self._wiring is not None:
+            self._wiring.claim(section, key, pin)
 
     def release_pins(self) -> None:
         """Let other sensors have the pins that some have taken."""

@@ -147,7 +147,7 @@ def restart(repl: Repl, outcome: Outcome, telling: Telling, *, expects_it: bool)
     """
     repl.restart()
     try:
-        heard = hello.wait(repl)
+        heard = hello.wait(repl, tell=telling.step)
     except FlashError as error:
         stands = f"; app_{outcome.slot} runs when it boots" if outcome.is_changed else ""
         raise FlashError(f"{error}{stands}") from error

@@ -1,6 +1,7 @@
 """Waits for a board to say who it is: the HELLO of its node."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from pyv_edge_core import message, seal
@@ -13,6 +14,7 @@ from .repl import Repl
 HELLO_S = 20.0  # a slow board compiles nothing, and still needs three seconds to start
 # What a node says where the prompt is, if its link is somewhere else: start.open_port.
 BY_UART = b"pyv_edge_node: the link is UART"
+LONG_S = 5.0  # a wait that somebody wonders about
 READ_S = 0.05
 REOPEN_S = 0.2
 _CONSOLE_SIZE_MAX = 2000
@@ -45,17 +47,27 @@ class Listener:
         return lines[-1].strip() if lines else ""
 
 
-def wait(repl: Repl, timeout_s: float = HELLO_S) -> Listener:
-    """Listen until a HELLO comes, or the time is over.
+def wait(
+    repl: Repl,
+    timeout_s: float = HELLO_S,
+    tell: Callable[[str], None] = lambda text: None,
+    long_s: float = LONG_S,
+) -> Listener:
+    """Listen until a HELLO comes, or the time is over; `tell` of a wait that is long.
 
     A board with a USB of its own that resets meanwhile is gone for a while, and
     comes back under the same name; one that doesn't has said nothing.
     """
     listener = Listener()
-    deadline_s = time.monotonic() + timeout_s
+    begun_s = time.monotonic()
+    deadline_s = begun_s + timeout_s
+    is_told = False
     while time.monotonic() < deadline_s and listener.hello is None:
         if BY_UART in listener.console:
             break
+        if not is_told and time.monotonic() - begun_s >= long_s:
+            is_told = True
+            tell(f"the board boots; its HELLO is waited for, {timeout_s:g} s at most")
         try:
             serial = repl.serial
             serial.timeout = READ_S

@@ -59,7 +59,7 @@ def deploy(port: str, what: Wanted, telling: Telling, *, keeps: bool, is_dry: bo
         if keeps and outcome.is_on_trial and not is_dry:
             with repl.prompt():
                 repl.run(on_board.KEEP)
-            _run_on(repl)
+            _run_on(repl, telling)
             outcome.is_on_trial = False
     telling.result(_facts(outcome), _lines(outcome))
     return outcome
@@ -85,10 +85,10 @@ def _lines(outcome: Outcome) -> list[str]:
     return [f"app_{outcome.slot} is in force"] if outcome.slot else []
 
 
-def _run_on(repl: Repl) -> Any:
+def _run_on(repl: Repl, telling: Telling) -> Any:
     """Let the board run its program; return its HELLO, None if it says none."""
     repl.restart()
-    return hello.wait(repl).hello
+    return hello.wait(repl, tell=telling.step).hello
 
 
 def probe(port: str, telling: Telling) -> None:
@@ -98,7 +98,7 @@ def probe(port: str, telling: Telling) -> None:
     with Repl(port) as repl:
         with repl.prompt():
             board = inventory.take(repl)
-        said = _run_on(repl)
+        said = _run_on(repl, telling)
     facts = {
         "micropython": ".".join(map(str, board.version)),
         "machine": board.machine,
@@ -164,7 +164,7 @@ def _change(port: str, telling: Telling, program: str) -> None:
                 if "slots" in str(error):
                     raise FlashError(f"{port}: none of our firmware is on the board") from error
                 raise
-        said = _run_on(repl)
+        said = _run_on(repl, telling)
     running, expected = told[0], int(told[1])
     if said is not None and said.firmware_hash != expected:
         raise FlashError(
@@ -180,7 +180,7 @@ def logs(port: str, telling: Telling) -> None:
     with Repl(port) as repl:
         with repl.prompt():
             text = repl.run(on_board.show(list(LOGS)))
-        _run_on(repl)
+        _run_on(repl, telling)
     telling.result({"text": text}, [text.strip() or "the board has kept nothing"])
 
 
@@ -193,7 +193,7 @@ def erase_data(port: str, telling: Telling) -> None:
     with Repl(port) as repl:
         with repl.prompt():
             removed = repl.run(on_board.erase(names, list(DATA_FOLDERS))).split()
-        _run_on(repl)
+        _run_on(repl, telling)
     lines = [f"removed {name}" for name in removed] or ["there was nothing to remove"]
     telling.result({"removed": removed}, lines)
 
