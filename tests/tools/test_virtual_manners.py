@@ -13,7 +13,7 @@ from pyv_edge_tools.virtual import ESP32_UART, MANNERS, RP2_CDC, USB_JTAG, Board
 from pyv_edge_tools.virtual.output import Newlines, Output, Pace
 from pyv_edge_tools.virtual.port import HOST_BUFFER_SIZE
 from pyv_edge_tools.virtual.watchdog import Watchdog
-from virtual_rig import DEADLINE_S, RAW_PROMPT, Prompt, need_micropython, played, wait_up
+from virtual_rig import DEADLINE_S, RAW_PROMPT, Port, Prompt, need_micropython, played, wait_up
 from waiting import wait_for
 
 EACH_MANNER = pytest.mark.parametrize("manner", MANNERS.values(), ids=MANNERS)
@@ -347,8 +347,8 @@ def test_command_plays_a_board_until_it_is_stopped(tmp_path):
     try:
         assert process.stdout.readline() == f"{link}\n"
         assert process.stderr.readline().startswith("esp32-uart board on ")
-        with serial.Serial(str(link), timeout=DEADLINE_S) as port:
-            port.write(b"\r")  # opening it throws away what a board that is up has said
+        with Port(str(link), timeout=DEADLINE_S) as port:
+            port.write(b"\r")  # what a UART has said before anybody listened is lost
             assert port.read_until(b">>> ").endswith(b">>> ")
             process.send_signal(signal.SIGUSR1)
             port.read_until(b"POWERON_RESET")
@@ -367,11 +367,10 @@ def test_command_plays_a_board_until_it_is_stopped(tmp_path):
 def test_firmware_that_is_put_in_by_default_measures_what_is_there(tmp_path):
     micropython = need_micropython()
     process = command(tmp_path / "board", "--firmware", "node")
-    try:
-        assert process.stdout.readline().startswith(str(tmp_path))
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=DEADLINE_S)
+    path = process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=DEADLINE_S)[1]
+    assert path.startswith(str(tmp_path)) and process.returncode == 0, said
     flash = FlashImage(tmp_path / "board" / "flash.img", micropython)
     settings = json.loads(flash.read("device.json"))
     assert [sensor["type"] for sensor in settings["sensors"]] == ["simulated"]
@@ -449,7 +448,7 @@ def test_nothing_is_left_when_the_tool_is_killed(tmp_path):
     image.put(tmp_path / "tree")
     process = command(tmp_path)
     try:
-        port = serial.Serial(process.stdout.readline().strip(), timeout=DEADLINE_S)
+        port = Port(process.stdout.readline().strip(), timeout=DEADLINE_S)
         with port:
             assert port.read_until(b"busy\r\n").endswith(b"busy\r\n")
         mine = f"PYV_BOARD_IMAGE={image.path}".encode()

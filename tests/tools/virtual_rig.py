@@ -67,11 +67,18 @@ def mpremote(board, *arguments, cwd=None, is_refused=False):
     return said
 
 
+class Port(serial.Serial):
+    """A port of which nothing is lost: pyserial throws away what has come while it opens one."""
+
+    def _reset_input_buffer(self):
+        pass
+
+
 class Prompt:
     """A host that talks to a board's prompt, byte for byte."""
 
     def __init__(self, board):
-        self.port = serial.Serial(str(board.path), timeout=DEADLINE_S)
+        self.port = Port(str(board.path), timeout=DEADLINE_S)
 
     def __enter__(self):
         return self
