@@ -5,7 +5,7 @@ import importlib
 
 import pytest
 from pyv_edge_tools import build_device
-from pyv_edge_tools.slim import slimmed
+from pyv_edge_tools.slim import SourceError, slimmed
 from pyv_edge_tools.slim.names import SHARED
 
 NODE = "pyv_edge_node/"
@@ -199,6 +199,9 @@ def test_lines_stay_where_they_are():
         "def f(x):\n    return x(SIZE=1)\n",
         "from .a import SIZE\ndef f():\n    return f'{SIZE}'\n",
         "from . import a\ndef f():\n    return f'{a.SIZE}'\n",
+        "import pyv_edge_node.a as a\ndef f():\n    return a.SIZE\n",
+        "import pyv_edge_node.a\ndef f():\n    return pyv_edge_node.a.SIZE\n",
+        "from .a import *\nprint(SIZE, LEAST)\n",
     ],
 )
 def test_constants_that_may_be_something_else_stay(source):
@@ -218,6 +221,22 @@ def test_constants_that_may_be_something_else_stay(source):
 )
 def test_what_the_compiler_would_not_fold_stays(source):
     assert slim(a=source, b="from .a import SIZE\nx = SIZE\n")["b"].endswith("\nx = SIZE\n")
+
+
+def test_line_ends_are_those_that_python_sees():
+    files = {"pyv_edge_node/a.py": LIMITS.encode(), "own_sensors/x.py": b""}
+    for end in (b"\n", b"\r\n", b"\r"):
+        source = (
+            b"# \xc3\xa4" + end + b"from pyv_edge_node.a import SIZE" + end + b"x = SIZE" + end
+        )
+        files["own_sensors/x.py"] = source
+        assert slimmed(files)["own_sensors/x.py"] == b"# \xc3\xa4\npass\nx = (8)\n"
+
+
+@pytest.mark.parametrize("source", [b"\xef\xbb\xbfx = 1\n", b"x = '\xe4'\n"])
+def test_what_micropython_cannot_read_is_refused(source):
+    with pytest.raises(SourceError, match=r"a\.py: can't be compiled: "):
+        slimmed({"a.py": source})
 
 
 def test_what_own_sensors_may_use_stays():

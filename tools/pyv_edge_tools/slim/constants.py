@@ -54,6 +54,9 @@ def _in_the_way(source: Source, constants: dict[_Key, int]) -> set[str]:
     modules = _modules(source, constants)
     imported = _imported(source, constants)
     found = set(source.words)
+    for imported_by, origin in source.imports:
+        if any(alias.name == "*" for alias in imported_by.names):
+            found |= {name for module, name in constants if module == origin}
     for node in source.nodes:
         if isinstance(node, ast.Attribute) and _key(node, modules) not in constants:
             found.add(node.attr)

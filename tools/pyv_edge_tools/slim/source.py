@@ -42,17 +42,18 @@ class Source:
 
     def __init__(self, path: str, content: bytes) -> None:
         """Parse it. Raises SourceError."""
-        self.content = content
+        self.content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         self.path = path
         parts = path.removesuffix(".py").split("/")
         self._is_package = parts[-1] == "__init__"
         self.module = ".".join(parts[:-1] if self._is_package else parts)
         try:
-            self.tree = ast.parse(content)
+            # Decoded: columns are those of UTF-8, which is also all that MicroPython reads.
+            self.tree = ast.parse(self.content.decode("utf-8"))
         except SyntaxError as error:
             where = f" line {error.lineno}" if error.lineno else ""
             raise SourceError(f"{path}: can't be compiled: {error.msg}{where}") from error
-        except ValueError as error:  # of some versions, for a zero
+        except ValueError as error:  # not UTF-8; of some versions, for a zero
             raise SourceError(f"{path}: can't be compiled: {error}") from error
         self.nodes = list(ast.walk(self.tree))
         self.for_checkers = [node for node in self.nodes if _is_for_checkers(node)]
