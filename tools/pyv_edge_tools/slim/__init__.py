@@ -9,13 +9,14 @@ from .constants import without_constants
 from .names import with_few_names
 from .source import Source, SourceError
 
-# What a user's own sensors may use by name; a board may have some that are older than this.
+# What a user's own sensors may import, who are slimmed with nobody; some may be older than this.
 PUBLIC = (
+    "pyv_edge_core._compat",
+    "pyv_edge_core.errors",
     "pyv_edge_core.reading",
     "pyv_edge_node.board",
     "pyv_edge_node.sensors",
     "pyv_edge_node.settings",
-    "own_sensors",
 )
 
 

@@ -54,20 +54,45 @@ def _in_the_way(source: Source, constants: dict[_Key, int]) -> set[str]:
     modules = _modules(source, constants)
     imported = _imported(source, constants)
     found = set(source.words)
-    for imported_by, origin in source.imports:
-        if any(alias.name == "*" for alias in imported_by.names):
-            found |= {name for module, name in constants if module == origin}
+    for statement, origin in source.imports:
+        for alias in statement.names:
+            if alias.name == "*":
+                found |= {name for module, name in constants if module == origin}
+            elif alias.asname is not None or (origin, alias.name) not in constants:
+                found |= {alias.name, alias.asname or alias.name}  # or imported once more
+    bound = {name for node in source.nodes for name in _bound(node)}
+    found |= {name for module, name in constants if bound & _names_of(modules, module)}
+    found |= bound & set(imported)
     for node in source.nodes:
-        if isinstance(node, ast.Attribute) and _key(node, modules) not in constants:
+        if isinstance(node, ast.Attribute) and (
+            _key(node, modules) not in constants or not isinstance(node.ctx, ast.Load)
+        ):
             found.add(node.attr)
         elif isinstance(node, ast.JoinedStr):  # whose names have no place before Python 3.12
             found |= {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
             found |= {name.attr for name in ast.walk(node) if isinstance(name, ast.Attribute)}
-        elif isinstance(node, ast.arg | ast.keyword) and node.arg is not None:
+        elif isinstance(node, ast.keyword) and node.arg is not None:
             found.add(node.arg)
-        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-            found |= {node.id} & set(imported)
     return found
+
+
+def _bound(node: ast.AST) -> list[str]:
+    """Return names that a node gives another meaning, beside imports of what is ours."""
+    if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+        return [node.id]
+    if isinstance(node, ast.arg):
+        return [node.arg]
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return [node.name]
+    if isinstance(node, ast.ExceptHandler) and node.name is not None:
+        return [node.name]
+    if isinstance(node, ast.Import):
+        return [alias.asname or alias.name.split(".")[0] for alias in node.names]
+    return node.names if isinstance(node, ast.Global | ast.Nonlocal) else []
+
+
+def _names_of(modules: dict[str, str], module: str) -> set[str]:
+    return {name for name, found in modules.items() if found == module}
 
 
 def _key(node: ast.Attribute, modules: dict[str, str]) -> _Key:
@@ -116,7 +141,7 @@ def _edits(source: Source, constants: dict[_Key, int]) -> Iterator[Edit]:
 
 def _imports(source: Source, constants: dict[_Key, int]) -> Iterator[Edit]:
     """Leave what is imported and still needed."""
-    folds = FOR_CHECKERS not in {name.id for name in source.names}
+    folds = FOR_CHECKERS not in {name.id for name in source.names} and _folds_all(source)
     for node, origin in source.imports:
         rest = [
             alias
@@ -129,3 +154,13 @@ def _imports(source: Source, constants: dict[_Key, int]) -> Iterator[Edit]:
         start = "." * node.level + (node.module or "")
         left = ", ".join(ast.unparse(alias) for alias in rest)
         yield replaced(node, f"from {start} import {left}" if rest else "pass")
+
+
+def _folds_all(source: Source) -> bool:
+    """Return whether `const` is used only as mpy-cross folds it: `NAME = const(...)`."""
+    folded = {
+        id(node.value.func)
+        for node in source.tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)
+    }
+    return all(name.id != "const" or id(name) in folded for name in source.names)
