@@ -1,4 +1,4 @@
-"""Start the node: the set of files that is in force, or the one behind it. See slots.py.
+"""Starts the node: the set of files that is in force, or the one behind it. See slots.py.
 
 A board runs this after boot.py. It is never started from boot.py, because a
 soft reset in the raw REPL (what mpremote does) runs that one.
@@ -11,21 +11,21 @@ import gc
 if hasattr(gc, "threshold"):  # not under CPython
     gc.threshold(8192)
 
-from slots import Slots, restart
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def _run() -> "Callable[[], None]":
+    """Return what runs the node. A module that is imported out here stays in memory for ever."""
+    from slots import start
+
+    return start()
+
 
 try:
-    slots = Slots()
-    slots.count_boot()
-    while True:
-        slots.enter()
-        try:
-            from pyv_edge_node.start import begin
-
-            break
-        except Exception as error:  # top of a thread: whatever a bad set of files raises
-            slots.fail(error)
-    run = begin(slots)
-    del begin, slots, Slots  # the heap has better uses
-    run()
+    _run()()
 except Exception as error:  # top of a thread: nobody may be there to see it
+    from slots import restart
+
     restart(error)

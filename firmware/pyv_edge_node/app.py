@@ -27,11 +27,14 @@ _BUSY_WAIT_MS = const(2)  # while a frame waits for room in the port
 _IDLE_WAIT_MS = const(50)  # timers of the session are no finer
 _SAMPLING_MS = const(100)  # then the link has its turn, also if sensors are slow
 _COMPLAINT_MS = const(3000)
-# Steps that fail in a row before the board resets. The watchdog, where there is one, is faster.
+# Steps that fail in a row before the board resets.
 _FAILURES_MAX = const(5)
 # Numbers of a boot end at 2**32. Before that it stops sampling, delivers, and boots anew.
 SEQ_MAX = const(0xFFFF0000)
 _COUNT_MASK = const(0xFFFFFFFF)
+# How long a prompt waits for somebody: a damaged byte can be a Ctrl-C, too.
+PROMPT_IDLE_MS = const(300_000)
+STOPPED = "stopped by Ctrl-C; boots again when the prompt is idle for 5 minutes"
 
 
 class App:
@@ -224,7 +227,7 @@ class App:
         """Boot anew, on purpose."""
         self.save()
         if self.boots is not None:
-            self.boots.end()
+            self.boots.end(self)
         self.board.reset()
 
     def save(self) -> None:
@@ -238,24 +241,28 @@ class App:
         return self.session.report(payload)
 
     def run_until_stopped(self) -> None:
-        """Run until power goes, or a person presses Ctrl-C who then has the board alone."""
+        """Run until power goes, or a person presses Ctrl-C who then has the board alone.
+
+        If it was nobody, so that the prompt is not used, the board boots anew.
+        """
         try:
             self.run()
         except KeyboardInterrupt:
             self.board.ignore_ctrl_c()  # people press it twice, and programs do
             self.board.stop_watchdog()
+            self.board.boot_when_idle(PROMPT_IDLE_MS)
             self.save()
             if self.boots is not None:
-                self.boots.stop()
-            self.board.say("stopped by Ctrl-C")
+                self.boots.stop(self)
+            self.board.say(STOPPED)
             self.board.hear_ctrl_c()
 
     def run(self) -> None:
         """Run until power goes or somebody presses Ctrl-C.
 
         What goes wrong in a step is shown and counted; the rings keep what they hold. The
-        watchdog is fed behind a step that went well, and by nobody else; if none does, the
-        board boots anew.
+        watchdog is fed behind each step, and by nobody else: one that hangs ends in a reset,
+        and so do _FAILURES_MAX in a row that fail.
         """
         failures = 0
         if self._watchdog_ms:
@@ -282,4 +289,6 @@ class App:
         self.log(message.LOG_ERROR, "a step failed: %s" % type(error).__name__)
         if self.boots is not None:
             self.boots.trouble().crashed(error, "at uptime %d s" % self.uptime.s)
-        self.board.sleep_ms(_COMPLAINT_MS)
+        # Half of the watchdog's time is left for the next step: its failure alone is no reset.
+        self.board.feed()
+        self.board.sleep_ms(min(_COMPLAINT_MS, self._watchdog_ms // 2 or _COMPLAINT_MS))

@@ -1,9 +1,10 @@
 """What becomes of a boot: healthy, ended on purpose, or a crash; and what follows from that.
 
-    boots   "TOTAL CRASHES STATE WHAT CRC": boots of this board's life, crashes in a row, how the
-            latest boot does: `run` until it is healthy, then `ok`, or `end` before a reset
-            that is meant; and what has booted: crashes of other firmware or settings are no
-            business of these
+    boots   "TOTAL CRASHES STATE WHAT BOOT SAMPLED DENIED CRC": boots of this board's life, crashes
+            in a row, how the latest boot does: `run` until it is healthy, then `ok`, or `end`
+            before a reset that is meant; what has booted: crashes of other firmware or settings
+            are no business of these; and which boot was the latest that has ended on purpose,
+            with its counts: the next HELLO tells a host, who has heard less if it was away
 
 A boot that was in `run` when the next one came has crashed, unless power or
 somebody's finger made the next one. After CRASHES_MAX of them in a row the node
@@ -26,12 +27,12 @@ if TYPE_CHECKING:
 
 CRASHES_MAX = const(4)
 SAFE_S = const(3600)
-_FILE = "boots"
-_CAUSES_OF_NO_CRASH = (1, 2)  # message_to_host.RESET_CAUSES: power, pin
-_SOFT = const(4)
+FILE = "boots"
+_COUNT_MASK = const(0xFFFFFFFF)
 
 
-def _crc(said: str) -> str:
+def crc_of(said: str) -> str:
+    """Return what stands behind `said` in the file."""
     return "%08x" % crc32(said.encode())
 
 
@@ -44,31 +45,22 @@ class Boots:
         self.board = board
         self.total = 0
         self.crashes = 0  # in a row, before this boot
+        self.last = (0, 0, 0)  # see Identity
         self.reset_cause = board.reset_cause()
         self.firmware_hash = 0  # CRC-32 of the manifest of the set that runs; 0: it has none
         self.is_on_trial: bool = slots.is_on_trial  # whether that set has yet to prove itself
         self.is_healthy = False
         self.settings_path: str = slots.settings_path
-        # Of a set on trial, which is judged by it; else its code is in nobody's way.
-        self.slots: Any = slots if slots.is_on_trial else None
+        # Of a set that has to prove itself; else its code is in nobody's way.
+        self.slots: Any = slots if slots.is_on_trial or slots.boots else None
         self._what = ""  # which firmware and settings these are
         self._trouble: Any = None
 
     def begin(self, slots: "Any") -> None:
         """Count this boot, and see how the one before has ended. Raises OSError."""
-        total, crashes, state, what = self._read()
-        if slots.running:
-            self.firmware_hash = self.flash.crc32(slots.folder + "/manifest")
-        self._what = "%08x" % (self.firmware_hash ^ self.flash.crc32(self.settings_path))
-        if state == "ok" or what != self._what:
-            crashes = 0
-        elif state == "run" and self.reset_cause not in _CAUSES_OF_NO_CRASH:
-            crashes += 1
-        if state == "end":
-            # Boards reset themselves by their watchdog: the cause alone would look like a hang.
-            self.reset_cause = _SOFT
-        self.total = total + 1
-        self.crashes = crashes
+        from .boots_before import count
+
+        self._what = count(self, slots)
         self._write("run")
         if slots.is_on_trial or self.flash.has("crash"):
             self.trouble()
@@ -86,42 +78,34 @@ class Boots:
             self._trouble = Trouble(self)
         return self._trouble
 
-    def _read(self) -> "tuple[int, int, str, str]":
-        """Return (boots, crashes in a row, state of the latest, what); zeros for no such file."""
+    def _write(self, state: str, app: "App | None" = None) -> None:
+        if app is not None:
+            self.last = (
+                app.own_session.identity.boot,
+                app.sampler.sampled_total & _COUNT_MASK,
+                app.pipeline.denied_total & _COUNT_MASK,
+            )
+        said = "%d %d %s %s %d %d %d" % ((self.total, self.crashes, state, self._what) + self.last)
         try:
-            content = self.flash.read(_FILE)
-        except OSError as error:
-            self.complain(error)
-            content = None
-        if content is None:
-            return 0, 0, "", ""
-        try:
-            fields = content.decode().split()
-            if len(fields) == 5 and fields[4] == _crc(" ".join(fields[:4])):
-                return int(fields[0]), int(fields[1]), fields[2], fields[3]
-        except ValueError:
-            pass  # it has rotten away
-        return 0, 0, "", ""
-
-    def _write(self, state: str) -> None:
-        said = "%d %d %s %s" % (self.total, self.crashes, state, self._what)
-        try:
-            self.flash.replace(_FILE, ("%s %s" % (said, _crc(said))).encode())
+            self.flash.replace(FILE, ("%s %s" % (said, crc_of(said))).encode())
         except OSError as error:
             self.complain(error)
 
     def complain(self, error: OSError) -> None:
         """Say what is wrong with the flash: a board that can't count runs all the same."""
-        self.board.say("%s: %s; is the flash full?" % (_FILE, error))
+        self.board.say("%s: %s; is the flash full?" % (FILE, error))
 
-    def end(self) -> None:
+    def end(self, app: "App | None" = None) -> None:
         """Note that the reset that comes now is meant: what has crashed is over."""
         self.crashes = 0
-        self.stop()
+        self.stop(app)
 
-    def stop(self) -> None:
-        """Note that somebody has stopped the program: that says nothing of how it does."""
-        self._write("end")
+    def stop(self, app: "App | None" = None) -> None:
+        """Note that somebody has stopped the program: that says nothing of how it does.
+
+        And what `app` has counted; a boot that ends before there is one has sampled nothing.
+        """
+        self._write("end", app)
         if self.slots is not None:
             try:
                 self.slots.forgive()
@@ -135,6 +119,7 @@ class Boots:
             self._trouble.watch(app)
         if not self.is_healthy and uptime_s >= app.healthy_after_s and not app.errors_total:
             self.is_healthy = True
+            self._settle()
             if not self.is_safe:
                 self.crashes = 0
                 self._write("ok")
@@ -142,8 +127,17 @@ class Boots:
         elif self.is_safe and uptime_s >= SAFE_S:
             # The next boot is a normal one, and its crash leads back here.
             self.crashes = CRASHES_MAX - 1
-            self._write("again")
+            self._write("again", app)
             app.board.reset()
+
+    def _settle(self) -> None:
+        """Have the loader forget how often a kept set has begun and not come so far."""
+        if self.slots is not None and not self.is_on_trial:
+            try:
+                self.slots.keep()
+            except OSError as error:
+                self.complain(error)
+            self.slots = None
 
     def _keep_settings(self) -> None:
         from . import settings_copy

@@ -75,6 +75,7 @@ def _identity(config: "Settings", board: "Any", boots: "Boots | None") -> Identi
     if boots is not None:
         identity.reset_cause = boots.reset_cause
         identity.boots = boots.total
+        identity.last = boots.last
         identity.firmware_hash = boots.firmware_hash
         identity.flags = boots.is_safe * message.HELLO_SAFE
         if boots.is_on_trial:
@@ -91,7 +92,7 @@ def _claim_pins(config: "Settings", board: "Any") -> None:
     if claim is None:
         return  # it has no pins
     section = Section({}, config.path)
-    if config.led.isdigit():
+    if len(config.led) <= 2 and config.led.encode().isdigit():  # bytes: no digits but ours
         claim(section, "led", int(config.led))
     if config.uart is not None:
         claim(section, "uart.tx", config.uart[1])

@@ -110,6 +110,8 @@ class Settings:
         if 0 < self.watchdog_ms < 1000:
             raise section.fail("watchdog_ms", "%d is below 1000; 0: none" % self.watchdog_ms)
         self.led = section.text("led", "board")  # "": none, "board": its own, else a pin
+        if len(self.led) > 16:
+            raise section.fail("led", "is longer than 16 characters")
         self.uart = _uart(section)
         self.spill = _spill(section)
         self.sensors = section.sections("sensors")
@@ -177,10 +179,15 @@ def parse(path: str, content: bytes, flash: "Flash") -> Settings:
 
     `flash` has the file that they may name.
     """
+    config_hash = crc32(content)
     try:
+        if b"\\ud" in content or b"\\uD" in content or b"\xed" in content:
+            from .surrogates import joined
+
+            content = joined(content)
         values = json.loads(content.decode())
     except (ValueError, RuntimeError) as error:  # RuntimeError: nested too deep
         raise SettingsError("%s: is not JSON: %s" % (path, error))
     settings = Settings(Section(values, path), flash)
-    settings.config_hash = crc32(content)
+    settings.config_hash = config_hash
     return settings

@@ -11,7 +11,7 @@ import sys
 from pyv_edge_core._compat import TYPE_CHECKING, const
 
 from . import settings
-from .app import App
+from .app import PROMPT_IDLE_MS, STOPPED, App
 from .board import open_board
 from .boots import Boots
 from .flash import Flash
@@ -32,6 +32,7 @@ _START_MS = const(8388)  # what an RP2040's watchdog can wait
 # later, such as other settings over the wire, loads it again.
 _FOR_THE_START = (
     "board",
+    "boots_before",
     "link_key",
     "parts",
     "recovery",
@@ -39,6 +40,7 @@ _FOR_THE_START = (
     "settings",
     "stages",
     "start",
+    "surrogates",
 )
 
 
@@ -147,9 +149,12 @@ def begin(slots: "Any") -> "Callable[[], None]":
             board.reset()
             raise
     except KeyboardInterrupt:
+        board.ignore_ctrl_c()
         board.stop_watchdog()
+        board.boot_when_idle(PROMPT_IDLE_MS)
         boots.stop()
-        board.say("stopped by Ctrl-C")
+        board.say(STOPPED)
+        board.hear_ctrl_c()
         return _do_nothing
     forget()
     return app.run_until_stopped
@@ -166,8 +171,9 @@ def _boot(board: "Any", boots: Boots, slots: "Any") -> App:
         return start.boot(slots.settings_path)
     except (settings.SettingsError, OSError) as error:
         problem = str(error)
-    if boots.is_on_trial:  # settings belong to a set: the one before has others
-        slots.give_up(problem)
+    damaged = "" if boots.is_on_trial else slots.damage()
+    if boots.is_on_trial or damaged:  # settings belong to a set: the one before has others
+        slots.give_up("%s is damaged" % damaged if damaged else problem)
         boots.end()
         board.reset()
     board.stop_watchdog()

@@ -1,7 +1,9 @@
 """Crashes: kept on the flash and told to a host. And firmware on trial, which is kept or given up.
 
 A set on trial (see slots.py) is kept once a boot is healthy and a host has
-acknowledged readings, and given up after TRIAL_S without that.
+acknowledged readings of this boot, and given up after TRIAL_S without that;
+while a host takes what earlier boots have left, that time waits, BACKLOG_S at
+most.
 """
 
 import io
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from .boots import Boots
 
 TRIAL_S = const(600)
+BACKLOG_S = const(3600)
 _MARGIN_S = const(60)  # beyond `healthy_after_s`, for a host to acknowledge
 _LINES_MAX = const(12)  # of a traceback that a host is told
 _SIZE_MAX = const(1000)  # bytes of a traceback that are kept
@@ -32,6 +35,7 @@ class Trouble:
         self._has_looked = False  # whether the traceback is in `_lines`
         self._is_told = False  # whether a host knows all
         self._lines: list[str] = []  # what it is still to be told
+        self._trial_s = 0  # uptime from which TRIAL_S counts
 
     def tell(self, problem: str) -> None:
         """Have a host be told of `problem` once one is there."""
@@ -57,13 +61,18 @@ class Trouble:
         if not self._is_told and app.session.state == UP:
             self._tell(app)
         if boots.is_on_trial:
-            if boots.is_healthy and not boots.is_safe and app.session.is_acknowledged:
+            uptime_s = app.uptime.s
+            # Readings of earlier boots say nothing of this set; a host takes them before its own.
+            if app.session.is_over and app.session.state == UP and uptime_s < BACKLOG_S:
+                self._trial_s = uptime_s
+            waited_s = uptime_s - self._trial_s
+            if boots.is_healthy and not boots.is_safe and app.own_session.is_acknowledged:
                 self._keep(app)
-            elif app.uptime.s >= max(TRIAL_S, app.healthy_after_s + _MARGIN_S):
+            elif waited_s >= max(TRIAL_S, app.healthy_after_s + _MARGIN_S):
                 problem = "no host has acknowledged readings"
                 if not boots.is_healthy:
                     problem = "a step has failed"
-                self._give_up(app, "%s within %d s" % (problem, app.uptime.s))
+                self._give_up(app, "%s within %d s" % (problem, uptime_s))
 
     def _keep(self, app: "App") -> None:
         boots = self._boots

@@ -15,7 +15,7 @@ from .errors import SubmissionError
 from .link import SerialLink
 from .pipeline import Pipeline
 from .series import Plan, Series, Source, board_alert, split_table
-from .store import BootInfo, OpenedBoot, SQLiteStore, WriteBatch
+from .store import BootInfo, EndedBoot, OpenedBoot, SQLiteStore, WriteBatch
 from .submission import CHANNELS_MAX, Sample
 from .time_base import TimeBase
 
@@ -148,6 +148,9 @@ class Boots:
             if hello.reset_cause < len(RESET_CAUSES)
             else "unknown",
             channels=tuple(plan.info for plan in plans),
+            ended=EndedBoot(hello.last_boot, hello.last_sampled, hello.last_denied)
+            if hello.last_boot not in (0, hello.boot)
+            else None,
         )
         objection = self._admission.objection(link, hello)
         if objection is not None:
@@ -166,6 +169,10 @@ class Boots:
             alert = board_alert(row, series)
             if alert is not None:
                 source.alerts[index] = alert
+        before = self._sources.get(link)
+        if info.ended is not None and before is not None and before.boot == info.ended.boot:
+            said = self._sampled.get(before.boot_id, before.next_seq[0])
+            self._sampled[before.boot_id] = max(said, info.ended.sampled_total)
         self._end(link, opened.boot_id)
         rival = self._owners.get(opened.boot_id)
         if rival is not None and rival[0] is not link:

@@ -23,6 +23,7 @@ from .board_request import BoardRequests
 from .clock import Clock
 from .console import Console
 from .dating import Dating
+from .prompt import Prompt
 
 DEAF_COUNT = 5  # messages that answer no challenge: fewer come before it can have arrived
 # A board with a sealed session hears no other host before it has missed that one for 15 s.
@@ -49,6 +50,7 @@ class Dialogue:
         self.requests = requests
         self.console = Console(name, clock)
         self.dating = Dating()
+        self.prompt = Prompt()
         self.vitals: dict[str, int] = {}  # what the board last said of itself
         self._vitals_boot: int | None = None  # of which boot that was
         self.channels: dict[str, int] | None = None  # of the board welcomed last, by name
@@ -71,9 +73,10 @@ class Dialogue:
             requester=self.requests.requester,
         )
 
-    def reopen(self) -> None:
+    def reopen(self, now_ms: int) -> None:
         """Begin a session with whoever is at the port that has just been opened."""
         self._before = self.counters()
+        self.prompt.reopen(now_ms)
         self.session = self._make_session(self.session.pacing.token)
 
     def forget(self) -> None:
@@ -139,6 +142,8 @@ class Dialogue:
             elif not isinstance(event, TimeExchange):
                 self._note(event)
                 found.append(event)
+        if data:
+            self.prompt.take(data, self.session.decoder.frames_total, now_ms)
         text = self.session.decoder.take_console()
         if text:
             self.console.take(text)

@@ -24,7 +24,7 @@ from pyv_edge_core import message, session
 from pyv_edge_core.host_event import Refusal
 from pyv_edge_core.host_session import HostSession
 
-from . import link_state
+from . import link_state, prompt
 from .board_request import BoardRequests, Outcome
 from .clock import Clock
 from .dialogue import Dialogue
@@ -265,7 +265,7 @@ class SerialLink:
         self.states.on(link_state.FOUND)
         self.states.on(link_state.OPENED)
         self.opens_total += 1
-        self.dialogue.reopen()
+        self.dialogue.reopen(self._clock.monotonic_ms())
         self._await_hello()
         self._replies.clear()
         self._unsent = b""
@@ -282,6 +282,7 @@ class SerialLink:
     def _watch(self, now_ms: int) -> None:
         """Notice a board that greets, is up, or says nothing."""
         current = self.session
+        self._leave_prompt(now_ms)
         if self.dialogue.is_up:
             if self.state != UP:
                 self.states.up(current.hello.device)
@@ -301,6 +302,18 @@ class SerialLink:
                 if problem:
                     self._is_explained = True
                     self.states.trouble(problem, detail)
+
+    def _leave_prompt(self, now_ms: int) -> None:
+        """Start a board again that has been stopped, unless a frame is half written."""
+        if self._unsent:
+            return
+        self._unsent = self.dialogue.prompt.due(now_ms)
+        if self._unsent == prompt.RESTART:
+            self._is_explained = True
+            self.states.trouble(
+                f"the board on {self._port.name} was at its prompt, restarted;"
+                " if it stays there, deploy its firmware"
+            )
 
     # -- bytes ---------------------------------------------------------------------
 
@@ -353,6 +366,7 @@ class SerialLink:
             "greetings_refused_total": self.greetings_refused_total,
             "quarantined_total": self.quarantined_total,
             "twice_total": self.twice_total,
+            "prompt_restarts_total": self.dialogue.prompt.restarts_total,
             "requests": dict(self.requests.counters),
             "settings": self._settings.status() if self._settings is not None else {},
         }

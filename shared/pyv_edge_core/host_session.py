@@ -135,10 +135,10 @@ class HostSession:
                 self.sealed_total += 1
             return
         kind, received = parsed
-        self.heard_ms = now_ms
         row = TABLE.get(kind)
-        if row is None:
+        if row is None:  # an echo of our own, by a prompt or a loose cable
             raise MessageError("message %d is for boards" % kind)
+        self.heard_ms = now_ms
         if kind > message.CHANNELS and kind != message.TIME_RESPONSE:
             if received.tag != self._tag:
                 row = TABLE[STRANGER]

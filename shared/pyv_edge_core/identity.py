@@ -25,6 +25,8 @@ class Identity:
         self.firmware_hash = 0  # of the set of files that runs; 0: it has no manifest
         self.boots = 0  # how often the board has booted; 0: it doesn't count
         self.flags = 0  # message.HELLO_...
+        # The latest boot that ended on purpose, 0: unknown; what it had sampled and denied.
+        self.last = (0, 0, 0)
         # With HELLO_OVER: uptime up to which the boot is known, and that of boots since, in all.
         self.end_s = self.end_ms = self.since_s = 0
 
@@ -70,6 +72,7 @@ class Identity:
             self.boots,
             greeting,
             *challenge,
+            *self.last,
             self.device,
             self.board,
             self.firmware,

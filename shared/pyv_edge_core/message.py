@@ -76,7 +76,7 @@ _DATA_HEADER_SIZE = const(15)
 # and no dictionary of them, for a board's heap.
 _LAYOUTS = (
     "",
-    "IIHBBBBBIIIIIIIIIIIIIITTTT",  # HELLO
+    "IIHBBBBBIIIIIIIIIIIIIIIIITTTT",  # HELLO
     "B*",  # CHANNELS, see channel_table
     "IHIIT",  # WELCOME
     "BIIH*",  # DATA

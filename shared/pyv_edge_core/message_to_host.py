@@ -10,7 +10,7 @@ FIELDS = {
             "boot uptime_s uptime_ms version_min version_max reset_cause flags channel_count"
             " channels_crc telemetry_first telemetry_next events_first events_next capacity"
             " dropped_total config_hash policy_hash firmware_hash boots greeting challenge_a"
-            " challenge_b device board firmware core"
+            " challenge_b last_boot last_sampled last_denied device board firmware core"
         ),
     ),
     message.CHANNELS: ("Channels", "first entries"),

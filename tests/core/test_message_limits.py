@@ -5,7 +5,7 @@ from pyv_edge_core import message
 from pyv_edge_core.errors import FieldError, MessageError
 
 TAG = 0xBEEF
-_HELLO = (0,) * 19 + ("d", "b", "f", "c")  # what follows the uptime
+_HELLO = (0,) * 22 + ("d", "b", "f", "c")  # what follows the uptime
 _VITALS = (0,) * 21
 
 

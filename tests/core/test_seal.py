@@ -234,7 +234,7 @@ def test_unsealed_messages_change_nothing():
         assert pair.device_seal.unsealed_total == count + 1, kind
         assert (pair.device.state, pair.telemetry.first_seq) == (device_states.UP, 0), kind
         assert pair.device.request is None
-    hello = (pair.boot, 0, 0, 1, 1, 0, 0, 0, 0) + (0,) * 13 + ("d", "b", "f", "c")
+    hello = (pair.boot, 0, 0, 1, 1, 0, 0, 0, 0) + (0,) * 16 + ("d", "b", "f", "c")
     for kind, body in ((message.HELLO, hello), (message.LOG, (40, "x"))):
         count = pair.challenge.seal.unsealed_total
         raw = encode(message.pack(kind, tag, *body))

@@ -6,7 +6,7 @@ from pyv_edge_core.frame import FrameDecoder, encode, encode_for_board
 from pyv_edge_core.host_session import HostSession
 from pyv_edge_core.pacing import Pacing
 
-HEAP_KB_MIN = 384  # a board, its host and the wires between them: more than a board holds
+HEAP_KB_MIN = 512  # a board, its host and the wires between them: more than a board holds
 
 
 def _to_board(pair, kind, tag, *values):
@@ -145,7 +145,7 @@ def test_welcome_for_another_boot_with_the_same_tag_is_stale():
 
 def test_hello_whose_tag_is_not_of_its_boot_is_refused():
     pair = Pair(channels=0)
-    numbers = (pair.boot, 0, 0, 1, 1, 0, 0, 0, 0) + (0, 0, 0, 0, 16) + (0,) * 8
+    numbers = (pair.boot, 0, 0, 1, 1, 0, 0, 0, 0) + (0, 0, 0, 0, 16) + (0,) * 11
     texts = ("device-1", "fake", "0.1", "0.1")
     for tag, count in ((pair.device.tag ^ 1, 0), (pair.device.tag, 1)):
         hello = message.pack(message.HELLO, tag, *(numbers + texts))

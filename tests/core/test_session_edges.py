@@ -33,7 +33,7 @@ def _hello(boot=_BOOT, channels=_CHANNELS):
 
 
 def _announce(boot, channel_count, crc, device="d"):
-    numbers = (boot, 0, 0, 1, 1, 0, 0, channel_count, crc) + (0, 0, 0, 0, 32) + (0,) * 8
+    numbers = (boot, 0, 0, 1, 1, 0, 0, channel_count, crc) + (0, 0, 0, 0, 32) + (0,) * 11
     return encode(
         message.pack(message.HELLO, boot & 0xFFFF, *(numbers + (device, "fake", "0.1", "0.1")))
     )

@@ -9,7 +9,7 @@ from pyv_edge_core.host_session import HostSession
 HEAP_KB_MIN = 512  # every pair of a state and an input is a board and a host of its own
 
 _BODIES = {
-    message.HELLO: (0,) * 22 + ("d", "b", "f", "c"),
+    message.HELLO: (0,) * 25 + ("d", "b", "f", "c"),
     message.CHANNELS: (0, b""),
     message.DATA: (0, 0, 0, 0, bytes(8)),
     message.GAP: (0, 1, 0, 0),
@@ -32,7 +32,7 @@ def _body(kind, boot):
     if kind == message.CONFIG:
         return (boot, 5, 2, 0, 0, b"{}")
     if kind == message.HELLO:
-        return (boot, 0, 0, 1, 1, 0, 0, 0, 0) + (0,) * 13 + ("d", "b", "f", "c")
+        return (boot, 0, 0, 1, 1, 0, 0, 0, 0) + (0,) * 16 + ("d", "b", "f", "c")
     return _BODIES[kind]
 
 
@@ -197,7 +197,7 @@ def test_boards_and_hosts_without_a_common_version_say_so():
     for low, high, is_welcome in ((1, 1, True), (1, 9, True), (2, 9, False), (0, 0, False)):
         host = HostSession()
         boot = 0xC0FFEE01
-        hello = (boot, 0, 0, low, high, 0, 0, 0, 0) + (0,) * 13 + ("d", "b", "f", "c")
+        hello = (boot, 0, 0, low, high, 0, 0, 0, 0) + (0,) * 16 + ("d", "b", "f", "c")
         events = host.receive(encode(message.pack(message.HELLO, boot & 0xFFFF, *hello)), 0)
         if is_welcome:
             assert (events[0].hello.version_max, host.state) == (high, host_states.GREETED)

@@ -7,7 +7,7 @@ from script_parts import ANY_64, TEXTS, U8, U16, U32, scripts_of
 
 # type: its body's fields in order, as in PROTOCOL.md; "T" is a text
 _BODIES = {
-    message.HELLO: "IIHBBBBBIIIIIIIIIIIIIITTTT",
+    message.HELLO: "IIHBBBBBIIIIIIIIIIIIIIIIITTTT",
     message.WELCOME: "IHIIT",
     message.GAP: "BBII",
     message.ACK: "BBII",

@@ -1,13 +1,14 @@
 """The bridge between real firmware and a real agent: seen, recorded, damaged, played again."""
 
 import json
+import signal
 import sqlite3
 import subprocess
 import sys
 
 import pytest
-from bridge_rig import BridgeProcess, run
-from rig import numbers, serial_device, wait_for
+from bridge_rig import COMMAND, BridgeProcess, run
+from rig import DEADLINE_S, numbers, serial_device, wait_for
 
 
 @pytest.fixture
@@ -227,6 +228,32 @@ def test_shared_port_that_goes_is_opened_again(boards, agents, bridges, tmp_path
     status, summary = joined.stop()
     assert status == 0
     assert summary["carried"]["port_went_away_total"] == 1
+
+
+@pytest.mark.parametrize("command", ["relay", "monitor", "inject"])
+def test_agent_stays_up_when_the_bridges_log_has_no_room(boards, agents, tmp_path, command):
+    board = boards("north", sample_for_ms=2000)
+    board.start()
+    link = tmp_path / "usb"
+    words = [command, str(board.path), "--link", str(link)]
+    words += ["--flip", "0"] if command == "inject" else []
+    with open("/dev/full", "w") as full:
+        bridge = subprocess.Popen([*COMMAND, *words], stdout=full, stderr=subprocess.PIPE)
+    try:
+        wait_for(link.is_symlink, "the link")
+        agent = agents(through(link))
+        agent.start()
+        finish(agent)
+        assert "went away" not in agent.text()
+        bridge.send_signal(signal.SIGINT)
+        told = bridge.communicate(timeout=DEADLINE_S)[1].decode()
+    finally:
+        bridge.kill()
+        bridge.wait()
+        bridge.stderr.close()
+    assert bridge.returncode == 1
+    assert len(told.splitlines()) == 1
+    assert "standard output can't be written: No space left on device" in told
 
 
 def test_board_unplugged_and_back(boards, agents, bridges, tmp_path):

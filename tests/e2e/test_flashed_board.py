@@ -1,6 +1,9 @@
 """From an empty flash to readings in the store: the flasher, a virtual board, the real agent."""
 
 import json
+import random
+import re
+import signal
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -122,6 +125,36 @@ def test_board_is_flashed_updated_under_an_agent_and_rolled_back(board, flash, a
     assert agent.ledger().total("duplicates") == 0
 
 
+def test_deploy_whose_terminal_is_closed_gives_the_port_back(board, flash, agent, tmp_path):
+    settings_path = write(tmp_path / "device.json", settings())
+    flash("deploy", "--settings", settings_path)
+    agent.start()
+    wait_for(lambda: is_up(agent), "the board")
+    before = info(agent)
+    folder, second = own_sensor(tmp_path)
+    write(folder / "much.py", f"DATA = {random.Random(1).randbytes(20_000)!r}\n")
+    words = ("deploy", "--json", "--port", board.path, "--config", agent.config)
+    words += ("--settings", second, "--own-sensors", folder)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pyv_edge_tools.flash", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # The tests themselves may run under nohup.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+    )
+    assert "the agent lends the port" in process.stdout.readline()
+    while json.loads(process.stdout.readline())["event"] != "progress":
+        pass
+    process.send_signal(signal.SIGHUP)
+    process.stdout.close()  # nobody can be told: a terminal is closed, too
+    assert process.wait(200) == 1
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    wait_for(lambda: is_up(agent), "the board runs on, and the agent has its port")
+    assert info(agent)["firmware_hash"] == before["firmware_hash"]
+
+
 def test_update_that_hangs_is_taken_back_by_the_board_itself(board, flash, agent, tmp_path):
     flash("deploy", "--settings", write(tmp_path / "device.json", settings()))
     agent.start()
@@ -150,17 +183,29 @@ def test_update_that_hangs_before_its_loop_is_taken_back_too(board, flash, tmp_p
     assert json.loads(flash("probe", "--json"))["firmware_hash"] == before
 
 
+def test_mistake_in_a_sensor_of_ones_own_stops_no_other(board, flash, agent, tmp_path):
+    folder, _ = own_sensor(tmp_path, fault="self.values[0] = 20.5")
+    both = settings({"type": "mine", "interval_ms": 100}, *settings()["sensors"])
+    flash("deploy", "--settings", write(tmp_path / "both.json", both), "--own-sensors", folder)
+    agent.start()
+    wait_for(lambda: is_up(agent) and agent.ledger().total("stored") > 20, "readings")
+    said = re.compile(r"own_sensors\.mine: mistake \d+: TypeError: can't convert float to int")
+    wait_for(lambda: said.search(agent.text()), "the mistake in the agent's log")
+    wait_for(lambda: "in measure" in agent.text(), "where it was")
+    assert not info(agent)["safe_mode"]
+
+
 def test_crashes_in_a_row_end_in_safe_mode_and_a_deploy_mends_it(board, flash, agent, tmp_path):
-    folder, first = own_sensor(tmp_path, fault="None + 1")  # a mistake, and no failed sensor
+    folder, first = own_sensor(tmp_path, fault="raise MemoryError")  # of the board, not the sensor
     said = flash("deploy", "--settings", first, "--own-sensors", folder, status=1)
     assert "the board has crashed again and again, and is in safe mode" in said
     agent.start()
     wait_for(lambda: is_up(agent) and info(agent)["safe_mode"], "safe mode")
-    assert board.watchdog_resets_total == 4
+    assert board.watchdog_resets_total == 0  # steps that fail are no hang
     status = command(agent, "status", "--json")
     part = status["components"]["device/greenhouse"]
     assert (part["status"], "safe mode" in part["reason"]) == ("degraded", True)
-    wait_for(lambda: "TypeError" in agent.text(), "the traceback in the agent's log")
+    wait_for(lambda: "MemoryError" in agent.text(), "the traceback in the agent's log")
 
     folder, _ = own_sensor(tmp_path)
     flash("deploy", "--own-sensors", folder, "--config", agent.config)

@@ -295,7 +295,7 @@ class Timer:
 
     ONE_SHOT, PERIODIC = 0, 1
 
-    def __init__(self, machine, number=-1, **options):
+    def __init__(self, machine, number, **options):
         self._machine = machine
         self.number = number
         self.options = {}
@@ -315,6 +315,23 @@ class Timer:
                 callback(self)
             finally:
                 self._machine.enable_irq(state)
+
+
+class _Timers:
+    """`machine.Timer`: an RP2 has no numbers, an ESP32 has four."""
+
+    ONE_SHOT, PERIODIC = Timer.ONE_SHOT, Timer.PERIODIC
+
+    def __init__(self, machine, numbers):
+        self._machine = machine
+        self._numbers = numbers
+        self.made = []
+
+    def __call__(self, number=-1, **options):
+        if number not in self._numbers:
+            raise ValueError("Timer doesn't exist")
+        self.made.append(Timer(self._machine, number, **options))
+        return self.made[-1]
 
 
 class Reset(Exception):
@@ -345,11 +362,12 @@ class Machine:
         self.ADC = _Rp2Adcs(self) if chip == "rp2" else _Esp32Adcs(self)
         self.WDT = self._make_watchdog
         self.UART = self._make_uart
-        self.Timer = lambda *args, **options: Timer(self, *args, **options)
+        self.Timer = _Timers(self, (-1,) if chip == "rp2" else (0, 1, 2, 3))
         self.uarts = []
         self.watchdog = None
         self.cause = self.PWRON_RESET
         self.mem32 = {}
+        self._reset = Reset()  # made here: an interrupt may reset, and may not allocate
         self._lines = {}
         self._adcs = {}
         self._dhts = {}
@@ -411,7 +429,7 @@ class Machine:
         return self.uarts[-1]
 
     def reset(self):
-        raise Reset()
+        raise self._reset
 
     def reset_cause(self):
         return self.cause

@@ -24,6 +24,7 @@ class FakeBoard:
         self.said = []
         self.watchdog_ms = 0  # 0: it doesn't run
         self.feeds_total = 0
+        self.idle_ms = 0  # 0: it stays at its prompt
         self.cause = 3  # message_to_host.RESET_CAUSES
 
     def say(self, text):
@@ -67,6 +68,9 @@ class FakeBoard:
 
     def stop_watchdog(self):
         self.watchdog_ms = 0
+
+    def boot_when_idle(self, idle_ms):
+        self.idle_ms = idle_ms
 
     def led(self, name):
         return None

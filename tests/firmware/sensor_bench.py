@@ -22,6 +22,14 @@ class Board:
     def __init__(self, machine):
         self.wiring = Wiring(machine, machine.clock, machine.load)
         self.release_pins = self.wiring.release
+        self.said = []
+        self.shown = []  # errors, with their tracebacks on a board
+
+    def say(self, text):
+        self.said.append(text)
+
+    def show(self, error):
+        self.shown.append(error)
 
 
 class UnwiredBoard:

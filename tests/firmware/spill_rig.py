@@ -108,6 +108,7 @@ class Site:
         self.vitals = None
         self.logs = []
         self.has_host = False
+        self.takes = None  # boots of which the host commits readings; None: of all
         self.app = None
         self._page = Page()
         self.board = None
@@ -126,11 +127,14 @@ class Site:
         if self.spill is not None:
             values["spill"] = self.spill
         config = make_settings(*self.sensors, telemetry_capacity=self.capacity, **values)
-        self.app = App(config, self.board, self.port, self.flash)
+        self.app = self.open_app(config)
         self.truth[self.boot_id] = Taken()
         self.app.pipeline = Recorder(self.app.pipeline, self.truth[self.boot_id])
         self.host = HostSession()
         return self.boot_id
+
+    def open_app(self, config):
+        return App(config, self.board, self.port, self.flash)
 
     def run(self, seconds):
         for _ in range(int(seconds * 1000) // STEP_MS):
@@ -151,6 +155,8 @@ class Site:
                 boot = event.hello.boot
                 self.host.welcome(boot, *self.store.resume(boot))
             elif isinstance(event, (Batch, Loss)):
+                if self.takes is not None and event.boot not in self.takes:
+                    continue
                 self.host.committed(event.boot, event.stream, self.store.take(event))
             elif isinstance(event, Report):
                 if hasattr(event.message, "text"):

@@ -246,3 +246,89 @@ def test_board_boots_anew_before_its_numbers_end():
     rig.run(50)
     assert rig.board.resets_total > 0
     assert rig.app.telemetry.next_seq == SEQ_MAX
+
+
+class _Reset(BaseException):
+    """The board boots anew."""
+
+
+class _Watched(FakeBoard):
+    """A board whose watchdog bites, and whose reset ends the program."""
+
+    def __init__(self):
+        super().__init__()
+        self.fed_ms = 0
+        self.slept_ms = []
+
+    def start_watchdog(self, timeout_ms):
+        super().start_watchdog(timeout_ms)
+        self.feed()
+
+    def feed(self):
+        self.fed_ms = self.now_ms
+
+    def sleep_ms(self, duration_ms):
+        self.slept_ms.append(duration_ms)
+        self.spend(duration_ms)
+
+    def spend(self, duration_ms):
+        self.now_ms += duration_ms
+        if self.watchdog_ms and self.now_ms - self.fed_ms >= self.watchdog_ms:
+            raise _Reset("watchdog")
+
+    def reset(self):
+        raise _Reset("reset")
+
+
+_HANG = 2
+
+
+class _Step:
+    """Takes the place of a node's step: each takes a while, then fails or hangs if it is to."""
+
+    def __init__(self, watchdog_ms, step_ms, *fails):
+        self.board = _Watched()
+        self.app = App(make_settings(watchdog_ms=watchdog_ms), self.board, FakePort(), FakeFlash())
+        self.app.step = self
+        self.app.port.wait = lambda duration_ms: False
+        self.step_ms = step_ms
+        self.fails = list(fails)
+        self.steps_total = 0
+
+    def __call__(self):
+        self.steps_total += 1
+        self.board.spend(self.step_ms)
+        if not self.fails:
+            raise KeyboardInterrupt()
+        outcome = self.fails.pop(0)
+        if outcome == _HANG:
+            self.board.spend(60_000)
+        if outcome:
+            raise TypeError("can't convert float to int")
+        return 50
+
+    def run(self):
+        """Return why the board boots anew, "" if it doesn't."""
+        try:
+            self.app.run()
+        except KeyboardInterrupt:
+            return ""
+        except _Reset as reset:
+            return str(reset)
+
+
+def test_steps_that_fail_are_no_reset_until_there_are_five_in_a_row():
+    for watchdog_ms in (0, 1000, 2999, 3000, 8000, 8388):
+        step = _Step(watchdog_ms, 400, *[1, 1, 1, 1, 0] * 3)
+        assert (step.run(), step.steps_total) == ("", 16), watchdog_ms
+        assert step.app.errors_total == 12
+        waits = [duration_ms for duration_ms in step.board.slept_ms if duration_ms != 50]
+        wait_ms = min(3000, watchdog_ms // 2 or 3000)
+        assert waits == [wait_ms] * 12
+        step = _Step(watchdog_ms, 400, *[0] + [1] * 9)
+        assert (step.run(), step.steps_total) == ("reset", 6), watchdog_ms
+
+
+def test_step_that_hangs_ends_by_the_watchdog_whatever_was_before():
+    for before in ((), (0,), (1,), (0, 1, 1, 1, 1)):
+        assert _Step(1000, 100, *before, _HANG).run() == "watchdog", before

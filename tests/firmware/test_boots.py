@@ -24,6 +24,8 @@ class _Slots:
         self.folder = "app_a"
         self.settings_path = PATH
         self.is_on_trial = False
+        self.boots = 0  # in a row, of a kept set
+        self.damaged = ""
         self.reasons = []
         self.kept_total = 0
         self.forgiven_total = 0
@@ -37,6 +39,9 @@ class _Slots:
 
     def forgive(self):
         self.forgiven_total += 1
+
+    def damage(self):
+        return self.damaged
 
     def give_up(self, reason):
         self.reasons.append(reason)
@@ -194,6 +199,71 @@ def test_damaged_count_begins_anew():
         assert (boots.total, boots.crashes) == (1, 0), content
 
 
+def _last(rig):
+    rig.has_host = True
+    rig.run(500)
+    hello = rig.hello
+    return hello.last_boot, hello.last_sampled, hello.last_denied
+
+
+def test_next_boot_tells_what_one_that_ended_on_purpose_had_sampled():
+    ends = (
+        ("a reset", lambda rig: rig.app.reset()),
+        ("Ctrl-C", lambda rig: _press_ctrl_c(rig)),
+    )
+    for name, end in ends:
+        rig = _Rig()
+        rig.boot(_POWER)
+        assert _last(rig) == (0, 0, 0), name
+        rig.has_host = False
+        rig.run(5000)
+        boot = rig.app.own_session.identity.boot
+        rig.app.pipeline.denied_total = 3
+        end(rig)
+        told = (boot, rig.app.sampler.sampled_total, 3)
+        assert told[1] >= 5
+        rig.board.boot += 1
+        rig.boot(_WATCHDOG)
+        assert _last(rig) == told, name
+        rig.run(61000)  # it is healthy, which is written
+        rig.boot(_POWER)
+        assert _last(rig) == told, name  # of the boot before nobody knows how it ended
+
+
+def _press_ctrl_c(rig):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    rig.app.run = interrupt
+    rig.app.run_until_stopped()
+
+
+def test_boot_that_ends_before_there_is_a_node_tells_of_the_one_before():
+    rig = _Rig()
+    rig.boot(_POWER)
+    rig.run(3000)
+    told = (rig.app.own_session.identity.boot, rig.app.sampler.sampled_total, 0)
+    rig.app.reset()
+    rig.boot()
+    rig.boots.stop()  # Ctrl-C while it starts
+    rig.boot()
+    assert _last(rig) == told
+    damaged = rig.flash.files["boots"].replace(b"%d" % told[0], b"%d" % (told[0] ^ 1))
+    assert damaged != rig.flash.files["boots"]
+    rig.flash.files["boots"] = damaged
+    rig.boot()
+    assert _last(rig) == (0, 0, 0)
+
+
+def test_counts_beyond_32_bits_are_told_as_in_vitals():
+    rig = _Rig()
+    rig.boot(_POWER)
+    rig.app.sampler.sampled_total = 0x100000005
+    rig.app.reset()
+    rig.boot()
+    assert _last(rig)[1] == 5
+
+
 def test_full_flash_keeps_no_board_from_running():
     rig = _Rig()
     flash = rig.flash
@@ -303,6 +373,34 @@ def test_trial_that_cannot_be_kept_is_given_up():
     assert "can't be kept" in rig.slots.reasons[0] and rig.board.resets_total == 1
 
 
+def test_healthy_boot_has_the_loader_forget_those_that_were_not():
+    for crashes in (0, CRASHES_MAX):  # safe mode is healthy, too: a host can mend it
+        rig = _Rig()
+        rig.boot(_POWER)
+        for _ in range(crashes):
+            rig.boot()
+        rig.slots.boots = 2
+        rig.boot()
+        rig.run(59_000)
+        assert rig.slots.kept_total == 0
+        rig.run(2000)
+        assert (rig.slots.kept_total, rig.boots.slots) == (1, None)
+    rig = _Rig()
+    rig.slots.boots = 2
+    rig.slots.is_full = True
+    rig.boot()
+    rig.run(61_000)
+    assert rig.boots.slots is None and "is the flash full?" in " ".join(rig.board.said)
+
+
+def test_boot_of_a_kept_set_that_ends_on_purpose_is_not_counted():
+    rig = _Rig()
+    rig.slots.boots = 2
+    rig.boot()
+    rig.app.reset()
+    assert rig.slots.forgiven_total == 1
+
+
 def test_crashes_of_other_firmware_or_settings_do_not_count():
     for path, content in (("app_a/manifest", b"other"), (PATH, _settings(vitals_interval_ms=900))):
         rig = _Rig()
@@ -384,5 +482,5 @@ def test_safe_mode_needs_no_sound_settings():
 
 
 def _counted(total, crashes, state):
-    said = "%d %d %s" % (total, crashes, state)
+    said = "%d %d %s 0 0 0" % (total, crashes, state)
     return ("%s %08x" % (said, crc32(said.encode()))).encode()

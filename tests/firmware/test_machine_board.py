@@ -100,6 +100,8 @@ def test_pins_of_the_light_and_the_link_are_no_sensors():
     board.claim(settings, "led", 25)
     error = raises(SettingsError, board.claim, settings, "uart.tx", 26)
     assert str(error) == "device.json.uart.tx: 26 is taken by device.json.sensors[0]"
+    error = raises(SettingsError, board.claim, settings, "uart.rx", 25)
+    assert str(error) == "device.json.uart.rx: 25 is taken by device.json.led"
 
 
 def test_ticks_are_those_of_every_board():

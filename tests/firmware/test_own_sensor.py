@@ -101,6 +101,9 @@ def test_mistakes_in_a_file():
     def incomplete(name):
         raise ImportError("no module named 'numpy'")
 
+    def unusual(name):
+        raise _Trouble("no such chip")
+
     def ungrammatical(name):
         raise SyntaxError("invalid syntax")
 
@@ -112,9 +115,14 @@ def test_mistakes_in_a_file():
         (incomplete, "own_sensors.x can't be used: ImportError: no module named 'numpy'"),
         (ungrammatical, "own_sensors.x can't be used: SyntaxError: invalid syntax"),
         (unnamed, "own_sensors.x can't be used: NameError: name 'y' isn't defined"),
+        (unusual, "own_sensors.x can't be used: _Trouble: no such chip"),
     ):
         text = refusal(rp2, i2c("x"), open_sensor=_opener(load))
         assert text == "board.json.sensors[0].type: " + words
+
+
+class _Trouble(Exception):
+    """What a library that somebody found might raise: none of the errors that are built in."""
 
 
 class _Own:
@@ -149,11 +157,11 @@ def _opener(load):
     return open_loaded
 
 
-def _spoilt(spoil):
-    """Return the function that opens an _Own with which `spoil` has been at work."""
+def _spoilt(spoil, kind=_Own):
+    """Return the function that opens a `kind` with which `spoil` has been at work."""
 
     def make(section, board):
-        sensor = _Own()
+        sensor = kind()
         spoil(sensor)
         return sensor
 
@@ -161,6 +169,7 @@ def _spoilt(spoil):
 
 
 _X = {"type": "x", "interval_ms": 1000}
+_MISTAKE = "board.json.sensors[0]: own_sensors.x: mistake "
 
 
 def _put(**parts):
@@ -235,6 +244,117 @@ def test_values_that_cannot_be_are_a_failed_measurement():
         bench.play(1000)
         assert bench.readings()[:2] == [(GOOD, -(1 << 31)), (GOOD, (1 << 31) - 1)]
     assert bench.errors_total == errors
+    assert bench.board.said[0].startswith(_MISTAKE + "1: FieldError: value: 2147483648 is outside")
+    assert bench.board.said[-1] == _MISTAKE + "8: FieldError: values: not one for each channel"
+
+
+def _index(own):
+    own.values[2] = 1
+
+
+def _float(own):
+    own.values = array("i", [0, 0])
+    own.values[0] = 20.5  # a list would have taken it
+
+
+# What a user's code does wrong, and what the line about it begins with.
+_MISTAKES = (
+    (_float, "TypeError: "),
+    (_index, "IndexError: "),
+    (lambda own: own.gain, "AttributeError: "),
+    (lambda own: {}["gain"], "KeyError: "),
+    (lambda own: own.values[0] // 0, "ZeroDivisionError: "),
+    (lambda own: own.measure(), "TypeError: "),
+    (lambda own: next(iter(())), "StopIteration: "),
+    (_raise(_Trouble("one\ntwo")), "_Trouble: one two"),
+    (_raise(NotImplementedError("x" * 500)), "NotImplementedError: " + "x" * 120),
+)
+
+
+def _mistaken(mistake, **parts):
+    """Return what opens an _Own that makes a mistake, and a list that will have it in it."""
+    made = []
+
+    def spoil(sensor):
+        made.append(sensor)
+        sensor.mistake = mistake
+        for name in parts:
+            setattr(sensor, name, parts[name])
+
+    return _spoilt(spoil, _Mistaken), made
+
+
+class _Mistaken(_Own):
+    """A sensor that makes a mistake when it measures, or when it begins to."""
+
+    def measure(self, uptime_s, uptime_ms):
+        if self.mistake is not None:
+            self.mistake(self)
+
+
+def test_mistakes_of_one_sensor_are_its_own_and_said():
+    for mistake, words in _MISTAKES:
+        open_sensor, made = _mistaken(mistake)
+        settings = (dict(_X), {"type": "simulated", "interval_ms": 1000, "noise": 0})
+        bench = SensorBench(rp2(), *settings, open_sensor=open_sensor)
+        for errors in range(1, 4):
+            bench.play(1000)
+            assert bench.readings()[:2] == [(BAD, 0)] * 2, words
+            assert bench.qualities[2] == GOOD and bench.errors_total == errors, words
+        assert len(bench.board.said) == len(bench.board.shown) == 2  # and where it was
+        for index, said in enumerate(bench.board.said):
+            assert said.startswith(_MISTAKE + "%d: " % (index + 1) + words), (said, words)
+            assert "\n" not in said and len(said) < 200
+        made[0].mistake = None  # it is asked again each time, and may have mended
+        made[0].values = [7, 9]
+        bench.play(1000)
+        assert bench.readings()[:2] == [(GOOD, 7), (GOOD, 9)] and bench.errors_total == 3
+
+
+def test_mistake_when_a_chip_is_to_convert():
+    mistakes = [TypeError("one"), None, OSError(5), _Trouble("two"), TypeError("three")]
+
+    def begin():
+        error = mistakes.pop(0)
+        if error is not None:
+            raise error
+
+    open_sensor, _ = _mistaken(None, conversion_ms=100, begin=begin)
+    bench = SensorBench(rp2(), dict(_X), open_sensor=open_sensor)
+    qualities = []
+    for _ in range(5):
+        bench.play(1000)
+        qualities.append(bench.qualities[0])
+    assert qualities == [BAD, GOOD, BAD, BAD, BAD] and bench.errors_total == 4
+    assert bench.board.said == [_MISTAKE + "1: TypeError: one", _MISTAKE + "2: _Trouble: two"]
+
+
+def test_what_is_no_mistake_is_not_said():
+    for error in (OSError(5), ValueError("no TMP102")):
+        open_sensor, _ = _mistaken(_raise(error))
+        bench = SensorBench(rp2(), dict(_X), open_sensor=open_sensor)
+        bench.play(3000)
+        assert (bench.errors_total, bench.board.said) == (3, [])
+    open_sensor, _ = _mistaken(_raise(MemoryError()))
+    bench = SensorBench(rp2(), dict(_X), open_sensor=open_sensor)
+    raises(MemoryError, bench.play, 1000)  # the board is too small: not for the sensor to hide
+
+
+def test_mistakes_are_said_ever_more_rarely():
+    open_sensor, _ = _mistaken(_raise(TypeError("x")))
+    bench = SensorBench(rp2(), dict(_X, interval_ms=10), open_sensor=open_sensor)
+    bench.play(10_000)
+    assert bench.errors_total == 1000
+    said = [_MISTAKE + "%d: TypeError: x" % 2**power for power in range(10)]
+    assert bench.board.said == said and len(bench.board.shown) == 10
+
+
+def test_sensor_with_all_its_parts_needs_no_heap():
+    parts = {"conversion_ms": 10, "begin": lambda: None, "bad": bytearray(2)}
+    open_sensor, _ = _mistaken(None, **parts)
+    check_no_heap(
+        SensorBench(rp2(), dict(_X, interval_ms=100), open_sensor=open_sensor), 1000, 100
+    )
 
 
 def test_channel_that_is_missing_by_itself_and_a_chip_that_converts():

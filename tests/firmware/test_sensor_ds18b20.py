@@ -199,7 +199,7 @@ def test_refusals():
             ([address] * 17, ("list", "16")),
             ([7], ("7", "address of a DS18B20")),
             (["28"], ("'28'",)),
-            ([wrong_crc], (wrong_crc,)),
+            ([wrong_crc], (wrong_crc, "wrong CRC", "last two digits")),
             (["10" + address[2:]], ("'10",)),
             (["no hexadecimals!"], ("'no hex",)),
         )

@@ -99,6 +99,7 @@ def test_values_of_the_wrong_kind_or_size():
         ("watchdog_ms", 8389, ("8389", "0..8388")),
         ("watchdog_ms", 999, ("999", "below 1000")),
         ("led", 25, ("text", "quotes")),
+        ("led", "x" * 17, ("longer than 16",)),
         ("uart", 1, ("uart", "object")),
         ("uart", {"id": 1, "tx": 4}, ("uart.rx", "missing")),
         ("uart", {"id": 1, "tx": 4, "rx": 5, "baud": 7}, ("uart.baud", "1200..4000000")),
@@ -190,3 +191,63 @@ def test_reading_a_section_leaves_the_values_alone():
     section.end()
     assert values == {"a": 1}
     assert "missing" in str(raises(SettingsError, section.integer, "a", 0, 5))
+
+
+def _named(escaped):
+    """Return the settings of a rule whose name is JSON, of the board's own and of no others."""
+    rule = b'{"name": "hot", "message": "%s", "above": 1}' % escaped
+    return b'{\n"sensors": [{"type": "x"}],\n"rules": [%s]}' % rule
+
+
+def test_characters_that_json_writes_in_two_halves_are_joined():
+    face, last = chr(0x1F600), chr(0x10FFFF)
+    for escaped, text in (
+        (b"\\ud83d\\ude00", face),
+        (b"\\uD83D\\uDE00", face),
+        (b"\\ud83D\\uDe00x", face + "x"),
+        (b"x\\ud83d\\ude00\\udbff\\udfffy", "x" + face + last + "y"),
+        (b"\\ud800\\udc00", chr(0x10000)),
+        (b"\xf0\x9f\x98\x80 \\ud83d\\ude00", face + " " + face),
+        # What only looks like halves: a backslash that is escaped, and other characters.
+        (b"\\\\ud83d", "\\ud83d"),
+        (b"\\\\\\\\ud83d\\\\ude00", "\\\\ud83d\\ude00"),
+        (b"\\\\\\ud83d\\ude00", "\\" + face),
+        (b"\\ud7ff\\ue000", chr(0xD7FF) + chr(0xE000)),
+        (b"\\u00e9\\ud83d\\ude00", chr(0xE9) + face),
+        (b'\\/\\"\\ud83d\\ude00', '/"' + face),
+        (b"\xed\x9f\xbf", chr(0xD7FF)),
+    ):
+        content = _named(escaped)
+        loaded = _load(content)
+        assert loaded.rules[0].message == text, escaped
+        assert loaded.rules[0].message.encode().decode() == text
+        assert loaded.config_hash == crc32(content)
+
+
+def test_half_a_character_is_refused():
+    for escaped, half in (
+        (b"\\ud83d", "half a character: \\ud83d"),
+        (b"\\uDE00", "half a character: \\uDE00"),
+        (b"\\ud83dx", "half a character: \\ud83d"),
+        (b"\\ude00\\ud83d", "half a character: \\ude00"),
+        (b"\\ud83d\\ud83d\\ude00", "half a character: \\ud83d"),
+        (b"\\ud83d\\ude00\\ude01", "half a character: \\ude01"),
+        (b"\\ud83d\\\\ude00", "half a character: \\ud83d"),
+        (b"\\ud83d\\u0041", "half a character: \\ud83d"),
+        (b"\\\\\\ud83d", "half a character: \\ud83d"),
+        (b"\\ud8_3\\ude00", "an escape without four digits"),
+        (b"\\ud83d\\ud", "an escape without four digits"),
+        (b"\xed\xa0\xbd\xed\xb8\x80", "bytes that are no UTF-8"),
+    ):
+        text = str(raises(SettingsError, _load, _named(escaped)))
+        assert text == "%s: is not JSON: line 3 has %s" % (_PATH, half), (escaped, text)
+    for end in (b'"\\ud83d', b'"\\ud83d\\', b'"\\ud83d\\u', b'"\\ud', b"\xed", b"\xed\xa0"):
+        text = str(raises(SettingsError, _load, end))
+        _check_line(text, (_PATH, "is not JSON"), end)
+
+
+def test_size_of_a_text_is_that_of_its_characters():
+    face = b"\\ud83d\\ude00"  # four bytes
+    assert _load(_named(face * 24)).rules[0].message == chr(0x1F600) * 24
+    text = str(raises(SettingsError, _load, _named(face * 24 + b"x")))
+    _check_line(text, (_PATH, "rules[0]", "message", "96"), "97 bytes")

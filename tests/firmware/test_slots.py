@@ -3,8 +3,9 @@
 import os
 import sys
 
+import slots as loader
 from check import raises
-from slots import CRASH_SIZE_MAX, TRIAL_BOOTS_MAX, Slots
+from slots import CRASH_SIZE_MAX, LOOK_BOOTS, RESTARTS_MAX, TRIAL_BOOTS_MAX, Slots
 
 
 def _make_folder():
@@ -38,7 +39,8 @@ class _Board:
         os.mkdir(folder + "/pyv_edge_node")
         _write(folder + "/pyv_edge_node/__init__.py", "name = %r\n" % slot)
         if is_whole:
-            _write(folder + "/manifest", "x")
+            path = "pyv_edge_node/__init__.py"
+            _write(folder + "/manifest", "%s %s\n" % (loader._digest(folder + "/" + path), path))
 
     def begin_trial_of_b(self):
         """Put both sets there; a is kept, and b on trial from the next boot on."""
@@ -52,6 +54,43 @@ class _Board:
         slots = Slots()
         slots.count_boot()
         return slots
+
+
+class _Machine:
+    """What a chip says of why it has booted, and its watchdog."""
+
+    PWRON_RESET, WDT_RESET = 1, 3
+
+    def __init__(self):
+        self.cause = self.PWRON_RESET
+        self.timeouts_ms = []
+
+    def __enter__(self):
+        self._before = sys.modules.get("machine")
+        sys.modules["machine"] = self
+        return self
+
+    def __exit__(self, *_):
+        if self._before is None:
+            del sys.modules["machine"]
+        else:
+            sys.modules["machine"] = self._before
+
+    def reset_cause(self):
+        return self.cause
+
+    def WDT(self, timeout):
+        self.timeouts_ms.append(timeout)
+
+
+class _Kept(_Board):
+    """A board with two sets, of which b is kept."""
+
+    def __enter__(self):
+        super().__enter__()
+        self.begin_trial_of_b()
+        self.boot().keep()
+        return self
 
 
 def _remove(path):
@@ -255,6 +294,77 @@ def test_kept_set_that_is_damaged_gives_way_to_an_older_one_for_this_boot():
         # Nothing is left now; and the next boot looks at the kept one first.
         assert "worse" in str(raises(ValueError, slots.fail, ValueError("worse")))
         assert _state(board.boot()) == ("a", "-", 0)
+
+
+def test_kept_set_is_counted_unless_power_or_a_finger_begins_it():
+    with _Machine() as machine, _Kept() as board:
+        assert _state(board.boot()) == ("b", "-", 0)
+        machine.cause = machine.WDT_RESET
+        assert _state(board.boot()) == ("b", "-", 1)
+        slots = board.boot()
+        assert _state(slots) == _state(Slots()) == ("b", "-", 2)
+        slots.forgive()
+        assert _state(Slots()) == ("b", "-", 1)
+        slots.keep()
+        assert _state(slots) == _state(Slots()) == ("b", "-", 0)
+        board.boot()
+        machine.cause = machine.PWRON_RESET
+        assert _state(board.boot()) == _state(Slots()) == ("b", "-", 0)
+
+
+def test_kept_set_that_is_damaged_and_restarts_is_given_up():
+    for path in ("pyv_edge_node/__init__.py", "manifest"):
+        for spoil in (lambda name: _write(name, "rotten"), os.remove):
+            if path == "manifest" and spoil is os.remove:
+                continue  # a set without one is none
+            with _Machine() as machine, _Kept() as board:
+                spoil("app_b/" + path)
+                machine.cause = machine.WDT_RESET
+                for boots in range(1, LOOK_BOOTS):
+                    assert _state(board.boot()) == ("b", "-", boots)
+                assert _state(board.boot()) == _state(Slots()) == ("a", "-", 0)
+                assert "app_b was given up: app_b/%s is damaged" % path in _read("crash")
+
+
+def test_kept_set_that_never_comes_far_is_given_up():
+    with _Machine() as machine, _Kept() as board:
+        machine.cause = machine.WDT_RESET
+        for boots in range(1, RESTARTS_MAX):
+            assert _state(board.boot()) == ("b", "-", boots)
+        assert _state(board.boot()) == _state(Slots()) == ("a", "-", 0)
+        assert "app_b was given up: it restarted 12 times in a row" in _read("crash")
+
+
+def test_kept_set_stays_where_the_other_is_no_better():
+    for spoil in (lambda: _write("app_a/manifest", "x"), lambda: os.remove("app_a/manifest")):
+        with _Machine() as machine, _Kept() as board:
+            _write("app_b/pyv_edge_node/__init__.py", "rotten")
+            spoil()
+            machine.cause = machine.WDT_RESET
+            for _ in range(3 * RESTARTS_MAX):
+                slots = board.boot()
+                assert slots.running == "b" and slots.damage() == ""
+            assert _state(Slots()) == ("b", "-", RESTARTS_MAX)
+
+
+def test_damage_is_looked_for_in_a_kept_set():
+    with _Kept() as board:
+        assert board.boot().damage() == ""
+        os.remove("app_b/pyv_edge_node/__init__.py")
+        assert board.boot().damage() == "app_b/pyv_edge_node/__init__.py"
+    with _Board() as board:
+        assert board.boot().damage() == ""
+
+
+def test_what_is_imported_as_bytecode_has_a_watchdog():
+    with _Machine() as machine, _Kept() as board, _Imports():
+        board.boot().enter()
+        assert machine.timeouts_ms == []  # compiling takes its time
+        _write("app_b/pyv_edge_node/start.mpy", "")
+        board.boot().enter()
+        assert machine.timeouts_ms == [8388]
+        loader.stop_watchdog()
+        assert machine.timeouts_ms == [8388, 86_400_000]
 
 
 def test_without_another_set_the_error_is_shown():

@@ -376,6 +376,7 @@ def test_a_board_in_safe_mode_leaves_the_pages_alone():
 
     class Safe:
         total, reset_cause, firmware_hash, is_safe, is_on_trial = 9, 4, 0, True, False
+        last = (0, 0, 0)
 
     from fake_board import FakeBoard, FakePort
     from pyv_edge_node.app import App

@@ -17,7 +17,7 @@ DEVICE = "device-1"
 
 # type: codes of the fixed fields, number of texts: PROTOCOL.md, told once more. None: by itself.
 LAYOUTS = {
-    message.HELLO: ("IIHBBBBBIIIIIIIIIIIIII", 4),
+    message.HELLO: ("IIHBBBBBIIIIIIIIIIIIIIIII", 4),
     message.CHANNELS: None,
     message.WELCOME: ("IHII", 1),
     message.DATA: None,
@@ -157,9 +157,11 @@ def greeting(choose):
     numbers = [
         *(boot, choose.integer(0, 9), 0, choose.pick((1, 1, 2)), choose.pick((1, 1, 2)), 0),
         *(choose.pick((0, 0, 1, 2, 255)), len(rows), channel_table.crc(rows)),
-        *(number(choose, "I") for _ in range(13)),
+        *(number(choose, "I") for _ in range(16)),
     ]
-    hello = header(message.HELLO, boot & 0xFFFF) + struct.pack("<IIHBBBBBIIIIIIIIIIIIII", *numbers)
+    hello = header(message.HELLO, boot & 0xFFFF) + struct.pack(
+        "<IIHBBBBBIIIIIIIIIIIIIIIII", *numbers
+    )
     hello += b"".join(bytes((len(word),)) + word for word in (DEVICE.encode(), b"b", b"1", b"1"))
     answers = [
         header(message.TIME_RESPONSE, boot & 0xFFFF) + struct.pack("<HIH", token, 5, 0)

@@ -222,7 +222,7 @@ class RecordingLink:
         return calls
 
 
-def hello(boot=0xABCD1234, device="board-1", reset_cause=1):
+def hello(boot=0xABCD1234, device="board-1", reset_cause=1, last=(0, 0, 0)):
     """Return a board's HELLO as the core parses it."""
     return message.shape(message.HELLO)(
         tag=boot & 0xFFFF,
@@ -248,6 +248,9 @@ def hello(boot=0xABCD1234, device="board-1", reset_cause=1):
         greeting=1,
         challenge_a=0,
         challenge_b=0,
+        last_boot=last[0],
+        last_sampled=last[1],
+        last_denied=last[2],
         device=device,
         board="fake",
         firmware="1.0",

@@ -501,6 +501,28 @@ def test_vitals_are_stored_and_say_what_was_sampled(rig):
     assert ledger.is_balanced
 
 
+def test_next_boot_tells_what_the_one_before_had_sampled(rig):
+    rig.greet()
+    rig.put(batch(0, [1, 2]), vitals(5))
+    again = greeting(boot=77, last=(BOOT, 50, 8))
+    rig.put(again, again, batch(0, [3], boot=77))
+    rig.ingest.run()
+    assert rig.rows("SELECT sampled_total, denied_total, is_end_known FROM boot") == [
+        (50, 8, 1),
+        (0, 0, 0),
+    ]
+    assert rig.ingest.boots.sampled_total == 51
+    ledger = read_ledger(rig.path)
+    assert (ledger.total("sampled"), ledger.total("reset"), ledger.total("denied")) == (51, 40, 8)
+    assert ledger.is_balanced
+
+
+def test_boot_that_says_it_has_ended_itself_is_not_believed(rig):
+    rig.put(greeting(boot=77, last=(77, 50, 0)))
+    rig.ingest.run()
+    assert rig.rows("SELECT sampled_total, is_end_known FROM boot") == [(0, 0)]
+
+
 def test_sampled_total_is_at_least_what_arrived(rig):
     rig.greet()
     rig.put(vitals(1), batch(0, [1, 2, 3]))

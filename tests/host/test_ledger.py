@@ -8,7 +8,7 @@ from host.fakes import UTC_MS
 from host.test_store import event_row, info, telemetry
 from pyv_edge_agent.cli import main
 from pyv_edge_agent.errors import StoreError
-from pyv_edge_agent.store import BootInfo, SQLiteStore, WriteBatch, read_ledger
+from pyv_edge_agent.store import BootInfo, EndedBoot, SQLiteStore, WriteBatch, read_ledger
 
 
 @pytest.fixture
@@ -72,6 +72,7 @@ def test_ledger_accounts_for_every_number(path):
         "in_flight": 1,
         "duplicates": 0,
         "is_finished": True,
+        "is_end_known": True,
         "is_balanced": True,
     }
     assert vars(events) == {
@@ -87,6 +88,7 @@ def test_ledger_accounts_for_every_number(path):
         "expired": 0,
         "evicted": 0,
         "is_finished": True,
+        "is_end_known": True,
         "is_balanced": True,
     }
     (sink,) = ledger.sinks
@@ -114,6 +116,106 @@ def test_what_a_board_had_not_sent_when_it_booted_anew_is_gone(path):
     before, after = [one for one in ledger.boots if one.device == "board-1"][::2]
     assert (before.boot, before.reset, before.in_flight) == ("abcd1234", 1, 0)
     assert (after.boot, after.reset, after.in_flight) == ("11112222", 0, 0)
+
+
+def boot_info(boot, ended=None, device="board-1"):
+    return BootInfo(device, "porch", boot, "fake", "1.0", "soft", (), ended)
+
+
+def boots_of(path, *greeted):
+    """Return the ledger's accounts of readings by boot, after these greetings."""
+    store = SQLiteStore(path)
+    for one in greeted:
+        store.open_boot(one, UTC_MS)
+    store.close()
+    ledger = read_ledger(path)
+    assert ledger.is_balanced
+    return {one.boot: one for one in ledger.boots if one.stream == "telemetry"}
+
+
+def test_next_boot_says_what_one_that_ended_on_purpose_had_sampled(path):
+    tamper(path, "UPDATE boot SET is_finished = 0")
+    ended = EndedBoot(0xABCD1234, 848, 5)
+    again = [boot_info(0x11112222, ended)] * 3  # greetings repeat
+    found = boots_of(path, *again)["abcd1234"]
+    # Denied by the board, not by the host's policy: 5; the host has denied 2 more.
+    assert (found.sampled, found.denied, found.reset) == (848, 7, 848 - 5 - 12)
+    assert found.is_end_known
+    parts = (found.stored, found.denied, found.aggregated, found.lost, found.reset)
+    assert found.sampled == sum(parts)
+
+
+def test_late_greeting_takes_no_count_back(path):
+    found = boots_of(path, boot_info(0x11112222, EndedBoot(0xABCD1234, 9, 0)))["abcd1234"]
+    assert (found.sampled, found.reset) == (14, 1)
+
+
+def test_what_a_boot_left_on_the_flash_is_no_longer_gone_once_it_has_come(path):
+    found = boots_of(path, boot_info(0x11112222, EndedBoot(0xABCD1234, 20, 1)))["abcd1234"]
+    assert found.reset == 7
+    store = SQLiteStore(path)
+    opened = store.open_boot(info(), UTC_MS)
+    store.commit(telemetry(opened, 12, [1, 2, 3]))
+    store.close()
+    found = boots_of(path)["abcd1234"]
+    assert (found.sampled, found.stored, found.reset) == (20, 8, 4)
+
+
+def test_other_devices_boots_of_that_number_are_left_alone(path):
+    other = boot_info(0x11112222, EndedBoot(0xABCD1234, 848, 0), device="board-2")
+    found = boots_of(path, other)
+    assert found["abcd1234"].sampled == 14
+    assert sorted(found) == ["11112222", "abcd1234"]  # what board-2 did elsewhere is not ours
+
+
+def test_boot_that_nobody_has_heard_is_in_the_ledger(path, log):
+    last = boot_info(0x33334444, EndedBoot(0x22223333, 848, 8))
+    found = boots_of(path, last, last)
+    unheard = found["22223333"]
+    assert (unheard.sampled, unheard.denied, unheard.reset, unheard.stored) == (848, 8, 840, 0)
+    assert unheard.is_end_known
+    assert found["33334444"].in_flight == 0
+    assert log.having("was never heard") == [
+        "device porch: boot 22223333 sampled 848 readings and was never heard (boot_id 2)"
+    ]
+
+
+def test_boot_that_nobody_has_heard_and_that_sampled_nothing_is_none(path):
+    found = boots_of(path, boot_info(0x33334444, EndedBoot(0x22223333, 0, 0)))
+    assert sorted(found) == ["33334444", "abcd1234"]
+
+
+def test_present_boot_makes_none_before_it(path):
+    """The store has lost a boot's row, or a board says something else than before."""
+    present = boot_info(0x33334444)
+    told = boot_info(0x33334444, EndedBoot(0x22223333, 848, 8))
+    assert sorted(boots_of(path, present, told)) == ["33334444", "abcd1234"]
+
+
+def test_how_a_boot_ended_is_not_known_unless_it_was_said(path, capsys):
+    tamper(path, "UPDATE boot SET is_finished = 0")
+    assert boots_of(path)["abcd1234"].is_end_known  # it goes on
+    assert main(["ledger", "--db", str(path)]) == 0
+    assert "not known" not in capsys.readouterr().out
+    found = boots_of(path, boot_info(0x11112222))
+    assert not found["abcd1234"].is_end_known
+    assert found["11112222"].is_end_known
+    assert main(["ledger", "--db", str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(", ", 1)[0].split()[1] for line in lines if "it ended is" in line][:1] == [
+        "abcd1234"
+    ]
+    assert "may have gone with its memory" in "".join(lines)
+    # It is told later: by the boot after next, which had been stopped before it could greet.
+    found = boots_of(path, boot_info(0x22223333, EndedBoot(0xABCD1234, 14, 1)))
+    assert found["abcd1234"].is_end_known
+    assert not found["11112222"].is_end_known
+
+
+def test_boots_of_the_agent_itself_end_as_they_stand(path):
+    own = [BootInfo("t1", "t1", boot, "agent", "1.0", "start", ()) for boot in (7, 8)]
+    found = boots_of(path, *own)
+    assert found["00000007"].is_end_known and found["00000008"].is_end_known
 
 
 def test_ledger_as_json_types(path):

@@ -11,7 +11,12 @@ from pyv_edge_agent.store import SQLiteStore, WriteBatch, migration, read_ledger
 from pyv_edge_agent.store.receipt import SourceId
 from pyv_edge_agent.store.schema import SCHEMA_VERSION
 
-BACK_TO_7 = """
+BACK_TO_8 = """
+ALTER TABLE boot DROP COLUMN is_end_known;
+PRAGMA user_version = 8;
+"""
+BACK_TO_7 = f"""
+{BACK_TO_8}
 ALTER TABLE stream DROP COLUMN floor_utc_ms;
 ALTER TABLE stream DROP COLUMN floor_ms;
 PRAGMA user_version = 7;
@@ -109,7 +114,7 @@ def test_migrated_store_has_the_schema_of_a_new_one(old, tmp_path):
     assert schema(old) == schema(tmp_path / "new.db")
 
 
-@pytest.mark.parametrize("back", [BACK_TO_5, BACK_TO_6, BACK_TO_7])
+@pytest.mark.parametrize("back", [BACK_TO_5, BACK_TO_6, BACK_TO_7, BACK_TO_8])
 def test_store_of_a_later_schema_becomes_one_of_today(tmp_path, back):
     path = tmp_path / "edge.db"
     SQLiteStore(path).close()

@@ -18,9 +18,9 @@ def begin(slots):
         mine = crc32(file.read())
     with open(slots.settings_path, 'rb') as file:
         settings = crc32(file.read())
-    flags = 1 if slots.is_on_trial else 0
-    body = pack('<BBHIIHBBBBBIIIIIIIIIIIIII', 1, 1, 1, 1, 0, 0, 1, 1, 1, flags, 0, 0, 0, 0, 0, 0,
-        0, 0, settings, 0, mine, slots.boots, 1, 0, 0)
+    flags = FLAGS | (1 if slots.is_on_trial else 0)
+    body = pack('<BBHIIHBBBBBIIIIIIIIIIIIIIIII', 1, 1, 1, 1, 0, 0, 1, 1, 1, flags, 0, 0, 0, 0, 0,
+        0, 0, 0, settings, 0, mine, slots.boots, 1, 0, 0, 0, 0, 0)
     for text in (b'tiny', b'unix', b'VERSION', b'0'):
         body += bytes([len(text)]) + text
     body += pack('<I', crc32(body))
@@ -31,9 +31,9 @@ def begin(slots):
 """
 
 
-def tiny(version, **others):
-    """Return the files of a set that says `version`."""
-    start = TINY_START.replace("VERSION", version)
+def tiny(version, *, flags=0, **others):
+    """Return the files of a set that says `version`, and has `flags` in its HELLO."""
+    start = TINY_START.replace("VERSION", version).replace("FLAGS", str(flags))
     files = {"pyv_edge_node/__init__.py": b"", "pyv_edge_node/start.py": start.encode()}
     files.update({path: content.encode() for path, content in others.items()})
     return files

@@ -172,7 +172,7 @@ INTERRUPTIONS = (
     ),
     Interruption(
         "the new set was kept, and its files are damaged later",
-        "the old set, until the next deploy mends it",
+        "the old set: at once if the new one can't be imported, else after three restarts",
         OLD,
         new_set_is_kept_and_damaged,
     ),

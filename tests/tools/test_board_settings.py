@@ -31,6 +31,10 @@ LEAST = {
     "simulated": {"channel": "s"},
 }
 
+MINE = {"type": "mine", "interval_ms": 1000, "gain": 2}  # with a key that only its file knows
+ADDRESS = "28ff641d8216e383"
+WRONG = "28ff641d8216e384"
+
 
 def sensor(kind, interval_ms=60_000, **more):
     return {"type": kind, "interval_ms": interval_ms, "prefix": kind, **LEAST[kind], **more}
@@ -45,7 +49,8 @@ def test_every_sensor_of_ours_can_be_on_the_board(tmp_path):
     assert sorted(LEAST) == TYPES.split()
     path = written(
         tmp_path / "device.json",
-        sensors=[sensor(kind) for kind in LEAST],
+        sensors=[sensor(kind) for kind in LEAST]
+        + [sensor("ds18b20", pin=14, prefix="two", addresses=[ADDRESS])],
         link_key_file="link.key",
         spill={"size_kb": 64},
         led="25",
@@ -103,9 +108,20 @@ def test_what_no_board_can_use_is_one_line(tmp_path, content, said):
         ),
         (
             {"sensors": [sensor("procfs")], "led": "4", "uart": {"id": 0, "tx": 4, "rx": 5}},
-            "x.uart.tx: 4 is taken by x",
+            "x.uart.tx: 4 is taken by x.led",
+        ),
+        (
+            {"sensors": [sensor("ds18b20", addresses=[WRONG])]},
+            f"x.sensors[0].addresses: '{WRONG}' has a wrong CRC (its last two digits)",
         ),
         ({"sensors": [{"type": "mine"}], "a": 1}, "x.a: "),
+        ({"sensors": [sensor("adc")], "led": "x" * 17}, "x.led: is longer than 16 characters"),
+        ({"sensors": [{"type": "mine"}]}, "x.sensors[0].interval_ms: is missing"),
+        ({"sensors": [MINE | {"interval_ms": 0}]}, "x.sensors[0].interval_ms: 0 is not a whole"),
+        ({"sensors": [MINE | {"prefix": 1}]}, "x.sensors[0].prefix: must be a text"),
+        ({"sensors": [MINE | {"prefix": "A"}]}, "x.sensors[0].prefix: 'A.x' has a character"),
+        ({"sensors": [MINE | {"prefix": "a" * 31}]}, "x.sensors[0].prefix: "),
+        ({"sensors": [MINE | {"type": "__init__"}]}, "x.sensors[0].type: '__init__' is no"),
         ({"sensors": [sensor("adc")], "rules": [{}]}, "x.rules[0]"),
         ({"sensors": [sensor("adc")], "privacy": {"colour": 1}}, "x.privacy"),
     ],
@@ -115,8 +131,26 @@ def test_what_is_wrong_names_its_key(settings, said):
     assert problem.startswith(said) and own == []
 
 
+def test_characters_in_two_halves_are_read_as_a_board_reads_them():
+    rule = {"name": "hot", "above": 1, "message": "\U0001f600" * 24}
+    settings = {"sensors": [sensor("adc")], "rules": [rule]}
+    assert judge("x", json.dumps(settings).encode()) == ("", [])
+    assert judge("x", json.dumps(settings, ensure_ascii=False).encode()) == ("", [])
+    half = json.dumps(settings).replace(r"\ude00", "", 1).encode()
+    said = r"x: is not JSON: line 1 has half a character: \ud83d"
+    assert judge("x", half) == (said, [])
+
+
+def test_digits_of_other_scripts_are_no_pin():
+    for led in ("\u00b2", "\u0664", "025"):  # which only the board can say whether it has
+        assert judge("x", json.dumps({"sensors": [sensor("adc")], "led": led}).encode()) == (
+            "",
+            [],
+        )
+
+
 def test_own_sensors_are_known_by_name_and_must_be_on_the_board(tmp_path):
-    path = written(tmp_path / "device.json", sensors=[sensor("adc"), {"type": "mine", "gain": 2}])
+    path = written(tmp_path / "device.json", sensors=[sensor("adc"), MINE | {"prefix": "a"}])
     assert board_settings.read(path).own_types == ("mine",)
     wanted = operations.wanted(path, None, is_source=True, replaces_loader=False)
     assert wanted.own_modules == ("own_sensors/mine",)

@@ -9,7 +9,7 @@ import generate_bridge_md
 from bridge_bytes import Talk
 from pyv_edge_core import session
 from pyv_edge_core.frame import encode
-from pyv_edge_tools.bridge import COMMANDS, capture, carrier, pcapng
+from pyv_edge_tools.bridge import COMMANDS, capture, carrier, pcapng, steady_output
 from pyv_edge_tools.bridge.chunk import TO_HOST, Chunk, Note
 from pyv_edge_tools.bridge.description import OPS, as_object
 from pyv_edge_tools.bridge.tap import Tap
@@ -74,6 +74,8 @@ def test_limits_are_those_of_the_code():
         f"every {carrier.LOOK_MS / 1000:g} s",
         f"up to every {carrier.LOOK_MS_MAX // 1000} s",
         f"({capture.SIZE_MAX // 1024**2} MiB)",
+        f"Up to {steady_output.KEPT_MAX // 1024} KiB of lines",
+        f"tried again every {steady_output.RETRY_NS // 1_000_000_000} s",
         f"at most {session.HOST_SILENCE_MS // 1000} s",
         f"USER0 ({pcapng.LINKTYPE_FRAMES})",
         f"USER1 ({pcapng.LINKTYPE_CONSOLE})",

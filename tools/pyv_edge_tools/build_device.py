@@ -157,14 +157,21 @@ def _without_checkers(tree: ast.AST) -> ast.AST:
 def own_sensors(folder: Path) -> dict[str, bytes]:
     """Return the sources of a user's sensors, as modules of OWN_SENSORS.
 
-    Raises CompileError for a folder without any, or a name that can't be imported.
+    Raises CompileError for a folder without any, and for one that can't be imported.
     """
-    found = {f"{OWN_SENSORS}/{path.name}": path.read_bytes() for path in folder.glob("*.py")}
+    found: dict[str, bytes] = {}
+    ours = _package("pyv_edge_node") / "sensors"
+    for path in sorted(folder.glob("*.py")):
+        if not path.stem.isidentifier():
+            raise CompileError(f"{path}: is no name for a module")
+        if path.stem != "__init__" and (ours / path.name).is_file():
+            raise CompileError(f"{path}: {path.stem!r} is a sensor of ours: give it another name")
+        try:
+            found[f"{OWN_SENSORS}/{path.name}"] = path.read_bytes()
+        except OSError as error:
+            raise CompileError(f"{path}: can't be read ({error.strerror})") from error
     if not found:
         raise CompileError(f"{folder}: there is no .py file in it")
-    for name in found:
-        if not Path(name).stem.isidentifier():
-            raise CompileError(f"{folder}/{Path(name).name}: is no name for a module")
     found.setdefault(f"{OWN_SENSORS}/__init__.py", b"")
     return found
 

@@ -10,11 +10,12 @@ import sys
 from typing import Any
 
 from pyv_edge_core.errors import FieldError
-from pyv_edge_core.reading import check_name
+from pyv_edge_core.reading import LIMITS, check_name
 from pyv_edge_node import sensors
 from pyv_edge_node.board.wiring import Wiring
 from pyv_edge_node.parts import Parts
-from pyv_edge_node.settings import Section, Settings, SettingsError
+from pyv_edge_node.settings import Section, SettingsError, parse
+from pyv_edge_node.surrogates import joined
 
 KEY_SIZE = 64
 
@@ -30,6 +31,28 @@ class _Anything:
 
     def __or__(self, other: Any) -> "_Anything":
         return self
+
+
+class _OneWire(_Anything):
+    """A wire with nothing on it, which knows its CRC: addresses have one."""
+
+    def __init__(self, pin: Any) -> None:
+        """Be the one on `pin`."""
+
+    def crc8(self, data: bytes) -> int:
+        """Return the CRC-8 of `data` (Maxim's application note 27), 0 with its own behind it."""
+        found = 0
+        for byte in data:
+            found ^= byte
+            for _ in range(8):
+                found = found >> 1 ^ (found & 1) * 0x8C
+        return found
+
+
+class _Modules(_Anything):
+    """Whichever module of MicroPython's is loaded by its name."""
+
+    OneWire = _OneWire
 
 
 class _Time:
@@ -49,7 +72,7 @@ class PaperBoard:
     name = "paper"
 
     def __init__(self) -> None:
-        self.wiring = Wiring(_Anything(), _Time(), lambda name: _Anything())
+        self.wiring = Wiring(_Anything(), _Time(), lambda name: _Modules())
 
     def claim(self, section: Section, key: str, pin: int) -> None:
         """Note that a pin is no sensor's. Raises SettingsError if it is one's."""
@@ -89,19 +112,17 @@ class PaperFlash:
 
 def judge(path: str, content: bytes) -> tuple[str, list[str]]:
     """Return (what is wrong or "", types of sensors of the user's own)."""
-    try:
-        values = json.loads(content.decode())
-    except (ValueError, RecursionError) as error:
-        return f"{path}: is not JSON: {error}", []
     flash: Any = PaperFlash()
     try:
-        config = Settings(Section(values, path), flash)
+        config = parse(path, content, flash)
+        values = json.loads(joined(content))  # sections have their keys taken
         own = _own_types(values["sensors"], path)
-        ours = [
-            section
-            for section, value in zip(config.sensors, values["sensors"], strict=True)
-            if value.get("type") not in own
-        ]
+        ours = []
+        for section, value in zip(config.sensors, values["sensors"], strict=True):
+            if value.get("type") in own:
+                _check_own(section)
+            else:
+                ours.append(section)
         config.sensors, config.spill = ours, None
         Parts(config, PaperBoard(), flash, None, None)
     except SettingsError as error:
@@ -120,7 +141,21 @@ def _own_types(values: list[dict[str, Any]], path: str) -> list[str]:
             found.append(check_name("type", kind))
         except FieldError as error:
             raise SettingsError(f"{path}.sensors[{index}].{error}") from error
+        if kind == "__init__":
+            raise SettingsError(f"{path}.sensors[{index}].type: '__init__' is no sensor's file")
     return found
+
+
+def _check_own(section: Section) -> None:
+    """Judge what is the sampler's of a sensor of the user's own. Raises SettingsError."""
+    low, high = LIMITS["interval_ms"]
+    section.integer("interval_ms", low, high)
+    prefix = section.text("prefix", "")
+    try:
+        if prefix:
+            check_name("prefix", prefix + ".x")  # the shortest name that a channel can get
+    except FieldError as error:
+        raise SettingsError(f"{section.path}.{error}") from error
 
 
 def main() -> int:

@@ -15,6 +15,7 @@ _DEEP_SLEEP = const(5)
 class Esp32:
     """The chip of an ESP32 board."""
 
+    timer = 0  # each of them has that one
     led = ""  # on another pin of each board: the settings say so
 
     def __init__(self, machine: "Any", model: str) -> None:

@@ -1,6 +1,6 @@
 """A microcontroller, by way of MicroPython's `machine`; what its chip has of its own is `chip`.
 
-`chip` has name, led, unique_id(), reset_cause() and stop_watchdog(): see `rp2`, `esp32`.
+`chip` has name, led, timer, reset_cause() and stop_watchdog(): see `rp2`, `esp32`.
 """
 
 import gc
@@ -24,10 +24,11 @@ _UART_BUFFER_SIZE = const(1024)
 class MachineBoard:
     """A board whose link is its USB, or a UART if the settings say so."""
 
-    def __init__(self, machine: "Any", chip: "Any", time: "Any" = time) -> None:
-        """Use MicroPython's modules `machine` and `time`, and what is particular to the chip."""
+    def __init__(self, machine: "Any", chip: "Any", time: "Any" = time, heap: "Any" = gc) -> None:
+        """Use MicroPython's modules `machine`, `time` and `gc`, and what the chip has itself."""
         self.name = chip.name
         self._time = time
+        self._heap = heap
         self._machine = machine
         self._chip = chip
         self._watchdog: Any = None
@@ -70,11 +71,11 @@ class MachineBoard:
 
     def heap_free(self) -> int:
         """Return free bytes of the heap."""
-        return gc.mem_free()  # type: ignore[attr-defined, no-any-return]
+        return self._heap.mem_free()  # type: ignore[no-any-return]
 
     def heap_settled(self) -> None:
         """Let garbage lie until the heap is full: main.py had it collected early."""
-        gc.threshold(-1)  # type: ignore[attr-defined]
+        self._heap.threshold(-1)
 
     def sleep_ms(self, duration_ms: int) -> None:
         """Do nothing for a while."""
@@ -108,6 +109,12 @@ class MachineBoard:
             self._watchdog = None
             self._chip.stop_watchdog()
 
+    def boot_when_idle(self, idle_ms: int) -> None:
+        """Boot anew once nobody has used the prompt for so long; a soft reset ends that."""
+        from .prompt import Watch
+
+        Watch(self._machine, self._chip.timer, self._heap.mem_alloc, idle_ms)
+
     def ignore_ctrl_c(self) -> None:
         """Let Ctrl-C be a byte like any other, for a moment."""
         import micropython  # type: ignore[import-not-found]
@@ -130,7 +137,8 @@ class MachineBoard:
         if not name:
             return None
         pin = self._machine.Pin
-        return pin(int(name) if name.isdigit() else name, pin.OUT)
+        is_number = name.isdigit() and len(name) <= 2  # as where pins are claimed
+        return pin(int(name) if is_number else name, pin.OUT)
 
     def link_streams(self) -> "tuple[Any, Any]":
         """Return (reader, writer) of the USB, or of what the interpreter's prompt is on."""

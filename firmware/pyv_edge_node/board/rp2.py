@@ -18,6 +18,7 @@ _WATCHDOG = const(3)
 class Rp2:
     """The chip of a Pico."""
 
+    timer = -1  # which it has as many of as are asked for
     led = "LED"  # on the W it hangs on the radio chip; this name is right on all of them
 
     def __init__(self, machine: "Any", model: str) -> None:

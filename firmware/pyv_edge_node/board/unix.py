@@ -95,10 +95,13 @@ class UnixBoard:
 
     def start_watchdog(self, timeout_ms: int) -> None:
         """Have a virtual board reset this one unless it is fed; without one nobody does."""
+        self._open_watchdog()
+        self._tell_watchdog(("T%d\n" % timeout_ms).encode())
+
+    def _open_watchdog(self) -> None:
         path = os.getenv("PYV_BOARD_WATCHDOG")
         if path and self._watchdog is None:
             self._watchdog = _open_outside(path)
-        self._tell_watchdog(("T%d\n" % timeout_ms).encode())
 
     def _tell_watchdog(self, what: bytes) -> None:
         if self._watchdog is not None and self._watchdog.write(what) != len(what):
@@ -111,6 +114,11 @@ class UnixBoard:
     def stop_watchdog(self) -> None:
         """Leave the board to a person at its prompt, whom a reset would throw out."""
         self._tell_watchdog(b"S")
+
+    def boot_when_idle(self, idle_ms: int) -> None:
+        """Have a virtual board boot anew once no host has sent anything for so long."""
+        self._open_watchdog()
+        self._tell_watchdog(("I%d\n" % idle_ms).encode())
 
     def ignore_ctrl_c(self) -> None:
         """Let Ctrl-C be a byte like any other, for a moment; CPython is not asked."""

@@ -117,7 +117,8 @@ def _claim(users: "dict[Any, str]", section: "Section", key: str, thing: "int | 
     """Note whose it is. Raises SettingsError if it is somebody's already."""
     if thing in users:
         raise section.fail(key, "%s is taken by %s" % (thing, users[thing]))
-    users[thing] = section.path
+    # A sensor as a whole, what is beside them (the light, the link) by its key.
+    users[thing] = section.path if section.path.endswith("]") else section.path + "." + key
 
 
 class Wiring:

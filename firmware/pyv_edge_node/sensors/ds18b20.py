@@ -61,11 +61,12 @@ class Sensor:
             rom = unhexlify(address)
         except (ValueError, TypeError):
             rom = b""
-        if len(rom) != 8 or rom[0] != _FAMILY or self._wire.crc8(rom):
-            raise section.fail(
-                "addresses", "%r is not the address of a DS18B20: 16 digits, 28..." % (address,)
-            )
-        return rom
+        problem = "is not the address of a DS18B20: 16 digits, 28..."
+        if len(rom) == 8 and rom[0] == _FAMILY:
+            if not self._wire.crc8(rom):
+                return rom
+            problem = "has a wrong CRC (its last two digits)"
+        raise section.fail("addresses", "%r %s" % (address, problem))
 
     def begin(self) -> None:
         """Have all of them convert. Raises OSError if none is there."""

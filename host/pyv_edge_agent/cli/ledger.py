@@ -40,7 +40,15 @@ def print_ledger(ledger: "Ledger") -> None:
             remark += f", of the stored {boot.expired} expired, {boot.evicted} evicted"
         if boot.late:
             remark += f", {boot.late} measurements missed"
+        if not boot.is_end_known and boot.stream == "telemetry":
+            remark += ", how it ended is not known"
         print(f"{boot.device:<24} {boot.boot:<8}{figures}  {_verdict(boot.is_balanced)}{remark}")
+    if any(not boot.is_end_known for boot in ledger.boots):
+        print(
+            "how it ended is not known: power went, it crashed, or other boots came unheard;"
+            " what a board sampled after its last report, one a minute, may have gone with its"
+            " memory, and is in no figure"
+        )
     for sink in ledger.sinks:
         print(
             f"sink {sink.name}: {sink.acknowledged} acknowledged, {sink.withheld} withheld,"

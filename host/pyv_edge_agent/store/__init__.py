@@ -1,7 +1,7 @@
 """The evidence store: one SQLite file, and the only place with SQL in the agent."""
 
 from ..channel_policy import ChannelPolicies
-from .boot import BootInfo, ChannelInfo, OpenedBoot, in_unit
+from .boot import BootInfo, ChannelInfo, EndedBoot, OpenedBoot, in_unit
 from .capacity import Limits
 from .connection import was_store
 from .item_queue import NO_SINK
@@ -42,6 +42,7 @@ __all__ = [
     "BootInfo",
     "ChannelInfo",
     "ChannelPolicies",
+    "EndedBoot",
     "Ledger",
     "Limits",
     "LookedAtStore",

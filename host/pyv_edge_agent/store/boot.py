@@ -1,12 +1,15 @@
 """Devices, their boots and their channels: what a HELLO says, as rows that readings name."""
 
+import logging
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..channel_policy import ChannelPolicies
     from .sqlite import SQLiteStore
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,15 @@ class WatchedChannel:
 
 
 @dataclass(frozen=True)
+class EndedBoot:
+    """An earlier boot that ended on purpose, with its last counts, as a later HELLO tells it."""
+
+    boot: int
+    sampled_total: int
+    denied_total: int
+
+
+@dataclass(frozen=True)
 class BootInfo:
     """One boot of one device, as its HELLO tells it."""
 
@@ -49,6 +61,7 @@ class BootInfo:
     firmware: str
     reset_cause: str
     channels: tuple[ChannelInfo, ...]
+    ended: EndedBoot | None = None
 
 
 @dataclass(frozen=True)
@@ -82,23 +95,11 @@ def open_boot(
         (info.device, info.alias),
     )
     (device_id,) = tx.execute("SELECT id FROM device WHERE name = ?", (info.device,)).fetchone()
-    made = tx.execute(
-        "INSERT INTO boot (device_id, boot, first_seen_utc_ms, first_seen_unset_id, board,"
-        " firmware, reset_cause) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        (device_id, info.boot, utc_ms, unset_id, info.board, info.firmware, info.reset_cause),
-    )
-    (boot_id,) = tx.execute(
-        "SELECT id FROM boot WHERE device_id = ? AND boot = ?", (device_id, info.boot)
-    ).fetchone()
-    if made.rowcount:
-        told = {"boot_id": boot_id, "device": info.device, "boot": f"{info.boot:08x}"}
-        store.audit.write(tx, "boot_added", told)
+    if info.ended is not None:
+        _end_boot(store, tx, device_id, info, info.ended, (utc_ms, unset_id))
+    boot_id = _add_boot(store, tx, device_id, info, (utc_ms, unset_id))
     next_seq = []
     for stream in (0, 1):
-        tx.execute(
-            "INSERT INTO stream (boot_id, stream) VALUES (?, ?) ON CONFLICT DO NOTHING",
-            (boot_id, stream),
-        )
         (seq,) = tx.execute(
             "SELECT next_seq FROM stream WHERE boot_id = ? AND stream = ?", (boot_id, stream)
         ).fetchone()
@@ -110,6 +111,73 @@ def open_boot(
         (device_id,),
     ).fetchone()
     return OpenedBoot(boot_id, channel_ids, (next_seq[0], next_seq[1]), *times)
+
+
+def _add_boot(
+    store: "SQLiteStore",
+    tx: sqlite3.Connection,
+    device_id: int,
+    info: BootInfo,
+    seen: tuple[int, int],
+) -> int:
+    """Register a boot if it is new; return its id."""
+    made = tx.execute(
+        "INSERT INTO boot (device_id, boot, first_seen_utc_ms, first_seen_unset_id, board,"
+        " firmware, reset_cause) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (device_id, info.boot, *seen, info.board, info.firmware, info.reset_cause),
+    )
+    boot_id = _boot_id(tx, device_id, info.boot)
+    assert boot_id is not None
+    if made.rowcount:
+        told = {"boot_id": boot_id, "device": info.device, "boot": f"{info.boot:08x}"}
+        store.audit.write(tx, "boot_added", told)
+    for stream in (0, 1):
+        tx.execute(
+            "INSERT INTO stream (boot_id, stream) VALUES (?, ?) ON CONFLICT DO NOTHING",
+            (boot_id, stream),
+        )
+    return boot_id
+
+
+def _boot_id(tx: sqlite3.Connection, device_id: int, boot: int) -> int | None:
+    row = tx.execute(
+        "SELECT id FROM boot WHERE device_id = ? AND boot = ?", (device_id, boot)
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
+def _end_boot(
+    store: "SQLiteStore",
+    tx: sqlite3.Connection,
+    device_id: int,
+    info: BootInfo,
+    ended: EndedBoot,
+    seen: tuple[int, int],
+) -> None:
+    """Note how an earlier boot of the device has ended: what it had counted by then.
+
+    One that nobody has heard here is registered, once, if it came between boots that were:
+    what it sampled is gone. What a board did before it came to this store is no business of it.
+    """
+    if _boot_id(tx, device_id, ended.boot) is None:
+        (boots,) = tx.execute(
+            "SELECT count(*) FROM boot WHERE device_id = ?", (device_id,)
+        ).fetchone()
+        is_between = boots and _boot_id(tx, device_id, info.boot) is None
+        if not is_between or not ended.sampled_total:
+            return
+        unheard = replace(info, boot=ended.boot, firmware="unknown", reset_cause="unknown")
+        boot_id = _add_boot(store, tx, device_id, unheard, seen)
+        logger.warning(
+            "device %s: boot %08x sampled %d readings and was never heard (boot_id %d)",
+            *(info.alias, ended.boot, ended.sampled_total, boot_id),
+        )
+    # Greetings repeat, and a later report never takes a counter back.
+    tx.execute(
+        "UPDATE boot SET sampled_total = max(sampled_total, ?),"
+        " denied_total = max(denied_total, ?), is_end_known = 1 WHERE device_id = ? AND boot = ?",
+        (ended.sampled_total, ended.denied_total, device_id, ended.boot),
+    )
 
 
 def _channel_id(

@@ -49,6 +49,9 @@ class BootAccount:
     duplicates: int  # rows that share a number
     late: int  # measurements the device says it missed: never sampled, so in no other figure
     is_finished: bool  # the device says it samples no more
+    # False: it is over, and has counted for the last time some while before: power has gone, or
+    # it crashed. Then `sampled` and `reset` are what is known, and may be too low.
+    is_end_known: bool
     is_balanced: bool
 
 
@@ -110,8 +113,9 @@ class Ledger:
 
 _BOOTS = """
 SELECT device.name, boot.boot, boot.id, stream.stream, sampled_total, boot.denied_total,
-       late_total, is_finished, next_seq, stored_total, stream.denied_total, aggregated_total,
-       lost_total, expired_total, evicted_total,
+       late_total, is_finished, is_end_known, boot.board,
+       next_seq, stored_total, stream.denied_total, aggregated_total, lost_total, expired_total,
+       evicted_total,
        (SELECT coalesce(sum(last_seq - first_seq + 1), 0) FROM gap
         WHERE gap.boot_id = boot.id AND gap.stream = stream.stream AND cause NOT IN ({after})),
        (SELECT coalesce(sum(count), 0) FROM gap
@@ -204,62 +208,60 @@ def read_open(connection: sqlite3.Connection, *, is_counted: bool = True) -> Led
         ).fetchall()
     )
     for row in connection.execute(_BOOTS):
-        name, boot, boot_id, stream, said, denied_there, late, is_finished = row[:8]
-        (
-            next_seq,
-            stored,
-            denied,
-            aggregated,
-            lost,
-            expired,
-            evicted,
-            gaps,
-            said_lost,
-            evictions,
-        ) = row[8:]
-        present = 0 if is_counted else stored - expired - evicted
-        rows, distinct, orphans = counted.pop((boot_id, stream), (present, present, 0))
-        if stream != STREAM_TELEMETRY:
-            denied_there = 0
-        # A device counts what it samples; what it says of events is how far they are numbered.
-        sampled = max(said, next_seq + denied_there) if stream == STREAM_TELEMETRY else next_seq
-        missing = sampled - next_seq - denied_there
-        boots.append(
-            BootAccount(
-                device=name,
-                boot=f"{boot:08x}",
-                stream=STREAM_NAMES[stream],
-                sampled=sampled,
-                stored=stored,
-                present=rows,
-                expired=expired,
-                evicted=evictions,
-                denied=denied + denied_there,
-                aggregated=aggregated,
-                lost=gaps,
-                reset=0 if boot_id == latest[name] else missing,
-                in_flight=missing if boot_id == latest[name] else 0,
-                duplicates=rows - distinct,
-                late=late if stream == STREAM_TELEMETRY else 0,
-                is_finished=bool(is_finished),
-                is_balanced=(
-                    rows == distinct == stored - expired - evicted
-                    and not orphans
-                    and lost == gaps == said_lost
-                    and evicted == evictions
-                    and next_seq == stored + denied + aggregated + gaps
-                ),
-            )
-        )
+        boot_id, stream = row[2:4]
+        counts = counted.pop((boot_id, stream), None if not is_counted else (0, 0, 0))
+        boots.append(_boot(row, counts, is_latest=boot_id == latest[row[0]]))
     account = _sink if is_counted else _sink_by_counters
     sinks = [account(connection, row) for row in connection.execute(_SINKS).fetchall()]
-    counts = [
+    events, gaps, items = [
         connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
         for table in ("event", "gap", "sync_queue")
     ]
     strays = sum(rows for rows, _, _ in counted.values())
-    events, gaps, items = counts
     return Ledger(boots, sinks, events, gaps, items, strays)
+
+
+def _boot(
+    row: tuple[Any, ...], counts: tuple[int, int, int] | None, *, is_latest: bool
+) -> BootAccount:
+    """Return the account of a row of _BOOTS; `counts` is of its rows, None: by counters alone."""
+    name, boot, _, stream, said, denied_there, late, is_finished, is_end_known, board = row[:10]
+    next_seq, stored, denied, aggregated, lost, expired, evicted = row[10:17]
+    gaps, said_lost, evictions = row[17:]
+    present = stored - expired - evicted
+    rows, distinct, orphans = (present, present, 0) if counts is None else counts
+    if stream != STREAM_TELEMETRY:
+        denied_there = 0
+    # A device counts what it samples; what it says of events is how far they are numbered.
+    sampled = max(said, next_seq + denied_there) if stream == STREAM_TELEMETRY else next_seq
+    missing = sampled - next_seq - denied_there
+    return BootAccount(
+        device=name,
+        boot=f"{boot:08x}",
+        stream=STREAM_NAMES[stream],
+        sampled=sampled,
+        stored=stored,
+        present=rows,
+        expired=expired,
+        evicted=evictions,
+        denied=denied + denied_there,
+        aggregated=aggregated,
+        lost=gaps,
+        reset=0 if is_latest else missing,
+        in_flight=missing if is_latest else 0,
+        duplicates=rows - distinct,
+        late=late if stream == STREAM_TELEMETRY else 0,
+        is_finished=bool(is_finished),
+        # What the agent takes itself, it counts as it stores it.
+        is_end_known=bool(is_latest or is_finished or is_end_known) or board == "agent",
+        is_balanced=(
+            rows == distinct == present
+            and not orphans
+            and lost == gaps == said_lost
+            and evicted == evictions
+            and next_seq == stored + denied + aggregated + gaps
+        ),
+    )
 
 
 def _sink_by_counters(connection: sqlite3.Connection, row: tuple[Any, ...]) -> SinkAccount:

@@ -181,6 +181,9 @@ DROP TABLE old_position;
 ALTER TABLE stream ADD COLUMN floor_utc_ms INTEGER;
 ALTER TABLE stream ADD COLUMN floor_ms INTEGER;
 """,
+    8: """
+ALTER TABLE boot ADD COLUMN is_end_known INTEGER NOT NULL DEFAULT 0;
+""",
 }
 
 

@@ -8,7 +8,7 @@ person queries the views `readings`, `events`, `gaps`, `summaries`, `clock_steps
 
 APPLICATION_ID = 0x50595645  # "PYVE": tells `file` and us what the file is
 PAGE_SIZE = 1024
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -51,6 +51,7 @@ CREATE TABLE boot (
   is_finished INTEGER NOT NULL DEFAULT 0,    -- it says it will take no more
   vitals_utc_ms INTEGER,                     -- when it said so
   vitals_unset_id INTEGER NOT NULL DEFAULT 0,
+  is_end_known INTEGER NOT NULL DEFAULT 0,   -- it ended on purpose, with these totals
   UNIQUE (device_id, boot)
 );
 

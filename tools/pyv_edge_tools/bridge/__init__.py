@@ -10,13 +10,13 @@ import argparse
 import os
 import sys
 from importlib import import_module
-from io import TextIOWrapper
 from types import ModuleType
 
 PROGRAM = "pyv-edge-bridge"
 DONE = 0
 FAILED = 1
 USAGE = 2
+_COMPLAINT_S = 1.0
 
 # command: what it does, one line
 COMMANDS = {
@@ -34,30 +34,43 @@ COMMANDS = {
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; return the exit status."""
+    from . import stdio
+
+    stdio.prepare()
+    try:
+        return _status(sys.argv[1:] if argv is None else argv)
+    finally:
+        stdio.let_go()
+
+
+def _status(words: list[str]) -> int:
+    """Call the command; return what became of it, and say in a line what is wrong."""
+    from . import stdio
     from .errors import BridgeError, OutputStuckError, UsageError
 
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may not have a board's "é"
     try:
         try:
-            status = _call(sys.argv[1:] if argv is None else argv)
+            return _call(words)
         except OutputStuckError as error:
-            print(f"{PROGRAM}: {error}", file=sys.stderr)
+            line = f"{PROGRAM}: {error}"
+            # Standard error may be the same terminal.
+            stdio.is_done_in_time(lambda: stdio.complain(line), _COMPLAINT_S)
             os._exit(FAILED)  # to flush would be to wait for what nobody takes
+        except KeyboardInterrupt:  # of a command that ends by itself, and has not
+            stdio.drop_output()
+            return FAILED
         finally:
-            sys.stdout.flush()  # here, where a broken pipe is caught
+            stdio.flush()  # here, where its failures are caught
+    except KeyboardInterrupt:  # of a flush that waits
+        stdio.drop_output()
+        return FAILED
     except BrokenPipeError:
-        # Whoever reads, `head` perhaps, has enough. Python flushes once more when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = DONE
-    except KeyboardInterrupt:  # of a command that ends by itself, and has not
-        status = FAILED
+        return DONE  # whoever reads, `head` perhaps, has enough
     except (BridgeError, OSError) as error:
         name = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
         text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        print(f"{PROGRAM}: {name}{text}", file=sys.stderr)
-        status = USAGE if isinstance(error, UsageError) else FAILED
-    return status
+        stdio.complain(f"{PROGRAM}: {name}{text}")
+        return USAGE if isinstance(error, UsageError) else FAILED
 
 
 def _call(words: list[str]) -> int:

@@ -20,6 +20,7 @@ from .event import Event, Message
 from .options import add_json, add_key
 from .output import Show, Watch, printer
 from .seal_check import read_key
+from .stdio import complain
 from .tap import unstuffed
 
 SIZE_MAX = 67_108_864  # bytes of a file that is no capture
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         problem = reader.problem
         reader.close()
         if problem:
-            print(problem, file=sys.stderr)
+            complain(problem)
     else:
         data = _from_hex(" ".join(args.hex)) if args.hex else _from_file(args.file)
         _take(watch, data)
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     is_bad = any(damage[name] for name in ("bad_fcs_total", "oversize_total", "unreadable_total"))
     is_empty = not (found.messages or found.lines_total)
     if is_empty and not is_bad and not problem:
-        print(f"{PROGRAM}: decode: neither a message nor text is in it", file=sys.stderr)
+        complain(f"{PROGRAM}: decode: neither a message nor text is in it")
     return 1 if is_bad or problem or is_empty else 0
 
 
@@ -105,14 +106,14 @@ def _from_hex(text: str) -> bytes:
 
 
 def _from_file(name: str) -> bytes:
-    if name == "-":
-        data = sys.stdin.buffer.read(SIZE_MAX + 1)
-    else:
-        try:
+    try:
+        if name == "-":
+            data = sys.stdin.buffer.read(SIZE_MAX + 1)
+        else:
             with Path(name).open("rb") as file:
                 data = file.read(SIZE_MAX + 1)
-        except OSError as error:
-            raise BridgeError(f"{name}: can't be read: {error.strerror}") from error
+    except OSError as error:
+        raise BridgeError(f"{name}: can't be read: {error.strerror}") from error
     if len(data) > SIZE_MAX:
         raise BridgeError(f"{name}: has more than {SIZE_MAX} bytes; record makes captures")
     if data and not data.strip(_HEX):

@@ -1,7 +1,6 @@
 """`pyv-edge-bridge export`: a pcapng file of a capture, for Wireshark; its dissector."""
 
 import argparse
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
@@ -12,6 +11,7 @@ from . import PROGRAM, capture, pcapng
 from .errors import BridgeError, UsageError
 from .options import add_json
 from .output import Watch, tell
+from .stdio import complain, put
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     if args.dissector:
         from .dissector import script
 
-        print(script(), end="")
+        put(script(), end="")
         return 0
     if args.capture is None or args.output is None:
         raise UsageError("export: CAPTURE and FILE are needed, or --dissector")
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         unfinished.pop_all()
     reader.close()
     if reader.problem:
-        print(reader.problem, file=sys.stderr)
+        complain(reader.problem)
     told = {
         "event": "summary",
         "file": str(args.output),

@@ -8,7 +8,7 @@ from .chunk import SPEAKERS, TO_BOARD, TO_HOST
 from .errors import UsageError
 from .fault import DIRTY, KINDS, RATE_MIN, Faults, Plan
 from .options import add_end, add_limits, add_port, between, count
-from .output import Watcher, carried_line, tell
+from .output import Watcher, carried_line
 
 _DIRECTIONS = {"host": (TO_HOST,), "board": (TO_BOARD,), "both": (TO_HOST, TO_BOARD)}
 
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Relay with faults until it is to end."""
+    """Relay with faults until it is to end; return 1 if lines of the output are missing."""
     if args.link is None and args.tcp is None:
         raise UsageError("inject: --link PATH or --tcp PORT is missing: what is to be opened?")
     seed = secrets.randbits(32) if args.seed is None else args.seed
@@ -48,7 +48,8 @@ def run(args: argparse.Namespace) -> int:
         Faults(plan if TO_HOST in struck else clean, TO_HOST),
         Faults(plan if TO_BOARD in struck else clean, TO_BOARD),
     )
-    counted = line.run(args, lambda: [Watcher(args)], faults=faults)
+    output = line.make_output(args)
+    counted = line.run(args, output, lambda: [Watcher(output)], faults=faults)
     told = {
         "event": "summary",
         "seed": seed,
@@ -69,5 +70,5 @@ def run(args: argparse.Namespace) -> int:
             f"from the {SPEAKERS[side]}: {times or 'no faults'};"
             f" {one.changed_bytes_total} bytes changed"
         )
-    tell(args, told, "\n".join([*lines, carried_line(counted)]))
-    return 0
+    output.conclude(told, "\n".join([*lines, carried_line(counted)]))
+    return output.status

@@ -13,9 +13,9 @@ from .carrier import Carrier, now_ns
 from .errors import UsageError
 from .fault import Faults
 from .observer import Looker, Observer
-from .output import tell
 from .port import SCHEMES, BoardPort, PortError, check_url, is_url
 from .server import Server, parse_address, url
+from .steady_output import SteadyOutput
 from .terminal import Terminal
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -56,6 +56,12 @@ def open_end(args: argparse.Namespace, port: BoardPort) -> Terminal | Server | N
         return None
     address = parse_address(args.tcp, is_beyond_allowed=args.beyond_loopback)
     return Server(address, port if args.rfc2217 else None)
+
+
+def make_output(args: argparse.Namespace) -> SteadyOutput:
+    """Return where a command prints to that is there for its output, unless a program needs it."""
+    is_needed = args.link is not None or args.tcp is not None
+    return SteadyOutput(is_json=args.json, is_needed=is_needed)
 
 
 def refuse_end(args: argparse.Namespace) -> None:
@@ -123,6 +129,7 @@ class Ending:
 
 def run(
     args: argparse.Namespace,
+    output: SteadyOutput,
     make_lookers: Callable[[], Sequence[Looker]],
     *,
     faults: tuple[Faults, Faults] | None = None,
@@ -131,9 +138,11 @@ def run(
     """Stand on the line until it is to end; return what was carried.
 
     `make_lookers` is called when all is open.
-    Raises BridgeError, and OSError of a looker.
+    Raises BridgeError, and OSError of a looker. `output` is one, and as long as this lasts
+    nobody else writes to it than lookers do.
     """
     ending = Ending(args.seconds)
+    carrier: Carrier | None = None
     with ExitStack() as stack:
         port = open_port(args, may_wait=args.wait)
         stack.callback(port.close)
@@ -143,17 +152,23 @@ def run(
 
         def stop() -> None:
             ending.is_asked = True
-            carrier.wake()
+            if carrier is not None:
+                carrier.wake()
 
-        observer = Observer(make_lookers(), stop)
+        observer = Observer([*make_lookers(), output], stop)
         carrier = Carrier(port, observer.observe, end, faults=faults)
         stack.callback(carrier.close)
         stack.enter_context(ended_by_signals(stop))
-        tell(args, ready(port, end), ready_line(port, end, args.rfc2217))
+        told, text = ready(port, end), ready_line(port, end, args.rfc2217)
+        observer.do(lambda: output.tell(told, text))
         while not ending.is_over and not is_done():
             carrier.step(ending.wait_ms())
         observer.end()
-        counted = {**carrier.counters(), "unseen_bytes_total": observer.unseen_bytes_total}
+        counted = {
+            **carrier.counters(),
+            "unseen_bytes_total": observer.unseen_bytes_total,
+            "unwritten_lines_total": output.unwritten_lines_total,
+        }
         if isinstance(end, Server):
             counted["turned_away_total"] = end.turned_away_total
             counted["broken_total"] = end.broken_total

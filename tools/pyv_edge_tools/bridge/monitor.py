@@ -8,15 +8,19 @@ A terminal gets a table (with rich), everything else a line per event.
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from . import capture, line
-from .carrier import now_ns
+from .errors import OutputStuckError
 from .options import add_end, add_key, add_limits, add_port
-from .output import Show, Watch, carried_line, printer, summary_lines, tell
+from .output import Watch, carried_line, printer, summary_lines
 from .seal_check import read_key
+from .stdio import complain, is_done_in_time
+from .steady_output import SteadyOutput
 
 _FOLLOW_S = 0.1
+_END_TIMEOUT_S = 5.0  # for a reader of the output that may have stopped
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,63 +34,79 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show it until it is to end."""
+    """Show it until it is to end; return 1 if a capture is damaged, or lines are missing."""
     key = read_key(args.link_key_file) if args.link_key_file else b""
     path = Path(args.port)
     if path.is_file():
         return _follow(args, path, key)
-    begun_ns = now_ns()
-    table = _table(args, key, begun_ns)
-    watch = table or Watch(key, _printer(args, begun_ns))
-    counted = line.run(args, lambda: [watch])
-    _sum_up(args, watch, counted)
-    return 0
+    output = line.make_output(args)
+    watch = _watch(args, output, key, output.begun_ns)
+    counted = line.run(args, output, lambda: [watch])
+    _sum_up(output, watch, counted)
+    return output.status
 
 
-def _printer(args: argparse.Namespace, begun_ns: int) -> Show:
-    return printer(is_json=args.json, begun_ns=begun_ns, has_readings=args.readings)
-
-
-def _table(args: argparse.Namespace, key: bytes, begun_ns: int) -> Watch | None:
-    """Return the live table, None where there is no terminal or no rich."""
-    if args.json or args.plain or args.readings or not sys.stdout.isatty():
-        return None
-    try:
-        from .table import Table
-    except ImportError:
-        print("pip install 'pyv-edge[tui]' shows a table here", file=sys.stderr)
-        return None
-    return Table(key, args.port, begun_ns)
+def _watch(args: argparse.Namespace, output: SteadyOutput, key: bytes, begun_ns: int) -> Watch:
+    """Return the live table; where there is no terminal or no rich, what prints lines."""
+    if not (args.json or args.plain or args.readings) and sys.stdout.isatty():
+        try:
+            from .table import Table
+        except ImportError:
+            complain("pip install 'pyv-edge[tui]' shows a table here")
+        else:
+            return Table(key, args.port, begun_ns, output)
+    show = printer(
+        is_json=args.json,
+        begun_ns=begun_ns,
+        has_readings=args.readings,
+        put=lambda text: output.add(f"{text}\n"),
+    )
+    return Watch(key, show)
 
 
 def _follow(args: argparse.Namespace, path: Path, key: bytes) -> int:
     """Show what is in a capture and what is still written to it."""
     line.refuse_end(args)
     reader = capture.Reader(path)
-    watch = _table(args, key, 0) or Watch(key, _printer(args, 0))
-    until_s = None if args.seconds is None else time.monotonic() + args.seconds
-    is_asked: list[bool] = []
-    with line.ended_by_signals(lambda: is_asked.append(True)):
-        while not is_asked and not reader.is_damaged:
-            for seen in reader.read():
-                watch.take(seen)
+    output = line.make_output(args)
+    watch = _watch(args, output, key, 0)
+    ending = line.Ending(args.seconds)
+
+    def stop() -> None:
+        ending.is_asked = True
+
+    def work() -> None:
+        while not reader.is_damaged:
+            _take_all(reader, watch, lambda: ending.is_asked)
             watch.tick()
-            if until_s is not None and time.monotonic() >= until_s:
+            output.flush()
+            if ending.is_over:
                 break
             time.sleep(_FOLLOW_S)
-    watch.end()
+        watch.end()
+
+    with line.ended_by_signals(stop):
+        if not is_done_in_time(work, _END_TIMEOUT_S, lambda: ending.is_asked):
+            raise OutputStuckError("what is in it can't be written; is the output stopped?")
     reader.close()
-    _sum_up(args, watch, None)
+    _sum_up(output, watch, None)
     if reader.problem:
-        print(reader.problem, file=sys.stderr)
+        complain(reader.problem)
     return 1 if reader.is_damaged else 0
 
 
-def _sum_up(args: argparse.Namespace, watch: Watch, counted: dict[str, int] | None) -> None:
+def _take_all(reader: capture.Reader, watch: Watch, is_asked: Callable[[], bool]) -> None:
+    for seen in reader.read():
+        watch.take(seen)
+        if is_asked():
+            return
+
+
+def _sum_up(output: SteadyOutput, watch: Watch, counted: dict[str, int] | None) -> None:
     summary = watch.statistic.summary()
     lines = summary_lines(summary)
     told = {"event": "summary", **summary}
     if counted is not None:
         told["carried"] = counted
         lines.append(carried_line(counted))
-    tell(args, told, "\n".join(lines))
+    output.conclude(told, "\n".join(lines))

@@ -44,7 +44,7 @@ class Observer:
         self.error: Exception | None = None
         self._lookers = lookers
         self._on_end = on_end
-        self._waiting: deque[Seen] = deque()
+        self._waiting: deque[Seen | Callable[[], None]] = deque()
         self._size = 0
         self._changed = threading.Condition()
         self._is_ending = False
@@ -60,6 +60,12 @@ class Observer:
                 return
             self._waiting.append(seen)
             self._size += size
+            self._changed.notify()
+
+    def do(self, work: Callable[[], None]) -> None:
+        """Have `work` done after what was observed; it may wait, and fail, as lookers may."""
+        with self._changed:
+            self._waiting.append(work)
             self._changed.notify()
 
     def end(self) -> None:
@@ -90,7 +96,8 @@ class Observer:
                 looker.end()
         except Exception as error:  # top of a thread
             self.error = error
-            self._on_end()
+            if not self._is_ending:
+                self._on_end()
 
     def _step(self) -> bool:
         with self._changed:
@@ -100,6 +107,9 @@ class Observer:
             self._size = 0
             is_ending = self._is_ending
         for seen in batch:
+            if callable(seen):
+                seen()
+                continue
             for looker in self._lookers:
                 looker.take(seen)
         for looker in self._lookers:

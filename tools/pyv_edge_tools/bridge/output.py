@@ -2,23 +2,23 @@
 
 import argparse
 import json
-import sys
 from collections.abc import Callable
 from typing import Any
 
-from .carrier import now_ns
+from . import stdio
 from .chunk import Note, Seen
 from .description import as_lines, as_object
 from .event import Event, Message
 from .statistic import Statistic
+from .steady_output import SteadyOutput
 from .tap import Tap
 
 Show = Callable[[Event | Note], None]
 
 
 def tell(args: argparse.Namespace, told: dict[str, Any], line: str) -> None:
-    """Print `told` as JSON if that is asked for, else `line`."""
-    print(json.dumps(told) if args.json else line, flush=True)
+    """Print `told` as JSON if that is asked for, else `line`. Raises as `stdio.put` does."""
+    stdio.put(json.dumps(told) if args.json else line)
 
 
 class Watch:
@@ -52,9 +52,7 @@ class Watch:
         self._events([event])
 
     def tick(self) -> None:
-        """Let what was printed be seen."""
-        if self._show is not None:
-            sys.stdout.flush()
+        """Do nothing: what was shown is written by whoever shows it."""
 
     def end(self) -> None:
         """Show what is left unfinished."""
@@ -65,16 +63,14 @@ class Watch:
 class Watcher:
     """Tells what happens to the line itself, and nothing of what passes."""
 
-    def __init__(self, args: argparse.Namespace) -> None:
-        """Print as `args` ask for."""
-        self._args = args
-        self._begun_ns = now_ns()
+    def __init__(self, output: SteadyOutput) -> None:
+        """Tell it in `output`."""
+        self._output = output
 
     def take(self, seen: Seen) -> None:
         """Take the next of what happened."""
         if isinstance(seen, Note):
-            lines = as_lines(seen, self._begun_ns)
-            tell(self._args, as_object(seen, self._begun_ns), "\n".join(lines))
+            self._output.tell_note(seen)
 
     def tick(self) -> None:
         """Do nothing."""
@@ -83,14 +79,16 @@ class Watcher:
         """Do nothing."""
 
 
-def printer(*, is_json: bool, begun_ns: int, has_readings: bool) -> Show:
-    """Return what prints an event."""
+def printer(
+    *, is_json: bool, begun_ns: int, has_readings: bool, put: Callable[[str], None] = stdio.put
+) -> Show:
+    """Return what prints an event with `put`."""
 
     def show(seen: Event | Note) -> None:
         if is_json:
-            print(json.dumps(as_object(seen, begun_ns)))
+            put(json.dumps(as_object(seen, begun_ns)))
         else:
-            print("\n".join(as_lines(seen, begun_ns, has_readings=has_readings)))
+            put("\n".join(as_lines(seen, begun_ns, has_readings=has_readings)))
 
     return show
 
@@ -144,4 +142,6 @@ def carried_line(counted: dict[str, int]) -> str:
     )
     if counted["unseen_bytes_total"]:
         line += f"; {counted['unseen_bytes_total']} bytes were not looked at"
+    if counted["unwritten_lines_total"]:
+        line += f"; {counted['unwritten_lines_total']} lines of this could not be written"
     return line

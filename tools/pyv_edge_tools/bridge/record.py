@@ -1,11 +1,11 @@
 """`pyv-edge-bridge record`: what passes, with times, into a capture.
 
 When the file is full, or the disk, the line is carried on if there is a program
-at its other end: a recording is no reason to cut an agent off.
+at its other end: a recording is no reason to cut an agent off. Its output is no
+reason to end a recording either.
 """
 
 import argparse
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +15,9 @@ from .carrier import now_ns
 from .chunk import Chunk, Seen
 from .errors import BridgeError
 from .options import add_end, add_limits, add_port, count
-from .output import carried_line, tell
+from .output import carried_line
+from .stdio import complain
+from .steady_output import SteadyOutput
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,11 +72,12 @@ class Recorder:
         except OSError as error:
             if not self.problem:  # closing it fails for the same reason
                 self.problem = f"{self._path}: {error.strerror}; nothing more is recorded"
-                print(self.problem, file=sys.stderr)
+                complain(self.problem)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Record until it is to end; return 1 if the file could not be written."""
+    """Record until it is to end; return 1 if the file or the output could not be written."""
+    output = SteadyOutput(is_json=args.json, is_needed=True)  # the file is what it is there for
     made: list[Recorder] = []
 
     def make_lookers() -> list[Recorder]:
@@ -86,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     def is_done() -> bool:
         return is_alone and (made[0].writer.is_full or bool(made[0].problem))
 
-    counted = line.run(args, make_lookers, is_done=is_done)
+    counted = line.run(args, output, make_lookers, is_done=is_done)
     (recorder,) = made
     writer = recorder.writer
     told = {
@@ -99,5 +102,5 @@ def run(args: argparse.Namespace) -> int:
     }
     full = f"; it is full, {writer.left_out_bytes_total} bytes more passed" * writer.is_full
     text = f"{args.output}: {writer.records_total} records, {writer.size_bytes} bytes{full}"
-    tell(args, told, f"{text}\n{carried_line(counted)}")
-    return 1 if recorder.problem else 0
+    output.conclude(told, f"{text}\n{carried_line(counted)}")
+    return 1 if recorder.problem else output.status

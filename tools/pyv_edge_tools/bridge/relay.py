@@ -9,7 +9,7 @@ import argparse
 from . import line
 from .errors import UsageError
 from .options import add_end, add_limits, add_port
-from .output import Watcher, carried_line, tell
+from .output import Watcher, carried_line
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,9 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Relay until it is to end."""
+    """Relay until it is to end; return 1 if lines of the output are missing."""
     if args.link is None and args.tcp is None:
         raise UsageError("relay: --link PATH or --tcp PORT is missing: what is to be opened?")
-    counted = line.run(args, lambda: [Watcher(args)])
-    tell(args, {"event": "summary", "carried": counted}, carried_line(counted))
-    return 0
+    output = line.make_output(args)
+    counted = line.run(args, output, lambda: [Watcher(output)])
+    output.conclude({"event": "summary", "carried": counted}, carried_line(counted))
+    return output.status

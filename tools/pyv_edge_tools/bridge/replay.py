@@ -6,17 +6,17 @@ numbers, values and times; see `replayed_board` for what is not repeated as it w
 
 import argparse
 import select
-import sys
 from pathlib import Path
 
 from . import capture, line
 from .carrier import PRESENCE_MS, now_ns
 from .errors import BridgeError
 from .options import add_key, add_limits, between
-from .output import tell
 from .recorded_run import RecordedBoot, RecordedRun, read_run
 from .replayed_board import UPTIME_S_MAX, ReplayedBoard
 from .seal_check import read_key
+from .stdio import complain
+from .steady_output import SteadyOutput
 from .terminal import Terminal
 
 _LINGER_MS = 1000  # for the agent to read what was said last
@@ -116,14 +116,15 @@ class _Player:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Play it; return 1 if it ended before the agent had everything."""
+    """Play it; return 1 if it ended before the agent had everything, or lines are missing."""
+    output = SteadyOutput(is_json=args.json, is_needed=True)
     key = read_key(args.link_key_file) if args.link_key_file else b""
     reader = capture.Reader(args.capture)
     run = read_run(reader.read(), key)
     reader.close()
     boots = _playable(args.capture, run)
     if reader.problem:
-        print(reader.problem, file=sys.stderr)
+        complain(reader.problem)
     terminal = Terminal(args.link)
     is_asked: list[bool] = []
     try:
@@ -131,7 +132,7 @@ def run(args: argparse.Namespace) -> int:
         ending = line.Ending(args.seconds)
         with line.ended_by_signals(lambda: is_asked.append(True)):
             told = {"event": "ready", "link": str(args.link), "boots": len(boots)}
-            tell(args, told, f"{args.capture}: {len(boots)} boots; let the agent open {args.link}")
+            output.say(told, f"{args.capture}: {len(boots)} boots; let the agent open {args.link}")
             while not player.is_done and not is_asked and not ending.is_over:
                 player.step()
             player.end()
@@ -149,13 +150,12 @@ def run(args: argparse.Namespace) -> int:
         "refused_requests_total": player.refused_requests_total,
         "orphans_total": run.orphans_total,
     }
-    tell(
-        args,
+    output.conclude(
         summary,
         f"{player.boots_total} of {len(boots)} boots played, {player.readings_total} readings,"
         f" {player.missing_total} numbers that the capture hasn't got",
     )
-    return 0 if player.is_done else 1
+    return output.status if player.is_done else 1
 
 
 def _playable(path: Path, run: RecordedRun) -> list[RecordedBoot]:

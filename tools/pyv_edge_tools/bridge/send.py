@@ -10,7 +10,6 @@ import argparse
 import re
 import secrets
 import select
-import sys
 from struct import calcsize
 from typing import Any
 
@@ -34,6 +33,7 @@ from .options import add_json, add_key, add_port, seconds
 from .output import Watch, printer, tell
 from .port import BoardPort, PortBusyError
 from .seal_check import read_key
+from .stdio import complain
 
 SILENCE_S = 20.0  # a board that has lost its host greets anew after 15 s
 ANSWER_S = 3.0
@@ -165,7 +165,7 @@ def _message(args: argparse.Namespace, port: BoardPort, name: str, fields: dict[
     _listen(port, watch, args.timeout or ANSWER_S)
     if not watch.is_answered:
         why = _WHY_UNDONE if kind in (message.COMMAND, message.CONFIG) else _WHY_SILENT
-        print(f"{PROGRAM}: send: no answer came back; {why}", file=sys.stderr)
+        complain(f"{PROGRAM}: send: no answer came back; {why}")
     return 0 if watch.is_answered else 1
 
 
@@ -249,7 +249,6 @@ def _listen(
     while not ending.is_over and not is_enough() and not answers.is_answered:
         if poll.poll(ending.wait_ms()):
             answers.watch.take(Chunk(now_ns(), TO_HOST, port.read()))
-    answers.watch.tick()
 
 
 # -- commands ------------------------------------------------------------------------------

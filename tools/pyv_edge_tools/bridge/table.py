@@ -1,8 +1,10 @@
 """The live table of `monitor`, at a terminal with rich."""
 
+import sys
 from collections import deque
 from typing import Any
 
+from rich.console import Console as RichConsole
 from rich.console import Group
 from rich.live import Live
 from rich.table import Table as RichTable
@@ -13,21 +15,49 @@ from .chunk import SPEAKERS, Chunk, Note, Seen
 from .description import as_lines, visible
 from .event import Console, Damaged, Event, Noise
 from .output import Watch
+from .steady_output import SteadyOutput
 
 LINES_MAX = 10  # of console text, damage and remarks, the latest
 _REFRESH_NS = 250_000_000
 
 
+class _Screen:
+    """A terminal, as rich wants a file of one; that it has gone is the output's business."""
+
+    def __init__(self, output: SteadyOutput) -> None:
+        self.encoding = sys.stdout.encoding
+        self._output = output
+
+    def write(self, text: str) -> int:
+        self._output.add(text)
+        return len(text)
+
+    def flush(self) -> None:
+        pass  # the output is flushed after each tick
+
+    def isatty(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return sys.stdout.fileno()
+
+
 class Table(Watch):
     """Shows counts and rates by type of message, and beneath what else there was."""
 
-    def __init__(self, key: bytes, name: str, begun_ns: int) -> None:
-        """Show the line called `name`, from now on."""
+    def __init__(self, key: bytes, name: str, begun_ns: int, output: SteadyOutput) -> None:
+        """Show the line called `name` at the terminal behind `output`, from now on."""
         super().__init__(key, self._note)
         self._name = name
         self._begun_ns = begun_ns
         self._lines: deque[str] = deque(maxlen=LINES_MAX)
-        self._live: Any = Live(auto_refresh=False)
+        screen: Any = _Screen(output)
+        self._live: Any = Live(
+            console=RichConsole(file=screen),
+            auto_refresh=False,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
         self._is_live = False
         self._refreshed_ns = 0
 

@@ -1,21 +1,24 @@
 """The command line of `pyv-edge-flash`.
 
-Exit statuses: 0 done, 1 not done, 2 wrong use.
+Exit statuses: 0 done, 1 not done, 2 wrong use, 130 stopped.
 """
 
 import argparse
+import contextlib
+import io
 import signal
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from .. import build_device
 from . import loan, ports
-from .problem import FlashError
+from .problem import FlashError, OutputError
 from .telling import Telling
 
 NOT_DONE = 1
 WRONG_USE = 2
 INTERRUPTED = 130
+_ENDINGS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 def _add_port(parser: argparse.ArgumentParser) -> None:
@@ -86,32 +89,68 @@ def run(arguments: list[str] | None = None) -> int:
 
         return virtual.run(args)
     telling = Telling(is_json=getattr(args, "json", False))
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
-        if args.command == "list":
-            return _list(telling)
-        if args.command == "firmware":
-            from . import firmware
+        return _run(args, telling)
+    except OutputError as error:
+        telling.give_up(error)
+        return NOT_DONE
 
-            return firmware.run(args.board, args.image, args.port)
-        return _on_board(args, telling)
+
+def _run(args: argparse.Namespace, telling: Telling) -> int:
+    """Do it, and tell what goes wrong; return the exit status. Raises OutputError."""
+    try:
+        with _interruptible():
+            if args.command == "list":
+                return _list(telling)
+            if args.command == "firmware":
+                return _firmware(args, telling)
+            return _on_board(args, telling)
     except FlashError as error:
         telling.problem(str(error))
         return NOT_DONE
     except (build_device.CompileError, FileNotFoundError) as error:
         telling.problem(str(error))
         return WRONG_USE
-    except KeyboardInterrupt:
-        telling.problem("stopped by Ctrl-C")
+    except KeyboardInterrupt as error:
+        telling.problem(f"stopped by {str(error) or 'Ctrl-C'}")
         return INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()  # nobody reads on: nothing is left to say
-        return NOT_DONE
 
 
-def _interrupt(*_: object) -> None:
-    """End as by Ctrl-C: the board is to run on, and the agent to have its port back."""
-    raise KeyboardInterrupt
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Have what else ends a program end it as Ctrl-C does.
+
+    The board is to run on, and the agent to have its port back. Not what was ignored from
+    the start: nohup.
+    """
+    before = {signum: signal.getsignal(signum) for signum in _ENDINGS}
+    handled = [signum for signum in _ENDINGS if before[signum] != signal.SIG_IGN]
+
+    def interrupt(signum: int, frame: object) -> None:
+        # Once is enough: a terminal that is closed says so several times.
+        for other in handled:
+            signal.signal(other, signal.SIG_IGN)
+        raise KeyboardInterrupt(signal.Signals(signum).name)
+
+    for signum in handled:
+        signal.signal(signum, interrupt)
+    try:
+        yield
+    finally:
+        for signum in handled:
+            signal.signal(signum, before[signum])
+
+
+def _firmware(args: argparse.Namespace, telling: Telling) -> int:
+    from . import firmware
+
+    if args.image is not None:
+        return firmware.run(args.board, args.image, args.port)
+    steps = io.StringIO()
+    with contextlib.redirect_stdout(steps):
+        status = firmware.run(args.board, None, args.port)
+    telling.result({}, steps.getvalue().splitlines())
+    return status
 
 
 def _list(telling: Telling) -> int:
@@ -134,7 +173,7 @@ def _on_board(args: argparse.Namespace, telling: Telling) -> int:
     if args.command == "erase-data" and not args.yes:
         if args.json:
             raise FlashError("erase-data --json asks nothing: say --yes, too")
-        operations.confirm("remove what the node has written on the board")
+        operations.confirm("remove what the node has written on the board", telling)
     port = ports.choose(args.port, args.id)
     with loan.borrow(port, args.config, telling) as lent:
         if args.command == "deploy":

@@ -105,7 +105,14 @@ def _verify(port: str, made: plan.Plan, found: dict[str, str]) -> None:
             )
 
 
-def deploy(repl: Repl, wanted: Wanted, telling: Telling, *, is_dry: bool = False) -> Outcome:
+def deploy(
+    repl: Repl,
+    wanted: Wanted,
+    telling: Telling,
+    *,
+    is_dry: bool = False,
+    hello_s: float = hello.HELLO_S,
+) -> Outcome:
     """Have the board run what is wanted, if it doesn't already; wait until it says so.
 
     Whatever comes of it, the board runs on, if the port is still there. Raises FlashError.
@@ -128,7 +135,7 @@ def deploy(repl: Repl, wanted: Wanted, telling: Telling, *, is_dry: bool = False
         upload_bytes=made.upload_bytes if is_changed else 0,
         config_hash=None if wanted.settings is None else zlib.crc32(wanted.settings),
     )
-    restart(repl, outcome, telling, expects_it=not is_dry)
+    restart(repl, outcome, telling, expects_it=not is_dry, hello_s=hello_s)
     return outcome
 
 
@@ -140,14 +147,21 @@ def _said(board: inventory.Inventory, made: plan.Plan) -> str:
     return f"{place}{len(made.uploads)} files to send, {made.upload_bytes:,} bytes{copies}"
 
 
-def restart(repl: Repl, outcome: Outcome, telling: Telling, *, expects_it: bool) -> None:
+def restart(
+    repl: Repl,
+    outcome: Outcome,
+    telling: Telling,
+    *,
+    expects_it: bool,
+    hello_s: float = hello.HELLO_S,
+) -> None:
     """Have the board boot, and wait for the HELLO of what is to run there.
 
     Raises FlashError, with what the board says instead, if none comes.
     """
     repl.restart()
     try:
-        heard = hello.wait(repl, tell=telling.step)
+        heard = hello.wait(repl, hello_s, telling.step)
     except FlashError as error:
         stands = f"; app_{outcome.slot} runs when it boots" if outcome.is_changed else ""
         raise FlashError(f"{error}{stands}") from error
@@ -161,7 +175,7 @@ def restart(repl: Repl, outcome: Outcome, telling: Telling, *, expects_it: bool)
     if heard.hello is None:
         said = heard.last_line()
         raise FlashError(
-            f"{repl.port}: no HELLO within {hello.HELLO_S:g} s;"
+            f"{repl.port}: no HELLO within {hello_s:g} s;"
             + (f" the board says: {said}" if said else " the board says nothing")
         )
     if expects_it and heard.hello.firmware_hash != outcome.firmware_hash:
@@ -180,9 +194,10 @@ def restart(repl: Repl, outcome: Outcome, telling: Telling, *, expects_it: bool)
             " see `pyv-edge-flash logs`"
         )
     said = heard.hello
-    telling.step(
+    line = (
         f"HELLO of {said.device} ({said.board}): firmware {said.firmware},"
-        f" set {said.firmware_hash:08x}, boot number {said.boots}",
-        device=said.device,
-        firmware_hash=f"{said.firmware_hash:08x}",
+        f" set {said.firmware_hash:08x}, boot number {said.boots}"
     )
+    if hello.is_earlier(said):
+        line = hello.earlier_line(said)
+    telling.step(line, **hello.facts(said), firmware_hash=f"{said.firmware_hash:08x}")

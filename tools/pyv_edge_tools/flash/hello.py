@@ -1,4 +1,8 @@
-"""Waits for a board to say who it is: the HELLO of its node."""
+"""Waits for a board to say who it is: the HELLO of its node.
+
+A board that kept readings of an earlier boot on its flash speaks for that one first, until a
+host has taken them. Then only the hashes and the flags are those of what runs now.
+"""
 
 import time
 from collections.abc import Callable
@@ -20,11 +24,30 @@ REOPEN_S = 0.2
 _CONSOLE_SIZE_MAX = 2000
 
 
+def is_earlier(said: Any) -> bool:
+    """Return whether a HELLO, or None, is of an earlier boot."""
+    return said is not None and bool(said.flags & message.HELLO_OVER)
+
+
+def facts(said: Any) -> dict[str, Any]:
+    """Return who speaks in a HELLO, or None, for programs."""
+    known = said is not None and not is_earlier(said)
+    return {"device": said.device if known else "", "earlier_boot": is_earlier(said)}
+
+
+def earlier_line(said: Any) -> str:
+    """Return what a HELLO of an earlier boot tells, for people."""
+    return (
+        f"HELLO for an earlier boot of {said.device}, whose readings go first:"
+        f" set {said.firmware_hash:08x}"
+    )
+
+
 class Listener:
     """Finds HELLOs in what a board says, and keeps the end of everything else."""
 
     def __init__(self) -> None:
-        self.hello: Any = None  # the latest
+        self.hello: Any = None  # the latest; of an earlier boot only if there is no other
         self.console = b""  # what was no frame: tracebacks, complaints
         self._decoder = FrameDecoder()
 
@@ -37,7 +60,9 @@ class Listener:
                 parsed = message.parse(content)
             except MessageError:
                 continue
-            if parsed is not None and parsed[0] == message.HELLO:
+            if parsed is None or parsed[0] != message.HELLO:
+                continue
+            if self.hello is None or not is_earlier(parsed[1]):
                 self.hello = parsed[1]
         self.console = (self.console + self._decoder.take_console())[-_CONSOLE_SIZE_MAX:]
 

@@ -8,12 +8,12 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ..module_run import run_module
 from .ports import is_in_use
 from .problem import FlashError
 from .telling import Telling
@@ -63,26 +63,37 @@ class Loan:
 def borrow(port: str, config: str | None, telling: Telling) -> Iterator[Loan | None]:
     """Have the agent lend `port` while this lasts, if it holds it; None if nobody does.
 
-    Raises FlashError if somebody else holds it.
+    Raises FlashError if somebody else holds it, or if there is no such file as `config`.
     """
+    if config is not None and not os.path.isfile(config):
+        raise FlashError(f"{config}: there is no such file; --config is the agent's configuration")
     if not os.path.exists(port) or not is_in_use(port):
         yield None
         return
     try:
         name = _holder(port, config)
-        lent = _ask(config, "pause", name, "--minutes", str(MINUTES))
+        lent = _pause(name, config, telling)
     except FlashError as error:
         raise FlashError(
             f"{port}: is in use, by another pyv-edge-flash or a terminal perhaps; and if it is the"
             f" agent: {error}"
         ) from error
-    telling.step(f"the agent lends the port of {name}", device=name)
-    if not lent["is_settled"]:
-        telling.step("not all of its readings are acknowledged; they are lost with its memory")
     try:
+        telling.step(f"the agent lends the port of {name}", device=name)
+        if not lent["is_settled"]:
+            telling.step("not all of its readings are acknowledged; they are lost with its memory")
         yield Loan(name, config)
     finally:
         _give_back(name, config, telling)
+
+
+def _pause(name: str, config: str | None, telling: Telling) -> dict[str, Any]:
+    """Have the agent lend a port; return what it says. Raises FlashError."""
+    try:
+        return _ask(config, "pause", name, "--minutes", str(MINUTES))
+    except KeyboardInterrupt:  # it may have lent it by now
+        _give_back(name, config, telling)
+        raise
 
 
 def _give_back(name: str, config: str | None, telling: Telling) -> None:
@@ -106,17 +117,18 @@ def _holder(port: str, config: str | None) -> str:
 
 def _ask(config: str | None, *words: str) -> dict[str, Any]:
     """Return what the agent's command answers. Raises FlashError."""
-    command = [sys.executable, "-m", "pyv_edge_agent.cli", "device", *words, "--json"]
+    command = ["device", *words, "--json"]
     if config is not None:
         command += ["--config", config]
     shown = f"pyv-edge-host device {' '.join(words)}"
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=ASK_S, check=False)
+        done = run_module("pyv_edge_agent.cli", *command, timeout_s=ASK_S)
     except subprocess.TimeoutExpired as error:
         raise FlashError(f"{shown}: no answer within {ASK_S:g} s") from error
-    lines = (done.stdout or done.stderr).strip().splitlines()
+    out, complaint = (text.decode(errors="replace").strip() for text in (done.stdout, done.stderr))
+    lines = (out or complaint).splitlines()
     if done.returncode:
-        said = (done.stderr.strip().splitlines() or lines or ["it says nothing"])[-1]
+        said = (complaint.splitlines() or lines or ["it says nothing"])[-1]
         hint = "" if config else "; name the agent's configuration with --config"
         raise FlashError(f"{shown} says: {said}{hint}")
     try:

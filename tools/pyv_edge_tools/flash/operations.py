@@ -1,5 +1,6 @@
 """What can be done to one board on one port."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,12 +43,10 @@ def _modules(own_types: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(f"{build_device.OWN_SENSORS}/{kind}" for kind in own_types)
 
 
-def confirm(what: str) -> None:
+def confirm(what: str, telling: Telling) -> None:
     """Ask the person at the terminal. Raises FlashError unless the answer is yes."""
-    try:
-        answer = input(f"{what}? [y/N] ")
-    except EOFError:
-        answer = ""
+    telling.ask(f"{what}? [y/N] ")
+    answer = sys.stdin.readline() if sys.stdin is not None else ""
     if answer.strip().lower() not in ("y", "yes"):
         raise FlashError("nothing was done (--yes does it without asking)")
 
@@ -72,7 +71,7 @@ def _facts(outcome: Outcome) -> dict[str, Any]:
         "on_trial": outcome.is_on_trial,
         "firmware_hash": f"{outcome.firmware_hash:08x}",
         "upload_bytes": outcome.upload_bytes,
-        "device": "" if outcome.hello is None else outcome.hello.device,
+        **hello.facts(outcome.hello),
     }
 
 
@@ -110,12 +109,12 @@ def probe(port: str, telling: Telling) -> None:
         "on_trial": bool(board.behind),
         "whole_slots": [slot for slot in inventory.SETS if board.is_whole(slot)],
         "damaged": board.damaged,
-        "device": "" if said is None else said.device,
-        "firmware": "" if said is None else said.firmware,
+        **hello.facts(said),
+        "firmware": "" if said is None or hello.is_earlier(said) else said.firmware,
         "firmware_hash": "" if said is None else f"{said.firmware_hash:08x}",
         "drift": _ours_of(board) != wanted_digests,
     }
-    telling.result(facts, _probe_lines(facts, board))
+    telling.result(facts, _probe_lines(facts, board, said))
 
 
 def _ours_of(board: inventory.Inventory) -> dict[str, str]:
@@ -124,7 +123,7 @@ def _ours_of(board: inventory.Inventory) -> dict[str, str]:
     return {path: hashed for path, hashed in found.items() if path.startswith("pyv_edge_")}
 
 
-def _probe_lines(facts: dict[str, Any], board: inventory.Inventory) -> list[str]:
+def _probe_lines(facts: dict[str, Any], board: inventory.Inventory, said: Any) -> list[str]:
     slot = f"app_{board.running}" if board.running else "none"
     trial = (
         f", on trial (boot {board.boots}), app_{board.behind} behind it" if board.behind else ""
@@ -135,7 +134,9 @@ def _probe_lines(facts: dict[str, Any], board: inventory.Inventory) -> list[str]
         f"slot: {slot}{trial}",
     ]
     lines += [f"damaged: {path}" for path in board.damaged]
-    if facts["device"]:
+    if hello.is_earlier(said):
+        lines.append(f"node: {hello.earlier_line(said)}")
+    elif said is not None:
         lines.append(
             f"node: {facts['device']}, firmware {facts['firmware']}, set {facts['firmware_hash']}"
         )
@@ -171,7 +172,7 @@ def _change(port: str, telling: Telling, program: str) -> None:
             f"{port}: app_{running} is in force, and can't be started: the board runs"
             f" {said.firmware_hash:08x}; `probe` shows what is damaged"
         )
-    facts = {"slot": running, "device": "" if said is None else said.device}
+    facts = {"slot": running, **hello.facts(said)}
     telling.result(facts, [f"app_{running} is in force"])
 
 

@@ -7,6 +7,7 @@ own prints gets out.
 import contextlib
 import io
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -55,6 +56,10 @@ class Repl:
                 self._transport = SerialTransport(self.port, self._baud)
                 self._transport.serial = self._through(self._transport.serial)
         except (TransportError, OSError) as error:
+            if os.path.exists(self.port) and not _is_serial(self.port):
+                raise FlashError(
+                    f"{self.port}: is no serial port; `list` shows those there are"
+                ) from error
             raise FlashError(f"{self.port}: can't be opened ({error}); {_REMEDY}") from error
 
     def close(self) -> None:
@@ -85,8 +90,8 @@ class Repl:
 
         Behind it, it waits for `restart`.
         """
-        self.enter()
         try:
+            self.enter()
             yield
         except BaseException:  # Ctrl-C, too
             with contextlib.suppress(FlashError):  # it may be gone
@@ -153,10 +158,15 @@ class Repl:
 
     def restart(self) -> None:
         """Leave the prompt, and have the board begin with boot.py and main.py."""
-        with self.watched(), _quiet():
-            self._transport.exit_raw_repl()
-            self._transport.read_until(1, _PROMPT, timeout=2)
-            self.serial.write(b"\x04")
+        try:
+            with self.watched(), _quiet():
+                self._transport.exit_raw_repl()
+                self._transport.read_until(1, _PROMPT, timeout=2)
+                self.serial.write(b"\x04")
+        except KeyboardInterrupt:
+            with contextlib.suppress(FlashError):
+                self.leave()
+            raise
 
     def leave(self) -> None:
         """Have the board run what it has, whatever it is in the middle of. Raises FlashError."""
@@ -177,6 +187,20 @@ class Repl:
         from mpremote.transport import TransportError
 
         return TransportError
+
+
+def _is_serial(port: str) -> bool:
+    """Return whether something that couldn't be opened as a port is one for all that."""
+    try:
+        if not stat.S_ISCHR(os.stat(port).st_mode):
+            return False
+        fd = os.open(port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    except OSError:
+        return True  # somebody else's perhaps
+    try:
+        return os.isatty(fd)
+    finally:
+        os.close(fd)
 
 
 @contextlib.contextmanager

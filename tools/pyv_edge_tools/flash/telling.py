@@ -1,9 +1,16 @@
-"""Tells whoever started the flasher how it goes: lines and a bar for people, JSON for programs."""
+"""Tells whoever started the flasher how it goes: lines and a bar for people, JSON for programs.
 
+What can't be written is an OutputError; where even that can't be told the exit status
+says it.
+"""
+
+import contextlib
 import json
 import sys
 import time
 from typing import Any, TextIO
+
+from .problem import OutputError
 
 BAR_WIDTH = 30
 BAR_S = 0.1  # between two looks of the bar
@@ -15,9 +22,10 @@ class Telling:
     def __init__(self, *, is_json: bool, out: TextIO | None = None, err: TextIO | None = None):
         """Print results to `out`, and what passes to `err` if a person looks at it."""
         self.is_json = is_json
-        self._out = out or sys.stdout
-        self._err = err or sys.stderr
-        self._has_bar = not is_json and self._err.isatty()
+        # Python has none where the program was started with a closed one: `>&-`.
+        self._out: TextIO | None = out or sys.stdout
+        self._err: TextIO | None = err or sys.stderr
+        self._has_bar = not is_json and self._err is not None and self._err.isatty()
         self._shown_s = 0.0
 
     def step(self, text: str, **facts: Any) -> None:
@@ -25,7 +33,7 @@ class Telling:
         if self.is_json:
             self._line({"event": "step", "text": text, **facts})
         else:
-            print(text, file=self._out, flush=True)
+            self._print(text, self._out)
 
     def progress(self, done: int, total: int) -> None:
         """Say how much of something long is done."""
@@ -39,7 +47,7 @@ class Telling:
             filled = BAR_WIDTH * done // max(1, total)
             bar = "#" * filled + "." * (BAR_WIDTH - filled)
             end = "\n" if done == total else ""
-            print(f"\r  [{bar}] {done:,} of {total:,} bytes", end=end, file=self._err, flush=True)
+            self._print(f"\r  [{bar}] {done:,} of {total:,} bytes", self._err, end)
 
     def result(self, facts: dict[str, Any], lines: list[str]) -> None:
         """Print what came of it: `facts` for programs, `lines` for people."""
@@ -47,14 +55,50 @@ class Telling:
             self._line({"event": "result", **facts})
         else:
             for line in lines:
-                print(line, file=self._out, flush=True)
+                self._print(line, self._out)
+
+    def ask(self, question: str) -> None:
+        """Print a question; the answer comes behind it."""
+        self._print(question, self._out, "")
 
     def problem(self, text: str) -> None:
         """Print what went wrong, in a line."""
         if self.is_json:
             self._line({"event": "error", "text": text})
         else:
-            print(f"pyv-edge-flash: {text}", file=self._err, flush=True)
+            self.note(f"pyv-edge-flash: {text}")
+
+    def give_up(self, error: OutputError) -> None:
+        """Write no more to where results go, and say why unless nobody reads on."""
+        _drop(self._out)
+        if str(error):
+            self.note(f"pyv-edge-flash: {error}")
+
+    def note(self, text: str) -> None:
+        """Say a line that is no result, to people if they can be told."""
+        try:
+            self._print(text, self._err)
+        except OutputError:
+            _drop(self._err)
 
     def _line(self, facts: dict[str, Any]) -> None:
-        print(json.dumps(facts, ensure_ascii=False), file=self._out, flush=True)
+        self._print(json.dumps(facts, ensure_ascii=False), self._out)
+
+    def _print(self, text: str, stream: TextIO | None, end: str = "\n") -> None:
+        """Raises OutputError."""
+        if stream is None:
+            raise OutputError("output can't be written: it is closed")
+        try:
+            print(text, end=end, file=stream, flush=True)
+        except BrokenPipeError as error:
+            raise OutputError("") from error
+        except (OSError, ValueError) as error:  # ValueError: a character that it hasn't
+            what = getattr(error, "strerror", None) or error
+            raise OutputError(f"output can't be written: {what}") from error
+
+
+def _drop(stream: TextIO | None) -> None:
+    """Forget what a stream hasn't got rid of: Python would try once more at its end."""
+    if stream is not None:
+        with contextlib.suppress(OSError):
+            stream.close()

@@ -7,7 +7,7 @@ made it becomes `_FLUSH_MS`, which mpy-cross keeps nowhere. Blocks `if TYPE_CHEC
 import ast
 from collections.abc import Iterator
 
-from .source import FOR_CHECKERS, Edit, Source, replaced
+from .source import FOR_CHECKERS, Edit, Source, bound_by, replaced
 
 _FOLDED = (FOR_CHECKERS, "const")  # names that bytecode has no use for
 _Key = tuple[str, str]  # (module, name)
@@ -60,7 +60,7 @@ def _in_the_way(source: Source, constants: dict[_Key, int]) -> set[str]:
                 found |= {name for module, name in constants if module == origin}
             elif alias.asname is not None or (origin, alias.name) not in constants:
                 found |= {alias.name, alias.asname or alias.name}  # or imported once more
-    bound = {name for node in source.nodes for name in _bound(node)}
+    bound = {name for node in source.nodes for name in bound_by(node)}
     found |= {name for module, name in constants if bound & _names_of(modules, module)}
     found |= bound & set(imported)
     for node in source.nodes:
@@ -74,21 +74,6 @@ def _in_the_way(source: Source, constants: dict[_Key, int]) -> set[str]:
         elif isinstance(node, ast.keyword) and node.arg is not None:
             found.add(node.arg)
     return found
-
-
-def _bound(node: ast.AST) -> list[str]:
-    """Return names that a node gives another meaning, beside imports of what is ours."""
-    if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-        return [node.id]
-    if isinstance(node, ast.arg):
-        return [node.arg]
-    if isinstance(node, ast.FunctionDef | ast.ClassDef):
-        return [node.name]
-    if isinstance(node, ast.ExceptHandler) and node.name is not None:
-        return [node.name]
-    if isinstance(node, ast.Import):
-        return [alias.asname or alias.name.split(".")[0] for alias in node.names]
-    return node.names if isinstance(node, ast.Global | ast.Nonlocal) else []
 
 
 def _names_of(modules: dict[str, str], module: str) -> set[str]:

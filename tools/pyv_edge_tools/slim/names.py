@@ -1,14 +1,14 @@
-"""Lets parameters and private attributes share names that every MicroPython has anyway.
+"""Lets names that nobody else can know share those that every MicroPython has anyway.
 
-A parameter that nobody names in a call, and an attribute that begins with "_" and that
-one file alone uses, can be called anything.
+A parameter that no call names, a private global, an attribute that one file alone uses, and
+that begins with "_" or is only ever one of `self`: all these can be called anything.
 """
 
 import ast
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from .source import Edit, Source, renamed, replaced
+from .source import Edit, Source, bound_by, renamed, replaced
 
 # MicroPython numbers these for bytecode, and has them in its own memory (makeqstrdata.py,
 # static_qstr_list). None of them is a keyword, or has a meaning for its compiler.
@@ -34,15 +34,27 @@ def with_few_names(sources: list[Source], public: tuple[str, ...]) -> dict[str, 
     for source in sources:
         for name in _attributes_of(source):
             files.setdefault(name, set()).add(source.path)
+    imported = {
+        alias.name for source in sources for one, _ in source.imports for alias in one.names
+    }
     free = [name for name in SHARED if name not in files and name not in texts]
     return {
         source.path: source.edited(
             []
             if source.module.startswith(public)
-            else [*_parameters(source, named), *_attributes(source, files, texts, free)]
+            else [
+                *_variables(source, named, texts | imported | _others_know(source, files)),
+                *_attributes(source, files, texts, free),
+            ]
         )
         for source in sources
     }
+
+
+def _others_know(source: Source, files: dict[str, set[str]]) -> set[str]:
+    """Return the names that stand for something in other files, or for an attribute here."""
+    elsewhere = {name for name, paths in files.items() if paths - {source.path}}
+    return elsewhere | {node.attr for node in source.attributes}
 
 
 def _attributes_of(source: Source) -> Iterator[str]:
@@ -54,6 +66,10 @@ def _attributes_of(source: Source) -> Iterator[str]:
     for node in _class_level(source):
         if isinstance(node, ast.Name):
             yield node.id
+    for statement in source.tree.body:  # of the module, for those who import it
+        if not isinstance(statement, ast.FunctionDef | ast.ClassDef):
+            for node in ast.walk(statement):
+                yield from bound_by(node)
 
 
 def _class_level(source: Source) -> Iterator[ast.AST]:
@@ -74,10 +90,16 @@ def _attributes(
     made = {node.name for node in source.nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     made |= {node.id for node in _class_level(source) if isinstance(node, ast.Name)}
     count = Counter(node.attr for node in source.attributes)
+    others = {
+        node.attr
+        for node in source.attributes
+        if not (isinstance(node.value, ast.Name) and node.value.id == "self")
+    }
+    stored = {node.attr for node in source.attributes if isinstance(node.ctx, ast.Store)}
     private = [
         name
         for name, _ in sorted(count.items(), key=lambda item: (-item[1], item[0]))
-        if name.startswith("_")
+        if (name.startswith("_") or name in stored - others)
         and not name.endswith("__")
         and files[name] == {source.path}
         and name not in made | texts
@@ -95,13 +117,44 @@ def _inherits(node: ast.ClassDef, source: Source) -> bool:
     )
 
 
-def _parameters(source: Source, named: set[str]) -> Iterator[Edit]:
-    for node in source.nodes:
-        if isinstance(node, ast.FunctionDef):
-            yield from _parameters_of(node, named)
+def _variables(source: Source, named: set[str], known: set[str]) -> Iterator[Edit]:
+    """Give private globals shared names from the end of the list, and parameters the others."""
+    taken = {name for node in source.nodes for name in bound_by(node)}
+    taken |= {node.id for node in source.names}
+    stored = Counter(
+        name for node in source.nodes for name in bound_by(node) if name.startswith("_")
+    )
+    private = [
+        name
+        for name in _made_at_the_top(source)
+        if name not in known and stored[name] == 1 and not name.endswith("__")
+    ]
+    free = [name for name in reversed(SHARED) if name not in taken]
+    names = dict(zip(private, free, strict=False))
+    for node in source.names:
+        if node.id in names:
+            yield replaced(node, names[node.id])
+    for function in source.nodes:
+        if isinstance(function, ast.FunctionDef):
+            yield from _parameters_of(function, named, set(names.values()))
 
 
-def _parameters_of(function: ast.FunctionDef, named: set[str]) -> Iterator[Edit]:
+def _made_at_the_top(source: Source) -> Iterator[str]:
+    """Yield private globals in order, but for those that mpy-cross keeps nowhere."""
+    for node in source.tree.body:
+        target = node.targets[0] if isinstance(node, ast.Assign) else None
+        if isinstance(node, ast.AnnAssign) and node.value is not None:
+            target = node.target
+        if isinstance(target, ast.Name) and target.id.startswith("_"):
+            call = node.value if isinstance(node, ast.Assign) else None
+            is_folded = isinstance(call, ast.Call) and ast.unparse(call.func) == "const"
+            if not is_folded:
+                yield target.id
+
+
+def _parameters_of(
+    function: ast.FunctionDef, named: set[str], reserved: set[str]
+) -> Iterator[Edit]:
     """Give a function's parameters shared names, if it has no other scopes in it."""
     body = [node for statement in function.body for node in ast.walk(statement)]
     if any(isinstance(node, ast.FunctionDef | ast.Lambda | ast.ClassDef) for node in body):
@@ -117,7 +170,7 @@ def _parameters_of(function: ast.FunctionDef, named: set[str]) -> Iterator[Edit]
     }
     bound |= {name for node in body if isinstance(node, ast.Global) for name in node.names}
     texts = {node.id for node in _in_strings(body)}
-    taken = own | bound | {argument.arg for argument in arguments}
+    taken = own | bound | reserved | {argument.arg for argument in arguments}
     free = [name for name in SHARED if name not in taken]
     positional = [*function.args.posonlyargs, *function.args.args]
     names = {

@@ -109,3 +109,18 @@ def _is_for_checkers(node: ast.AST) -> bool:
 def _documentation(node: ast.AST) -> list[ast.expr]:
     """Return the text that is a statement: a docstring."""
     return [node.value] if isinstance(node, ast.Expr) else []
+
+
+def bound_by(node: ast.AST) -> list[str]:
+    """Return the names that a node gives a meaning, but for those of `from ... import`."""
+    if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+        return [node.id]
+    if isinstance(node, ast.arg):
+        return [node.arg]
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return [node.name]
+    if isinstance(node, ast.ExceptHandler) and node.name is not None:
+        return [node.name]
+    if isinstance(node, ast.Import):
+        return [alias.asname or alias.name.split(".")[0] for alias in node.names]
+    return node.names if isinstance(node, ast.Global | ast.Nonlocal) else []

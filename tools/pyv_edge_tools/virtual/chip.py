@@ -105,6 +105,7 @@ class Chip:
         latest, is_held = self.input.move(now_s, is_booting)
         if latest:
             self.output.newlines.take_answer(latest)
+            self._watchdog.hear(now_s)
         if self.input.is_at_limit:
             self.input.limit = None
             self._at_limit()
@@ -128,9 +129,9 @@ class Chip:
             timeout_s = _CLOSED_S
         if self._start_at_s is not None:
             timeout_s = min(timeout_s, self._start_at_s - now_s)
-        left_s = self._watchdog.left_s(now_s)
-        if left_s is not None:
-            timeout_s = min(timeout_s, left_s)
+        for left_s in (self._watchdog.left_s(now_s), self._watchdog.idle_left_s(now_s)):
+            if left_s is not None:
+                timeout_s = min(timeout_s, left_s)
         wait_ready(fds, timeout_s)
 
     def _look_at_watchdog(self, now_s: float) -> None:
@@ -140,6 +141,10 @@ class Chip:
         if left_s is not None and left_s <= 0:
             self.watchdog_resets_total += 1
             self.reset(WATCHDOG)
+            return
+        left_s = self._watchdog.idle_left_s(now_s)
+        if left_s is not None and left_s <= 0:
+            self.reset(SOFT)  # as machine.reset()
 
     def _is_open(self, now_s: float) -> bool:
         """Whether a host has the port open, for so long that the board sends."""
@@ -221,6 +226,7 @@ class Chip:
 
     def _soft_reset(self) -> None:
         self.soft_resets_total += 1
+        self._watchdog.end_timers()
         self._cause = SOFT
         self._start_at_s = max(time.monotonic(), self._started_at_s + BOOT_S_MIN)
         if self.output.is_idle:

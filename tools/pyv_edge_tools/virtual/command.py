@@ -3,13 +3,15 @@
 import argparse
 import json
 import signal
-import sys
 import tempfile
 import threading
+from binascii import crc32
 from pathlib import Path
-from typing import Any
 
 from .. import board_settings, build_device
+from ..flash import inventory, plan
+from ..flash.problem import OutputError
+from ..flash.telling import Telling
 from ..virtual_board import HEAP, find_micropython, interpreter_name
 from .board import Board
 from .image import SIZE_KB
@@ -69,6 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Play the board; return 0 after Ctrl-C, 1 if it failed, 2 for what can't be played."""
+    telling = Telling(is_json=False)
     try:
         board = _board(args)
         if args.firmware == "node":
@@ -76,9 +79,13 @@ def run(args: argparse.Namespace) -> int:
         elif args.settings is not None:
             raise ValueError("--settings: goes with --firmware node")
     except (OSError, ValueError) as error:
-        print(f"pyv-edge-flash: virtual: {error}", file=sys.stderr)
+        telling.problem(f"virtual: {error}")
         return WRONG_USE
-    return _play(board)
+    try:
+        return _play(board, telling)
+    except OutputError as error:
+        telling.give_up(error)
+        return 1
 
 
 def _board(args: argparse.Namespace) -> Board:
@@ -117,15 +124,44 @@ def _put_firmware(board: Board, path: Path | None) -> None:
             f"{path}: {', '.join(told.own_types)}: no sensor of ours; start it with other"
             " settings, and deploy these with --own-sensors"
         )
-    settings: Any = json.loads(told.content)
+    settings = told.content
     if path is None:  # the example's; a virtual board has no /proc to measure
-        settings["sensors"] = [one for one in settings["sensors"] if one["type"] != "procfs"]
-    with tempfile.TemporaryDirectory() as folder:
-        build_device.stage(Path(folder), settings, is_micropython=True)
-        board.flash.put(Path(folder))
+        values = json.loads(settings)
+        values["sensors"] = [one for one in values["sensors"] if one["type"] != "procfs"]
+        settings = json.dumps(values, indent=2).encode()
+    files = build_device.firmware(is_source=build_device.find_mpy_cross() is None)
+    deployed = _deployed(files, settings)
+    with tempfile.TemporaryDirectory() as before, tempfile.TemporaryDirectory() as tree:
+        board.flash.get(Path(before))
+        for module in Path(before, inventory.folder(inventory.SETS[0])).rglob("*.*py"):
+            name = str(module.relative_to(before))
+            if name not in deployed:  # it may stand before one of ours
+                raise ValueError(
+                    f"{board.flash.path}: has {name} of another set: deploy to this board, or"
+                    " name another folder"
+                )
+        for name, content in deployed.items():
+            target = Path(tree, name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+        board.flash.put(Path(tree))
 
 
-def _play(board: Board) -> int:
+def _deployed(files: dict[str, bytes], settings: bytes) -> dict[str, bytes]:
+    """Return what a flash has, by path, behind a first deploy of a set: in slot a."""
+    slot = inventory.SETS[0]
+    place = inventory.folder(slot)
+    found = build_device.loader_files()
+    found.update({f"{place}/{path}": content for path, content in files.items()})
+    found[f"{place}/{plan.SETTINGS}"] = settings
+    found[f"{place}/{inventory.MANIFEST}"] = plan.manifest(files)
+    said = f"{slot} - 0"  # the pointer, see slots.py: there may be another set
+    for name in ("slot", "slot.copy"):
+        found[name] = f"{said} {crc32(said.encode()):08x}\n".encode()
+    return found
+
+
+def _play(board: Board, telling: Telling) -> int:
     ended = threading.Event()
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, lambda *_: ended.set())
@@ -136,25 +172,23 @@ def _play(board: Board) -> int:
             while board.is_alive and not board.is_up:
                 if ended.wait(0.01):
                     return 0
-            print(board.path, flush=True)
-            print(
+            telling.step(str(board.path))
+            telling.note(
                 f"{board.manner.name} board on {board.path}; Ctrl-C ends it,"
-                " SIGUSR1 presses its reset button",
-                file=sys.stderr,
+                " SIGUSR1 presses its reset button"
             )
             while board.is_alive and not ended.wait(0.2):
                 if pressed.is_set():
                     pressed.clear()
                     board.hard_reset()
     except OSError as error:
-        print(f"pyv-edge-flash: virtual: {error}", file=sys.stderr)
+        telling.problem(f"virtual: {error}")
         return 1
-    print(
+    telling.note(
         f"{board.soft_resets_total} soft and {board.hard_resets_total} hard resets"
         f" ({board.watchdog_resets_total} by the watchdog),"
         f" {board.flash.writes_total} writes to the flash;"
         f" lost {board.output_dropped_total} bytes from and"
-        f" {board.input_dropped_total} bytes to the board",
-        file=sys.stderr,
+        f" {board.input_dropped_total} bytes to the board"
     )
     return 0

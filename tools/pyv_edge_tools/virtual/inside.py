@@ -117,6 +117,10 @@ class Machine:
     """What `import machine` gives: the module, and what this port lacks in it."""
 
     WDT = WDT
+    # Indices into `message_to_host.RESET_CAUSES`.
+    PWRON_RESET = 1
+    WDT_RESET = 3
+    SOFT_RESET = 4
 
     def __init__(self, module: "Any", flash: Flash) -> None:
         for name in dir(module):
