@@ -65,6 +65,8 @@ class Line:
                 *(words[0], self.port, *words[1:], "--link", self.link), redirection=redirection
             ),
             stdin=subprocess.DEVNULL,
+            # The tests themselves may run under nohup.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
             **{"stderr": subprocess.PIPE, **streams},
         )
         wait_for(self.link.is_symlink)
