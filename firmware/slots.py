@@ -126,9 +126,10 @@ def _has_begun_by_itself() -> bool:
         cause = machine.reset_cause()
     except (ImportError, AttributeError):  # a process that plays a board
         return False
-    # HARD_RESET is what machine.reset() and a panic look like there, and no finger.
-    names = ("WDT_RESET", "SOFT_RESET", "HARD_RESET" if sys.platform == "esp32" else "")
-    return cause in [getattr(machine, name, None) for name in names]
+    # What machine.reset() looks like: on an RP2 the watchdog, on a board that is played
+    # SOFT_RESET, which on an ESP32 is Ctrl-D at the prompt.
+    name = "HARD_RESET" if sys.platform == "esp32" else "SOFT_RESET"
+    return cause in (machine.WDT_RESET, getattr(machine, name, None))
 
 
 def start_watchdog(timeout_ms: int = WATCHDOG_MS) -> None:
@@ -297,9 +298,10 @@ class Slots:
         if self.is_on_trial:
             self.give_up("it can't be started")
         elif self.running and is_whole(other(self.running)) and not self._is_substitute:
-            # Kept, and now damaged: an older set is better than none.
+            # Kept, and now damaged: an older set is better than none. The pointer stays.
             self._is_substitute = True
             self.running = other(self.running)
+            self.boots = 0
         else:
             raise error
 

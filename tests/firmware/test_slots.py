@@ -367,6 +367,16 @@ def test_what_is_imported_as_bytecode_has_a_watchdog():
         assert machine.timeouts_ms == [8388, 86_400_000]
 
 
+def test_set_that_runs_in_place_of_a_damaged_one_leaves_the_pointer():
+    with _Machine() as machine, _Kept() as board, _Imports():
+        machine.cause = machine.WDT_RESET
+        slots = board.boot()
+        slots.fail(SyntaxError("rotten"))
+        assert _state(slots) == ("a", "-", 0)
+        slots.forgive()
+        assert _state(Slots()) == ("b", "-", 1)
+
+
 def test_without_another_set_the_error_is_shown():
     with _Board() as board:
         board.put_set("a")
