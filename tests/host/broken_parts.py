@@ -165,13 +165,20 @@ def failing_adapter(site):
 
 
 @contextmanager
+def deaf_port():
+    """A port at which nobody listens, and that no other test gets meanwhile."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
+@contextmanager
 def no_broker(site):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    device = {"name": "meter", "ingest_type": "mqtt", "topic": "a/#", "port": port}
-    agent = site.start([device])
-    wait_for(lambda: report(agent)["devices"][0]["problem"], "an attempt to connect")
-    yield agent
+    with deaf_port() as port:
+        device = {"name": "meter", "ingest_type": "mqtt", "topic": "a/#", "port": port}
+        agent = site.start([device])
+        wait_for(lambda: report(agent)["devices"][0]["problem"], "an attempt to connect")
+        yield agent
 
 
 @contextmanager
@@ -215,11 +222,10 @@ def cloud(url, **more):
 
 @contextmanager
 def no_cloud(site):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    agent = site.run(cloud=cloud(f"http://127.0.0.1:{port}/in"))
-    wait_for(lambda: agent.workers[0].problem, "an attempt")
-    yield agent
+    with deaf_port() as port:
+        agent = site.run(cloud=cloud(f"http://127.0.0.1:{port}/in"))
+        wait_for(lambda: agent.workers[0].problem, "an attempt")
+        yield agent
 
 
 @contextmanager

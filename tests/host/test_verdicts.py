@@ -5,7 +5,16 @@ import socket
 
 import pytest
 from host.asking import ask, report
-from host.broken_parts import PARTS, Site, board_that_is_up, cloud, listening, no_cloud, port_of
+from host.broken_parts import (
+    PARTS,
+    Site,
+    board_that_is_up,
+    cloud,
+    deaf_port,
+    listening,
+    no_cloud,
+    port_of,
+)
 from host.fakes import ShiftedClock
 from host.servers import Answer, serving
 from host.waiting import wait_for
@@ -152,12 +161,11 @@ def test_sink_that_had_nothing_to_do_for_long_is_not_late_with_the_first_reading
 
 
 def test_failed_poll_is_no_success(site):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    device = {"name": "away", "ingest_type": "http_poll", "url": f"http://127.0.0.1:{port}/"}
-    agent = site.start([{**device, "on_error": "zero", "interval_seconds": 0.1}])
-    wait_for(lambda: agent._readings_processed, "a placeholder")
-    found = verdicts(agent)["device/away"]
+    with deaf_port() as port:
+        device = {"name": "away", "ingest_type": "http_poll", "url": f"http://127.0.0.1:{port}/"}
+        agent = site.start([{**device, "on_error": "zero", "interval_seconds": 0.1}])
+        wait_for(lambda: agent._readings_processed, "a placeholder")
+        found = verdicts(agent)["device/away"]
     assert (found["status"], found["last_success_age_seconds"]) == ("degraded", None)
 
 
