@@ -13,7 +13,6 @@ from types import TracebackType
 from typing import Any
 
 from pyv_edge_core.privacy import PrivacyPolicy
-from pyv_edge_core.ring import RingBuffer
 
 from .assembly import assemble, dismantle, start_health_server
 from .board_command import BoardCommand
@@ -31,6 +30,7 @@ from .log import setup_logging
 from .metrics import SystemMetrics
 from .outbox import CloudSyncQueue
 from .polling import Polling
+from .recent import Recent
 from .reload import Reload, reload
 from .sinks.http import HTTPCloudUploader
 from .store import SQLiteStore
@@ -66,7 +66,7 @@ class EdgeAgent:
         self._privacy = PrivacyPolicy()
         self._cloud = CloudSyncQueue(clock=self.clock)
         self._uploader: HTTPCloudUploader | None = None
-        self._buffers: dict[str, RingBuffer] = {}
+        self._buffers: dict[str, Recent] = {}
         self._adapters: dict[str, Any] = {}
         self._readings_processed = 0
         self._events_triggered = 0

@@ -1,5 +1,6 @@
 """When the readings of a link's batches were taken, on the host's monotonic clock."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from struct import unpack_from
 
@@ -11,11 +12,14 @@ from .over_timeline import OverTimeline
 from .timeline import Timeline
 
 TIMELINES_MAX = 2
+# What is read at once and spans no more than this is dated together: over five seconds the
+# clocks of two computers part by half a millisecond.
+TOGETHER_MS_MAX = 5_000
 
 
 @dataclass(frozen=True)
 class TimedBatch:
-    """A Batch whose base time is on the host's monotonic clock."""
+    """Batches, one behind the other, whose base times are on the host's monotonic clock."""
 
     stream: int
     first_seq: int
@@ -24,6 +28,20 @@ class TimedBatch:
     records: bytes
     boot: int
     is_estimated: bool = False  # its boot is over, and nobody knows for how long
+    more: tuple[tuple[int, bytes], ...] = ()  # base time and records of those that follow
+
+    @property
+    def blocks(self) -> tuple[tuple[int, bytes], ...]:
+        """Base time and records of each."""
+        return ((self.base_ms, self.records), *self.more)
+
+    @property
+    def count(self) -> int:
+        """How many records there are."""
+        size = len(self.records)
+        for _, records in self.more:
+            size += len(records)
+        return size // RECORD_SIZE
 
 
 def _span_ms(records: bytes, offset: int) -> int:
@@ -71,30 +89,61 @@ class Dating:
         """
         self._welcomed = (boot, after_ms, is_new)  # its uptime may not be known yet
 
-    def timed(self, batch: Batch) -> TimedBatch | None:
-        """Return `batch` with its time, None if its boot's is not known.
+    def timed(self, batches: Sequence[Batch]) -> list[TimedBatch]:
+        """Return batches of one boot and stream, which follow one another, with their time.
 
-        A session welcomes no board before it knows its uptime. But others may have greeted
-        on the same line since, and only the latest two are remembered.
+        None if that boot's is not known. A session welcomes no board before it knows its
+        uptime. But others may have greeted on the same line since, and only the latest two
+        are remembered.
         """
-        timeline = self._timelines.get(batch.boot)
+        timeline = self._timelines.get(batches[0].boot)
         if timeline is None:
-            self.undated_total += 1
-            return None
-        base_ms = batch.base_s * 1000 + batch.base_ms
-        records = batch.records
-        first_ms, last_ms = _span_ms(records, 0), _span_ms(records, len(records) - RECORD_SIZE)
-        is_estimated = isinstance(timeline, OverTimeline)
+            self.undated_total += len(batches)
+            return []
         if isinstance(timeline, OverTimeline):
-            if self._welcomed is not None and self._welcomed[0] == batch.boot:
-                timeline.welcomed(self._welcomed[1], is_new=self._welcomed[2])
-                self._welcomed = None
-            if batch.stream == STREAM_TELEMETRY:
-                timeline.first(base_ms + first_ms)
-        bound = timeline.bound(base_ms + first_ms, base_ms + last_ms)
-        assert bound is not None  # a timeline begins with an exchange
-        offset_ms, error_ms = bound
-        return TimedBatch(
-            *(batch.stream, batch.first_seq, base_ms + offset_ms, error_ms, records, batch.boot),
-            is_estimated=is_estimated,
-        )
+            return [self._over(timeline, batch) for batch in batches]
+        found, at = [], 0
+        while at < len(batches):
+            end = _together(batches, at)
+            found.append(_dated(timeline, batches[at:end], is_estimated=False))
+            at = end
+        return found
+
+    def _over(self, timeline: OverTimeline, batch: Batch) -> TimedBatch:
+        if self._welcomed is not None and self._welcomed[0] == batch.boot:
+            timeline.welcomed(self._welcomed[1], is_new=self._welcomed[2])
+            self._welcomed = None
+        if batch.stream == STREAM_TELEMETRY:
+            timeline.first(_base_ms(batch) + _span_ms(batch.records, 0))
+        return _dated(timeline, [batch], is_estimated=True)
+
+
+def _base_ms(batch: Batch) -> int:
+    return int(batch.base_s * 1000 + batch.base_ms)
+
+
+def _together(batches: Sequence[Batch], at: int) -> int:
+    """Return the end of those from `at` on that are dated together."""
+    first_ms = _base_ms(batches[at])
+    end = at + 1
+    while end < len(batches) and 0 <= _base_ms(batches[end]) - first_ms <= TOGETHER_MS_MAX:
+        end += 1
+    return end
+
+
+def _dated(
+    timeline: Timeline | OverTimeline, batches: Sequence[Batch], *, is_estimated: bool
+) -> TimedBatch:
+    first, last = batches[0], batches[-1]
+    base_ms = _base_ms(first)
+    bound = timeline.bound(
+        base_ms + _span_ms(first.records, 0),
+        _base_ms(last) + _span_ms(last.records, len(last.records) - RECORD_SIZE),
+    )
+    assert bound is not None  # a timeline begins with an exchange
+    offset_ms, error_ms = bound
+    return TimedBatch(
+        *(first.stream, first.first_seq, base_ms + offset_ms, error_ms, first.records, first.boot),
+        is_estimated=is_estimated,
+        more=tuple((_base_ms(one) + offset_ms, one.records) for one in batches[1:]),
+    )

@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pyv_edge_core.ring import RingBuffer
-
 from .adapters import create_adapter
 from .adapters.http_listener import Listeners
 from .clock import Clock
@@ -24,6 +22,7 @@ from .link import SerialLink
 from .polling import PollFailure
 from .port_loan import Loan
 from .port_search import PortClaims, normal
+from .recent import Recent
 from .submission import Feed
 from .threads import join
 
@@ -38,7 +37,7 @@ class Device:
     """One device with what runs it."""
 
     table: dict[str, Any]
-    buffer: RingBuffer
+    buffer: Recent
     adapter: Any
     begun_ms: int  # monotonic: when it was made
     link: SerialLink | None = None
@@ -154,7 +153,7 @@ class Devices:
         """Return how each device does, as JSON types; `failing` has those whose polls fail."""
         return [device.status(failing.get(name)) for name, device in list(self._all.items())]
 
-    def make(self, table: dict[str, Any], buffer: RingBuffer) -> Device:
+    def make(self, table: dict[str, Any], buffer: Recent) -> Device:
         """Return a device of a checked table, of which nothing is open yet; see `adopt`.
 
         Raises ConfigError, AdapterError, StartError.
@@ -189,7 +188,7 @@ class Devices:
         self._all[device.name] = device
         self.adapters[device.name] = device.adapter
 
-    def change_buffer(self, name: str, buffer: RingBuffer) -> None:
+    def change_buffer(self, name: str, buffer: Recent) -> None:
         """Let a device have another buffer."""
         device = self._all[name]
         device.buffer = buffer

@@ -6,6 +6,7 @@ counters, the boards' times. Knows no port. Belongs to the link's thread.
 """
 
 from collections.abc import Callable
+from itertools import groupby
 from typing import Any
 
 from pyv_edge_core import host_states, message
@@ -22,7 +23,7 @@ from . import __version__
 from .board_request import BoardRequests
 from .clock import Clock
 from .console import Console
-from .dating import Dating
+from .dating import Dating, TimedBatch
 from .prompt import Prompt
 
 DEAF_COUNT = 5  # messages that answer no challenge: fewer come before it can have arrived
@@ -129,25 +130,35 @@ class Dialogue:
         for event in events:
             if isinstance(event, TimeExchange):
                 self.dating.learn(event)
-        found = []
-        for event in events:
-            if isinstance(event, Answer):
-                self.requests.answered(event)
-            elif isinstance(event, Batch):
-                count = len(event.records) // RECORD_SIZE
-                self._received[event.stream] = event.first_seq + count
-                timed = self.dating.timed(event)
-                if timed is not None:  # else the agent finds what follows misplaced
-                    found.append(timed)
-            elif not isinstance(event, TimeExchange):
-                self._note(event)
-                found.append(event)
+        found: list[Any] = []
+        for kind, those in groupby(events, _kind):
+            if kind is not None:
+                found += self._take_batches(list(those))
+                continue
+            for event in those:
+                self._take_other(event, found)
         if data:
             self.prompt.take(data, self.session.decoder.frames_total, now_ms)
         text = self.session.decoder.take_console()
         if text:
             self.console.take(text)
         return found
+
+    def _take_batches(self, batches: list[Batch]) -> list[TimedBatch]:
+        """Return those of one boot and stream, dated; none if that can't be done.
+
+        Then the agent finds what follows misplaced.
+        """
+        last = batches[-1]
+        self._received[last.stream] = last.first_seq + len(last.records) // RECORD_SIZE
+        return self.dating.timed(batches)
+
+    def _take_other(self, event: Any, found: list[Any]) -> None:
+        if isinstance(event, Answer):
+            self.requests.answered(event)
+        elif not isinstance(event, TimeExchange):
+            self._note(event)
+            found.append(event)
 
     def _note(self, event: Any) -> None:
         if isinstance(event, Greeting):
@@ -333,3 +344,8 @@ def said(hello: Any) -> dict[str, Any]:
         "safe_mode": bool(hello.flags & message.HELLO_SAFE),
         "earlier_boot": bool(hello.flags & message.HELLO_OVER),
     }
+
+
+def _kind(event: Any) -> tuple[int, int] | None:
+    """Return what batches have in common that are dated together, None of what is no batch."""
+    return (event.boot, event.stream) if isinstance(event, Batch) else None

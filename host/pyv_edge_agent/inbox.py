@@ -9,7 +9,6 @@ from collections import deque
 from typing import Any
 
 from pyv_edge_core.host_event import Greeting
-from pyv_edge_core.record_ring import RECORD_SIZE
 
 from .dating import TimedBatch
 from .submission import Remembered, Submission
@@ -54,7 +53,7 @@ class Inbox:
             return False
         self._events.append((origin, event))
         if isinstance(event, TimedBatch):
-            self._note(len(event.records) // RECORD_SIZE, event.base_ms)
+            self._note(event.count, event.base_ms)
         elif is_submission:
             self._note(len(event.samples), event.taken_ms)
         is_urgent = isinstance(event, Greeting) or (is_submission and event.is_urgent)
@@ -118,7 +117,7 @@ class Inbox:
     def taken(self, origin: Any, event: Any) -> None:
         """Note that the readings of an event wait here no longer."""
         if isinstance(event, TimedBatch):
-            self._waiting -= len(event.records) // RECORD_SIZE
+            self._waiting -= event.count
         elif isinstance(event, Submission):
             self._waiting -= len(event.samples)
         if isinstance(event, (Submission, Remembered)):

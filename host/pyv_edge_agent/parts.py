@@ -3,18 +3,17 @@
 import threading
 from typing import Any
 
-from pyv_edge_core.ring import RingBuffer
-
 from .config import Config
+from .recent import Recent
 from .store import Limits
 
 MEGABYTE = 1_048_576
 
 
-def new_buffer(config: Config) -> RingBuffer:
+def new_buffer(config: Config) -> Recent:
     """Return an empty buffer for the latest values of one device."""
     windows = config.get("windows")
-    return RingBuffer(windows["default_size"], windows["dtype"], threading.Lock())
+    return Recent(windows["default_size"], windows["dtype"], threading.Lock())
 
 
 def store_limits(config: Config) -> Limits:

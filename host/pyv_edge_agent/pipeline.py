@@ -14,16 +14,15 @@ back: a reading dated before the newest of its board has that one's time for the
 import math
 from struct import iter_unpack, unpack_from
 
-from pyv_edge_core.errors import FieldError
 from pyv_edge_core.host_event import Loss
 from pyv_edge_core.message_to_host import GAP_CAUSES
 from pyv_edge_core.privacy import PrivacyPolicy
 from pyv_edge_core.reading import QUALITY_BAD, STREAM_EVENTS, Channel
 from pyv_edge_core.record_ring import RECORD_FORMAT, RECORD_SIZE
-from pyv_edge_core.ring import RingBuffer
 
 from .alerting import Alerting
 from .dating import TimedBatch
+from .recent import Recent
 from .series import AGENT_CHANNEL, Plan, Series, Source, make_plan
 from .store import TIME_ESTIMATED, TIME_GOOD, TIME_QUALITY_SHIFT, TIME_SENDER, WriteBatch
 from .submission import Sample
@@ -39,7 +38,7 @@ class Pipeline:
     """Applies one configuration to readings."""
 
     def __init__(
-        self, privacy: PrivacyPolicy, buffers: dict[str, RingBuffer], alerting: Alerting
+        self, privacy: PrivacyPolicy, buffers: dict[str, Recent], alerting: Alerting
     ) -> None:
         """Use `privacy`, a buffer per device, and the rules of `alerting`."""
         self.readings_total = 0
@@ -75,7 +74,7 @@ class Pipeline:
             return False
         progress = out.stream(source.boot_id, batch.stream, batch.first_seq)
         assert progress.next_seq == batch.first_seq  # one source per boot: see Ingest._welcome
-        count = len(batch.records) // RECORD_SIZE
+        count = batch.count
         if batch.stream == STREAM_EVENTS:
             stored, denied, aggregated = self._add_events(source, batch, out)
         else:
@@ -98,84 +97,96 @@ class Pipeline:
         self, source: Source, batch: TimedBatch, now_ms: int, out: WriteBatch
     ) -> tuple[int, int, int]:
         """Return how many are stored, denied and aggregated."""
-        buffer = self._buffers.get(source.alias)
-        table = source.series
-        rows = out.readings
+        table, table_size = source.series, len(source.series)
+        before = len(out.readings)
+        add_row = out.readings.append
         boot_id, stream = source.boot_id, batch.stream
         segment = out.segment
-        base_utc_ms = batch.base_ms + segment.offset_ms
+        offset_ms, rule_shift_ms = segment.offset_ms, segment.rule_shift_ms
         error_ms = _error_ms(batch, out)
         time_quality = _time_quality(batch, out)
         time_flags = time_quality << TIME_QUALITY_SHIFT
-        rule_shift_ms = segment.rule_shift_ms
-        newest_ms = base_utc_ms  # UTC
+        newest_ms = batch.base_ms + offset_ms  # UTC
         if source.newest_ms is not None and source.newest_ms - batch.base_ms < AHEAD_MS:
-            newest_ms = source.newest_ms + segment.offset_ms
-        seq = batch.first_seq
-        stored = denied = aggregated = 0
-        for index, flags, span, value in iter_unpack(RECORD_FORMAT, batch.records):
-            if index >= len(table):
-                self._add_unknown(source, batch, seq, out)
+            newest_ms = source.newest_ms + offset_ms
+        numbers: list[float] = []  # what is stored and good, in its unit, for the buffer
+        times_ms: list[int] = []
+        seq = batch.first_seq - 1
+        denied = aggregated = 0
+        for base_ms, records in batch.blocks:
+            base_utc_ms = base_ms + offset_ms
+            for index, flags, span, value in iter_unpack(RECORD_FORMAT, records):
                 seq += 1
-                continue
-            series = table[index]
-            quality = min(flags & 3, QUALITY_BAD)
-            utc_ms = base_utc_ms + ((flags >> 2) << 16 | span)
-            is_kept = True
-            plan = series.plan
-            if plan.is_guarded:
-                if not plan.gate.is_open:
-                    denied += 1
-                    seq += 1
+                if index >= table_size:
+                    self._add_unknown(source, batch, seq, out)
                     continue
-                if plan.gate.is_hidden:
+                series = table[index]
+                quality = flags & 3
+                if quality > QUALITY_BAD:
                     quality = QUALITY_BAD
-                # What a bad reading has for a value is nothing that a policy could judge.
-                value = 0 if quality == QUALITY_BAD else plan.gate.value(value)
-                is_kept = not plan.is_aggregated
-            if is_kept:
-                marked = quality | time_flags
-                rows.append(
-                    (series.channel_id, boot_id, stream, seq, utc_ms, error_ms, marked, value)
-                )
-                stored += 1
-                if utc_ms > newest_ms:
-                    newest_ms = utc_ms
-                if buffer is not None and quality != QUALITY_BAD:
-                    self._remember(buffer, series.number(value), utc_ms)
-            else:
-                is_bad = quality == QUALITY_BAD
-                out.summarise(series.channel_id, utc_ms, value, is_bad, time_quality)
-                aggregated += 1
-            if series.watch is not None:
-                time_ms = (utc_ms if utc_ms > newest_ms else newest_ms) - rule_shift_ms
-                self.alerting.update(boot_id, series, now_ms, time_ms, value, quality, out)
-            seq += 1
+                utc_ms = base_utc_ms + ((flags >> 2) << 16 | span)
+                is_kept = True
+                if series.is_guarded:
+                    plan = series.plan
+                    if not plan.gate.is_open:
+                        denied += 1
+                        continue
+                    if plan.gate.is_hidden:
+                        quality = QUALITY_BAD
+                    # What a bad reading has for a value is nothing that a policy could judge.
+                    value = 0 if quality == QUALITY_BAD else plan.gate.value(value)
+                    is_kept = not plan.is_aggregated
+                if is_kept:
+                    marked = quality | time_flags
+                    add_row(
+                        (series.channel_id, boot_id, stream, seq, utc_ms, error_ms, marked, value)
+                    )
+                    if utc_ms > newest_ms:
+                        newest_ms = utc_ms
+                    if quality != QUALITY_BAD:
+                        divisor = series.divisor
+                        numbers.append(value / divisor if divisor else series.number(value))
+                        times_ms.append(utc_ms)
+                else:
+                    is_bad = quality == QUALITY_BAD
+                    out.summarise(series.channel_id, utc_ms, value, is_bad, time_quality)
+                    aggregated += 1
+                if series.watch is not None:
+                    time_ms = (utc_ms if utc_ms > newest_ms else newest_ms) - rule_shift_ms
+                    self.alerting.update(boot_id, series, now_ms, time_ms, value, quality, out)
+        stored = len(out.readings) - before
         if stored:
-            source.newest_ms = newest_ms - segment.offset_ms
+            source.newest_ms = newest_ms - offset_ms
+        self._remember(source.alias, numbers, times_ms)
         return stored, denied, aggregated
+
+    def _remember(self, alias: str, numbers: list[float], times_ms: list[int]) -> None:
+        buffer = self._buffers.get(alias)
+        if buffer is not None:
+            self.unbuffered_total += buffer.extend(numbers, times_ms)
 
     def _add_events(
         self, source: Source, batch: TimedBatch, out: WriteBatch
     ) -> tuple[int, int, int]:
         """Return how many of a board's alerts are stored and denied; none is aggregated."""
-        seq = batch.first_seq
-        base_utc_ms = batch.base_ms + out.segment.offset_ms
+        seq = batch.first_seq - 1
         time_quality = _time_quality(batch, out)
         stored = denied = 0
-        for index, flags, span, value in iter_unpack(RECORD_FORMAT, batch.records):
-            alert = source.alerts.get(index)
-            if alert is None:
-                self._add_unknown(source, batch, seq, out)
-            elif not alert.series.plan.gate.has_values:
-                denied += 1  # as the host's own rules are not about it
-            else:
-                utc_ms = base_utc_ms + ((flags >> 2) << 16 | span)
-                self.alerting.add_board_event(
-                    source.boot_id, alert, seq, flags, utc_ms, value, time_quality, out
-                )
-                stored += 1
-            seq += 1
+        for base_ms, records in batch.blocks:
+            base_utc_ms = base_ms + out.segment.offset_ms
+            for index, flags, span, value in iter_unpack(RECORD_FORMAT, records):
+                seq += 1
+                alert = source.alerts.get(index)
+                if alert is None:
+                    self._add_unknown(source, batch, seq, out)
+                elif not alert.series.plan.gate.has_values:
+                    denied += 1  # as the host's own rules are not about it
+                else:
+                    utc_ms = base_utc_ms + ((flags >> 2) << 16 | span)
+                    self.alerting.add_board_event(
+                        source.boot_id, alert, seq, flags, utc_ms, value, time_quality, out
+                    )
+                    stored += 1
         return stored, denied, 0
 
     @staticmethod
@@ -229,11 +240,12 @@ class Pipeline:
         out: WriteBatch,
     ) -> None:
         """Add `samples`, each of the series at its place in `table`."""
-        buffer = self._buffers.get(source.alias)
         rows, boot_id, segment = out.readings, source.boot_id, out.segment
         here_ms = taken_ms + segment.offset_ms
         seq = source.next_seq[0]
         progress = out.stream(boot_id, 0, seq)
+        numbers: list[float] = []  # what is stored and good, for the buffer
+        times_ms: list[int] = []
         stored = denied = aggregated = 0
         for series, (_, value, sent_ms, _, quality) in zip(table, samples, strict=True):
             plan = series.plan
@@ -265,21 +277,17 @@ class Pipeline:
                     (series.channel_id, boot_id, 0, seq - 1, utc_ms, error_ms, marked, value)
                 )
                 stored += 1
-                if buffer is not None and not is_bad:
-                    self._remember(buffer, value, utc_ms)
+                if not is_bad:
+                    numbers.append(value)
+                    times_ms.append(utc_ms)
             if series.watch is not None:
                 self.alerting.update(boot_id, series, now_ms, rule_ms, value, quality, out)
+        self._remember(source.alias, numbers, times_ms)
         progress.move(stored=stored, denied=denied, aggregated=aggregated)
         source.next_seq[0] = seq
         self.readings_total += len(samples)
         self.denied_total += denied
         self.aggregated_total += aggregated
-
-    def _remember(self, buffer: RingBuffer, value: float, utc_ms: int) -> None:
-        try:
-            buffer.append(value, utc_ms)
-        except FieldError:  # beyond 32-bit floats, with windows.dtype = "f"
-            self.unbuffered_total += 1
 
     def add_loss(self, source: Source, loss: Loss, utc_ms: int, out: WriteBatch) -> bool:
         """Add a gap record to `out`; return False, adding nothing, if it is misplaced."""
@@ -311,5 +319,6 @@ def _time_quality(batch: TimedBatch, out: WriteBatch) -> int:
 
 def _floor_ms(batch: TimedBatch) -> int:
     """Return when, monotonic, the newest of a batch was taken at the earliest."""
-    _, flags, span, _ = unpack_from(RECORD_FORMAT, batch.records, len(batch.records) - RECORD_SIZE)
-    return int(batch.base_ms + ((flags >> 2) << 16 | span) - batch.error_ms)
+    base_ms, records = batch.blocks[-1]
+    _, flags, span, _ = unpack_from(RECORD_FORMAT, records, len(records) - RECORD_SIZE)
+    return int(base_ms + ((flags >> 2) << 16 | span) - batch.error_ms)

@@ -42,6 +42,15 @@ class Series:
     is_quiet: bool = False  # as its watch was, when somebody last looked
     saved: list[Any] = field(default_factory=list)  # of its alerts, what is in the store
     saved_ms: int = 0  # since when, in the time of rules
+    # For the hot path: what of the plan it asks for each reading.
+    divisor: int = 0  # what a stored value is divided by; 0: see `number`
+    is_guarded: bool = False
+
+    def __post_init__(self) -> None:
+        self.is_guarded = self.plan.is_guarded
+        exponent = self.plan.exponent
+        if exponent is not None and exponent < 0:
+            self.divisor = 10**-exponent
 
     def number(self, value: float) -> float:
         """Return a stored value in the channel's unit."""

@@ -12,11 +12,11 @@ from pyv_edge_agent.ingest import Ingest
 from pyv_edge_agent.link import TWICE_MS, SerialLink
 from pyv_edge_agent.link_state import HANDSHAKING, SEARCHING, SILENT, UP
 from pyv_edge_agent.pipeline import Pipeline
+from pyv_edge_agent.recent import Recent
 from pyv_edge_agent.store import SQLiteStore, read_ledger
 from pyv_edge_core import device_states, message, session
 from pyv_edge_core.frame import encode
 from pyv_edge_core.privacy import PrivacyPolicy
-from pyv_edge_core.ring import RingBuffer
 from pyv_edge_core.rule import read_rules
 
 
@@ -52,7 +52,7 @@ class Site:
 
     def begin(self, **pinned):
         """Start the agent, as after a restart on the same store."""
-        buffers = {name: RingBuffer(100) for name in ("porch", "cellar")}
+        buffers = {name: Recent(100) for name in ("porch", "cellar")}
         alerting = Alerting(read_rules([]), self.store.rule_state)
         self.ingest = Ingest(
             self.store,

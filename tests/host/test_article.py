@@ -181,7 +181,7 @@ def test_attributes_once_started_have_the_types_of_the_table(agents, write_confi
     assert isinstance(agent._health_server, HTTPServer)
     assert isinstance(agent._thread, threading.Thread)
     assert isinstance(agent._health_thread, threading.Thread)
-    assert type(agent._buffers["t1"]) is RingBuffer
+    assert isinstance(agent._buffers["t1"], RingBuffer)
     assert type(agent._adapters["t1"]) is SimulatorAdapter
 
 

@@ -10,6 +10,7 @@ from pyv_edge_agent.alerting import Alerting
 from pyv_edge_agent.inbox import EVENTS_MAX
 from pyv_edge_agent.ingest import UNCOMMITTED_MAX, Ingest
 from pyv_edge_agent.pipeline import Pipeline
+from pyv_edge_agent.recent import Recent
 from pyv_edge_agent.store import Limits, SQLiteStore, Upkeep, read_ledger
 from pyv_edge_agent.submission import Feed, Sample, Submission, Verdict
 from pyv_edge_agent.types import SensorReading
@@ -17,7 +18,6 @@ from pyv_edge_core import message
 from pyv_edge_core.channel_table import AlertRow
 from pyv_edge_core.host_event import Loss, Report
 from pyv_edge_core.privacy import PrivacyPolicy
-from pyv_edge_core.ring import RingBuffer
 from pyv_edge_core.rule import read_rules
 
 BOOT = 0xABCD1234
@@ -34,7 +34,7 @@ class Rig:
         self.clock = FakeClock()
         self.wake = threading.Event()
         self.store = SQLiteStore(path)
-        buffers = {"porch": RingBuffer(100), "t1": RingBuffer(100)}
+        buffers = {"porch": Recent(100), "t1": Recent(100)}
         alerting = Alerting(read_rules(rules), self.store.rule_state)
         self.put_back = []
         self.pipeline = pipeline(privacy or PrivacyPolicy(), buffers, alerting)

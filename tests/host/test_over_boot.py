@@ -131,17 +131,17 @@ def test_answers_of_later_boots_that_say_less_change_nothing():
 # -- of a link -------------------------------------------------------------------------
 
 
-def _batch(boot, base_s, stream=0):
-    return Batch(stream, 0, base_s, 0, bytes(8), boot)
+def _batch(boot, base_s, stream=0, first_seq=0):
+    return Batch(stream, first_seq, base_s, 0, bytes(8), boot)
 
 
 def test_a_boot_that_was_known_when_it_lived_keeps_its_time():
     dating = Dating()
     dating.learn(TimeExchange(1000, 1010, 5, 0, BOOT, -1))
-    living = dating.timed(_batch(BOOT, 6))
+    (living,) = dating.timed([_batch(BOOT, 6)])
     dating.learn(TimeExchange(900_000, 900_010, 3, 0, BOOT, 700_000))
     dating.welcomed(BOOT, 0, is_new=False)
-    over = dating.timed(_batch(BOOT, 6))
+    (over,) = dating.timed([_batch(BOOT, 6)])
     assert over == living and not over.is_estimated
 
 
@@ -149,7 +149,7 @@ def test_one_that_was_not_is_estimated_with_what_its_welcome_says():
     dating = Dating()
     dating.welcomed(BOOT, 600_000, is_new=True)  # before its uptime is known
     dating.learn(TimeExchange(900_000, 900_000, 100, 0, BOOT, 100_000))
-    timed = dating.timed(_batch(BOOT, 50))
+    (timed,) = dating.timed([_batch(BOOT, 50)])
     assert timed.is_estimated
     # It began after 600 s, and had run for 100 s before 800 s.
     assert abs(timed.base_ms - 700_000) < 300 and 50_000 <= timed.error_ms < 50_500
@@ -159,8 +159,8 @@ def test_events_that_come_first_are_dated_by_less():
     dating = Dating()
     dating.learn(TimeExchange(900_000, 900_000, 100, 0, BOOT, 400_000))
     dating.welcomed(BOOT, 700_000, is_new=False)
-    event = dating.timed(_batch(BOOT, 350, stream=1))
-    reading = dating.timed(_batch(BOOT, 350))
+    (event,) = dating.timed([_batch(BOOT, 350, stream=1)])
+    (reading,) = dating.timed([_batch(BOOT, 350)])
     assert event.error_ms > reading.error_ms
     for timed in (event, reading):  # at least 700 s, at most 750 s for both
         assert timed.base_ms - timed.error_ms <= 725_000 <= timed.base_ms + timed.error_ms
@@ -365,3 +365,20 @@ def test_the_status_of_a_link_says_so():
     assert rig.link.status()["earlier_boot"] is True
     assert rig.link.status()["boot"] == "12345678"
     assert OFFSET_MS and TIME_GOOD == 0
+
+
+def test_frames_that_came_together_are_dated_together_for_five_seconds():
+    dating = Dating()
+    dating.learn(TimeExchange(1000, 1010, 5, 0, BOOT, -1))
+    frames = [_batch(BOOT, uptime_s, first_seq=n) for n, uptime_s in enumerate((6, 7, 11, 12, 9))]
+    apart = [one for frame in frames for one in dating.timed([frame])]
+    first, second, third = dating.timed(frames)
+    assert [first.first_seq, second.first_seq, third.first_seq] == [0, 3, 4]
+    assert [one.count for one in (first, second, third)] == [3, 1, 1]
+    blocks = [block for one in (first, second, third) for block in one.blocks]
+    assert [records for _, records in blocks] == [one.records for one in apart]
+    for (base_ms, _), alone in zip(blocks, apart, strict=True):
+        assert abs(base_ms - alone.base_ms) <= 1
+    # No bound may be smaller than what it would be of each by itself.
+    assert first.error_ms >= max(one.error_ms for one in apart[:3])
+    assert first.error_ms <= max(one.error_ms for one in apart[:3]) + 2

@@ -3,6 +3,7 @@
 import json
 import math
 from binascii import crc32
+from dataclasses import replace
 from struct import pack
 
 import pytest
@@ -10,6 +11,7 @@ from host.fakes import OFFSET_MS, SEGMENT, UTC_MS, batch, event_batch
 from pyv_edge_agent.alerting import Alerting
 from pyv_edge_agent.dating import TimedBatch
 from pyv_edge_agent.pipeline import UNKNOWN_CHANNEL, Pipeline
+from pyv_edge_agent.recent import Recent
 from pyv_edge_agent.series import Source, board_alert
 from pyv_edge_agent.store import WriteBatch
 from pyv_edge_agent.types import SensorReading
@@ -17,7 +19,6 @@ from pyv_edge_core.channel_table import EVENT_FIRED, EVENT_WITHOUT_VALUE, AlertR
 from pyv_edge_core.host_event import Loss
 from pyv_edge_core.privacy import PrivacyPolicy
 from pyv_edge_core.reading import Channel
-from pyv_edge_core.ring import RingBuffer
 from pyv_edge_core.rule import read_rules
 
 BOOT = 0xABCD1234
@@ -27,7 +28,7 @@ class Made:
     """A pipeline, and a source of one channel: a board's, or a device's that is polled."""
 
     def __init__(self, rules=(), privacy=None, exponent=-2, polled="", flags=0, alerts=()):
-        self.buffer = RingBuffer(100)
+        self.buffer = Recent(100)
         buffers = {"porch": self.buffer, polled: self.buffer}
         self.alerting = Alerting(read_rules(rules))
         self.pipeline = Pipeline(privacy or PrivacyPolicy(), buffers, self.alerting)
@@ -58,6 +59,25 @@ class Made:
 
 
 # -- numbers -----------------------------------------------------------------------
+
+
+def test_batches_together_are_what_they_are_one_by_one():
+    frames = [batch(at, list(range(at, at + 5)), base_utc_ms=UTC_MS + at) for at in (0, 5, 10)]
+    rules = [{"name": "high", "sensor": "porch.temp", "above": 0.07}]
+    apart, together = Made(rules), Made(rules)
+    for one in frames:
+        assert apart.add(one)
+    first, *others = frames
+    more = tuple((one.base_ms, one.records) for one in others)
+    whole = replace(first, more=more)
+    assert (whole.count, first.count) == (15, 5)
+    assert together.add(whole)
+    assert together.out.readings == apart.out.readings
+    assert len(together.out.events) == len(apart.out.events) == 1
+    assert list(together.buffer) == list(apart.buffer)
+    assert together.progress == apart.progress
+    assert together.source.next_seq == apart.source.next_seq == [15, 0]
+    assert together.source.newest_ms == apart.source.newest_ms
 
 
 def test_batch_becomes_rows_with_times_and_numbers():

@@ -12,10 +12,10 @@ from pyv_edge_agent.errors import StoreError
 from pyv_edge_agent.ingest import Ingest
 from pyv_edge_agent.link import SerialLink
 from pyv_edge_agent.pipeline import Pipeline
+from pyv_edge_agent.recent import Recent
 from pyv_edge_agent.store import Upkeep
 from pyv_edge_core.host_event import Greeting, Loss
 from pyv_edge_core.privacy import PrivacyPolicy
-from pyv_edge_core.ring import RingBuffer
 from pyv_edge_core.rule import read_rules
 
 from . import seals
@@ -122,7 +122,7 @@ class Agent(Actor):
         world = self._world
         store = world.disk.open_store()
         boards = world.boards
-        buffers = {board.plan.alias: RingBuffer(WINDOW) for board in boards}
+        buffers = {board.plan.alias: Recent(WINDOW) for board in boards}
         alerting = Alerting(self._rules, store.rule_state)
         self._ingest = Ingest(
             store,
