@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from paho.mqtt.client import Client
+    from .mqtt_bounded import BoundedClient, GatheringClient
+
+Made = TypeVar("Made", bound="BoundedClient")
 
 MQTT_3, MQTT_5 = 4, 5  # protocol levels
 
@@ -42,17 +44,28 @@ def broker_settings(settings: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def make_client(options: BrokerOptions, **more: Any) -> "Client":
+def make_client(options: BrokerOptions, **more: Any) -> "BoundedClient":
     """Return a client of the library that is not connected; `more` goes to its constructor.
 
     It never connects again by itself. Raises OSError or ValueError for a certificate that
     can't be used.
     """
-    from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
-
     from .mqtt_bounded import BoundedClient
 
-    client = BoundedClient(
+    return _make(BoundedClient, options, more)
+
+
+def make_gathering_client(options: BrokerOptions, **more: Any) -> "GatheringClient":
+    """Return the same, for who drives it by calls of `loop_read`: see GatheringClient."""
+    from .mqtt_bounded import GatheringClient
+
+    return _make(GatheringClient, options, more)
+
+
+def _make(kind: "type[Made]", options: BrokerOptions, more: dict[str, Any]) -> "Made":
+    from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+    client = kind(
         CallbackAPIVersion.VERSION2,
         client_id=options.client_id,
         protocol=MQTTProtocolVersion(options.protocol),

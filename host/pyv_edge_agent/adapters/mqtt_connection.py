@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..bell import Bell
-from ..mqtt_client import MQTT_5, BrokerOptions, make_client
+from ..mqtt_client import MQTT_5, BrokerOptions, make_gathering_client
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class Connection:
         self._on_session = on_session
         self._on_message = on_message
         is_lasting = {} if broker.protocol == MQTT_5 else {"clean_session": False}
-        client = self._client = make_client(broker, manual_ack=True, **is_lasting)
+        client = self._client = make_gathering_client(broker, manual_ack=True, **is_lasting)
         client.on_connect = self._connected
         client.on_subscribe = self._subscribed
         client.on_unsubscribe = self._unsubscribed
@@ -121,7 +121,8 @@ class Connection:
             return
         readers = [bell, line] if may_read else [bell]
         writers = [line] if client.want_write() else []
-        has_bytes = bool(may_read and self._broker.is_tls and line.pending())
+        is_read = client.has_bytes or (self._broker.is_tls and line.pending())
+        has_bytes = bool(may_read and is_read)
         ready, _, _ = select.select(readers, writers, [], 0 if has_bytes else wait_s)
         if bell in ready:
             bell.quiet()
