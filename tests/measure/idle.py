@@ -11,7 +11,7 @@ from rig import AgentProcess, wait_for
 
 DEVICES = 4
 SETTLED = 3 * DEVICES  # readings after which it has opened all that it needs
-WINDOWS = 3
+WINDOWS = 5
 WINDOW_S = 30.0  # the kernel tells CPU time in steps of 10 ms
 
 

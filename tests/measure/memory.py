@@ -4,7 +4,6 @@ import gc
 import random
 import re
 import sys
-import threading
 from pathlib import Path
 
 from host.fakes import SEGMENT, FixedRandom
@@ -23,6 +22,7 @@ TOTAL = 10_000_000
 SETTLED = 1_000_000  # readings after which it should not grow any more
 PIECE = 20_000
 READINGS = 3000  # stored and uploaded before the agent's memory is looked at
+AGENTS = 5
 
 
 def _rss_mb(pid):
@@ -31,27 +31,31 @@ def _rss_mb(pid):
 
 
 def rss(folder):
-    """Measure a real agent with a board on a serial line and a cloud."""
+    """Measure some real agents, one after the other, with a board on a serial line and a cloud."""
+    values = []
+    for number in range(AGENTS):
+        place = folder / str(number)
+        place.mkdir()
+        values.append(_agent_rss_mb(place))
+    return [["agent.rss_mb", "MB", values]]
+
+
+def _agent_rss_mb(folder):
     receiver = Receiver(folder)
     board = make_board(folder, "north", sample_for_ms=0, interval_ms=10)
     cloud = {"enabled": True, "endpoint": receiver.url}
     devices = [serial_device("north", board.path)]
     agent = AgentProcess(folder / "agent", {"sensors": {"devices": devices}, "cloud": cloud})
-    values = []
     try:
         board.start()
         agent.start()
         wait_for(lambda: receiver.store.stats()["unique"] > READINGS, "the upload", 120)
-        pause = threading.Event()
-        for _ in range(5):
-            values.append(_rss_mb(agent.process.pid))
-            pause.wait(0.5)
+        return _rss_mb(agent.process.pid)
     finally:
         board.kill()
         if agent.process is not None:
             agent.kill()
         receiver.close()
-    return [["agent.rss_mb", "MB", values]]
 
 
 class Taker:

@@ -21,7 +21,7 @@ BACKLOG = 600_000
 BATCH = 2000  # cloud.batch_size
 LIVE_EVERY_S = 0.05
 LIVE_ROWS = 16
-REPEATS = 3
+REPEATS = 5
 
 
 class Timed(HTTPCloudUploader):

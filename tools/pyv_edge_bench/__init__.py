@@ -1,7 +1,12 @@
 """What the project costs, measured: `make bench`, or `make bench NAMES=core.mpy_bytes`.
 
-budgets     tools/budgets.toml: the goal of a figure
+budgets     tools/budgets.toml: the goal of a figure, and its ceiling
 figure      one measured figure, and how it is written down
+bench_file  build/bench.json, read and written
+origin      when and where a run was measured
+compare     what has changed between two runs: `make bench-compare`
+ratchet     tightens the ceilings: `make bench-ratchet`
+child       measurements that import the agent, in a process of their own
 bytecode    compiles for a board, as the oldest firmware that is supported would have it
 workload    runs a script of workloads/ as a process and reads what it has measured
 registry    which figures there are

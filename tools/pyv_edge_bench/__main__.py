@@ -1,60 +1,122 @@
-"""Measures the figures that are named, all without a name; ends with 1 if a goal is missed.
+"""Measures the figures that are named, all without a name.
 
-python -m pyv_edge_bench [--json FILE] [NAME...]
+python -m pyv_edge_bench [--json FILE] [--ceilings] [NAME...]
 
-A NAME is a figure's or the start of several, such as `core`. Prints a table
-and writes build/bench.json, whose objects `figure` describes.
+A NAME is a figure's or the start of several, such as `core`. Prints a table and
+writes build/bench.json, which `bench_file` describes. What can't be measured does
+not stop the others: without a program it needs it is skipped, else it has failed.
+
+Ends with 2 if a measurement has failed, else with 1 if a figure misses its goal,
+else with 0. With --ceilings, as `make check-long` has it, a figure's ceiling in
+tools/budgets.toml stands for its goal.
 """
 
 import argparse
-import json
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
 from pathlib import Path
 
-from . import budgets, registry
-from .bytecode import ROOT
-from .figure import Figure, Measured, table
+from . import bench_file, budgets, origin, registry
+from .bench_file import Bench
+from .figure import REPEATS_MIN, Figure, Measured, table
 
-_JSON = ROOT / "build" / "bench.json"
+Runs = Mapping[str, Callable[[], list[Measured]]]
+
+# What a measurement may raise without its being the bench's own fault.
+_FAILURES = (
+    ArithmeticError,
+    AssertionError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    subprocess.SubprocessError,
+)
 
 
 def measure(
-    name: str, run: Callable[[], list[Measured]], goals: dict[str, budgets.Goal]
+    name: str,
+    run: Callable[[], list[Measured]],
+    goals: dict[str, budgets.Goal],
+    ceilings: dict[str, budgets.Goal],
 ) -> list[Figure]:
-    """Return the figure `name` and whatever is measured with it by `run`, beside their goals."""
+    """Return the figure `name` and whatever is measured with it by `run`, beside their goals.
+
+    Raises RuntimeError if it isn't among what `run` gives, and what `run` raises.
+    """
     command = f"make bench NAMES={name}"
-    return [Figure(measured, goals.get(measured.name), command) for measured in run()]
+    found = run()
+    if name not in [measured.name for measured in found]:
+        raise RuntimeError(f"{name} is not among what was measured")
+    return [
+        Figure(measured, goals.get(measured.name), command, ceilings.get(measured.name))
+        for measured in found
+    ]
 
 
-def main(
-    arguments: list[str], runs: Mapping[str, Callable[[], list[Measured]]] = registry.FIGURES
-) -> int:
+def measure_all(bench: Bench, names: list[str], runs: Runs) -> None:
+    """Add to `bench` what is named, in turn, and tell on stderr how long each has taken."""
+    goals, ceilings = budgets.load(), budgets.load(table="ceilings")
+    for number, name in enumerate(names, 1):
+        print(f"[{number}/{len(names)}] {name}", end=" ", file=sys.stderr, flush=True)
+        began_s = time.monotonic()
+        try:
+            bench.figures += measure(name, runs[name], goals, ceilings)
+        except _FAILURES as error:
+            # Ours is in words and says that a program is missing; the system's has a number.
+            is_skipped = isinstance(error, FileNotFoundError) and error.errno is None
+            kind = "skipped" if is_skipped else "failed"
+            reason = str(error) or type(error).__name__
+            (bench.skipped if is_skipped else bench.failed)[name] = reason
+            print(f"{kind}: {reason.splitlines()[-1]};", end=" ", file=sys.stderr)
+        bench.took_s[name] = round(time.monotonic() - began_s, 1)
+        print(f"{bench.took_s[name]} s", file=sys.stderr, flush=True)
+
+
+def report(bench: Bench, is_by_ceilings: bool) -> int:
+    """Print what was found and what is amiss; return the exit status."""
+    print(table(bench.figures))
+    for figure in bench.figures:
+        if not figure.measured.is_enough:
+            count = len(figure.measured.values)
+            print(f"{figure.measured.name}: fewer than {REPEATS_MIN} repeats ({count})")
+    for name, reason in bench.skipped.items():
+        print(f"{name} is skipped: {reason}")
+    for name, reason in bench.failed.items():
+        print(f"{name} has failed; again: make bench NAMES={name}\n{reason}")
+    missed = [
+        figure
+        for figure in bench.figures
+        if not (figure.is_allowed if is_by_ceilings else figure.is_ok)
+    ]
+    for figure in missed:
+        limit = figure.allowed if is_by_ceilings else figure.goal
+        what = "is worse than its ceiling" if limit is figure.ceiling else "misses its goal"
+        value = f"{figure.value} {figure.measured.unit}"
+        print(f"{figure.measured.name} {what}: {value}, not {limit}; again: {figure.command}")
+    return 2 if bench.failed else 1 if missed else 0
+
+
+def main(arguments: list[str], runs: Runs = registry.FIGURES) -> int:
     """Run the command line, each figure by its one of `runs`; return the exit status."""
     parser = argparse.ArgumentParser(prog="pyv_edge_bench", description=__doc__.split("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME")
-    parser.add_argument("--json", type=Path, default=_JSON, metavar="FILE")
+    parser.add_argument("--json", type=Path, default=bench_file.PATH, metavar="FILE")
+    parser.add_argument("--ceilings", action="store_true", help="judge by ceilings, then goals")
     options = parser.parse_args(arguments)
     try:
         names = registry.chosen(options.names)
     except KeyError as error:
         parser.error(f"{error} is no figure; there are {', '.join(registry.FIGURES)}")
-    goals = budgets.load()
-    figures = []
-    for name in names:
-        print(f"measuring {name}", file=sys.stderr, flush=True)
-        try:
-            figures += measure(name, runs[name], goals)
-        except (FileNotFoundError, RuntimeError, ValueError) as error:
-            print(f"{name}: {error}", file=sys.stderr)
-            return 2
-    print(table(figures))
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps([figure.as_json() for figure in figures], indent=1) + "\n")
-    missed = [figure for figure in figures if not figure.is_ok]
-    for figure in missed:
-        print(f"{figure.measured.name} misses its goal; again: {figure.command}")
-    return 1 if missed else 0
+    bench = Bench(origin.describe(datetime.now(timezone.utc)))
+    try:
+        measure_all(bench, names, runs)
+    finally:  # what has been measured before Ctrl-C counts
+        bench_file.write(options.json, bench)
+    return report(bench, options.ceilings)
 
 
 if __name__ == "__main__":

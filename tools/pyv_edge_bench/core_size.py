@@ -40,7 +40,7 @@ def footprint() -> dict[str, Any]:
 
 def mpy_bytes() -> list[Measured]:
     """Measure the whole core."""
-    return [Measured("core.mpy_bytes", "bytes", [sum(core_sizes().values())])]
+    return [Measured("core.mpy_bytes", "bytes", [sum(core_sizes().values())], True)]
 
 
 def mpy_bytes_board() -> list[Measured]:
@@ -55,19 +55,19 @@ def mpy_bytes_board_plain() -> list[Measured]:
 
 def _imported(name: str, modules: str) -> Measured:
     sizes = core_sizes()
-    return Measured(name, "bytes", [sum(sizes[module] for module in footprint()[modules])])
+    return Measured(name, "bytes", [sum(sizes[module] for module in footprint()[modules])], True)
 
 
 def mpy_module_bytes() -> list[Measured]:
     """Measure the largest module of the core."""
-    return [Measured("core.mpy_module_bytes", "bytes", [max(core_sizes().values())])]
+    return [Measured("core.mpy_module_bytes", "bytes", [max(core_sizes().values())], True)]
 
 
 def heap_free_bytes() -> list[Measured]:
     """Measure the heap that is left with the node and what it can use of the core imported."""
     found = footprint()
     return [
-        Measured("core.heap_free_bytes", "bytes", [found["heap_free"]]),
-        Measured("core.heap_free_bytes_plain", "bytes", [found["heap_free_plain"]]),
-        Measured("core.heap_free_bytes_all", "bytes", [found["heap_free_all"]]),
+        Measured("core.heap_free_bytes", "bytes", [found["heap_free"]], True),
+        Measured("core.heap_free_bytes_plain", "bytes", [found["heap_free_plain"]], True),
+        Measured("core.heap_free_bytes_all", "bytes", [found["heap_free_all"]], True),
     ]

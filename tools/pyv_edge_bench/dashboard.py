@@ -10,7 +10,7 @@ def metrics() -> list[Measured]:
 
 
 def metrics_cpu() -> list[Measured]:
-    """Measure what one scrape a second takes of a core."""
+    """Measure what one scrape a second takes of a core. Takes minutes."""
     return measured("metrics", "health.metrics_cpu_percent")
 
 
@@ -21,9 +21,9 @@ def chart() -> list[Measured]:
 
 def first_paint() -> list[Measured]:
     """Measure how soon a real browser shows the page."""
-    return measured("page", "page.first_paint_ms")
+    return measured("page")
 
 
 def page_bytes() -> list[Measured]:
     """Measure all files of the page."""
-    return measured("page", "page.bytes")
+    return measured("page_bytes")

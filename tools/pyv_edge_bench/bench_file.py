@@ -1,0 +1,81 @@
+"""bench.json: what a run of the bench has found, and when and where.
+
+run       when and where: `origin` describes it
+took_s    by measurement: seconds; 0 for one that came with another
+figures   objects that `figure` describes
+skipped   [{"name", "reason"}]: what has not been measured, for want of a program
+failed    the same of what could not be measured for any other reason
+"""
+
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import budgets
+from .bytecode import ROOT
+from .figure import Figure, Measured
+
+PATH = ROOT / "build" / "bench.json"
+
+_REMEDY = "measure again with `make bench`"
+
+
+@dataclass
+class Bench:
+    """What a run has found so far."""
+
+    run: dict[str, Any]
+    figures: list[Figure] = field(default_factory=list)
+    took_s: dict[str, float] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)  # reasons by name
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def write(path: Path, bench: Bench) -> None:
+    """Write what a run has found, and make the folder."""
+    content = {
+        "run": bench.run,
+        "took_s": bench.took_s,
+        "figures": [figure.as_json() for figure in bench.figures],
+        "skipped": _listed(bench.skipped),
+        "failed": _listed(bench.failed),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def _listed(reasons: dict[str, str]) -> list[dict[str, str]]:
+    return [{"name": name, "reason": reason} for name, reason in reasons.items()]
+
+
+def read(path: Path) -> Bench:
+    """Return the run and the figures of a file. Raises ValueError, in one line, if it has none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}; {_REMEDY}") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: is no JSON ({error}); {_REMEDY}") from error
+    try:
+        run, figures = content["run"], [_figure(one) for one in content["figures"]]
+        if not isinstance(run, dict):
+            raise TypeError("run is no object")
+    except (KeyError, TypeError, ValueError) as error:
+        what = f"lacks {error}" if isinstance(error, KeyError) else error
+        raise ValueError(f"{path}: is no bench.json of this bench: {what}; {_REMEDY}") from error
+    return Bench(run, figures)
+
+
+def _figure(one: dict[str, Any]) -> Figure:
+    """Return a figure of its object. Raises KeyError, TypeError or ValueError if it is none."""
+    name, unit, values, command = one["name"], one["unit"], one["values"], one["command"]
+    if not all(isinstance(text, str) for text in (name, unit, command)):
+        raise TypeError(f"{name!r}: name, unit and command have to be texts")
+    if not values or not all(isinstance(value, (int, float)) for value in values):
+        raise TypeError(f"{name}: values have to be numbers")
+    if not all(math.isfinite(value) for value in values):
+        raise ValueError(f"{name}: a value is not finite")
+    goals = [budgets.parse(text) if text else None for text in (one["goal"], one["ceiling"])]
+    return Figure(Measured(name, unit, values, bool(one["fixed"])), goals[0], command, goals[1])

@@ -1,0 +1,140 @@
+"""Tells what has changed beyond noise between two files of `make bench`.
+
+python -m pyv_edge_bench.compare OLD NEW
+
+A figure has changed if the medians differ by more than 2 % and the ranges of the repeats, without
+the highest and the lowest tenth, don't overlap. One that never varies has changed if it differs.
+
+Better is what the goal says, else the goal of the figure whose name its own begins with, else less
+of a time or a size and more of a rate. Ends with 1 if a figure with a goal is worse, with 2 if a
+file can't be used. Times of two machines and figures of too few repeats decide nothing.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from .bench_file import Bench, read
+from .figure import Figure, aligned, shown
+from .origin import MACHINE
+
+SHARE_MIN = 0.02
+TRIM = 10  # one of so many is left out at each end
+
+_LESS = ("us", "ms", "s", "bytes", "MB", "percent")
+_MORE = ("1/s", "1/min")
+_OF_A_MACHINE = ("us", "ms", "s", "percent", "1/s", "1/min")
+_OF_A_MOMENT = ("date", "commit", "changed")
+_COLUMNS = ("figure", "old", "new", "change", "unit", "")
+_NUMBERS = (1, 2, 3)
+
+
+def has_changed(old: Figure, new: Figure) -> bool:
+    """Return whether a figure differs by more than noise."""
+    if old.measured.is_fixed and new.measured.is_fixed:
+        return old.value != new.value
+    if abs(new.value - old.value) <= SHARE_MIN * max(abs(old.value), abs(new.value)):
+        return False
+    low_old, high_old = _range(old)
+    low_new, high_new = _range(new)
+    return high_old < low_new or high_new < low_old
+
+
+def _range(figure: Figure) -> tuple[float, float]:
+    ordered = sorted(figure.measured.values)
+    spare = len(ordered) // TRIM
+    return ordered[spare], ordered[-1 - spare]
+
+
+def direction(figure: Figure, among: Iterable[Figure]) -> str:
+    """Return the side that is good, "<=" or ">=", or "" if nothing tells."""
+    name = figure.measured.name
+    named = [
+        other for other in among if other.goal is not None and name.startswith(other.measured.name)
+    ]
+    if named:
+        goal = max(named, key=lambda other: len(other.measured.name)).goal
+        assert goal is not None
+        return goal.direction
+    unit = figure.measured.unit
+    return "<=" if unit in _LESS else ">=" if unit in _MORE else ""
+
+
+def verdict(old: Figure, new: Figure, good: str) -> str:
+    """Return "better", "worse", "changed" where nothing tells, or "" within noise."""
+    if not has_changed(old, new):
+        return ""
+    if not good:
+        return "changed"
+    return "better" if (new.value < old.value) is (good == "<=") else "worse"
+
+
+def differences(old: Bench, new: Bench) -> list[str]:
+    """Return a line for each thing that the places of two runs differ in."""
+    keys = [key for key in {**old.run, **new.run} if key not in _OF_A_MOMENT]
+    return [
+        f"{key}: {old.run.get(key)} before, {new.run.get(key)} now"
+        for key in keys
+        if old.run.get(key) != new.run.get(key)
+    ]
+
+
+def compare(old: Bench, new: Bench) -> tuple[list[str], bool]:
+    """Return the lines that tell what has changed, and whether a figure with a goal is worse."""
+    before = {figure.measured.name: figure for figure in old.figures}
+    now = {figure.measured.name: figure for figure in new.figures}
+    is_one_machine = all(old.run.get(key) == new.run.get(key) for key in MACHINE)
+    rows, unchanged, is_worse = [_COLUMNS], 0, False
+    for name in [name for name in before if name in now]:
+        one, other = before[name], now[name]
+        if one.measured.unit != other.measured.unit:
+            rows.append((name, *_cells(one, other)[:2], "", other.measured.unit, "other unit"))
+            continue
+        found = verdict(one, other, direction(other, new.figures))
+        if not found:
+            unchanged += 1
+            continue
+        note = found
+        if not is_one_machine and other.measured.unit in _OF_A_MACHINE:
+            note += ", on another machine"
+        elif not (one.measured.is_enough and other.measured.is_enough):
+            note += ", of too few repeats"
+        elif found == "worse" and other.goal is not None:
+            is_worse = True
+        rows.append((name, *_cells(one, other), other.measured.unit, note))
+    lines = differences(old, new)
+    if not is_one_machine:
+        lines.append("These are two machines: their times and rates can't be compared.")
+    if len(rows) > 1:
+        lines.append(aligned(rows, _NUMBERS))
+    lines.append(f"{unchanged} figures are the same but for noise.")
+    for when, there, elsewhere in (("old", before, now), ("new", now, before)):
+        lines += [f"only in the {when} file: {name}" for name in there if name not in elsewhere]
+    return lines, is_worse
+
+
+def _cells(old: Figure, new: Figure) -> tuple[str, str, str]:
+    change = f"{100 * (new.value / old.value - 1):+.1f} %" if old.value else ""
+    return shown(old.value), shown(new.value), change
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command line; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="pyv_edge_bench.compare", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("old", type=Path)
+    parser.add_argument("new", type=Path)
+    options = parser.parse_args(arguments)
+    try:
+        lines, is_worse = compare(read(options.old), read(options.new))
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print("\n".join(lines))
+    return 1 if is_worse else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
