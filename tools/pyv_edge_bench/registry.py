@@ -5,6 +5,7 @@ which have no goal and whose names begin with the figure's group.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from . import (
     cli_start,
@@ -20,6 +21,7 @@ from . import (
     store,
 )
 from .figure import Measured
+from .peers import comparison
 
 FIGURES: dict[str, Callable[[], list[Measured]]] = {
     "core.path_vs_json.micropython": core_path.on_micropython,
@@ -54,8 +56,10 @@ FIGURES: dict[str, Callable[[], list[Measured]]] = {
     "api.chart_30d_ms": dashboard.chart,
     "page.first_paint_ms": dashboard.first_paint,
     "page.bytes": dashboard.page_bytes,
+    "e2e.sqlite_ratio": store.wire,
     "cli.start_ratio.help": cli_start.help_text,
     "cli.start_ratio.status": cli_start.status,
+    **{name: partial(comparison.measure, name) for name in comparison.names()},
 }
 
 

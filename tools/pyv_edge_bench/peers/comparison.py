@@ -1,0 +1,227 @@
+"""All peers side by side: in each round one after the other, so that a slow minute hits all.
+
+    peer.NAME.readings_per_cpu_s    stored and forwarded, over the processor time it took
+    peer.NAME.readings_per_s        the same over the time on the wall
+    peer.NAME.cpu_s_per_1000        processor time for a thousand readings
+    peer.NAME.rss_mb                the most memory it had
+    peer.NAME.disk_bytes_per_reading
+    peer.NAME.lost_kill             of 4,000 readings in 4 s, with a SIGKILL in their middle
+    peer.NAME.lost_outage           of 9,000 in 24 s, of which the upstream is away for 20
+    peer.NAME.doubled               in both, that a receiver can't know to be the same
+    peer.NAME.repeated              in both, that come again under a key
+
+Ratios are of the same round: `peer.ours_mqtt.cpu_over_tb`, ours over theirs.
+"""
+
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache, partial
+from pathlib import Path
+from typing import TypeVar
+
+from ..figure import Measured
+from . import naive
+from .nodered import NodeRed
+from .ours import Ours
+from .peer import Peer
+from .source import Board, Lines, Sensors, Source
+from .thingsboard import ThingsBoardGateway
+from .trial import Fate, Throughput, Trial, killed, throughput, without_upstream
+
+ROUNDS = 5
+KILL_COUNT, KILL_PER_S, KILL_AWAY_S = 4000, 1000.0, 1.0
+OUTAGE_COUNT, OUTAGE_PER_S, OUTAGE_AT_S, OUTAGE_S = 9000, 375.0, 2.0, 20.0
+
+OURS = ("ours_mqtt", "ours_serial")
+
+Outcome = TypeVar("Outcome", Throughput, Fate)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A peer, where its readings come from, and how many wait for it."""
+
+    peer: Peer
+    source: Callable[[Path], Source]
+    count: int
+
+
+def entries() -> list[Entry]:
+    """Return all that are compared."""
+    return [
+        Entry(Ours("ours_mqtt"), Sensors, 40_000),
+        Entry(Ours("ours_serial"), Board, 60_000),
+        Entry(NodeRed(), Sensors, 20_000),
+        Entry(ThingsBoardGateway(), Sensors, 20_000),
+        Entry(naive.polling(), Sensors, 3_000),
+        Entry(naive.tutorial(), Lines, 3_000),
+    ]
+
+
+@dataclass
+class Rounds:
+    """What the rounds have given of one peer."""
+
+    throughput: list[Throughput] = field(default_factory=list)
+    kills: list[Fate] = field(default_factory=list)
+    outages: list[Fate] = field(default_factory=list)
+    problem: str = ""  # why there are no more of them
+
+
+def in_folder(entry: Entry, run: Callable[[Trial], Outcome]) -> Outcome:
+    """Run a trial in a folder of its own, on the disk that holds build/: /tmp may be memory."""
+    with tempfile.TemporaryDirectory(prefix="pyv-peer-", dir=_place()) as folder:
+        trial = Trial(entry.peer, entry.source, Path(folder))
+        try:
+            return run(trial)
+        finally:
+            trial.close()
+
+
+def _place() -> Path:
+    place = Path(__file__).resolve().parents[3] / "build"
+    place.mkdir(exist_ok=True)
+    return place
+
+
+def kill_at_s(number: int) -> float:
+    """Return when a round kills: between a quarter and three quarters of the readings."""
+    whole_s = KILL_COUNT / KILL_PER_S
+    return whole_s * (0.25 + 0.5 * (number % ROUNDS + 0.5) / ROUNDS)
+
+
+def compare(those: list[Entry], rounds: int) -> dict[str, Rounds]:
+    """Return what `rounds` rounds give of each; one that fails is left out of what follows."""
+    found = {entry.peer.name: Rounds() for entry in those}
+    for number in range(rounds):
+        for entry in those:
+            _try(found[entry.peer.name], entry, number, _throughput)
+    for number in range(rounds):
+        for entry in those:
+            _try(found[entry.peer.name], entry, number, _fates)
+    return found
+
+
+def _try(
+    mine: Rounds, entry: Entry, number: int, run: Callable[[Rounds, Entry, int], None]
+) -> None:
+    if mine.problem:
+        return
+    print(f"{entry.peer.name}: round {number + 1}", file=sys.stderr, flush=True)
+    try:
+        run(mine, entry, number)
+    except (OSError, RuntimeError, ValueError) as error:
+        mine.problem = f"{entry.peer.name}: {error or type(error).__name__}"
+
+
+def _throughput(mine: Rounds, entry: Entry, number: int) -> None:
+    del number
+    run = partial(throughput, count=entry.count)
+    mine.throughput.append(in_folder(entry, run))
+
+
+def _fates(mine: Rounds, entry: Entry, number: int) -> None:
+    kill = partial(
+        killed,
+        count=KILL_COUNT,
+        per_s=KILL_PER_S,
+        at_s=kill_at_s(number),
+        away_s=KILL_AWAY_S,
+    )
+    mine.kills.append(in_folder(entry, kill))
+    outage = partial(
+        without_upstream,
+        count=OUTAGE_COUNT,
+        per_s=OUTAGE_PER_S,
+        at_s=OUTAGE_AT_S,
+        away_s=OUTAGE_S,
+    )
+    mine.outages.append(in_folder(entry, outage))
+
+
+def figures(found: dict[str, Rounds]) -> list[Measured]:
+    """Return the figures of all peers, and the ratios of ours over theirs."""
+    made: list[Measured] = []
+    for name, mine in found.items():
+        values = _values(mine)
+        made += [Measured(f"peer.{name}.{key}", unit, those) for key, unit, those in values]
+    for ours in OURS:
+        for name in found:
+            if ours in found and name not in OURS:
+                made += _ratios(ours, _by_key(found[ours]), name, _by_key(found[name]))
+    return made
+
+
+def _values(mine: Rounds) -> list[tuple[str, str, list[float]]]:
+    runs = mine.throughput
+    fates = list(zip(mine.kills, mine.outages, strict=True))
+    return [
+        ("readings_per_cpu_s", "1/cpu s", [(one.count - one.missing) / one.cpu_s for one in runs]),
+        ("readings_per_s", "1/s", [one.per_s for one in runs]),
+        ("cpu_s_per_1000", "cpu s", [one.cpu_s / one.count * 1000 for one in runs]),
+        ("rss_mb", "MB", [one.peak_mb for one in runs]),
+        ("disk_bytes_per_reading", "bytes", [one.bytes_per_reading for one in runs]),
+        ("missing", "readings", [one.missing for one in runs]),
+        ("lost_kill", "readings", [one.lost for one in mine.kills]),
+        ("lost_outage", "readings", [one.lost for one in mine.outages]),
+        ("doubled", "readings", [kill.doubled + outage.doubled for kill, outage in fates]),
+        ("repeated", "readings", [kill.repeated + outage.repeated for kill, outage in fates]),
+    ]
+
+
+def _by_key(mine: Rounds) -> dict[str, list[float]]:
+    return {key: values for key, _, values in _values(mine)}
+
+
+def _ratios(
+    ours: str, mine: dict[str, list[float]], name: str, theirs: dict[str, list[float]]
+) -> list[Measured]:
+    found = []
+    for key, short in (
+        ("readings_per_cpu_s", "cpu"),
+        ("rss_mb", "rss"),
+        ("disk_bytes_per_reading", "disk"),
+    ):
+        pairs = zip(mine[key], theirs[key], strict=True)
+        ratios = [our / their if their else 0.0 for our, their in pairs]
+        found.append(Measured(f"peer.{ours}.{short}_over_{name}", "ratio", ratios))
+    return found
+
+
+def names() -> list[str]:
+    """Return the names of all figures."""
+    empty = {entry.peer.name: Rounds() for entry in entries()}
+    return [one.name for one in figures(empty)]
+
+
+@cache
+def _compared() -> tuple[dict[str, Measured], dict[str, str]]:
+    """Return the figures by name, and why those of some peers are missing, by the peer."""
+    found = compare([entry for entry in entries() if not entry.peer.missing()], ROUNDS)
+    whole = {name: mine for name, mine in found.items() if not mine.problem}
+    problems = {name: mine.problem for name, mine in found.items() if mine.problem}
+    return {one.name: one for one in figures(whole)}, problems
+
+
+def measure(name: str) -> list[Measured]:
+    """Measure all peers, once, and return the figure of this name.
+
+    Raises FileNotFoundError, saying what to do, if a peer that it is about isn't installed,
+    RuntimeError if one has failed.
+    """
+    about = [
+        entry.peer
+        for entry in entries()
+        if f".{entry.peer.name}." in name or name.endswith(f"_over_{entry.peer.name}")
+    ]
+    for peer in about:
+        reason = peer.missing()
+        if reason:
+            raise FileNotFoundError(reason)
+    found, problems = _compared()
+    for peer in about:
+        if peer.name in problems:
+            raise RuntimeError(problems[peer.name])
+    return [found[name]]

@@ -1,0 +1,243 @@
+"""What is tried with a peer: as much as it can take, a kill, and an upstream that is away.
+
+Each trial has a folder, brokers and a peer of its own. A peer is ready when a reading
+has come out at the other end, which is tried until one does.
+"""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from .cost import Cost
+from .peer import Peer, Site
+from .source import Source
+from .upstream import Upstream
+
+_READY_S = 90.0
+_WARM = 500  # readings before it is measured
+_POLL_S = 0.05
+_STEADY_S = 2.0  # without any byte written: what was put off is done
+_STEADY_S_MAX = 20.0
+
+
+class Trial:
+    """A peer between its source and its upstream."""
+
+    def __init__(self, peer: Peer, make_source: Callable[[Path], Source], folder: Path) -> None:
+        """Start the source and the upstream; the peer is started by `start`."""
+        self.peer = peer
+        self.upstream = Upstream(folder / "upstream", peer.numbers, peer.key)
+        self.source = make_source(folder)
+        own = folder / "peer"
+        own.mkdir()
+        self.site = Site(own, self.source.place, self.upstream.broker.port)
+        self._log = folder / "peer.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._next = 1
+        peer.prepare(self.site)
+
+    def start(self) -> None:
+        """Start the peer, without waiting for anything."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self.peer.command(self.site),
+                cwd=self.site.folder,
+                env={**os.environ, **self.peer.environment(self.site)},
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        """The peer's. Raises RuntimeError if it has ended."""
+        if self._process is None or self._process.poll() is not None:
+            raise RuntimeError(f"{self.peer.name} has ended: {self._log.read_text()[-500:]}")
+        return self._process.pid
+
+    def warm_up(self) -> None:
+        """Start it, wait until it brings readings, and let it bring some. Raises RuntimeError."""
+        self.start()
+        end_s = time.monotonic() + _READY_S
+        while not self.upstream.arrived:
+            if time.monotonic() > end_s:
+                text = self._log.read_text()[-500:]
+                raise RuntimeError(f"{self.peer.name}: nothing upstream in {_READY_S} s: {text}")
+            assert self.pid
+            self.send(1)
+            self._wait(0.5, lambda: self.upstream.arrived > 0)
+        self.upstream.expect(self._next)
+        self.send(_WARM)
+        self.until_arrived(_WARM, 30.0)
+        self.until_steady()
+
+    def send(self, count: int, per_s: float = 0.0) -> int:
+        """Give the source readings, at a pace or at once; return the first one's number."""
+        first, self._next = self._next, self._next + count
+        start_s = time.monotonic()
+        for number in range(first, first + count):
+            if per_s:
+                wait_s = start_s + (number - first) / per_s - time.monotonic()
+                if wait_s > 0:
+                    time.sleep(wait_s)
+            self.source.send(number)
+        self.source.flush()
+        return first
+
+    def until_arrived(self, count: int, quiet_s: float) -> None:
+        """Return when so many have arrived, or nothing has for `quiet_s`."""
+        begun_s = time.monotonic()
+        while self.upstream.arrived < count:
+            if time.monotonic() - max(begun_s, self.upstream.latest_s) > quiet_s:
+                return
+            time.sleep(_POLL_S)
+
+    def until_steady(self) -> None:
+        """Return when it writes no more for a while."""
+        end_s = time.monotonic() + _STEADY_S_MAX
+        seen, since_s = -1, time.monotonic()
+        while time.monotonic() < end_s and time.monotonic() - since_s < _STEADY_S:
+            written = Cost.of(self.pid).written_bytes
+            if written != seen:
+                seen, since_s = written, time.monotonic()
+            time.sleep(_POLL_S)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Stop the peer while the block lasts."""
+        os.killpg(self.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(self.pid, signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End it and its children with SIGKILL."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with suppress(psutil.NoSuchProcess):
+            for child in psutil.Process(process.pid).children(recursive=True):
+                child.kill()
+        process.kill()
+        process.wait()
+
+    def close(self) -> None:
+        """End everything."""
+        self.kill()
+        self.source.close()
+        self.upstream.close()
+
+    @staticmethod
+    def _wait(limit_s: float, condition: Callable[[], bool]) -> None:
+        end_s = time.monotonic() + limit_s
+        while time.monotonic() < end_s and not condition():
+            time.sleep(_POLL_S)
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """What a peer takes for readings that wait for it."""
+
+    per_s: float
+    cpu_s: float  # for all of them
+    peak_mb: float
+    bytes_per_reading: float
+    count: int  # readings that were sent
+    missing: int  # that have not arrived
+    stored: int  # in its database in the end, with those of the warm-up
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What has become of readings over a fault."""
+
+    count: int
+    lost: int
+    doubled: int  # arrived again, and nobody can know that
+    repeated: int  # arrived again, under the key they had before
+
+
+def throughput(trial: Trial, count: int) -> Throughput:
+    """Let `count` readings wait, and measure until all have arrived and are stored."""
+    trial.warm_up()
+    if trial.source.keeps:
+        with trial.held():
+            first = trial.send(count)
+            trial.upstream.expect(first)
+            before, begun_s = Cost.of(trial.pid), time.monotonic()
+    else:
+        trial.upstream.expect(trial._next)
+        before, begun_s = Cost.of(trial.pid), time.monotonic()
+        trial.send(count)
+    trial.until_arrived(count, 30.0)
+    took_s = trial.upstream.latest_s - begun_s
+    trial.until_steady()
+    after = Cost.of(trial.pid)
+    arrived = trial.upstream.arrived
+    return Throughput(
+        arrived / took_s,
+        after.cpu_s - before.cpu_s,
+        after.peak_mb,
+        (after.written_bytes - before.written_bytes) / count,
+        count,
+        count - arrived,
+        trial.peer.stored(trial.site),
+    )
+
+
+def killed(trial: Trial, count: int, per_s: float, at_s: float, away_s: float) -> Fate:
+    """Kill it in the middle of `count` readings, and start it again."""
+
+    def fault() -> None:
+        time.sleep(at_s)
+        trial.kill()
+        time.sleep(away_s)
+        trial.start()
+
+    return _survived(trial, count, per_s, fault)
+
+
+def without_upstream(trial: Trial, count: int, per_s: float, at_s: float, away_s: float) -> Fate:
+    """Take the upstream broker away for a while."""
+
+    def fault() -> None:
+        time.sleep(at_s)
+        trial.upstream.broker.stop()
+        time.sleep(away_s)
+        trial.upstream.broker.start()
+
+    return _survived(trial, count, per_s, fault)
+
+
+def _survived(trial: Trial, count: int, per_s: float, fault: Callable[[], None]) -> Fate:
+    trial.warm_up()
+    trial.upstream.expect(trial._next)
+    failures: list[Exception] = []
+
+    def run() -> None:
+        try:
+            fault()
+        except (OSError, RuntimeError) as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    trial.send(count, per_s)
+    thread.join()
+    if failures:
+        raise failures[0]
+    trial.until_arrived(count, 45.0)
+    trial.until_steady()
+    time.sleep(_STEADY_S)  # for what comes twice
+    upstream = trial.upstream
+    return Fate(count, count - upstream.arrived, upstream.doubled, upstream.repeated)
