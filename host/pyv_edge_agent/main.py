@@ -15,7 +15,7 @@ import sys
 import threading
 from types import FrameType
 
-from . import __version__, exit_status
+from . import __version__, arenas, exit_status
 from .agent import EdgeAgent
 from .control import Control
 from .dashboard.server import _HealthHandler
@@ -93,6 +93,8 @@ def run_agent(config_path: str) -> int:
     # An abort, such as the service manager's when it isn't fed, tells where each thread stands.
     if sys.stderr is not None:
         faulthandler.enable()
+    if not arenas.keep_few(os.environ):
+        logger.debug("the C library keeps as many arenas as it likes")
     agent = EdgeAgent(config_path=config_path)
     notifier = Notifier.from_environment(os.environ, os.getpid(), agent.clock)
     notes = _Notes()
