@@ -22,9 +22,9 @@ from .origin import MACHINE
 SHARE_MIN = 0.02
 TRIM = 10  # one of so many is left out at each end
 
-_LESS = ("us", "ms", "s", "bytes", "MB", "percent")
-_MORE = ("1/s", "1/min")
-_OF_A_MACHINE = ("us", "ms", "s", "percent", "1/s", "1/min")
+_LESS = ("us", "ms", "s", "cpu s", "bytes", "MB", "percent", "readings")
+_MORE = ("1/s", "1/min", "1/cpu s")
+_OF_A_MACHINE = ("us", "ms", "s", "cpu s", "percent", "1/s", "1/min", "1/cpu s")
 _OF_A_MOMENT = ("date", "commit", "changed")
 _COLUMNS = ("figure", "old", "new", "change", "unit", "")
 _NUMBERS = (1, 2, 3)

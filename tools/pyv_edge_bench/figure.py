@@ -5,7 +5,8 @@ In bench.json, which `bench_file` describes, a figure is an object:
     name      dotted: group, what, interpreter
     value     the median of the repeats
     unit      "ratio", "us" (of one reading, or of a frame of 16: link.*), "ms", "bytes",
-              "1/s", "1/min", "faults", "commits", "percent" (of one core)
+              "1/s", "1/min", "1/cpu s", "cpu s", "MB", "faults", "commits", "readings",
+              "percent" (of one core)
     goal      "<= 1.5": the side that is good and the limit; null if none is set
     ceiling   what `make check-long` allows in place of the goal; null if none is set
     ok        whether the value meets its goal; true if none is set

@@ -47,7 +47,6 @@ class Ours:
                     "host": "127.0.0.1",
                     "port": site.upstream_port,
                     "mode": "batch",
-                    "batch_size": 500,
                 }
             },
         }

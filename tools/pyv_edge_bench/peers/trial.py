@@ -26,6 +26,8 @@ _WARM = 500  # readings before it is measured
 _POLL_S = 0.05
 _STEADY_S = 2.0  # without any byte written: what was put off is done
 _STEADY_S_MAX = 20.0
+# Without anything arriving: nothing more will come.
+_QUIET_S, _KILL_QUIET_S, _OUTAGE_QUIET_S = 30.0, 20.0, 40.0
 
 
 class Trial:
@@ -77,7 +79,7 @@ class Trial:
             self._wait(0.5, lambda: self.upstream.arrived > 0)
         self.upstream.expect(self._next)
         self.send(_WARM)
-        self.until_arrived(_WARM, 30.0)
+        self.until_arrived(_WARM, _QUIET_S)
         self.until_steady()
 
     def send(self, count: int, per_s: float = 0.0) -> int:
@@ -179,7 +181,7 @@ def throughput(trial: Trial, count: int) -> Throughput:
         trial.upstream.expect(trial._next)
         before, begun_s = Cost.of(trial.pid), time.monotonic()
         trial.send(count)
-    trial.until_arrived(count, 30.0)
+    trial.until_arrived(count, _QUIET_S)
     took_s = trial.upstream.latest_s - begun_s
     trial.until_steady()
     after = Cost.of(trial.pid)
@@ -204,7 +206,7 @@ def killed(trial: Trial, count: int, per_s: float, at_s: float, away_s: float) -
         time.sleep(away_s)
         trial.start()
 
-    return _survived(trial, count, per_s, fault)
+    return _survived(trial, count, per_s, fault, _KILL_QUIET_S)
 
 
 def without_upstream(trial: Trial, count: int, per_s: float, at_s: float, away_s: float) -> Fate:
@@ -216,10 +218,12 @@ def without_upstream(trial: Trial, count: int, per_s: float, at_s: float, away_s
         time.sleep(away_s)
         trial.upstream.broker.start()
 
-    return _survived(trial, count, per_s, fault)
+    return _survived(trial, count, per_s, fault, _OUTAGE_QUIET_S)
 
 
-def _survived(trial: Trial, count: int, per_s: float, fault: Callable[[], None]) -> Fate:
+def _survived(
+    trial: Trial, count: int, per_s: float, fault: Callable[[], None], quiet_s: float
+) -> Fate:
     trial.warm_up()
     trial.upstream.expect(trial._next)
     failures: list[Exception] = []
@@ -236,7 +240,7 @@ def _survived(trial: Trial, count: int, per_s: float, fault: Callable[[], None])
     thread.join()
     if failures:
         raise failures[0]
-    trial.until_arrived(count, 45.0)
+    trial.until_arrived(count, quiet_s)
     trial.until_steady()
     time.sleep(_STEADY_S)  # for what comes twice
     upstream = trial.upstream
