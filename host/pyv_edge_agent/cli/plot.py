@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
 POINTS_MAX = 4000  # readings that are drawn one by one; of more, their summaries are
 _HEIGHT, _WIDTH = 15, 80
-_MARGIN = 20  # columns of the axis and its labels
+_MARGIN = 23  # columns: 13 before the axis of time, 9 behind it, one that a line may not reach
 _SIZE_MIN = 10
+_TICK_SIZE = 10  # columns of a value beside its axis; what is longer would be cut off
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,9 +77,15 @@ def _drawn(figure: Any, points: "Points") -> list[str]:
     figure.color_mode = "names"
     figure.origin = False  # no lines through 0, which is just a value
     figure.x_label, figure.y_label = "UTC", points.unit or "value"
-    figure.y_ticks_fkt = lambda low, high: f"{low:.6g}"
+    figure.y_ticks_fkt = lambda low, high: _tick(low)
     when = [datetime.fromtimestamp(ms / 1000, timezone.utc) for ms in points.times_ms]
     for name, colour in (("min", "blue"), ("max", "red"), ("mean", "cyan"), ("value", "cyan")):
-        if name in points.values:
-            figure.plot(when, points.values[name], lc=colour)
+        for run in points.runs() if name in points.values else ():
+            figure.plot(when[run], points.values[name][run], lc=colour)
     return [*figure.show().splitlines(), points.described()]
+
+
+def _tick(value: float) -> str:
+    """Return a value with as many digits as there is room for."""
+    shown = (f"{value:.{digits}g}" for digits in (6, 5, 4, 3, 2))
+    return next((text for text in shown if len(text) <= _TICK_SIZE), f"{value:.1g}")

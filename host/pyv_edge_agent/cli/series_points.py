@@ -1,12 +1,23 @@
-"""Points of one sensor over time: its readings, or summaries where those are too many."""
+"""Points of one sensor over time: its readings, or summaries where those are too many.
 
-from dataclasses import dataclass, field
+With the gaps between them, which are those that the page's chart has, and stretches of
+readings without a value. No line is to be drawn across a gap.
+"""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from typing import Any
 
+from pyv_edge_core.reading import QUALITY_BAD, QUALITY_NAMES
+
 from ..errors import UsageError
-from ..store import extract
+from ..store import chart, extract
 from ..store.extract import StoredChannel
 from ..view import PERIODS_MS, READINGS, SUMMARIES
+from ..view.chart import NOT_LOOKED_UP, Hole, holes_of_buckets, holes_of_readings
 from ..view.extraction import Extraction, Request
 from ..view.store_view import Names, View, read_patterns
 from .moment import show_ms
@@ -23,10 +34,17 @@ class Points:
     source: str  # readings, minute or hour: of what the values are
     times_ms: list[int] = field(default_factory=list)
     values: dict[str, list[float]] = field(default_factory=dict)  # value, or min, mean and max
+    gaps: list[Hole] = field(default_factory=list)  # each ends at a point
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types."""
-        return vars(self)
+        return asdict(self)
+
+    def runs(self) -> Iterator[slice]:
+        """Yield the places of points that a line joins: it ends at each gap."""
+        ends = [bisect_left(self.times_ms, gap.end_ms) for gap in self.gaps]
+        for first, end in pairwise([0, *ends, len(self.times_ms)]):
+            yield slice(first, end)
 
     def described(self) -> str:
         """Return a line that says what the points are."""
@@ -35,8 +53,17 @@ class Points:
         unit = f" {self.unit}" if self.unit else ""
         return (
             f"{self.sensor}: {len(self.times_ms)} {what} from {show_ms(self.times_ms[0])}"
-            f" to {show_ms(self.times_ms[-1])}, {lowest:.6g} to {highest:.6g}{unit}"
+            f" to {show_ms(self.times_ms[-1])}, {lowest:.6g} to {highest:.6g}{unit}{self._missing}"
         )
+
+    @property
+    def _missing(self) -> str:
+        if not self.gaps:
+            return ""
+        lost = sum(gap.lost or 0 for gap in self.gaps)
+        least = "at least " if any(NOT_LOOKED_UP in gap.causes for gap in self.gaps) else ""
+        told = f", {least}{lost} readings of the device lost" if lost else ""
+        return f", {len(self.gaps)} {'gap' if len(self.gaps) == 1 else 'gaps'}{told}"
 
     @property
     def range(self) -> tuple[float, float]:
@@ -65,10 +92,14 @@ def find_points(view: View, pattern: str, times: tuple[int, int], count_max: int
     period_ms = PERIODS_MS.get(source, 0)
     request = Request(kind, names, None, times, None, period_ms)
     wanted = ("value",) if source == READINGS else ("min", "mean", "max")
+    counts: Counter[int] = Counter()  # readings, of all summaries of a time
     for piece in Extraction(view, request).pieces():
         for payload in piece:
+            at_ms = round(payload["timestamp"] * 1000)
+            if source != READINGS:
+                counts[at_ms] += payload["count"] + payload["bad_count"]
             if payload[wanted[0]] is not None:
-                points.times_ms.append(round(payload["timestamp"] * 1000))
+                points.times_ms.append(at_ms)
                 for name in wanted:
                     points.values.setdefault(name, []).append(float(payload[name]))
     if not points.times_ms:
@@ -76,6 +107,16 @@ def find_points(view: View, pattern: str, times: tuple[int, int], count_max: int
             f"{sensors[0]}: there are no values of that time; see --since and --until"
         )
     _sort(points)
+    ids = [one.id for one in known or summarised]
+    if source == READINGS:
+        rows = chart.readings(view.reader, ids, *times, count_max)
+        rows.sort(key=lambda row: row[2])
+        holes = holes_of_readings(view.reader, rows)
+        points.gaps = _gaps(points.times_ms, holes, (row[2] for row in rows), 0)
+    else:
+        buckets = dict(sorted(counts.items()))
+        holes = holes_of_buckets(view.reader, ids, buckets, period_ms)
+        points.gaps = _gaps(points.times_ms, holes, buckets, period_ms)
     return points
 
 
@@ -115,3 +156,23 @@ def _sort(points: Points) -> None:
     points.values = {
         name: [values[place] for place in order] for name, values in points.values.items()
     }
+
+
+def _gaps(shown: list[int], holes: list[Hole], times: Iterable[int], period_ms: int) -> list[Hole]:
+    """Return between which of the `shown` points there are holes, or readings without a value.
+
+    `times` are those of all readings. Each gap begins behind a point and ends at the next one.
+    """
+    known = set(shown)
+    bad = [Hole(at, at, None, [QUALITY_NAMES[QUALITY_BAD]]) for at in times if at not in known]
+    by_end: dict[int, list[Hole]] = {}
+    for hole in (*holes, *bad):
+        by_end.setdefault(bisect_left(shown, hole.end_ms), []).append(hole)
+    found = []
+    for place, within in sorted(by_end.items()):
+        if 0 < place < len(shown):
+            start_ms, end_ms = shown[place - 1] + period_ms, shown[place]
+            lost = sum(hole.lost or 0 for hole in within) or None
+            causes = sorted({cause for hole in within for cause in hole.causes})
+            found.append(Hole(min(start_ms, end_ms), end_ms, lost, causes))
+    return found

@@ -7,6 +7,7 @@ the box was switched off.
 """
 
 import json
+import logging
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,8 +18,11 @@ from .query import rows_with_payload
 if TYPE_CHECKING:
     from .sqlite import SQLiteStore
 
+logger = logging.getLogger(__name__)
+
 NO_SINK = ""  # of items that came while there was none
 SIZE_MAX = 64 * 1_048_576  # bytes of payloads, unless a store is given another
+ROOM_AGAIN = 0.9  # of that: as soon as less waits, the log says that there is room again
 
 # (payload JSON, priority, created_at, ttl_seconds)
 ItemRow = tuple[str, int, float, int]
@@ -52,6 +56,8 @@ class ItemQueue:
         self.evicted_total = 0  # for want of room in the queue
         self._store = store
         self._loads: dict[str, _Load] = {}
+        self._draft_size = 0  # bytes that the transaction under way adds; below 0: takes away
+        self._evicted_before: int | None = None  # of the total, when room ran out; None: there is
 
     def load(self, tx: sqlite3.Connection) -> None:
         """Read how much waits."""
@@ -124,22 +130,39 @@ class ItemQueue:
                 first_id = first_id or row_id
                 count += 1
             self._count(name, len(items), sum(len(item[0]) for item in items))
-        self._make_room(tx, sum(len(item[0]) for item in items) * len(sinks))
+        self._make_room(tx)
         return first_id, count
 
     def _count(self, sink: str, count: int, size: int) -> None:
         """Count what is more or, if negative, less for a sink once the transaction is durable."""
+        self._draft_size += size
 
-        def adopt() -> None:
-            load = self._loads.setdefault(sink, _Load())
-            load.count += count
-            load.size += size
+        def end(is_durable: bool) -> None:
+            self._draft_size = 0
+            if is_durable:
+                load = self._loads.setdefault(sink, _Load())
+                load.count += count
+                load.size += size
 
-        self._store.when_durable(adopt)
+        self._store.when_over(end)
 
-    def _make_room(self, tx: sqlite3.Connection, added: int) -> None:
-        """Drop the least urgent, oldest items if the queue is larger than it may be."""
-        excess = self.size + added - self.size_max
+    def _tell_room(self) -> None:
+        """Log that there is room again, if there was none."""
+        if self._evicted_before is not None and self.size < ROOM_AGAIN * self.size_max:
+            count = self.evicted_total - self._evicted_before
+            logger.warning(
+                "%s: the queue has room again; %d items went for want of it",
+                self._store.path,
+                count,
+            )
+            self._evicted_before = None
+
+    def _make_room(self, tx: sqlite3.Connection) -> None:
+        """Drop the least urgent, oldest items if the queue is larger than it may be.
+
+        With what this transaction has written and dropped so far: it may write several times.
+        """
+        excess = self.size + self._draft_size - self.size_max
         if excess <= 0:
             return
         dropped: list[tuple[int, str, int]] = []
@@ -150,9 +173,17 @@ class ItemQueue:
                 break
             dropped.append((item_id, sink, size))
             excess -= size
-        self._delete(tx, dropped)
+        self._drop(tx, dropped)
 
         def adopt() -> None:
+            if self._evicted_before is None:
+                self._evicted_before = self.evicted_total
+                logger.warning(
+                    "%s: the queue is full (%.3g MB): the least urgent items go, the oldest"
+                    " first; see cloud.queue_max_mb",
+                    self._store.path,
+                    self.size_max / 1e6,
+                )
             self.evicted_total += len(dropped)
 
         self._store.when_durable(adopt)
@@ -219,11 +250,16 @@ class ItemQueue:
         return found
 
     def _delete(self, tx: sqlite3.Connection, known: list[tuple[int, str, int]]) -> int:
+        """Delete what is over or delivered, which may make room; return how many."""
+        self._drop(tx, known)
+        self._store.when_durable(self._tell_room)
+        return len(known)
+
+    def _drop(self, tx: sqlite3.Connection, known: list[tuple[int, str, int]]) -> None:
         tx.executemany("DELETE FROM sync_queue WHERE id = ?", [(row[0],) for row in known])
         for sink in {row[1] for row in known}:
             sizes = [row[2] for row in known if row[1] == sink]
             self._count(sink, -len(sizes), -sum(sizes))
-        return len(known)
 
     def delay(self, ids: list[int], base_s: float, max_s: float) -> int:
         """Count a failed attempt at items, due again after `base_s` doubled per attempt.
@@ -288,5 +324,6 @@ class ItemQueue:
 
         def adopt() -> None:
             self._loads.pop(sink, None)
+            self._tell_room()
 
         self._store.when_durable(adopt)

@@ -165,7 +165,7 @@ class _Drawing:
         for _, channel_id, utc_ms, value, is_bad, *_ in rows:
             shown = None if is_bad else self._value(channel_id, value)
             _append(made, utc_ms, (shown,) * 3, (shown is not None, shown is None))
-        _find_gaps(self._reader, made, rows, _usual_ms(made.times_ms))
+        made.holes = holes_of_readings(self._reader, rows)
         return made
 
     def _of_summaries(self, points: int) -> Chart:
@@ -195,13 +195,9 @@ class _Drawing:
             if bucket.count:
                 figures = (bucket.total / bucket.count, bucket.low, bucket.high)
             _append(made, number * made.bucket_ms, figures, (bucket.count, bucket.bad))
-        counts = sorted(
-            good + bad for good, bad in zip(made.count, made.bad, strict=True) if good + bad
-        )
-        is_dense = bool(counts) and counts[len(counts) // 4] >= DENSE
-        # Where each bucket usually has several, one that has none is a hole.
-        _find_holes(made, made.bucket_ms / USUAL if is_dense else _usual_ms(made.times_ms))
-        _look_up(self._reader, ids, made)
+        counts = [good + bad for good, bad in zip(made.count, made.bad, strict=True)]
+        buckets = dict(zip(made.times_ms, counts, strict=True))
+        made.holes = holes_of_buckets(self._reader, ids, buckets, made.bucket_ms)
         return made
 
     def _value(self, channel_id: int, value: float) -> float | None:
@@ -244,21 +240,41 @@ def _usual_ms(times_ms: list[int]) -> int:
     return steps[int(USUAL_SHARE * (len(steps) - 1))] if len(steps) > 1 else 0
 
 
-def _find_holes(made: Chart, usual_ms: float) -> None:
-    """Add the stretches in which nothing came for much longer than usual."""
-    longest_ms = max(USUAL * usual_ms, made.bucket_ms)
-    for before, after in pairwise(made.times_ms) if usual_ms else ():
-        if after - before > longest_ms:
-            made.holes.append(Hole(before + made.bucket_ms, after))
+def holes_of_buckets(
+    reader: Queries, channel_ids: list[int], buckets: Mapping[int, int], bucket_ms: int
+) -> list[Hole]:
+    """Return the stretches in which nothing came for much longer than usual.
+
+    `buckets` are how many readings there are in each that has any, by when it begins, in the
+    order of their times. Raises StoreError.
+    """
+    counts = sorted(count for count in buckets.values() if count)
+    is_dense = bool(counts) and counts[len(counts) // 4] >= DENSE
+    # Where each bucket usually has several, one that has none is a hole.
+    usual_ms = bucket_ms / USUAL if is_dense else _usual_ms([*buckets])
+    longest_ms = max(USUAL * usual_ms, bucket_ms)
+    found = [
+        Hole(before + bucket_ms, after)
+        for before, after in pairwise(buckets)
+        if usual_ms and after - before > longest_ms
+    ]
+    _look_up(reader, channel_ids, found, bucket_ms)
+    return found
 
 
-def _find_gaps(reader: Queries, made: Chart, rows: list[chart.Row], usual_ms: int) -> None:
-    """Add the same, and wherever a gap record stands between two readings, with what it says."""
+def holes_of_readings(reader: Queries, rows: Sequence[chart.Row]) -> list[Hole]:
+    """Return the same, and wherever a gap record stands between two, with what it says.
+
+    `rows` are those of `chart.readings` in the order of their times. Raises StoreError.
+    """
+    usual_ms = _usual_ms([row[2] for row in rows])
     gaps = chart.gaps_of(reader, {row[5] for row in rows})
+    found = []
     for before, after in pairwise(rows):
         lost = _between(gaps, before[5:8], after[5:8])
         if lost or (usual_ms and after[2] - before[2] > USUAL * usual_ms):
-            made.holes.append(_hole((before[2], after[2]), lost))
+            found.append(_hole((before[2], after[2]), lost))
+    return found
 
 
 def _between(
@@ -282,14 +298,14 @@ def _hole(times: tuple[int, int], lost: Mapping[str, int]) -> Hole:
     return Hole(*times, sum(lost.values()) if lost else None, sorted(lost))
 
 
-def _look_up(reader: Queries, channel_ids: list[int], made: Chart) -> None:
+def _look_up(reader: Queries, channel_ids: list[int], holes: list[Hole], bucket_ms: int) -> None:
     """Find out what is missing in the longest holes between points that are no readings."""
-    by_length = sorted(made.holes, key=lambda hole: hole.start_ms - hole.end_ms)
+    by_length = sorted(holes, key=lambda hole: hole.start_ms - hole.end_ms)
     for hole in by_length[LOOKED_UP_MAX:]:
         hole.causes = [NOT_LOOKED_UP]
     for hole in by_length[:LOOKED_UP_MAX]:
-        before = (hole.start_ms - made.bucket_ms, hole.start_ms)
-        behind = (hole.end_ms, hole.end_ms + made.bucket_ms)
+        before = (hole.start_ms - bucket_ms, hole.start_ms)
+        behind = (hole.end_ms, hole.end_ms + bucket_ms)
         first, second = chart.edges(reader, channel_ids, before, behind)
         if first is not None and second is not None:
             lost = chart.missing(reader, first, second)
