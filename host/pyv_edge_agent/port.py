@@ -15,11 +15,16 @@ from typing import Any, Protocol
 from .errors import PortAbsentError, PortError
 from .port_search import ListPorts, PortClaims, find, list_ports
 
+# Beyond 1024 select() looks at no file, as pyserial does; and what isn't a port needs some, too.
+DESCRIPTORS_MAX = 960
+
 _REMEDY = {
     errno.EACCES: "may not be opened by this user; add it to the group dialout and log in anew",
     errno.EPERM: "may not be opened by this user; add it to the group dialout and log in anew",
     errno.EBUSY: "is in use by another program; stop that one",
     errno.EWOULDBLOCK: "is in use by another program; stop that one",
+    errno.EMFILE: "is one too many for this agent, whose ports take 5 of its"
+    f" {DESCRIPTORS_MAX} files each; run a second agent for some of the boards",
     errno.ENOTTY: "is not a serial port",
     errno.EISDIR: "is a directory, not a serial port",
 }
@@ -112,6 +117,7 @@ class SerialPort:
         made.dtr, made.rts = self._dtr, self._rts
         made.port = path
         try:
+            _check_room()
             made.open()
             _keep_to_ourselves(made.fileno(), path)
         except (OSError, ValueError, termios.error) as error:
@@ -169,6 +175,14 @@ def _keep_to_ourselves(descriptor: int, path: str) -> None:
     termios.tcsetattr(descriptor, termios.TCSANOW, attributes)
     if not os.path.realpath(path).startswith("/dev/pts/"):
         fcntl.ioctl(descriptor, termios.TIOCEXCL)
+
+
+def _check_room() -> None:
+    """Raise OSError if a port opened now would get a descriptor that is not for ports."""
+    descriptor = os.open(os.devnull, os.O_RDONLY)
+    os.close(descriptor)
+    if descriptor >= DESCRIPTORS_MAX:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
 def _remedy(error: Exception) -> str:
