@@ -12,9 +12,9 @@ from .over_timeline import OverTimeline
 from .timeline import Timeline
 
 TIMELINES_MAX = 2
-# What is read at once and spans no more than this is dated together: over five seconds the
-# clocks of two computers part by half a millisecond.
-TOGETHER_MS_MAX = 5_000
+# What is read at once and spans no more than this is dated together: by as much as two clocks may
+# part in that time, a millisecond, its error is larger.
+TOGETHER_MS_MAX = 2_000
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Dating:
     def timed(self, batches: Sequence[Batch]) -> list[TimedBatch]:
         """Return batches of one boot and stream, which follow one another, with their time.
 
-        None if that boot's is not known. A session welcomes no board before it knows its
+        An empty list if that boot's is not known. A session welcomes no board before it knows its
         uptime. But others may have greeted on the same line since, and only the latest two
         are remembered.
         """
@@ -122,11 +122,24 @@ def _base_ms(batch: Batch) -> int:
     return int(batch.base_s * 1000 + batch.base_ms)
 
 
+def _ends_ms(batch: Batch) -> tuple[int, int]:
+    """Return the uptimes of the first and of the last record."""
+    base_ms, records = _base_ms(batch), batch.records
+    return base_ms + _span_ms(records, 0), base_ms + _span_ms(records, len(records) - RECORD_SIZE)
+
+
 def _together(batches: Sequence[Batch], at: int) -> int:
-    """Return the end of those from `at` on that are dated together."""
-    first_ms = _base_ms(batches[at])
+    """Return the end of those from `at` on that are dated together.
+
+    By their records: frames out of one block of a board's ring have one base time.
+    """
+    first_ms, last_ms = _ends_ms(batches[at])
     end = at + 1
-    while end < len(batches) and 0 <= _base_ms(batches[end]) - first_ms <= TOGETHER_MS_MAX:
+    while end < len(batches):
+        next_ms, end_ms = _ends_ms(batches[end])
+        if next_ms < last_ms or end_ms - first_ms > TOGETHER_MS_MAX:
+            break
+        last_ms = end_ms
         end += 1
     return end
 
@@ -136,10 +149,7 @@ def _dated(
 ) -> TimedBatch:
     first, last = batches[0], batches[-1]
     base_ms = _base_ms(first)
-    bound = timeline.bound(
-        base_ms + _span_ms(first.records, 0),
-        _base_ms(last) + _span_ms(last.records, len(last.records) - RECORD_SIZE),
-    )
+    bound = timeline.bound(_ends_ms(first)[0], _ends_ms(last)[1])
     assert bound is not None  # a timeline begins with an exchange
     offset_ms, error_ms = bound
     return TimedBatch(

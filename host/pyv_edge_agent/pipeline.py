@@ -106,8 +106,11 @@ class Pipeline:
         error_ms = _error_ms(batch, out)
         time_quality = _time_quality(batch, out)
         time_flags = time_quality << TIME_QUALITY_SHIFT
-        newest_ms = batch.base_ms + offset_ms  # UTC
-        if source.newest_ms is not None and source.newest_ms - batch.base_ms < AHEAD_MS:
+        first_ms = batch.base_ms
+        if batch.records:  # a base may be an hour older
+            first_ms = _taken_ms(first_ms, batch.records, 0)
+        newest_ms = first_ms + offset_ms  # UTC
+        if source.newest_ms is not None and source.newest_ms - first_ms < AHEAD_MS:
             newest_ms = source.newest_ms + offset_ms
         numbers: list[float] = []  # what is stored and good, in its unit, for the buffer
         times_ms: list[int] = []
@@ -118,7 +121,7 @@ class Pipeline:
             for index, flags, span, value in iter_unpack(RECORD_FORMAT, records):
                 seq += 1
                 if index >= table_size:
-                    self._add_unknown(source, batch, seq, out)
+                    self._add_unknown(source, batch.stream, seq, base_utc_ms, out)
                     continue
                 series = table[index]
                 quality = flags & 3
@@ -178,7 +181,7 @@ class Pipeline:
                 seq += 1
                 alert = source.alerts.get(index)
                 if alert is None:
-                    self._add_unknown(source, batch, seq, out)
+                    self._add_unknown(source, batch.stream, seq, base_utc_ms, out)
                 elif not alert.series.plan.gate.has_values:
                     denied += 1  # as the host's own rules are not about it
                 else:
@@ -190,11 +193,12 @@ class Pipeline:
         return stored, denied, 0
 
     @staticmethod
-    def _add_unknown(source: Source, batch: TimedBatch, seq: int, out: WriteBatch) -> None:
+    def _add_unknown(
+        source: Source, stream: int, seq: int, base_utc_ms: int, out: WriteBatch
+    ) -> None:
         """Note a record that names nothing in the board's table: as good as lost."""
-        utc_ms = batch.base_ms + out.segment.offset_ms
-        quality = out.segment.time_quality
-        out.gaps.append((source.boot_id, batch.stream, seq, seq, UNKNOWN_CHANNEL, utc_ms, quality))
+        lost = (source.boot_id, stream, seq, seq)
+        out.gaps.append((*lost, UNKNOWN_CHANNEL, base_utc_ms, out.segment.time_quality))
 
     def add_reading(
         self,
@@ -320,5 +324,10 @@ def _time_quality(batch: TimedBatch, out: WriteBatch) -> int:
 def _floor_ms(batch: TimedBatch) -> int:
     """Return when, monotonic, the newest of a batch was taken at the earliest."""
     base_ms, records = batch.blocks[-1]
-    _, flags, span, _ = unpack_from(RECORD_FORMAT, records, len(records) - RECORD_SIZE)
-    return int(base_ms + ((flags >> 2) << 16 | span) - batch.error_ms)
+    return _taken_ms(base_ms, records, len(records) - RECORD_SIZE) - batch.error_ms
+
+
+def _taken_ms(base_ms: int, records: bytes, offset: int) -> int:
+    """Return when, monotonic, the record at an offset was taken."""
+    _, flags, span, _ = unpack_from(RECORD_FORMAT, records, offset)
+    return int(base_ms + ((flags >> 2) << 16 | span))

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from struct import pack
 
 import pytest
 from host.fakes import MONOTONIC_MS, OFFSET_MS, UTC_MS, RecordingLink, batch, event_batch, greeting
@@ -16,6 +17,7 @@ from pyv_edge_agent.timeline import ERROR_MS_MAX
 from pyv_edge_core import message
 from pyv_edge_core.channel_table import EVENT_FIRED, AlertRow
 from pyv_edge_core.host_event import Batch, TimeExchange
+from pyv_edge_core.record_ring import RECORD_FORMAT
 from pyv_edge_core.request import RESET
 
 HOUR_MS = 3_600_000
@@ -367,18 +369,42 @@ def test_the_status_of_a_link_says_so():
     assert OFFSET_MS and TIME_GOOD == 0
 
 
-def test_frames_that_came_together_are_dated_together_for_five_seconds():
+def test_frames_that_came_together_are_dated_together_for_two_seconds():
     dating = Dating()
     dating.learn(TimeExchange(1000, 1010, 5, 0, BOOT, -1))
-    frames = [_batch(BOOT, uptime_s, first_seq=n) for n, uptime_s in enumerate((6, 7, 11, 12, 9))]
+    times = (6, 7, 8, 11, 12, 9)
+    frames = [_batch(BOOT, uptime_s, first_seq=n) for n, uptime_s in enumerate(times)]
     apart = [one for frame in frames for one in dating.timed([frame])]
-    first, second, third = dating.timed(frames)
-    assert [first.first_seq, second.first_seq, third.first_seq] == [0, 3, 4]
-    assert [one.count for one in (first, second, third)] == [3, 1, 1]
-    blocks = [block for one in (first, second, third) for block in one.blocks]
+    together = dating.timed(frames)
+    assert [(one.first_seq, one.count) for one in together] == [(0, 3), (3, 2), (5, 1)]
+    blocks = [block for one in together for block in one.blocks]
     assert [records for _, records in blocks] == [one.records for one in apart]
     for (base_ms, _), alone in zip(blocks, apart, strict=True):
         assert abs(base_ms - alone.base_ms) <= 1
-    # No bound may be smaller than what it would be of each by itself.
-    assert first.error_ms >= max(one.error_ms for one in apart[:3])
-    assert first.error_ms <= max(one.error_ms for one in apart[:3]) + 2
+    # No bound may be smaller than what it would be of each by itself, nor much larger.
+    for whole, first, end in ((together[0], 0, 3), (together[1], 3, 5)):
+        most = max(one.error_ms for one in apart[first:end])
+        assert most <= whole.error_ms <= most + 2
+
+
+def _record(span_ms):
+    return pack(RECORD_FORMAT, 0, span_ms >> 16 << 2, span_ms & 0xFFFF, 1)
+
+
+def test_frames_of_one_block_are_dated_by_their_records():
+    # A block of a board's ring covers up to seventy minutes, and its frames have one base time.
+    dating = Dating()
+    dating.learn(TimeExchange(1000, 1010, 5, 0, BOOT, -1))
+    frames = [Batch(0, n, 6, 0, _record(n * 240_000), BOOT) for n in range(16)]
+    apart = [one for frame in frames for one in dating.timed([frame])]
+    assert dating.timed(frames) == apart
+    assert len({one.error_ms for one in apart}) == 16
+
+
+def test_a_base_that_goes_back_narrows_no_bound():
+    dating = Dating()
+    dating.learn(TimeExchange(1000, 1010, 5, 0, BOOT, -1))
+    long = Batch(0, 0, 6, 0, _record(0) + _record(600_000), BOOT)
+    frames = [long, Batch(0, 2, 7, 0, _record(0), BOOT)]
+    apart = [one for frame in frames for one in dating.timed([frame])]
+    assert dating.timed(frames) == apart and apart[0].error_ms > 100

@@ -19,6 +19,7 @@ from pyv_edge_core.channel_table import EVENT_FIRED, EVENT_WITHOUT_VALUE, AlertR
 from pyv_edge_core.host_event import Loss
 from pyv_edge_core.privacy import PrivacyPolicy
 from pyv_edge_core.reading import Channel
+from pyv_edge_core.record_ring import RECORD_FORMAT
 from pyv_edge_core.rule import read_rules
 
 BOOT = 0xABCD1234
@@ -27,10 +28,19 @@ BOOT = 0xABCD1234
 class Made:
     """A pipeline, and a source of one channel: a board's, or a device's that is polled."""
 
-    def __init__(self, rules=(), privacy=None, exponent=-2, polled="", flags=0, alerts=()):
+    def __init__(
+        self,
+        rules=(),
+        privacy=None,
+        exponent=-2,
+        polled="",
+        flags=0,
+        alerts=(),
+        alerting=Alerting,
+    ):
         self.buffer = Recent(100)
         buffers = {"porch": self.buffer, polled: self.buffer}
-        self.alerting = Alerting(read_rules(rules))
+        self.alerting = alerting(read_rules(rules))
         self.pipeline = Pipeline(privacy or PrivacyPolicy(), buffers, self.alerting)
         if polled:
             self.plan = self.pipeline.plan_fed(polled, "", "Cel")
@@ -61,8 +71,34 @@ class Made:
 # -- numbers -----------------------------------------------------------------------
 
 
+class Noting(Alerting):
+    """Rules that note which times they are told."""
+
+    def __init__(self, *more):
+        super().__init__(*more)
+        self.times_ms = []
+
+    def update(self, boot_id, series, now_ms, time_ms, *more):
+        self.times_ms.append(time_ms)
+        super().update(boot_id, series, now_ms, time_ms, *more)
+
+
+def test_time_of_rules_does_not_go_back_within_a_long_block():
+    # A reading each 40 s, all of one block: its base, two minutes old, says nothing of the last.
+    made = Made([{"name": "high", "sensor": "porch.temp", "above": 0.0}], alerting=Noting)
+    for number, back_ms in enumerate((0, 0, 0, 40_040)):  # by so much the last estimate goes back
+        span_ms = number * 40_000
+        record = pack(RECORD_FORMAT, 0, span_ms >> 16 << 2, span_ms & 0xFFFF, 1)
+        base_ms = UTC_MS - OFFSET_MS - back_ms
+        assert made.add(TimedBatch(0, number, base_ms, 3, record, BOOT))
+    first_ms = made.alerting.times_ms[0]
+    assert [one - first_ms for one in made.alerting.times_ms] == [0, 40_000, 80_000, 80_000]
+
+
 def test_batches_together_are_what_they_are_one_by_one():
     frames = [batch(at, list(range(at, at + 5)), base_utc_ms=UTC_MS + at) for at in (0, 5, 10)]
+    unknown = pack(RECORD_FORMAT, 9, 0, 4, 1)  # a channel that the board has not told of
+    frames[1] = replace(frames[1], records=frames[1].records[:-8] + unknown)
     rules = [{"name": "high", "sensor": "porch.temp", "above": 0.07}]
     apart, together = Made(rules), Made(rules)
     for one in frames:
@@ -73,6 +109,8 @@ def test_batches_together_are_what_they_are_one_by_one():
     assert (whole.count, first.count) == (15, 5)
     assert together.add(whole)
     assert together.out.readings == apart.out.readings
+    assert together.out.gaps == apart.out.gaps
+    assert [gap[2:4] for gap in together.out.gaps] == [(9, 9)]
     assert len(together.out.events) == len(apart.out.events) == 1
     assert list(together.buffer) == list(apart.buffer)
     assert together.progress == apart.progress
