@@ -136,11 +136,19 @@ class Egress:
 
         The value of a bad reading is null, so that nobody takes it for a measurement.
         """
-        _, sensor, utc_ms, value, exponent, unit, marked, device, channel, boot = row[:10]
+        # fmt: off
+        (
+            _, sensor, utc_ms, value, exponent, unit, marked, device, channel, boot,
+            stream, seq, error_ms, alias, marks, channel_id, sync,
+        ) = row
+        # fmt: on
         quality, time_quality = marked & QUALITY_MASK, marked >> TIME_QUALITY_SHIFT
-        stream, seq, error_ms, alias, marks, channel_id, sync = row[10:]
-        known = self.channel(channel_id, device, (alias, channel, sensor, marks))
-        if self.keeps_readings(known) or not sync & SYNC_RAW:
+        known = self._channels.get(channel_id)
+        if known is None:
+            known = self.channel(channel_id, device, (alias, channel, sensor, marks))
+        # As `keeps_readings` has it, without the call.
+        is_kept = known.is_local if self._is_leaving else known.is_aggregated
+        if known.is_denied or is_kept or not sync & SYNC_RAW:
             return None
         gate = known.gate
         if gate is not None and gate.is_hidden:

@@ -235,8 +235,10 @@ class MQTTSink:
         self, connection: _Connection, batch_key: str, items: list[dict[str, Any]]
     ) -> Any:
         """Yield (topic, payload, whether it is retained)."""
-        readings = [item for item in items if is_reading(item)]
-        others = [item for item in items if not is_reading(item)]
+        readings: list[dict[str, Any]] = []
+        others: list[dict[str, Any]] = []
+        for item in items:
+            (readings if is_reading(item) else others).append(item)
         if readings and self._options.mode == "batch":
             if self._options.format == SENML:
                 body = senml(readings)
