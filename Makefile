@@ -33,17 +33,19 @@ simulate: $(READY)
 	PYTHONPATH=tests $(BIN)/python -m simulation --minutes $(or $(MINUTES),60) \
 	  $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),100))
 
-# NAMES chooses figures: all, core, core.mpy_bytes; the table is in build/bench.json too. All take
-# half an hour.
+# NAMES chooses figures: core, core.mpy_bytes; without it all but scale, in an hour; --list prints
+# the names. The table is in build/bench.json too, that of NAMES in build/bench-NAMES.json.
 bench: $(READY)
 	$(BIN)/python -m pyv_edge_bench $(NAMES)
 
-# What has changed beyond noise: OLD=a.json NEW=b.json, which is build/bench.json without it.
+# What has changed beyond noise: OLD=a.json NEW=b.json, which is build/bench.json without it. Both
+# have to be of the same NAMES: a goal that is gone fails.
 bench-compare: $(READY)
 	@$(BIN)/python -m pyv_edge_bench.compare $(or $(OLD),$(error OLD=FILE: a bench.json of before)) \
 	  $(or $(NEW),build/bench.json)
 
-# Tightens the ceilings in tools/budgets.toml to what build/bench.json has, and loosens none.
+# Tightens the ceilings in tools/budgets.toml to what build/bench.json, of a run of all, has, and
+# loosens none.
 bench-ratchet: $(READY)
 	$(BIN)/python -m pyv_edge_bench.ratchet
 

@@ -5,8 +5,10 @@ from pyv_edge_bench.figure import Figure
 # As in comparison.entries(), each with its column.
 PEERS = {
     "ours_mqtt": "Pyvorin Edge, MQTT",
+    "ours_mqtt_each": "Pyvorin Edge, MQTT, a message each",
     "ours_serial": "Pyvorin Edge, serial",
     "nodered": "Node-RED",
+    "nodered_gated": "Node-RED, gated",
     "tb": "ThingsBoard gateway",
     "naive": "commit each reading",
     "tutorial": "JSON lines, serial",
@@ -17,13 +19,19 @@ ROWS = {
     "cpu_s_per_1000": "CPU seconds for 1,000 readings",
     "rss_mb": "peak RSS, MB",
     "disk_bytes_per_reading": "bytes written for a reading",
-    "lost_kill": "lost over a SIGKILL, of 4,000",
-    "lost_outage": "lost over 20 s without upstream, of 9,000",
-    "doubled": "doubled in both",
-    "repeated": "repeated under a key in both",
+    "lost_kill": "never arrived, of 4,000 with a SIGKILL",
+    "lost_outage": "never arrived, of 9,000 with an outage of 20 s",
+    "repeated": "arrived again, of both",
+    "doubled": "of those, can't be told from new ones",
 }
-SHORT = ("readings_per_cpu_s", "rss_mb", "disk_bytes_per_reading", "lost_kill", "lost_outage")
-SHORT_PEERS = ("ours_mqtt", "ours_serial", "nodered", "tb", "naive")
+SHORT = (
+    *("readings_per_cpu_s", "rss_mb", "disk_bytes_per_reading"),
+    *("lost_kill", "lost_outage", "repeated", "doubled"),
+)
+SHORT_PEERS = (
+    *("ours_mqtt", "ours_mqtt_each", "ours_serial"),
+    *("nodered", "nodered_gated", "tb", "naive"),
+)
 COUNTS = ("lost_kill", "lost_outage", "doubled", "repeated")
 
 
@@ -72,6 +80,37 @@ def in_short(figures):
         for key in SHORT
     ]
     return table(["", *[PEERS[name] for name in there]], rows)
+
+
+def limits(figures):
+    """Return what bare loops do, in readings a second, beside what ours does in their place."""
+    found = {one.measured.name: one.value for one in figures}
+    rows = [
+        [label, number(of(found)), number(ours(found))]
+        for label, of, ours in (
+            (
+                "insert rows, 500 a commit, with `executemany`",
+                lambda by: 1e6 / by["e2e.bare_sqlite_us"],
+                lambda by: 1e6 / (by["store.pipeline_us"] + by["store.commit_us"]),
+            ),
+            (
+                "from wire bytes to rows: unstuff, check, unpack, insert",
+                lambda by: 1e6 / by["e2e.bare_loop_us"],
+                lambda by: 1e6 / by["e2e.wire_us"],
+            ),
+            (
+                "check and unpack frames that lie ready",
+                lambda by: 16e6 / by["link.decode_us.bare"],
+                lambda by: 16e6 / by["link.decode_us.path"],
+            ),
+            (
+                "receive MQTT messages with the library's client, acknowledge and drop them",
+                lambda by: by["adapter.mqtt_dropped_per_s"],
+                lambda by: by["adapter.mqtt_stored_per_s"],
+            ),
+        )
+    ]
+    return table(["readings a second", "bare", "ours, stored where rows are"], rows)
 
 
 def goals(figures, prefix=""):

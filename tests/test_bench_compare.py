@@ -105,6 +105,46 @@ def test_compare_lists_what_has_changed_and_fails_with_a_goal_that_got_worse(tmp
     assert "worse" in capsys.readouterr().out
 
 
+def losses(*values, goal="<= 0"):
+    return figure("a.lost", "readings", values, goal)
+
+
+def test_a_loss_in_one_repeat_is_a_change_where_there_must_be_none(tmp_path, capsys):
+    none, once, twice = losses(0, 0, 0, 0, 0), losses(0, 1, 0, 0, 0), losses(0, 0, 2, 0, 2)
+    assert compare.verdict(none, once, "<=") == compare.verdict(once, twice, "<=") == "worse"
+    assert compare.verdict(twice, once, "<=") == compare.verdict(once, none, "<=") == "better"
+    assert compare.verdict(once, losses(0, 0, 0, 0, 1), "<=") == ""
+    free = (losses(0, 0, 0, 0, 0, goal=None), losses(0, 0, 0, 0, 9, goal=None))
+    assert compare.verdict(*free, "<=") == "", "without a goal, noise is noise"
+    old = write(tmp_path / "old.json", [losses(0, 0, 0, 0, 0, goal=None)])
+    new = write(tmp_path / "new.json", [twice])
+    assert compare.main([old, new]) == 1
+    row = capsys.readouterr().out.splitlines()[1]
+    assert row.split() == ["a.lost", "0", "2", "readings", "worse"]
+    few = write(tmp_path / "few.json", [losses(0)])
+    assert compare.main([few, new]) == 1, "a loss is one however few the repeats"
+
+
+@pytest.mark.parametrize(
+    ("goal", "skipped", "failed", "status", "line"),
+    [
+        ("<= 9", {}, {}, 1, "gone, which has a goal and was not measured"),
+        ("<= 9", {}, {"gone": "boom"}, 1, "gone, which has a goal and has failed"),
+        ("<= 9", {"gone": "no broker"}, {}, 0, "gone, now skipped: no broker"),
+        (None, {}, {}, 0, "gone"),
+    ],
+)
+def test_a_goal_that_is_gone_fails_unless_it_was_skipped(
+    tmp_path, capsys, goal, skipped, failed, status, line
+):
+    gone = figure("gone", "ms", [1] * 5, goal)
+    bench_file.write(tmp_path / "new.json", Bench(HERE, [], {}, skipped, failed))
+    pair = [write(tmp_path / "old.json", [gone]), str(tmp_path / "new.json")]
+    assert compare.main(pair) == status
+    assert f"only in the old file: {line}\n" in capsys.readouterr().out
+    assert compare.main(pair[::-1]) == 0, "what is new is not gone"
+
+
 def test_times_of_another_machine_decide_nothing(tmp_path, capsys):
     sizes = [figure("a.bytes", "bytes", [n], "<= 100", FIXED) for n in (10, 20)]
     slow = times(20, 20, 20, 20, 20, goal="<= 100")
@@ -147,6 +187,7 @@ def test_what_is_written_is_read_again(tmp_path):
     bench_file.write(path, Bench(HERE, figures, {"a": 1.5}, {"c": "no c"}, {"d": "broken"}))
     read = bench_file.read(path)
     assert (read.run, read.figures) == (HERE, figures)
+    assert (read.skipped, read.failed) == ({"c": "no c"}, {"d": "broken"})
     content = json.loads(path.read_text())
     assert content["took_s"] == {"a": 1.5}
     assert content["skipped"] == [{"name": "c", "reason": "no c"}]
@@ -171,6 +212,8 @@ ONE = figure("a", "ms", [1]).as_json()
         (json.dumps({"run": {}, "figures": [{**ONE, "goal": "< 1"}]}), "is no goal"),
         (json.dumps({"run": {}, "figures": [{**ONE, "name": 1}]}), "texts"),
         (json.dumps({"run": {}, "figures": [{"name": "a"}]}), "lacks 'unit'"),
+        (json.dumps({"run": {}, "figures": [ONE]}), "lacks 'skipped'"),
+        (json.dumps({"run": {}, "figures": [], "skipped": [], "failed": ["a"]}), "is no bench"),
     ],
 )
 def test_a_file_that_is_of_no_use_is_one_line(tmp_path, capsys, content, what):
@@ -199,6 +242,8 @@ BUDGETS = """# About goals.
 "a.big_bytes" = "<= 10"
 # A time.
 "a.took_ms" = "<= 100"
+# Of theirs.
+"a.share" = "<= 0.5"
 
 [ceilings]
 # For want of time.
@@ -254,6 +299,9 @@ def test_the_ratchet_begins_a_ceiling_where_a_goal_is_met_with_room(tmp_path):
         figure("a.bytes", "bytes", [990], "<= 1000", FIXED),  # as near as the room
         figure("a.bytes", "bytes", [1] * 4, "<= 1000"),  # too few repeats
         figure("a.took_ms", "ms", [1] * 5, "<= 100"),  # a time
+        figure("a.share", "ratio", [0.0] * 5, "<= 0.5"),  # nothing was measured
+        figure("a.share", "ratio", [0.1, 0.1, 0.1, 0.1, 0], "<= 0.5"),  # in one of them
+        figure("a.share", "of the line", [0] * 5, "<= 0.5"),
         figure("a.ratio", "ratio", [0.1] * 5, "<= 0.5"),  # the goal was the other way round
         figure("b.bytes", "bytes", [1], "<= 1000", FIXED),  # no goal any more
         figure("a.bytes", "bytes", [1], None, FIXED),
@@ -261,6 +309,13 @@ def test_the_ratchet_begins_a_ceiling_where_a_goal_is_met_with_room(tmp_path):
 )
 def test_the_ratchet_loosens_nothing_and_takes_no_times(tmp_path, one):
     assert turn(tmp_path, one, text=BUDGETS) == (0, BUDGETS)
+
+
+def test_the_ratchet_tells_of_a_ratio_of_nothing(tmp_path, capsys):
+    share = figure("a.share", "ratio", [0.0] * 5, "<= 0.5")
+    assert turn(tmp_path, share, text=BUDGETS) == (0, BUDGETS)
+    printed = capsys.readouterr().out
+    assert "a.share is 0: nothing was measured, so it gets no ceiling\n" in printed
 
 
 def test_the_ratchet_never_loosens_whatever_it_is_given(tmp_path):
@@ -284,7 +339,19 @@ def test_the_ratchet_refuses_what_it_can_not_edit(tmp_path, capsys):
         (BUDGETS.partition("\n[ceilings]")[0], "the last table"),
     ):
         assert turn(tmp_path, big, text=text) == (2, text)
-        assert what in capsys.readouterr().err
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"{tmp_path / 'budgets.toml'}: ") and what in line
+    path = tmp_path / "budgets.toml"
+    turn(tmp_path, big, text=BUDGETS)
+    for content, what in (("[ceilings", "is no TOML, mend it: "), (None, "No such file")):
+        path.unlink()
+        if content is not None:
+            path.write_text(content)
+        found = str(tmp_path / "bench.json")
+        capsys.readouterr()
+        assert ratchet.main(["--json", found, "--budgets", str(path)]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"{path}: {what}")
     (tmp_path / "bench.json").write_text("[]")
     assert ratchet.main(["--json", str(tmp_path / "bench.json")]) == 2
 

@@ -4,6 +4,7 @@ Times are for `make bench`: no test asserts one.
 """
 
 import json
+import re
 import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
@@ -11,18 +12,23 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from interpreter import ROOT, find_program
 from pyv_edge_bench import (
+    bench_file,
     budgets,
     bytecode,
     child,
     cli_start,
+    compare,
     core_path,
     core_size,
     link_latency,
     origin,
+    ratchet,
     registry,
+    scale,
     simulation,
     workload,
 )
+from pyv_edge_bench import figure as description
 from pyv_edge_bench.__main__ import main
 from pyv_edge_bench.figure import Figure, Measured, table
 
@@ -158,11 +164,30 @@ def test_what_is_no_goal_is_refused_with_its_name(tmp_path):
             budgets.load(path)
 
 
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (None, "No such file or directory; restore it"),
+        (b"a b", "is no TOML, mend it: "),
+        (b"\xff", "is no TOML, mend it: "),
+        (b"budgets = 1", r"write \[budgets\] on a line of its own"),
+    ],
+)
+def test_a_file_of_goals_that_is_of_no_use_is_one_line(tmp_path, content, what):
+    path = tmp_path / "budgets.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"budgets.toml: .*{what}") as caught:
+        budgets.load(path)
+    assert "\n" not in str(caught.value)
+
+
 # -- the bench -----------------------------------------------------------------------
 
 
 def test_figures_are_chosen_by_name_or_by_the_start_of_it():
-    assert registry.chosen([]) == list(registry.FIGURES)
+    assert registry.chosen([]) == [one for one in registry.FIGURES if not one.startswith("scale.")]
+    assert len(registry.chosen(["scale"])) == 5
     assert registry.chosen(["core.mpy_bytes"]) == ["core.mpy_bytes"]
     assert registry.chosen(["core.path_vs_json", "core"])[:3] == [
         "core.path_vs_json.micropython",
@@ -198,6 +223,40 @@ def test_a_figure_is_the_median_beside_its_goal():
         ["a.b", "1.250", "1.000", "9.000", "ratio", "5", "<=", "1.2", "NOT", "OK"],
         ["a.c", "7", "7", "7", "bytes", "fixed"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("unit", "goal", "values", "judged", "is_ok"),
+    [
+        ("readings", "<= 0", [0, 0, 0, 0, 1], 1, False),
+        ("readings", "<= 0", [0] * 5, 0, True),
+        ("faults", "<= 0", [0, 0, 0, 0, 1], 1, False),
+        ("readings", "<= 2", [0, 0, 0, 0, 3], 3, False),
+        ("readings", ">= 2", [1, 2, 2, 2, 2], 1, False),
+        ("readings", None, [0, 0, 0, 0, 1], 1, True),
+        ("bytes", "<= 2", [0, 0, 0, 0, 3], 0, True),
+    ],
+)
+def test_what_must_not_happen_is_judged_by_its_worst_repeat(unit, goal, values, judged, is_ok):
+    goal = None if goal is None else budgets.parse(goal)
+    figure = Figure(Measured("x", unit, values), goal, "x")
+    assert (figure.judged, figure.is_ok, figure.is_allowed) == (judged, is_ok, is_ok)
+    assert figure.as_json()["ok"] is is_ok
+    assert figure.value == sorted(values)[2], "the median is told all the same"
+
+
+def test_a_ceiling_of_what_must_not_happen_is_of_its_worst_repeat_too():
+    goal, ceiling = budgets.parse("<= 0"), budgets.parse("<= 2")
+    for worst in (2, 3):
+        figure = Figure(Measured("x", "readings", [0, 0, 0, 0, worst]), goal, "x", ceiling)
+        assert (figure.is_ok, figure.is_allowed) == (False, worst == 2)
+
+
+def test_every_unit_is_in_the_description_of_the_file():
+    units = {one.unit for one in scale.read(scale.RECORD)[1]} | set(ratchet.ROOM)
+    units |= set(compare._LESS) | set(compare._MORE)
+    for unit in units:
+        assert f'"{unit}"' in description.__doc__, unit
 
 
 def test_a_ratio_is_of_pairs_measured_side_by_side():
@@ -307,9 +366,64 @@ def test_a_ceiling_stands_for_the_goal_where_it_is_asked_for(tmp_path, capsys):
     assert (
         f"core.mpy_bytes is worse than its ceiling: {limit + 1} bytes, not <= {limit};" in printed
     )
+    shown = [line.split() for line in printed.splitlines() if line.startswith(f"{NAME} ")]
+    verdicts = [line[6:] for line in shown if line[5] == "fixed"]
+    by_goal = ["<=", str(int(budgets.load()[NAME].limit)), "NOT", "OK"]
+    assert verdicts == [
+        ["<=", str(limit), "ok"],
+        by_goal,
+        ["<=", str(limit), "NOT", "OK"],
+        by_goal,
+    ]
+    assert printed.count("  ceiling, else goal\n") == 2
     missed = {"cli.start_ratio.help": give("cli.start_ratio.help", [3.5] * 5)}
     assert play(tmp_path, missed, "--ceilings")[0] == 1, "a goal without a ceiling is one"
     assert "cli.start_ratio.help misses its goal: 3.5 " in capsys.readouterr().out
+
+
+def test_a_loss_in_one_round_misses_a_goal_of_none(tmp_path, capsys):
+    name = "peer.ours_mqtt.lost_kill"
+    status, content = play(tmp_path, {name: lambda: [Measured(name, "readings", [0, 0, 0, 0, 1])]})
+    assert (status, content["figures"][0]["ok"]) == (1, False)
+    assert f"{name} misses its goal: 1 readings, not <= 0;" in capsys.readouterr().out
+
+
+def test_a_named_run_leaves_the_file_of_all_alone():
+    folder = ROOT / "build"
+    assert bench_file.path_of([]) == bench_file.PATH == folder / "bench.json"
+    assert bench_file.path_of(["core"]) == folder / "bench-core.json"
+    assert bench_file.path_of(["peer.tb", "core", "core"]) == folder / "bench-peer.tb+core.json"
+    for name in registry.FIGURES:
+        assert re.fullmatch(r"[a-z0-9_.]+", name), "a name is a part of a file's name"
+
+
+def test_a_file_that_can_not_be_written_is_told_before_measuring(tmp_path, capsys):
+    (tmp_path / "file").write_text("mine")
+    for path in (tmp_path, tmp_path / "file" / "bench.json", tmp_path / ("x" * 300)):
+        runs = {NAME: fail(AssertionError("was measured"))}
+        with pytest.raises(SystemExit) as caught:
+            main(["--json", str(path), NAME], runs)
+        assert caught.value.code == 2
+        printed = capsys.readouterr()
+        assert printed.err.splitlines()[-1].startswith(
+            f"pyv_edge_bench: error: {path} can't be written: "
+        )
+        assert "was measured" not in printed.err + printed.out
+
+
+def test_a_file_of_before_is_kept_until_there_is_another(tmp_path):
+    path = tmp_path / "build" / "bench.json"
+    bench_file.prepare(path)
+    path.write_text("before")
+    bench_file.prepare(path)
+    assert path.read_text() == "before"
+
+
+def test_names_are_listed_and_nothing_is_measured(capsys):
+    runs = {NAME: fail(AssertionError("was measured"))}
+    for words in ([], ["core"]):
+        assert main(["--list", *words], runs) == 0
+        assert capsys.readouterr().out.splitlines() == registry.chosen(words)
 
 
 def test_what_lacks_a_program_is_skipped_and_the_others_are_measured(tmp_path, capsys):
@@ -411,5 +525,7 @@ def test_bench_refuses_a_name_that_is_no_figure():
         check=False,
     )
     assert done.returncode == 2
-    assert "core.nothing" in done.stderr
-    assert "core.mpy_bytes" in done.stderr
+    line = done.stderr.splitlines()[-1]
+    assert "'core.nothing' is no figure" in line
+    assert "groups are core, link, node, " in line and "NAMES=--list" in line
+    assert len(done.stderr) < 600

@@ -1,14 +1,14 @@
-"""Measures the figures that are named, all without a name.
+"""Measures the figures that are named; without a name all but `scale`.
 
-python -m pyv_edge_bench [--json FILE] [--ceilings] [NAME...]
+python -m pyv_edge_bench [--json FILE] [--ceilings] [--list] [NAME...]
 
-A NAME is a figure's or the start of several, such as `core`. Prints a table and
-writes build/bench.json, which `bench_file` describes. What can't be measured does
-not stop the others: without a program it needs it is skipped, else it has failed.
+A NAME is a figure's or the start of several, such as `core`. Prints a table and writes
+build/bench.json, with names build/bench-NAMES.json, joined by "+": `bench_file` describes it.
+What can't be measured does not stop the others: without a program it is skipped, else it failed.
 
-Ends with 2 if a measurement has failed, else with 1 if a figure misses its goal,
-else with 0. With --ceilings, as `make check-long` has it, a figure's ceiling in
-tools/budgets.toml stands for its goal.
+Ends with 2 if a measurement has failed, else with 1 if a figure misses its goal, else with 0.
+With --ceilings, as `make check-long` has it, a figure's ceiling in tools/budgets.toml stands
+for its goal, in the table too. With --list the names are printed and nothing is measured.
 """
 
 import argparse
@@ -24,6 +24,7 @@ from .bench_file import Bench
 from .figure import REPEATS_MIN, Figure, Measured, table
 
 Runs = Mapping[str, Callable[[], list[Measured]]]
+Goals = dict[str, budgets.Goal]
 
 # What a measurement may raise without its being the bench's own fault.
 _FAILURES = (
@@ -40,8 +41,8 @@ _FAILURES = (
 def measure(
     name: str,
     run: Callable[[], list[Measured]],
-    goals: dict[str, budgets.Goal],
-    ceilings: dict[str, budgets.Goal],
+    goals: Goals,
+    ceilings: Goals,
 ) -> list[Figure]:
     """Return the figure `name` and whatever is measured with it by `run`, beside their goals.
 
@@ -57,9 +58,10 @@ def measure(
     ]
 
 
-def measure_all(bench: Bench, names: list[str], runs: Runs) -> None:
+def measure_all(
+    bench: Bench, names: list[str], runs: Runs, *, goals: Goals, ceilings: Goals
+) -> None:
     """Add to `bench` what is named, in turn, and tell on stderr how long each has taken."""
-    goals, ceilings = budgets.load(), budgets.load(table="ceilings")
     for number, name in enumerate(names, 1):
         print(f"[{number}/{len(names)}] {name}", end=" ", file=sys.stderr, flush=True)
         began_s = time.monotonic()
@@ -78,7 +80,7 @@ def measure_all(bench: Bench, names: list[str], runs: Runs) -> None:
 
 def report(bench: Bench, is_by_ceilings: bool) -> int:
     """Print what was found and what is amiss; return the exit status."""
-    print(table(bench.figures))
+    print(table(bench.figures, is_by_ceiling=is_by_ceilings))
     for figure in bench.figures:
         if not figure.measured.is_enough:
             count = len(figure.measured.values)
@@ -95,7 +97,7 @@ def report(bench: Bench, is_by_ceilings: bool) -> int:
     for figure in missed:
         limit = figure.allowed if is_by_ceilings else figure.goal
         what = "is worse than its ceiling" if limit is figure.ceiling else "misses its goal"
-        value = f"{figure.value} {figure.measured.unit}"
+        value = f"{figure.judged} {figure.measured.unit}"
         print(f"{figure.measured.name} {what}: {value}, not {limit}; again: {figure.command}")
     return 2 if bench.failed else 1 if missed else 0
 
@@ -104,18 +106,30 @@ def main(arguments: list[str], runs: Runs = registry.FIGURES) -> int:
     """Run the command line, each figure by its one of `runs`; return the exit status."""
     parser = argparse.ArgumentParser(prog="pyv_edge_bench", description=__doc__.split("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME")
-    parser.add_argument("--json", type=Path, default=bench_file.PATH, metavar="FILE")
+    parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--ceilings", action="store_true", help="judge by ceilings, then goals")
+    parser.add_argument("--list", action="store_true", help="print the names and measure nothing")
     options = parser.parse_args(arguments)
     try:
         names = registry.chosen(options.names)
+        if options.list:
+            print("\n".join(names))
+            return 0
+        goals, ceilings = budgets.load(), budgets.load(table="ceilings")
+        path = options.json or bench_file.path_of(options.names)
+        bench_file.prepare(path)
     except KeyError as error:
-        parser.error(f"{error} is no figure; there are {', '.join(registry.FIGURES)}")
+        parser.error(
+            f"{error} is no figure, nor the start of one: groups are"
+            f" {', '.join(registry.groups())}; NAMES=--list prints all names"
+        )
+    except ValueError as error:
+        parser.error(str(error))
     bench = Bench(origin.describe(datetime.now(timezone.utc)))
     try:
-        measure_all(bench, names, runs)
+        measure_all(bench, names, runs, goals=goals, ceilings=ceilings)
     finally:  # what has been measured before Ctrl-C counts
-        bench_file.write(options.json, bench)
+        bench_file.write(path, bench)
     return report(bench, options.ceilings)
 
 

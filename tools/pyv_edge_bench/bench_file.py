@@ -1,4 +1,4 @@
-"""bench.json: what a run of the bench has found, and when and where.
+"""bench.json: what a run of the bench has found, and when and where; bench-NAMES.json, if named.
 
 run       when and where: `origin` describes it
 took_s    by measurement: seconds; 0 for one that came with another
@@ -17,7 +17,7 @@ from . import budgets
 from .bytecode import ROOT
 from .figure import Figure, Measured
 
-PATH = ROOT / "build" / "bench.json"
+PATH = ROOT / "build" / "bench.json"  # of a run of all
 
 _REMEDY = "measure again with `make bench`"
 
@@ -31,6 +31,25 @@ class Bench:
     took_s: dict[str, float] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)  # reasons by name
     failed: dict[str, str] = field(default_factory=dict)
+
+
+def path_of(words: list[str]) -> Path:
+    """Return where a run goes that these words have chosen: PATH is kept for a run of all."""
+    return PATH.with_name(f"bench-{'+'.join(dict.fromkeys(words))}.json") if words else PATH
+
+
+def prepare(path: Path) -> None:
+    """Make the folder of a file that will be written, which is kept as it is.
+
+    Raises ValueError, in one line, if it can't be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("a").close()
+    except OSError as error:
+        raise ValueError(
+            f"{path} can't be written: {error.strerror}; choose another with --json FILE"
+        ) from error
 
 
 def write(path: Path, bench: Bench) -> None:
@@ -51,7 +70,7 @@ def _listed(reasons: dict[str, str]) -> list[dict[str, str]]:
 
 
 def read(path: Path) -> Bench:
-    """Return the run and the figures of a file. Raises ValueError, in one line, if it has none."""
+    """Return what a run has found, but for the times. Raises ValueError, in one line."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -62,10 +81,13 @@ def read(path: Path) -> Bench:
         run, figures = content["run"], [_figure(one) for one in content["figures"]]
         if not isinstance(run, dict):
             raise TypeError("run is no object")
+        skipped, failed = (
+            {one["name"]: one["reason"] for one in content[key]} for key in ("skipped", "failed")
+        )
     except (KeyError, TypeError, ValueError) as error:
         what = f"lacks {error}" if isinstance(error, KeyError) else error
         raise ValueError(f"{path}: is no bench.json of this bench: {what}; {_REMEDY}") from error
-    return Bench(run, figures)
+    return Bench(run, figures, skipped=skipped, failed=failed)
 
 
 def _figure(one: dict[str, Any]) -> Figure:

@@ -52,10 +52,18 @@ def parse(text: str) -> Goal:
 def load(path: Path = PATH, table: str = "budgets") -> dict[str, Goal]:
     """Return the goal of each figure that has one, or with `table` "ceilings" the ceiling.
 
-    Raises ValueError, naming the figure, for a goal that can't be read.
+    Raises ValueError, in one line that names the file, for what can't be read.
     """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8")).get(table, {})
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}; restore it with `git checkout`") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: is no TOML, mend it: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: {table} is no table; write [{table}] on a line of its own")
     goals = {}
-    for name, text in tomllib.loads(path.read_text()).get(table, {}).items():
+    for name, text in content.items():
         try:
             goals[name] = parse(text)
         except (TypeError, ValueError) as error:

@@ -3,16 +3,19 @@
 python -m pyv_edge_bench.compare OLD NEW
 
 A figure has changed if the medians differ by more than 2 % and the ranges of the repeats, without
-the highest and the lowest tenth, don't overlap. One that never varies has changed if it differs.
+the highest and the lowest tenth, don't overlap. What never varies has changed if it differs, and
+what must not happen, its goal being "<= 0", if its worst repeat does.
 
 Better is what the goal says, else the goal of the figure whose name its own begins with, else less
-of a time or a size and more of a rate. Ends with 1 if a figure with a goal is worse, with 2 if a
-file can't be used. Times of two machines and figures of too few repeats decide nothing.
+of a time or a size and more of a rate. Times of two machines and figures of too few repeats decide
+nothing. Ends with 1 if a figure with a goal is worse, or gone and not skipped in NEW; with 2 if a
+file can't be used.
 """
 
 import argparse
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from .bench_file import Bench, read
@@ -22,7 +25,7 @@ from .origin import MACHINE
 SHARE_MIN = 0.02
 TRIM = 10  # one of so many is left out at each end
 
-_LESS = ("us", "ms", "s", "cpu s", "bytes", "MB", "percent", "readings")
+_LESS = ("us", "ms", "s", "cpu s", "bytes", "kB", "MB", "percent", "readings")
 _MORE = ("1/s", "1/min", "1/cpu s")
 _OF_A_MACHINE = ("us", "ms", "s", "cpu s", "percent", "1/s", "1/min", "1/cpu s")
 _OF_A_MOMENT = ("date", "commit", "changed")
@@ -32,9 +35,9 @@ _NUMBERS = (1, 2, 3)
 
 def has_changed(old: Figure, new: Figure) -> bool:
     """Return whether a figure differs by more than noise."""
-    if old.measured.is_fixed and new.measured.is_fixed:
-        return old.value != new.value
-    if abs(new.value - old.value) <= SHARE_MIN * max(abs(old.value), abs(new.value)):
+    if new.is_to_be_none or (old.measured.is_fixed and new.measured.is_fixed):
+        return old.judged != new.judged
+    if abs(new.judged - old.judged) <= SHARE_MIN * max(abs(old.judged), abs(new.judged)):
         return False
     low_old, high_old = _range(old)
     low_new, high_new = _range(new)
@@ -67,7 +70,7 @@ def verdict(old: Figure, new: Figure, good: str) -> str:
         return ""
     if not good:
         return "changed"
-    return "better" if (new.value < old.value) is (good == "<=") else "worse"
+    return "better" if (new.judged < old.judged) is (good == "<=") else "worse"
 
 
 def differences(old: Bench, new: Bench) -> list[str]:
@@ -80,14 +83,33 @@ def differences(old: Bench, new: Bench) -> list[str]:
     ]
 
 
+def alone(old: Bench, new: Bench) -> tuple[list[str], bool]:
+    """Return a line for each figure of one run only, and whether a goal is gone unexplained."""
+    before, now = ({one.measured.name: one for one in run.figures} for run in (old, new))
+    lines, is_gone = [], False
+    for name in [name for name in before if name not in now]:
+        line = f"only in the old file: {name}"
+        if name in new.skipped:
+            line += f", now skipped: {new.skipped[name]}"
+        elif before[name].goal is not None:
+            is_gone = True
+            line += ", which has a goal and " + (
+                "has failed" if name in new.failed else "was not measured"
+            )
+        lines.append(line)
+    lines += [f"only in the new file: {name}" for name in now if name not in before]
+    return lines, is_gone
+
+
 def compare(old: Bench, new: Bench) -> tuple[list[str], bool]:
-    """Return the lines that tell what has changed, and whether a figure with a goal is worse."""
+    """Return the lines that tell what has changed, and whether a goal is worse off or gone."""
     before = {figure.measured.name: figure for figure in old.figures}
     now = {figure.measured.name: figure for figure in new.figures}
     is_one_machine = all(old.run.get(key) == new.run.get(key) for key in MACHINE)
     rows, unchanged, is_worse = [_COLUMNS], 0, False
     for name in [name for name in before if name in now]:
-        one, other = before[name], now[name]
+        other = now[name]
+        one = replace(before[name], goal=other.goal)  # judged as it is today
         if one.measured.unit != other.measured.unit:
             rows.append((name, *_cells(one, other)[:2], "", other.measured.unit, "other unit"))
             continue
@@ -98,7 +120,7 @@ def compare(old: Bench, new: Bench) -> tuple[list[str], bool]:
         note = found
         if not is_one_machine and other.measured.unit in _OF_A_MACHINE:
             note += ", on another machine"
-        elif not (one.measured.is_enough and other.measured.is_enough):
+        elif not (other.is_to_be_none or (one.measured.is_enough and other.measured.is_enough)):
             note += ", of too few repeats"
         elif found == "worse" and other.goal is not None:
             is_worse = True
@@ -109,14 +131,13 @@ def compare(old: Bench, new: Bench) -> tuple[list[str], bool]:
     if len(rows) > 1:
         lines.append(aligned(rows, _NUMBERS))
     lines.append(f"{unchanged} figures are the same but for noise.")
-    for when, there, elsewhere in (("old", before, now), ("new", now, before)):
-        lines += [f"only in the {when} file: {name}" for name in there if name not in elsewhere]
-    return lines, is_worse
+    unpaired, is_gone = alone(old, new)
+    return lines + unpaired, is_worse or is_gone
 
 
 def _cells(old: Figure, new: Figure) -> tuple[str, str, str]:
-    change = f"{100 * (new.value / old.value - 1):+.1f} %" if old.value else ""
-    return shown(old.value), shown(new.value), change
+    change = f"{100 * (new.judged / old.judged - 1):+.1f} %" if old.judged else ""
+    return shown(old.judged), shown(new.judged), change
 
 
 def main(arguments: list[str]) -> int:

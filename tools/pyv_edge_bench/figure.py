@@ -4,12 +4,15 @@ In bench.json, which `bench_file` describes, a figure is an object:
 
     name      dotted: group, what, interpreter
     value     the median of the repeats
-    unit      "ratio", "us" (of one reading, or of a frame of 16: link.*), "ms", "bytes",
-              "1/s", "1/min", "1/cpu s", "cpu s", "MB", "faults", "commits", "readings",
-              "percent" (of one core)
+    unit      "ratio", "of the line" (of what its baud rate allows), "percent" (of one core),
+              "us" (of one reading, or of a frame of 16: link.*), "ms", "s", "cpu s",
+              "1/s", "1/min", "1/cpu s", "bytes", "kB", "MB", "faults", "commits",
+              "readings", "measurements" (missed), "threads", "descriptors"
     goal      "<= 1.5": the side that is good and the limit; null if none is set
     ceiling   what `make check-long` allows in place of the goal; null if none is set
-    ok        whether the value meets its goal; true if none is set
+    ok        whether the value meets its goal; true if none is set. Of what must not happen, which
+              has the goal "<= 0" or is in "readings", the worst repeat is judged, not the median:
+              one loss in five rounds is a loss
     median, min, max
               of the repeats, all the same for what doesn't vary
     values    the repeats themselves, in their order
@@ -24,8 +27,9 @@ from statistics import median
 from .budgets import Goal
 
 REPEATS_MIN = 5  # fewer don't tell what is noise
+_NONE = Goal("<=", 0.0)
 
-_COLUMNS = ("figure", "median", "min", "max", "unit", "repeats", "goal", "")
+_COLUMNS = ("figure", "median", "min", "max", "unit", "repeats")
 _NUMBERS = (1, 2, 3, 5)
 
 
@@ -40,7 +44,7 @@ class Measured:
 
     @property
     def median(self) -> float:
-        """What the figure is judged by."""
+        """What most figures are judged by."""
         return _round(median(self.values))
 
     @property
@@ -64,9 +68,22 @@ class Figure:
         return self.measured.median
 
     @property
+    def is_to_be_none(self) -> bool:
+        """Whether the goal is that it does not happen at all."""
+        return self.goal == _NONE
+
+    @property
+    def judged(self) -> float:
+        """The median, or the worst of the repeats where each of them counts."""
+        if not self.is_to_be_none and self.measured.unit != "readings":
+            return self.value
+        is_more_better = self.goal is not None and self.goal.direction == ">="
+        return _round((min if is_more_better else max)(self.measured.values))
+
+    @property
     def is_ok(self) -> bool:
-        """Whether there is no goal or the value meets it."""
-        return self.goal is None or self.goal.is_met(self.value)
+        """Whether there is no goal or what is judged meets it."""
+        return self.goal is None or self.goal.is_met(self.judged)
 
     @property
     def allowed(self) -> Goal | None:
@@ -75,8 +92,8 @@ class Figure:
 
     @property
     def is_allowed(self) -> bool:
-        """Whether the value keeps below its ceiling, or without one meets its goal."""
-        return self.allowed is None or self.allowed.is_met(self.value)
+        """Whether what is judged keeps below its ceiling, or without one meets its goal."""
+        return self.allowed is None or self.allowed.is_met(self.judged)
 
     def as_json(self) -> dict[str, object]:
         """Return the object that bench.json holds."""
@@ -96,14 +113,16 @@ class Figure:
             "command": self.command,
         }
 
-    def row(self) -> tuple[str, ...]:
+    def row(self, is_by_ceiling: bool) -> tuple[str, ...]:
         """Return the cells of the printed table."""
         values = self.measured.values
         numbers = [shown(number) for number in (self.value, min(values), max(values))]
         repeats = "fixed" if self.measured.is_fixed else str(len(values))
-        goal = "" if self.goal is None else str(self.goal)
-        verdict = "" if self.goal is None else "ok" if self.is_ok else "NOT OK"
-        return (self.measured.name, *numbers, self.measured.unit, repeats, goal, verdict)
+        limit, is_ok = (
+            (self.allowed, self.is_allowed) if is_by_ceiling else (self.goal, self.is_ok)
+        )
+        verdict = ("", "") if limit is None else (str(limit), "ok" if is_ok else "NOT OK")
+        return (self.measured.name, *numbers, self.measured.unit, repeats, *verdict)
 
 
 def _round(number: float) -> float:
@@ -115,9 +134,10 @@ def shown(number: float) -> str:
     return str(number) if isinstance(number, int) else f"{number:.3f}"
 
 
-def table(figures: Iterable[Figure]) -> str:
-    """Return the figures as lines of aligned columns."""
-    return aligned([_COLUMNS, *[figure.row() for figure in figures]], _NUMBERS)
+def table(figures: Iterable[Figure], *, is_by_ceiling: bool = False) -> str:
+    """Return the figures as lines of aligned columns, with the limits that they are judged by."""
+    head = (*_COLUMNS, "ceiling, else goal" if is_by_ceiling else "goal", "")
+    return aligned([head, *[figure.row(is_by_ceiling) for figure in figures]], _NUMBERS)
 
 
 def aligned(rows: Sequence[Sequence[str]], numbers: Sequence[int]) -> str:

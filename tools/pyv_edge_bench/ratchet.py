@@ -4,8 +4,8 @@ python -m pyv_edge_bench.ratchet [--json FILE] [--budgets FILE]
 
 A ceiling is the worst of the repeats and some room: 2 % for sizes and counts, 10 % for ratios,
 which differ a little from one machine to the next. Times and rates get none, since they are
-of one machine and of what else it did. A figure that misses its goal gets a first ceiling
-by hand, since it needs a reason.
+of one machine and of what else it did. A ratio of 0 gets none, since nothing was measured. A
+figure that misses its goal gets a first ceiling by hand, since it needs a reason.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from .budgets import Goal
 from .figure import Figure
 
 ROOM = {"ratio": 0.10, "of the line": 0.10, "bytes": 0.02, "commits": 0.02}
+_RATIOS = ("ratio", "of the line")
 
 _SECTION = "[ceilings]"
 _COMMENT = "# Meets its goal, and gets no worse than it was."
@@ -37,10 +38,17 @@ class Step:
         return f"{self.name}: {self.new}" + ("" if self.old is None else f", was {self.old}")
 
 
+def is_empty(figure: Figure) -> bool:
+    """Return whether a ratio is 0 in any repeat: nothing was measured then."""
+    return figure.measured.unit in _RATIOS and 0 in figure.measured.values
+
+
 def ceiling(figure: Figure) -> Goal | None:
     """Return what a figure's repeats allow a ceiling to be; None where there is to be none."""
     room = ROOM.get(figure.measured.unit)
     if figure.goal is None or room is None or not figure.measured.is_enough:
+        return None
+    if is_empty(figure):
         return None
     values, margin = figure.measured.values, room * abs(figure.value)
     is_less_better = figure.goal.direction == "<="
@@ -72,7 +80,7 @@ def rewritten(text: str, changes: list[Step]) -> str:
     """
     head, found, tail = text.partition(f"\n{_SECTION}\n")
     if not found or re.search(r"^\[", tail, re.MULTILINE):
-        raise ValueError(f"the last table has to be {_SECTION}")
+        raise ValueError(f"the last table has to be {_SECTION}; move it to the end")
     for step in changes:
         line = f'"{step.name}" = "{step.new}"'
         if step.old is None:
@@ -83,6 +91,17 @@ def rewritten(text: str, changes: list[Step]) -> str:
             raise ValueError(f"{step.name}: has to be on a line of its own: {was}")
         tail = tail.replace(f"{was}\n", f"{line}\n")
     return head + found + tail.lstrip("\n")
+
+
+def tighten(path: Path, changes: list[Step]) -> None:
+    """Write these ceilings into a budgets.toml. Raises ValueError, in one line that names it."""
+    try:
+        text = rewritten(path.read_text(encoding="utf-8"), changes)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}; make it writable") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def main(arguments: list[str]) -> int:
@@ -97,11 +116,13 @@ def main(arguments: list[str]) -> int:
     try:
         figures = bench_file.read(options.json).figures
         found = steps(figures, budgets.load(path), budgets.load(path, "ceilings"))
-        text = rewritten(path.read_text(encoding="utf-8"), found)
-    except (OSError, ValueError) as error:
+        tighten(path, found)
+    except ValueError as error:
         print(error, file=sys.stderr)
         return 2
-    path.write_text(text, encoding="utf-8")
+    for figure in figures:
+        if figure.goal is not None and is_empty(figure):
+            print(f"{figure.measured.name} is 0: nothing was measured, so it gets no ceiling")
     for step in found:
         print(step)
     print(f"{path.name}: {len(found)} ceilings are tighter, none is looser.")

@@ -17,6 +17,7 @@ from . import (
     link_latency,
     link_wire,
     node,
+    scale,
     simulation,
     store,
 )
@@ -60,17 +61,30 @@ FIGURES: dict[str, Callable[[], list[Measured]]] = {
     "cli.start_ratio.help": cli_start.help_text,
     "cli.start_ratio.status": cli_start.status,
     **{name: partial(comparison.measure, name) for name in comparison.names()},
+    "scale.devices.cpu_ms_per_1000.64": scale.devices,
+    "scale.channels.cpu_ms_per_1000.1000": scale.channels,
+    "scale.stored.commit_us.10000000": scale.stored,
+    "scale.backlog.drain_per_s.10000000": scale.backlog,
+    "scale.fleet.nats_up_bytes.10": scale.fleet,
 }
+APART = ("scale",)  # takes twenty minutes, and draws plots: measured only if it is named
+
+
+def groups() -> list[str]:
+    """Return the first words of the names."""
+    return list(dict.fromkeys(name.split(".")[0] for name in FIGURES))
 
 
 def chosen(words: list[str]) -> list[str]:
     """Return the names that `words` choose: a figure's own, or the dotted start of several.
 
-    No word chooses all. Raises KeyError for a word that chooses none.
+    No word chooses all but those APART. Raises KeyError for a word that chooses none.
     """
-    names = []
-    for word in words or [""]:
-        found = [name for name in FIGURES if not word or f"{name}.".startswith(f"{word}.")]
+    if not words:
+        return [name for name in FIGURES if name.split(".")[0] not in APART]
+    names: list[str] = []
+    for word in words:
+        found = [name for name in FIGURES if f"{name}.".startswith(f"{word}.")]
         if not found:
             raise KeyError(word)
         names += [name for name in found if name not in names]

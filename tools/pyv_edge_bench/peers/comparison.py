@@ -5,12 +5,15 @@
     peer.NAME.cpu_s_per_1000        processor time for a thousand readings
     peer.NAME.rss_mb                the most memory it had
     peer.NAME.disk_bytes_per_reading
+    peer.NAME.missing               that did not arrive though there was no fault
+    peer.NAME.unstored              that are not in its database then
     peer.NAME.lost_kill             of 4,000 readings in 4 s, with a SIGKILL in their middle
     peer.NAME.lost_outage           of 9,000 in 24 s, of which the upstream is away for 20
-    peer.NAME.doubled               in both, that a receiver can't know to be the same
-    peer.NAME.repeated              in both, that come again under a key
+    peer.NAME.repeated              in both, that arrive again
+    peer.NAME.doubled               of those, what a receiver can't know to be the same
 
-Ratios are of the same round: `peer.ours_mqtt.cpu_over_tb`, ours over theirs.
+Ratios are of the same round: `peer.ours_mqtt.cpu_over_tb`, ours over theirs. Outages are tried
+with several peers at a time: they wait, and none is short of a processor.
 """
 
 import sys
@@ -33,10 +36,11 @@ from .trial import Fate, Throughput, Trial, killed, throughput, without_upstream
 
 ROUNDS = 5
 KILL_COUNT, KILL_PER_S, KILL_AWAY_S = 4000, 1000.0, 1.0
-AT_A_TIME = 2  # trials with a fault: they wait most of the time
+AT_A_TIME = 4  # outages
 OUTAGE_COUNT, OUTAGE_PER_S, OUTAGE_AT_S, OUTAGE_S = 9000, 375.0, 2.0, 20.0
 
-OURS = ("ours_mqtt", "ours_serial")
+OURS = ("ours_mqtt", "ours_mqtt_each", "ours_serial")
+COUNT, PAGE_COUNT = 20_000, 3000  # readings that wait; fewer for the programs of a page
 
 Outcome = TypeVar("Outcome", Throughput, Fate)
 
@@ -53,12 +57,14 @@ class Entry:
 def entries() -> list[Entry]:
     """Return all that are compared."""
     return [
-        Entry(Ours("ours_mqtt"), Sensors, 40_000),
-        Entry(Ours("ours_serial"), Board, 60_000),
-        Entry(NodeRed(), Sensors, 20_000),
-        Entry(ThingsBoardGateway(), Sensors, 20_000),
-        Entry(naive.polling(), Sensors, 3_000),
-        Entry(naive.tutorial(), Lines, 3_000),
+        Entry(Ours("ours_mqtt"), Sensors, COUNT),
+        Entry(Ours("ours_mqtt_each"), Sensors, COUNT),
+        Entry(Ours("ours_serial"), Board, COUNT),
+        Entry(NodeRed(), Sensors, COUNT),
+        Entry(NodeRed(has_gate=True), Sensors, COUNT),
+        Entry(ThingsBoardGateway(), Sensors, COUNT),
+        Entry(naive.polling(), Sensors, PAGE_COUNT),
+        Entry(naive.tutorial(), Lines, PAGE_COUNT),
     ]
 
 
@@ -101,9 +107,13 @@ def compare(those: list[Entry], rounds: int) -> dict[str, Rounds]:
         for entry in those:
             _try(found[entry.peer.name], entry, number, _throughput)
     for number in range(rounds):
+        for entry in those:
+            _try(found[entry.peer.name], entry, number, _kill)
+    for number in range(rounds):
         with ThreadPoolExecutor(AT_A_TIME) as pool:
             tries = [
-                pool.submit(_try, found[entry.peer.name], entry, number, _fates) for entry in those
+                pool.submit(_try, found[entry.peer.name], entry, number, _outage)
+                for entry in those
             ]
         for one in tries:
             one.result()
@@ -119,7 +129,7 @@ def _try(
     print(f"{entry.peer.name}: {what}, round {number + 1}", file=sys.stderr, flush=True)
     try:
         run(mine, entry, number)
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, ArithmeticError) as error:
         mine.problem = f"{entry.peer.name}: {error or type(error).__name__}"
 
 
@@ -129,23 +139,27 @@ def _throughput(mine: Rounds, entry: Entry, number: int) -> None:
     mine.throughput.append(in_folder(entry, run))
 
 
-def _fates(mine: Rounds, entry: Entry, number: int) -> None:
-    kill = partial(
+def _kill(mine: Rounds, entry: Entry, number: int) -> None:
+    run = partial(
         killed,
         count=KILL_COUNT,
         per_s=KILL_PER_S,
         at_s=kill_at_s(number),
         away_s=KILL_AWAY_S,
     )
-    mine.kills.append(in_folder(entry, kill))
-    outage = partial(
+    mine.kills.append(in_folder(entry, run))
+
+
+def _outage(mine: Rounds, entry: Entry, number: int) -> None:
+    del number
+    run = partial(
         without_upstream,
         count=OUTAGE_COUNT,
         per_s=OUTAGE_PER_S,
         at_s=OUTAGE_AT_S,
         away_s=OUTAGE_S,
     )
-    mine.outages.append(in_folder(entry, outage))
+    mine.outages.append(in_folder(entry, run))
 
 
 def figures(found: dict[str, Rounds]) -> list[Measured]:
@@ -165,12 +179,13 @@ def _values(mine: Rounds) -> list[tuple[str, str, list[float]]]:
     runs = mine.throughput
     fates = list(zip(mine.kills, mine.outages, strict=True))
     return [
-        ("readings_per_cpu_s", "1/cpu s", [(one.count - one.missing) / one.cpu_s for one in runs]),
+        ("readings_per_cpu_s", "1/cpu s", [one.arrived / one.cpu_s for one in runs]),
         ("readings_per_s", "1/s", [one.per_s for one in runs]),
-        ("cpu_s_per_1000", "cpu s", [one.cpu_s / one.count * 1000 for one in runs]),
+        ("cpu_s_per_1000", "cpu s", [one.cpu_s / one.arrived * 1000 for one in runs]),
         ("rss_mb", "MB", [one.peak_mb for one in runs]),
-        ("disk_bytes_per_reading", "bytes", [one.bytes_per_reading for one in runs]),
-        ("missing", "readings", [one.missing for one in runs]),
+        ("disk_bytes_per_reading", "bytes", [one.written_bytes / one.arrived for one in runs]),
+        ("missing", "readings", [one.count - one.arrived for one in runs]),
+        ("unstored", "readings", [one.unstored for one in runs]),
         ("lost_kill", "readings", [one.lost for one in mine.kills]),
         ("lost_outage", "readings", [one.lost for one in mine.outages]),
         ("doubled", "readings", [kill.doubled + outage.doubled for kill, outage in fates]),
@@ -192,7 +207,7 @@ def _ratios(
         ("disk_bytes_per_reading", "disk"),
     ):
         pairs = zip(mine[key], theirs[key], strict=True)
-        ratios = [our / their if their else 0.0 for our, their in pairs]
+        ratios = [our / their for our, their in pairs]
         found.append(Measured(f"peer.{ours}.{short}_over_{name}", "ratio", ratios))
     return found
 

@@ -21,6 +21,8 @@ class Naive:
     name: str
     script: str
     database: str
+    queue: str = ""
+    keeps_all: bool = True
 
     def missing(self) -> str:
         """Return "": Python has it all."""
@@ -46,25 +48,34 @@ class Naive:
         items = document.get("items", [document])
         return [load.number_of(item["value"]) for item in items]
 
-    def key(self, topic: str, payload: bytes) -> str:
-        """Return "": a batch that is sent again has another id."""
+    def identities(self, topic: str, payload: bytes) -> list[str]:
+        """Return none: a batch that is sent again has another id."""
         del topic, payload
-        return ""
+        return []
 
     def stored(self, site: Site) -> int:
         """Return how many rows there are."""
-        path = site.folder / self.database
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-        try:
-            (count,) = connection.execute("SELECT COUNT(*) FROM readings").fetchone()
-        finally:
-            connection.close()
-        return int(count)
+        return _count(site.folder / self.database, "SELECT COUNT(*) FROM readings")
+
+    def waiting(self, site: Site) -> int:
+        """Return how many are in its queue, if it has one."""
+        if not self.queue:
+            return 0
+        return _count(site.folder / self.queue, "SELECT COUNT(*) FROM sync_queue")
+
+
+def _count(path: Path, query: str) -> int:
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)
+    try:
+        (count,) = connection.execute(query).fetchone()
+    finally:
+        connection.close()
+    return int(count)
 
 
 def polling() -> Naive:
     """Return the agent that commits each reading; it gets MQTT."""
-    return Naive("naive", "poll_and_commit.py", "store.db")
+    return Naive("naive", "poll_and_commit.py", "store.db", "sync_queue.db")
 
 
 def tutorial() -> Naive:

@@ -61,6 +61,7 @@ class NodeRed:
 
     installed: Path = INSTALLED
     has_gate: bool = False
+    keeps_all: bool = True
 
     @property
     def name(self) -> str:
@@ -109,10 +110,15 @@ class NodeRed:
         except (ValueError, TypeError, KeyError, OverflowError):
             return []
 
-    def key(self, topic: str, payload: bytes) -> str:
-        """Return "": a message has no id, and two of a sensor can be of one millisecond."""
+    def identities(self, topic: str, payload: bytes) -> list[str]:
+        """Return none: nothing in Node-RED tells messages apart."""
         del topic, payload
-        return ""
+        return []
+
+    def waiting(self, site: Site) -> int:
+        """Return 0: what its database has, nobody sends."""
+        del site
+        return 0
 
     def stored(self, site: Site) -> int:
         """Return how many rows there are."""

@@ -16,11 +16,14 @@ _DEVICE = "bench"
 
 
 class Ours:
-    """The agent, which publishes batches upstream."""
+    """The agent, which publishes upstream: batches, or each reading by itself."""
+
+    keeps_all = True
 
     def __init__(self, name: str) -> None:
-        """Be "ours_mqtt" or "ours_serial"."""
+        """Be "ours_mqtt", "ours_mqtt_each" or "ours_serial"."""
         self.name = name
+        self._mode = "reading" if name == "ours_mqtt_each" else "batch"
 
     def missing(self) -> str:
         """Return "": this is the project itself."""
@@ -29,7 +32,7 @@ class Ours:
     def prepare(self, site: Site) -> None:
         """Write its settings."""
         device: dict[str, Any] = {"name": _DEVICE, "ingest_type": "serial", "port": site.source}
-        if self.name == "ours_mqtt":
+        if self.name != "ours_serial":
             device = {
                 "name": _DEVICE,
                 "ingest_type": "mqtt",
@@ -46,7 +49,7 @@ class Ours:
                     "enabled": True,
                     "host": "127.0.0.1",
                     "port": site.upstream_port,
-                    "mode": "batch",
+                    "mode": self._mode,
                 }
             },
         }
@@ -63,15 +66,13 @@ class Ours:
         return {}
 
     def numbers(self, topic: str, payload: bytes) -> list[int]:
-        """Return the numbers of a batch."""
-        if not topic.endswith("/batch"):
-            return []
-        items = json.loads(payload)["items"]
-        return [load.number_of(item["value"]) for item in items]
+        """Return the numbers of a batch, or of a reading."""
+        return [load.number_of(item["value"]) for item in _items(topic, payload)]
 
-    def key(self, topic: str, payload: bytes) -> str:
-        """Return the batch's key."""
-        return str(json.loads(payload)["batch_id"]) if topic.endswith("/batch") else ""
+    def identities(self, topic: str, payload: bytes) -> list[str]:
+        """Return device, boot and number of each, which are the same whenever it is sent."""
+        found = [item["metadata"] for item in _items(topic, payload)]
+        return [f"{one['device']}/{one['boot']}/{one['seq']}" for one in found]
 
     def stored(self, site: Site) -> int:
         """Return how many readings are in its store."""
@@ -82,3 +83,17 @@ class Ours:
         finally:
             connection.close()
         return int(count)
+
+    def waiting(self, site: Site) -> int:
+        """Return 0: what is there is sent within the time that is allowed for silence."""
+        del site
+        return 0
+
+
+def _items(topic: str, payload: bytes) -> list[dict[str, Any]]:
+    """Return the readings of a message; what else is told is JSON, too, but for the status."""
+    if topic.endswith(("/status", "/items")):
+        return []
+    document: dict[str, Any] = json.loads(payload)
+    items: list[dict[str, Any]] = document["items"] if topic.endswith("/batch") else [document]
+    return items

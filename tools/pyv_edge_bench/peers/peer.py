@@ -45,8 +45,19 @@ class Peer(Protocol):
         A number is made of a value by `load.number_of`. What is no reading has none.
         """
 
-    def key(self, topic: str, payload: bytes) -> str:
-        """Return by what a receiver knows a message that comes again; "": it can't know it."""
+    def identities(self, topic: str, payload: bytes) -> list[str]:
+        """Return by what each of those readings is known if it comes again, in their order.
+
+        That is what the program, or the server it is made for, promises to tell readings by.
+        None: there is nothing.
+        """
+
+    @property
+    def keeps_all(self) -> bool:
+        """Whether what it has sent stays in its database."""
 
     def stored(self, site: Site) -> int:
         """Return how many readings its own database holds, committed."""
+
+    def waiting(self, site: Site) -> int:
+        """Return how many it has still to send, as far as its database tells."""

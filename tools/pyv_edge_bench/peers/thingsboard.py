@@ -29,6 +29,7 @@ class ThingsBoardGateway:
     """thingsboard-gateway of PyPI, with a broker as its server."""
 
     name = "tb"
+    keeps_all = False
 
     def __init__(self, installed: Path = INSTALLED) -> None:
         """Take what `make bench-peers` has put into a folder."""
@@ -74,19 +75,11 @@ class ThingsBoardGateway:
 
     def numbers(self, topic: str, payload: bytes) -> list[int]:
         """Return the numbers of a telemetry message: {"s0": [{"ts": 1, "values": {...}}]}."""
-        if topic != _TELEMETRY:
-            return []
-        try:
-            devices: dict[str, Any] = json.loads(payload)
-            entries = [entry for found in devices.values() for entry in found]
-            return [load.number_of(entry["values"]["temp"]) for entry in entries]
-        except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
-            return []
+        return [number for number, _ in _entries(topic, payload)]
 
-    def key(self, topic: str, payload: bytes) -> str:
-        """Return "": it has no number for what it sends again."""
-        del topic, payload
-        return ""
+    def identities(self, topic: str, payload: bytes) -> list[str]:
+        """Return device and time of each: a ThingsBoard server stores one value for them."""
+        return [identity for _, identity in _entries(topic, payload)]
 
     def stored(self, site: Site) -> int:
         """Return how many readings are on the disk and wait: it deletes what the server has.
@@ -95,9 +88,28 @@ class ThingsBoardGateway:
         """
         return sum(_rows(path) for path in sorted((site.folder / "data").glob("*.db")))
 
+    def waiting(self, site: Site) -> int:
+        """Return the same."""
+        return self.stored(site)
+
+
+def _entries(topic: str, payload: bytes) -> list[tuple[int, str]]:
+    """Return number and identity of each reading of a message."""
+    if topic != _TELEMETRY:
+        return []
+    try:
+        devices: dict[str, Any] = json.loads(payload)
+        return [
+            (load.number_of(entry["values"]["temp"]), f"{device}/{entry['ts']}")
+            for device, found in devices.items()
+            for entry in found
+        ]
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
+        return []
+
 
 def _rows(path: Path) -> int:
-    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)
     try:
         (count,) = connection.execute("SELECT COUNT(*) FROM messages").fetchone()
     finally:

@@ -22,6 +22,8 @@ from .source import Source
 from .upstream import Upstream
 
 _READY_S = 90.0
+_PROBES_MAX = 1000
+_WAITING_S_MAX = 120.0
 _WARM = 500  # readings before it is measured
 _POLL_S = 0.05
 _STEADY_S = 2.0  # without any byte written: what was put off is done
@@ -36,15 +38,18 @@ class Trial:
     def __init__(self, peer: Peer, make_source: Callable[[Path], Source], folder: Path) -> None:
         """Start the source and the upstream; the peer is started by `start`."""
         self.peer = peer
-        self.upstream = Upstream(folder / "upstream", peer.numbers, peer.key)
-        self.source = make_source(folder)
+        self.upstream = Upstream(folder / "upstream", peer)
+        try:
+            self.source = make_source(folder)
+        except (OSError, RuntimeError):
+            self.upstream.close()
+            raise
         own = folder / "peer"
         own.mkdir()
         self.site = Site(own, self.source.place, self.upstream.broker.port)
         self._log = folder / "peer.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._next = 1
-        peer.prepare(self.site)
 
     def start(self) -> None:
         """Start the peer, without waiting for anything."""
@@ -68,7 +73,9 @@ class Trial:
 
     def warm_up(self) -> None:
         """Start it, wait until it brings readings, and let it bring some. Raises RuntimeError."""
+        self.peer.prepare(self.site)
         self.start()
+        self.upstream.expect(1, _PROBES_MAX)
         end_s = time.monotonic() + _READY_S
         while not self.upstream.arrived:
             if time.monotonic() > end_s:
@@ -77,10 +84,14 @@ class Trial:
             assert self.pid
             self.send(1)
             self._wait(0.5, lambda: self.upstream.arrived > 0)
-        self.upstream.expect(self._next)
+        self.expect(_WARM)
         self.send(_WARM)
         self.until_arrived(_WARM, _QUIET_S)
         self.until_steady()
+
+    def expect(self, count: int) -> None:
+        """Let the upstream count the next `count` readings and nothing else."""
+        self.upstream.expect(self._next, count)
 
     def send(self, count: int, per_s: float = 0.0) -> int:
         """Give the source readings, at a pace or at once; return the first one's number."""
@@ -96,12 +107,18 @@ class Trial:
         return first
 
     def until_arrived(self, count: int, quiet_s: float) -> None:
-        """Return when so many have arrived, or nothing has for `quiet_s`."""
+        """Return when so many have arrived, or nothing has for `quiet_s`.
+
+        As long as the peer has something to send it gets more time. Raises RuntimeError if
+        something arrives that was not sent.
+        """
         begun_s = time.monotonic()
         while self.upstream.arrived < count:
-            if time.monotonic() - max(begun_s, self.upstream.latest_s) > quiet_s:
-                return
+            quiet = time.monotonic() - max(begun_s, self.upstream.latest_s)
+            if quiet > quiet_s and (quiet > _WAITING_S_MAX or not self.peer.waiting(self.site)):
+                break
             time.sleep(_POLL_S)
+        self.upstream.check()
 
     def until_steady(self) -> None:
         """Return when it writes no more for a while."""
@@ -150,13 +167,13 @@ class Trial:
 class Throughput:
     """What a peer takes for readings that wait for it."""
 
+    count: int  # readings that were sent
+    arrived: int
+    unstored: int  # that are not in its database; 0 of one that forgets what it has sent
     per_s: float
     cpu_s: float  # for all of them
     peak_mb: float
-    bytes_per_reading: float
-    count: int  # readings that were sent
-    missing: int  # that have not arrived
-    stored: int  # in its database in the end, with those of the warm-up
+    written_bytes: int  # for all of them
 
 
 @dataclass(frozen=True)
@@ -166,35 +183,34 @@ class Fate:
     count: int
     lost: int
     doubled: int  # arrived again, and nobody can know that
-    repeated: int  # arrived again, under the key they had before
+    repeated: int  # arrived again, the doubled ones too
 
 
 def throughput(trial: Trial, count: int) -> Throughput:
-    """Let `count` readings wait, and measure until all have arrived and are stored."""
+    """Let `count` readings wait, and measure until all have arrived and are stored.
+
+    Raises RuntimeError if nothing was written to a disk: then it is none.
+    """
     trial.warm_up()
+    trial.expect(count)
     if trial.source.keeps:
         with trial.held():
-            first = trial.send(count)
-            trial.upstream.expect(first)
+            trial.send(count)
             before, begun_s = Cost.of(trial.pid), time.monotonic()
     else:
-        trial.upstream.expect(trial._next)
         before, begun_s = Cost.of(trial.pid), time.monotonic()
         trial.send(count)
     trial.until_arrived(count, _QUIET_S)
     took_s = trial.upstream.latest_s - begun_s
     trial.until_steady()
     after = Cost.of(trial.pid)
-    arrived = trial.upstream.arrived
-    return Throughput(
-        arrived / took_s,
-        after.cpu_s - before.cpu_s,
-        after.peak_mb,
-        (after.written_bytes - before.written_bytes) / count,
-        count,
-        count - arrived,
-        trial.peer.stored(trial.site),
-    )
+    written = after.written_bytes - before.written_bytes
+    if not written:
+        raise RuntimeError(f"no byte was written to a disk: is {trial.site.folder} in memory?")
+    arrived, stored = trial.upstream.arrived, trial.peer.stored(trial.site)
+    unstored = max(0, count + _WARM - stored) if trial.peer.keeps_all else 0
+    cpu_s = after.cpu_s - before.cpu_s
+    return Throughput(count, arrived, unstored, arrived / took_s, cpu_s, after.peak_mb, written)
 
 
 def killed(trial: Trial, count: int, per_s: float, at_s: float, away_s: float) -> Fate:
@@ -225,7 +241,7 @@ def _survived(
     trial: Trial, count: int, per_s: float, fault: Callable[[], None], quiet_s: float
 ) -> Fate:
     trial.warm_up()
-    trial.upstream.expect(trial._next)
+    trial.expect(count)
     failures: list[Exception] = []
 
     def run() -> None:
@@ -244,4 +260,5 @@ def _survived(
     trial.until_steady()
     time.sleep(_STEADY_S)  # for what comes twice
     upstream = trial.upstream
+    upstream.check()
     return Fate(count, count - upstream.arrived, upstream.doubled, upstream.repeated)

@@ -2,12 +2,11 @@
 
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from .broker import Broker
+from .peer import Peer
 
 _CONNECT_S = 20.0
 
@@ -15,22 +14,17 @@ _CONNECT_S = 20.0
 class Upstream:
     """A broker with a subscriber of its own, which comes back whenever the broker does."""
 
-    def __init__(
-        self,
-        folder: Path,
-        numbers: Callable[[str, bytes], list[int]],
-        key: Callable[[str, bytes], str],
-    ) -> None:
-        """Start both; the two functions are the peer's."""
+    def __init__(self, folder: Path, peer: Peer) -> None:
+        """Start both; `peer` tells what is in a message. Raises RuntimeError."""
         from paho.mqtt.client import Client
         from paho.mqtt.enums import CallbackAPIVersion
 
-        self._numbers, self._key = numbers, key
+        self._peer = peer
         self._lock = threading.Lock()
-        self._first = 1
-        self._seen: Counter[int] = Counter()
-        self._keys: set[str] = set()
-        self._repeated = 0
+        self._first, self._last = 1, 0
+        self._seen: dict[int, str] = {}  # by number: the identity with which it came first
+        self._repeated = self._doubled = 0
+        self._strange: int | None = None  # a number that was never sent
         self._latest_s = 0.0
         self.broker = Broker(folder)
         self.broker.start()
@@ -45,28 +39,43 @@ class Upstream:
         self._client.connect("127.0.0.1", self.broker.port)
         self._client.loop_start()
         if not self._is_there.wait(_CONNECT_S):
+            self.close()
             raise RuntimeError("no subscription at the upstream broker")
 
     def _count(self, client: Any, given: Any, message: Any) -> None:
         topic, payload = message.topic, message.payload
-        key = self._key(topic, payload)
+        numbers = self._peer.numbers(topic, payload)
+        identities = self._peer.identities(topic, payload) or [""] * len(numbers)
         with self._lock:
-            found = [number for number in self._numbers(topic, payload) if number >= self._first]
-            if not found:
-                return
-            self._latest_s = time.monotonic()
-            if key and key in self._keys:
-                self._repeated += len(found)
-            else:
-                self._keys.add(key)
-                self._seen.update(found)
+            if message.dup and self._seen.keys() >= set(numbers):
+                return  # the broker repeats it to us: it came once
+            for number, identity in zip(numbers, identities, strict=True):
+                if number > self._last:
+                    self._strange = number
+                elif number >= self._first:
+                    self._take(number, identity)
 
-    def expect(self, first: int) -> None:
-        """Count anew, and nothing below `first`."""
+    def _take(self, number: int, identity: str) -> None:
+        self._latest_s = time.monotonic()
+        if number not in self._seen:
+            self._seen[number] = identity
+            return
+        self._repeated += 1
+        if not identity or identity != self._seen[number]:
+            self._doubled += 1
+
+    def expect(self, first: int, count: int) -> None:
+        """Count anew, and only so many numbers from `first` on."""
         with self._lock:
-            self._first = first
+            self._first, self._last = first, first + count - 1
             self._seen.clear()
-            self._repeated = 0
+            self._repeated = self._doubled = 0
+
+    def check(self) -> None:
+        """Raise RuntimeError if a reading has arrived that was never sent."""
+        with self._lock:
+            if self._strange is not None:
+                raise RuntimeError(f"reading {self._strange} has arrived and was not sent")
 
     @property
     def arrived(self) -> int:
@@ -81,16 +90,16 @@ class Upstream:
             return self._latest_s
 
     @property
-    def doubled(self) -> int:
-        """Readings that came again, and a receiver can't know that."""
-        with self._lock:
-            return sum(self._seen.values()) - len(self._seen)
-
-    @property
     def repeated(self) -> int:
-        """Readings that came again under a key that tells it."""
+        """Readings that arrived again."""
         with self._lock:
             return self._repeated
+
+    @property
+    def doubled(self) -> int:
+        """Readings that arrived again, and a receiver can't know that."""
+        with self._lock:
+            return self._doubled
 
     def close(self) -> None:
         """Stop both."""
