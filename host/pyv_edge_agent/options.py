@@ -15,7 +15,9 @@ def need_extra(name: str, whose: str) -> None:
     """Raise StartError if the package of the extra `name` is not there, which `whose` needs."""
     module, package = _EXTRAS[name]
     if find_spec(module) is None:
-        raise StartError(f"{whose}: {package} is not installed; pip install 'pyv-edge[{name}]'")
+        raise StartError(
+            f"{whose}: {package} is not installed; pip install '.[{name}]' in a clone"
+        )
 
 
 def read_options(kind: Any, settings: dict[str, Any], folder: Path, own: dict[str, Any]) -> Any:

@@ -63,7 +63,7 @@ class Person:
 @pytest.fixture
 def board(tmp_path):
     if find_spec("mpremote") is None:
-        pytest.skip("no mpremote: pip install 'pyv-edge[flash]'")
+        pytest.skip("no mpremote: pip install '.[flash]' in a clone")
     micropython = micropython_command()[0]
     with Board(tmp_path / "board", manner=RP2_CDC, micropython=micropython) as played:
         wait_for(lambda: played.is_up and played.path.exists(), "the board")

@@ -84,7 +84,8 @@ def test_board_without_pins():
             values = sections({"type": kind, "interval_ms": 60000})
             error = raises(ValueError, Sampler, values, 0, board)
             assert str(error) == (
-                "board.json.sensors[0].type: needs pins, and this board (%s) has none" % name
+                "board.json.sensors[0].type: needs a real board; this one (%s) is played:"
+                " use simulated" % name
             ), kind
 
 

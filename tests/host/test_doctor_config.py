@@ -62,6 +62,6 @@ def test_packages_that_are_needed_and_not_installed(tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, module, None)
     found = configuration.check_extras(config)
     assert [(one.level, one.text, one.fix) for one in found] == [
-        ("fail", "sinks.nats: nats-py is not installed", "pip install 'pyv-edge[nats]'"),
-        ("fail", "device hall: paho-mqtt is not installed", "pip install 'pyv-edge[mqtt]'"),
+        ("fail", "sinks.nats: nats-py is not installed", "pip install '.[nats]' in a clone"),
+        ("fail", "device hall: paho-mqtt is not installed", "pip install '.[mqtt]' in a clone"),
     ]

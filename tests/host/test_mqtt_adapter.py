@@ -650,5 +650,5 @@ def test_library_that_is_missing_is_named(monkeypatch, tmp_path):
     with pytest.raises(StartError) as refused:
         create_adapter(mqtt_device(), FakeClock(), tmp_path)
     assert str(refused.value) == (
-        "device meter: paho-mqtt is not installed; pip install 'pyv-edge[mqtt]'"
+        "device meter: paho-mqtt is not installed; pip install '.[mqtt]' in a clone"
     )

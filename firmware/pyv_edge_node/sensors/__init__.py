@@ -66,5 +66,7 @@ def wiring_of(board: "Any", section: "Section") -> "Any":
     wiring = getattr(board, "wiring", None)
     if wiring is None:
         name = getattr(board, "name", "none")
-        raise section.fail("type", "needs pins, and this board (%s) has none" % name)
+        raise section.fail(
+            "type", "needs a real board; this one (%s) is played: use simulated" % name
+        )
     return wiring

@@ -20,6 +20,6 @@ def run(args: argparse.Namespace) -> int:
     try:
         import shtab
     except ImportError:
-        raise UsageError("shtab is not installed: pip install 'pyv-edge[tui]'") from None
+        raise UsageError("shtab is not installed: pip install '.[tui]' in a clone") from None
     print(shtab.complete(make_parser(COMMANDS), shell=args.shell))
     return DONE

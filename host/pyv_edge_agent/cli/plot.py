@@ -54,7 +54,7 @@ def _figure() -> Any:
         from plotille import Figure
     except ImportError:
         raise UsageError(
-            "plotille is not installed: pip install 'pyv-edge[tui]', or take --json"
+            "plotille is not installed: pip install '.[tui]' in a clone, or take --json"
         ) from None
     return Figure()
 

@@ -186,7 +186,7 @@ DEVICE_DOCS = {
     "http_poll": "A URL that is asked again and again.",
     "system": "A figure of this computer.",
     "serial": "A board on a serial port.",
-    "mqtt": "Messages of an MQTT broker; pip install 'pyv-edge[mqtt]'.",
+    "mqtt": "Messages of an MQTT broker; pip install '.[mqtt]' in a clone.",
 }
 
 # ingest_type: the keys a device of that type has beside those of every device

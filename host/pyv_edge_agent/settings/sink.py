@@ -14,8 +14,8 @@ TLS = {
 }
 
 SINK_DOCS = {
-    "mqtt": "Messages to an MQTT broker, QoS 1; pip install 'pyv-edge[mqtt]'.",
-    "nats": "Messages to a NATS JetStream; pip install 'pyv-edge[nats]'.",
+    "mqtt": "Messages to an MQTT broker, QoS 1; pip install '.[mqtt]' in a clone.",
+    "nats": "Messages to a NATS JetStream; pip install '.[nats]' in a clone.",
     "influxdb": "Points in line protocol to an InfluxDB, 1 or 2.",
     "file": "NDJSON files in a folder, for somebody to take away.",
 }

@@ -52,7 +52,7 @@ def _watch(args: argparse.Namespace, output: SteadyOutput, key: bytes, begun_ns:
         try:
             from .table import Table
         except ImportError:
-            complain("pip install 'pyv-edge[tui]' shows a table here")
+            complain("pip install '.[tui]' in a clone shows a table here")
         else:
             return Table(key, args.port, begun_ns, output)
     show = printer(

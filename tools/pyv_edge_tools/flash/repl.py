@@ -42,7 +42,8 @@ class Repl:
             from mpremote.transport_serial import SerialTransport
         except ImportError as error:
             raise FlashError(
-                f"mpremote is not installed ({error.name}): pip install 'pyv-edge[flash]'"
+                f"mpremote is not installed ({error.name}): pip install '.[flash]' in a clone"
+                " of Pyvorin Edge"
             ) from error
         if not os.path.exists(self.port) and "://" not in self.port:
             raise FlashError(f"{self.port}: there is no such port; `list` shows those there are")

