@@ -140,7 +140,8 @@ def test_what_the_broker_repeats_to_the_counter_came_once(upstream):
 def test_all_that_is_sent_is_stored_and_forwarded(trial, peer, source):
     found = throughput(trial(peer, source), COUNT)
     assert (found.count, found.arrived, found.unstored) == (COUNT, COUNT, 0)
-    assert found.cpu_s > 0 and found.peak_mb > 5 and found.written_bytes > 0
+    # So few may take less than the kernel counts, a hundredth of a second.
+    assert found.cpu_s >= 0 and found.peak_mb > 5 and found.written_bytes > 0
 
 
 @pytest.mark.parametrize(
