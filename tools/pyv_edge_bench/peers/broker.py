@@ -10,14 +10,6 @@ _START_S = 20.0
 _STOP_S = 20.0
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def program() -> str:
     """Return the path of mosquitto. Raises FileNotFoundError without it."""
     found = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
@@ -27,12 +19,20 @@ def program() -> str:
 
 
 class Broker:
-    """A broker that queues without a limit, and keeps what it has over a stop."""
+    """A broker that queues without a limit, and keeps what it has over a stop.
+
+    Its port is held while the object lives: while the broker is away nobody else is given it.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Write its configuration. Raises FileNotFoundError without mosquitto."""
         folder.mkdir(parents=True)
-        self.port = free_port()
+        # A socket that holds a port and does not listen is not in the way of a server, which sets
+        # SO_REUSEADDR, too.
+        self._held = socket.socket()
+        self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._held.bind(("127.0.0.1", 0))
+        self.port: int = self._held.getsockname()[1]
         self._config = folder / "mosquitto.conf"
         lines = (
             f"listener {self.port} 127.0.0.1",

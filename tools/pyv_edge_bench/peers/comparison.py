@@ -25,6 +25,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TypeVar
 
+from ..bytecode import ROOT
 from ..figure import Measured
 from . import naive
 from .nodered import NodeRed
@@ -80,18 +81,14 @@ class Rounds:
 
 def in_folder(entry: Entry, run: Callable[[Trial], Outcome]) -> Outcome:
     """Run a trial in a folder of its own, on the disk that holds build/: /tmp may be memory."""
-    with tempfile.TemporaryDirectory(prefix="pyv-peer-", dir=_place()) as folder:
+    place = ROOT / "build"
+    place.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="pyv-peer-", dir=place) as folder:
         trial = Trial(entry.peer, entry.source, Path(folder))
         try:
             return run(trial)
         finally:
             trial.close()
-
-
-def _place() -> Path:
-    place = Path(__file__).resolve().parents[3] / "build"
-    place.mkdir(exist_ok=True)
-    return place
 
 
 def kill_at_s(number: int) -> float:

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..bytecode import ROOT
 from . import load
 from .peer import Site
 
-INSTALLED = Path(__file__).parents[3] / "build" / "peers" / "nodered"
+INSTALLED = ROOT / "build" / "peers" / "nodered"
 
 _TABLE = "CREATE TABLE readings (sensor TEXT, timestamp INTEGER, value REAL)"
 _INSERT = "INSERT INTO readings VALUES ($sensor, $timestamp, $value)"

@@ -14,11 +14,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..bytecode import ROOT
 from . import load
 from .peer import Site
 
 _FILES = Path(__file__).parent / "thingsboard_files"
-INSTALLED = Path(__file__).parents[3] / "build" / "peers" / "thingsboard"
+INSTALLED = ROOT / "build" / "peers" / "thingsboard"
 _TELEMETRY = "v1/gateway/telemetry"
 _SESSION_S = 86_400
 _LOGGERS = ("database", "service", "connector", "converter", "tb_connection", "storage")

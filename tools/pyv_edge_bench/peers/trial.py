@@ -93,8 +93,8 @@ class Trial:
         """Let the upstream count the next `count` readings and nothing else."""
         self.upstream.expect(self._next, count)
 
-    def send(self, count: int, per_s: float = 0.0) -> int:
-        """Give the source readings, at a pace or at once; return the first one's number."""
+    def send(self, count: int, per_s: float = 0.0) -> None:
+        """Give the source readings, at a pace or at once."""
         first, self._next = self._next, self._next + count
         start_s = time.monotonic()
         for number in range(first, first + count):
@@ -104,7 +104,6 @@ class Trial:
                     time.sleep(wait_s)
             self.source.send(number)
         self.source.flush()
-        return first
 
     def until_arrived(self, count: int, quiet_s: float) -> None:
         """Return when so many have arrived, or nothing has for `quiet_s`.
