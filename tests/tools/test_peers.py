@@ -36,7 +36,7 @@ def trial(tmp_path):
     def make(peer, source):
         folder = tmp_path / f"trial{len(made)}"
         folder.mkdir()
-        made.append(Trial(peer, source, folder))
+        made.append(Trial(peer, source, folder, steady_s=0.3))
         return made[-1]
 
     yield make

@@ -26,7 +26,6 @@ _PROBES_MAX = 1000
 _WAITING_S_MAX = 120.0
 _WARM = 500  # readings before it is measured
 _POLL_S = 0.05
-_STEADY_S = 2.0  # without any byte written: what was put off is done
 _STEADY_S_MAX = 20.0
 # Without anything arriving: nothing more will come.
 _QUIET_S, _KILL_QUIET_S, _OUTAGE_QUIET_S = 30.0, 20.0, 40.0
@@ -35,9 +34,19 @@ _QUIET_S, _KILL_QUIET_S, _OUTAGE_QUIET_S = 30.0, 20.0, 40.0
 class Trial:
     """A peer between its source and its upstream."""
 
-    def __init__(self, peer: Peer, make_source: Callable[[Path], Source], folder: Path) -> None:
-        """Start the source and the upstream; the peer is started by `start`."""
+    def __init__(
+        self,
+        peer: Peer,
+        make_source: Callable[[Path], Source],
+        folder: Path,
+        steady_s: float = 2.0,
+    ) -> None:
+        """Start the source and the upstream; the peer is started by `start`.
+
+        What writes no byte for `steady_s` has done what it put off.
+        """
         self.peer = peer
+        self.steady_s = steady_s
         self.upstream = Upstream(folder / "upstream", peer)
         try:
             self.source = make_source(folder)
@@ -123,7 +132,7 @@ class Trial:
         """Return when it writes no more for a while."""
         end_s = time.monotonic() + _STEADY_S_MAX
         seen, since_s = -1, time.monotonic()
-        while time.monotonic() < end_s and time.monotonic() - since_s < _STEADY_S:
+        while time.monotonic() < end_s and time.monotonic() - since_s < self.steady_s:
             written = Cost.of(self.pid).written_bytes
             if written != seen:
                 seen, since_s = written, time.monotonic()
@@ -257,7 +266,7 @@ def _survived(
         raise failures[0]
     trial.until_arrived(count, quiet_s)
     trial.until_steady()
-    time.sleep(_STEADY_S)  # for what comes twice
+    time.sleep(trial.steady_s)  # for what comes twice
     upstream = trial.upstream
     upstream.check()
     return Fate(count, count - upstream.arrived, upstream.doubled, upstream.repeated)
