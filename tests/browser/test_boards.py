@@ -114,10 +114,10 @@ def test_a_board_that_says_nothing_any_more_is_told_of(site, south, open_page):
 def test_what_a_board_had_to_overwrite_is_a_hole_with_the_number_that_is_lost(
     site, north, open_page
 ):
-    def lost():
+    def lost(first_seq=0):
         (found,) = site.rows(
-            "SELECT coalesce(sum(gaps.count), 0), count(*) FROM gaps"
-            " WHERE device = 'north' AND cause = 'overwritten'"
+            "SELECT coalesce(sum(gaps.count), 0), count(*) FROM gaps WHERE device = 'north'"
+            f" AND cause = 'overwritten' AND first_seq >= {first_seq}"
         )
         return found
 
@@ -135,7 +135,8 @@ def test_what_a_board_had_to_overwrite_is_a_hole_with_the_number_that_is_lost(
     def holes():
         return [int(one["lost"]) for one in page.all_data(".hole") if one["lost"]]
 
-    page.wait(lambda: sum(holes()) == lost()[0], "the chart shows all that is lost")
+    # What is lost before a board's first reading, while the agent starts, has no place in time.
+    page.wait(lambda: sum(holes()) == lost(1)[0], "the chart shows all that is lost")
     assert any("overwritten" in title for title in page.texts(".hole title"))
     for number, title in zip(holes(), page.texts('.hole:not([data-lost=""]) title'), strict=True):
         assert title.startswith(f"{number} readings lost: overwritten, ")
