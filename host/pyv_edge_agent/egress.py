@@ -8,7 +8,7 @@ Whoever sits at the machine may see what may be stored on it: with `is_leaving` 
 the policy is in force as before the store, and what is local only is let out.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pyv_edge_core import disclosure
@@ -20,6 +20,7 @@ from .channel_policy import SYNC_EVENTS, SYNC_RAW, ChannelPolicies
 from .policy import MARK_HASH, MARK_LOCAL, is_still_hashed
 from .series import polled_names
 from .store import QUALITY_MASK, TIME_GOOD, TIME_QUALITY_NAMES, TIME_QUALITY_SHIFT, in_unit
+from .store.channel import StoredChannel
 from .types import Event, SensorReading
 
 _CACHE_MAX = 4096
@@ -30,7 +31,7 @@ _NOBODY = ("", "", "")  # names, where there is no sensor
 _VALUE_MAX = 1e300  # of a queued item: what is greater can't be calculated with
 
 Names = tuple[str, str, str]  # device, channel, sensor
-StoredChannel = tuple[str, str, str, str]  # alias, channel, sensor, marks
+StoredNames = tuple[str, str, str, str]  # alias, channel, sensor, marks
 
 
 def _hash_mark(marks: str) -> str:
@@ -41,7 +42,7 @@ def _hash_mark(marks: str) -> str:
 class JudgedChannel:
     """What the policy makes of one stored channel."""
 
-    def __init__(self, policy: PrivacyPolicy, device: str, stored: StoredChannel) -> None:
+    def __init__(self, policy: PrivacyPolicy, device: str, stored: StoredNames) -> None:
         """Judge `stored`, a channel of the device that calls itself `device`."""
         alias, channel, sensor, marks = stored
         if sensor == device:  # polled: its name is all there is
@@ -52,6 +53,9 @@ class JudgedChannel:
                 alias = sensor[: -len(channel) - 1]  # as it was called when this was stored
         self.names: Names = (alias, judged, sensor)
         self.gate: Gate | None = None
+        self.stored: StoredChannel | None = None  # None: it is of something that was told
+        self.unit, self.exponent = "", 0  # of its readings in the store
+        self.divisor = 0  # that brings them into the unit; 0: it is no divisor
         self.sensor, self.channel, self.device = sensor, channel, device  # as they may be known
         self.is_local = MARK_LOCAL in marks.split()
         self.is_aggregated = False  # nobody is to know more than summaries
@@ -84,7 +88,7 @@ class Egress:
         self,
         policy: PrivacyPolicy,
         policies: ChannelPolicies | None = None,
-        channels_of: Callable[[str], list[StoredChannel]] = lambda _: [],
+        channels_of: Callable[[str], list[StoredNames]] = lambda _: [],
         *,
         is_leaving: bool = True,
     ) -> None:
@@ -102,13 +106,18 @@ class Egress:
         )
         self._channels: dict[int, JudgedChannel] = {}
 
-    def channel(self, channel_id: int, device: str, stored: StoredChannel) -> JudgedChannel:
+    def channel(self, stored: StoredChannel) -> JudgedChannel:
         """Return what becomes of a channel of the store. Costs little the second time."""
-        known = self._channels.get(channel_id)
-        if known is None:
+        known = self._channels.get(stored.id)
+        if known is None or known.stored != stored:  # of another file, or called otherwise
             if len(self._channels) >= _CACHE_MAX:
                 self._channels.clear()
-            known = self._channels[channel_id] = JudgedChannel(self._policy, device, stored)
+            names = (stored.alias, stored.name, stored.sensor, stored.marks)
+            known = JudgedChannel(self._policy, stored.device, names)
+            known.stored = stored
+            known.unit, known.exponent = stored.unit, stored.exponent
+            known.divisor = 10**-stored.exponent if stored.exponent < 0 else 0
+            self._channels[stored.id] = known
         return known
 
     def keeps_readings(self, channel: JudgedChannel) -> bool:
@@ -127,25 +136,27 @@ class Egress:
     def _metadata(self, names: Names, given: dict[str, Any]) -> dict[str, Any]:
         return disclosure.metadata(self._policy, names, given, self._is_leaving)
 
-    def readings(self, rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
-        """Return what a sink may have of rows of an UploadBatch; those withheld are missing."""
-        return [payload for payload in map(self._reading, rows) if payload is not None]
+    def readings(
+        self, rows: Sequence[Sequence[Any]], channels: Mapping[int, StoredChannel]
+    ) -> list[dict[str, Any]]:
+        """Return what a sink may have of rows of an UploadBatch; those withheld are missing.
 
-    def _reading(self, row: Sequence[Any]) -> dict[str, Any] | None:
+        `channels` are those of the rows, by id.
+        """
+        judged = {channel_id: self.channel(one) for channel_id, one in channels.items()}
+        payloads = (self._reading(row, judged) for row in rows)
+        return [payload for payload in payloads if payload is not None]
+
+    def _reading(
+        self, row: Sequence[Any], judged: Mapping[int, JudgedChannel]
+    ) -> dict[str, Any] | None:
         """Return a row as the JSON object that a server gets, None if it must not.
 
         The value of a bad reading is null, so that nobody takes it for a measurement.
         """
-        # fmt: off
-        (
-            _, sensor, utc_ms, value, exponent, unit, marked, device, channel, boot,
-            stream, seq, error_ms, alias, marks, channel_id, sync,
-        ) = row
-        # fmt: on
+        _, channel_id, boot, stream, seq, utc_ms, error_ms, marked, value, sync = row
         quality, time_quality = marked & QUALITY_MASK, marked >> TIME_QUALITY_SHIFT
-        known = self._channels.get(channel_id)
-        if known is None:
-            known = self.channel(channel_id, device, (alias, channel, sensor, marks))
+        known = judged[channel_id]
         # As `keeps_readings` has it, without the call.
         is_kept = known.is_local if self._is_leaving else known.is_aggregated
         if known.is_denied or is_kept or not sync & SYNC_RAW:
@@ -155,7 +166,9 @@ class Egress:
             quality = QUALITY_BAD
         number = None
         if quality != QUALITY_BAD:
-            number = in_unit(value, exponent)
+            # As `in_unit` has it, without the call.
+            divisor = known.divisor
+            number = value / divisor if divisor else in_unit(value, known.exponent)
             if gate is not None:
                 number = gate.value(number)
         metadata = {
@@ -175,7 +188,7 @@ class Egress:
             "sensor_name": known.sensor,
             "timestamp": utc_ms / 1000,
             "value": number,
-            "unit": unit,
+            "unit": known.unit,
             "metadata": metadata,
         }
 

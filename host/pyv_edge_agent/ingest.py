@@ -239,6 +239,7 @@ class Ingest:
         self._inbox.begin()
         anew = self._mending.mend()
         if anew is not None:
+            self.latest.forget()
             self._start_over(anew)
         count = self._follow_clock()
         while count and self.has_room:

@@ -45,6 +45,12 @@ class Latest:
                     self._take(row, self.version, now_ms)
             self._changed.notify_all()
 
+    def forget(self) -> None:
+        """Begin again with none: the store is another one, and its ids are other channels."""
+        with self._changed:
+            self._rows.clear()
+            self._is_bad.clear()
+
     def load(self, rows: Iterable[ReadingRow], now_ms: int) -> None:
         """Take over what is known from before, which is no news."""
         with self._changed:

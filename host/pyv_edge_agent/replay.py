@@ -18,7 +18,7 @@ from .alerting import TICK_MS, Alerting
 from .egress import JudgedChannel
 from .series import AGENT_CHANNEL, Plan, Series, make_plan
 from .store import QUALITY_MASK, TimeSegment, WriteBatch
-from .store.extract import StoredChannel
+from .store.channel import StoredChannel
 
 # (id, channel_id, rule, severity, state, utc_ms, value, message, time_quality), as stored
 EventRow = tuple[Any, ...]
@@ -61,7 +61,7 @@ class Replay:
         self, channel: StoredChannel, known: JudgedChannel, row: Sequence[Any]
     ) -> Iterator[EventRow]:
         """Let the rules see a row of `extract.readings`; yield what would have happened."""
-        _, _, utc_ms, value, _, _, marked, _, _, _ = row[:10]
+        _, _, _, _, _, utc_ms, _, marked, value = row[:9]
         yield from self.pass_time(utc_ms)
         self.readings_total += 1
         if channel.id not in self._series:

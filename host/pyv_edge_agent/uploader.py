@@ -249,7 +249,7 @@ class UploadWorker:
         batch = self._store.sinks.next_batch(self.sink, self._reading_limit, name)
         if batch is None:
             return False
-        payloads = self._terms.egress.readings(batch.rows)
+        payloads = self._terms.egress.readings(batch.rows, batch.channels)
         withheld = len(batch.rows) - len(payloads)
         if payloads:
             delivery = self._terms.client.deliver(batch.key, payloads)

@@ -152,6 +152,8 @@ def test_file_that_is_replaced_is_kept_under_another_name(site, tmp_path):
     other.add(5)
     other.close()
     acked = site.acked
+    silent = (99, 1, 0, 0, UTC_MS, 0, 0, 2153)
+    site.ingest.latest.load([silent], UTC_MS)
     (tmp_path / "other.db").replace(site.path)
     site.send(3)  # the board's numbers go on at another place
     kept = site.path.with_name("edge.db.replaced-1")
@@ -159,6 +161,9 @@ def test_file_that_is_replaced_is_kept_under_another_name(site, tmp_path):
     assert verify(kept).problems == []
     assert site.rows("SELECT count(*) FROM reading") == [(site.acked,)] > [(5,)]
     assert read_ledger(site.path).is_balanced
+    # What is shown as the newest is of a channel of this file.
+    stored = set(site.rows("SELECT channel_id, seq FROM reading"))
+    assert {(row[0], row[3]) for row in site.ingest.latest.all()} <= stored
 
 
 def test_file_that_is_emptied_is_made_of_its_wal(site):

@@ -166,7 +166,7 @@ def test_everything_goes_on_where_it_stood(old):
         assert store.sinks.pending("http") == 3
         store.sinks.register("http")
         batch = store.sinks.next_batch("http")
-        assert (batch.key, [row[3] for row in batch.rows]) == ("pyv-old-key", [3, 4])
+        assert (batch.key, [row[8] for row in batch.rows]) == ("pyv-old-key", [3, 4])
         assert [item["payload"] for item in store.items.due("http", 9)] == [{"n": 1}, {"n": 2}]
         assert store.items.add({}, 3, 0.0, 0) == 9
         assert query(store, "SELECT first_seq, last_seq, count, cause FROM gaps") == [

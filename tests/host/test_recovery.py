@@ -181,7 +181,7 @@ def test_boards_go_on_where_they_stood_while_readings_are_saved(sound, tmp_path)
     assert upkeep.status()["is_degraded"]
     store.commit(telemetry(opened, COUNT + 3, [7]))
     batch = store.sinks.next_batch("http")
-    assert [row[3] for row in batch.rows] == [7]  # nothing older before all is there
+    assert [row[8] for row in batch.rows] == [7]  # nothing older before all is there
     assert store.sinks.next_batch("http", 100, "backlog") is None
     assert store.sinks.acknowledge("http", batch)
     check(store)

@@ -13,6 +13,7 @@ from pyv_edge_agent.cli import moment
 from pyv_edge_agent.cli.selection import OpenedView
 from pyv_edge_agent.replay import Replay
 from pyv_edge_agent.store import WriteBatch, extract
+from pyv_edge_agent.store.channel import channels
 from pyv_edge_agent.store.extract import Wanted
 from pyv_edge_agent.store.reader import StoreReader
 from pyv_edge_core.privacy import PrivacyPolicy
@@ -190,12 +191,12 @@ def test_replay_decides_as_the_agent_did(tmp_path, seed):
     )
     agent.kill()
     with closing(OpenedView(StoreReader(agent.path), PrivacyPolicy(), is_local=True)) as view:
-        channels = {one.id: one for one in extract.channels(view.reader)}
+        known = {one.id: one for one in channels(view.reader)}
         replay = Replay(read_rules(EVERY_KIND), view.policy, UTC_MS)
         events = []
-        for _, rows in extract.readings(view.reader, Wanted(list(channels))):
+        for _, rows in extract.readings(view.reader, Wanted(list(known))):
             for row in rows:
-                channel = channels[row[15]]
+                channel = known[row[1]]
                 events += replay.add(channel, view.judge(channel), row)
     assert replay.readings_total == 400
     assert [row[1:8] for row in events] == happened
@@ -209,7 +210,7 @@ def test_pseudonyms_are_counted_and_not_tried(tmp_path):
     agent.read(3500, 3500)
     agent.kill()
     with closing(OpenedView(StoreReader(agent.path), policy, is_local=True)) as view:
-        (channel, *_) = [one for one in extract.channels(view.reader) if one.marks]
+        (channel, *_) = [one for one in channels(view.reader) if one.marks]
         replay = Replay(read_rules([HIGH]), policy, UTC_MS)
         for _, rows in extract.readings(view.reader, Wanted([channel.id])):
             for row in rows:

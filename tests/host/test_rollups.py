@@ -142,7 +142,7 @@ def test_readings_that_are_not_to_be_sent_are_withheld(tmp_path):
     rig.add(5, channel=1)
     payloads = []
     while batch := rig.store.sinks.next_batch("http"):
-        payloads += Egress(PrivacyPolicy()).readings(batch.rows)
+        payloads += Egress(PrivacyPolicy()).readings(batch.rows, batch.channels)
         assert rig.store.sinks.acknowledge("http", batch)
     assert {payload["sensor_name"] for payload in payloads} == {"porch.count"}
     rig.close()

@@ -20,6 +20,7 @@ from pyv_edge_agent.store import (
     read_ledger,
     verify,
 )
+from pyv_edge_agent.store.channel import StoredChannel, channels_in
 
 CHANNELS = (
     ChannelInfo("temp", "porch.temp", "Cel", -2),
@@ -295,7 +296,7 @@ def filled(store):
 
 def test_next_batch_is_the_same_until_it_is_acknowledged(filled):
     first = filled.sinks.next_batch("http", 4)
-    assert [row[3] for row in first.rows] == [0, 1, 2, 3]
+    assert [row[8] for row in first.rows] == [0, 1, 2, 3]
     # Neither a later reading nor another size changes what is under way.
     opened = filled.open_boot(info(), UTC_MS)
     filled.commit(telemetry(opened, 10, [10]))
@@ -325,7 +326,7 @@ def test_batch_planned_after_an_acknowledgement_survives_reopening(filled, is_cl
         again.sinks.register("http")
         batch = again.sinks.next_batch("http", 100)
         assert batch == planned
-        assert [row[3] for row in batch.rows] == [4, 5, 6, 7]
+        assert [row[8] for row in batch.rows] == [4, 5, 6, 7]
         assert again.sinks.pending_most() == 6
     finally:
         again.close()
@@ -335,7 +336,7 @@ def test_acknowledge_moves_the_cursor_to_the_end(filled):
     keys, values = [], []
     while batch := filled.sinks.next_batch("http", 4):
         keys.append(batch.key)
-        values += [row[3] for row in batch.rows]
+        values += [row[8] for row in batch.rows]
         filled.sinks.acknowledge("http", batch)
     assert values == list(range(10))
     assert len(set(keys)) == 3
@@ -353,26 +354,14 @@ def test_acknowledging_twice_counts_once(filled):
 
 
 def test_row_of_a_batch_has_what_a_payload_needs(filled):
-    row = filled.sinks.next_batch("http", 1).rows[0]
-    assert row == (
-        1,
-        "porch.temp",
-        UTC_MS,
-        0,
-        -2,
-        "Cel",
-        0,
-        "board-1",
-        "temp",
-        0xABCD1234,
-        0,
-        0,
-        2,
-        "porch",
-        "",
-        1,
-        5,
-    )
+    batch = filled.sinks.next_batch("http", 1)
+    (row,) = batch.rows
+    assert row == (1, 1, 0xABCD1234, 0, 0, UTC_MS, 2, 0, 0, 5)
+    temp = StoredChannel(1, "board-1", "porch", "temp", "porch.temp", "", "Cel", -2)
+    assert batch.channels == {1: temp}
+    assert channels_in(filled, []) == {}
+    with pytest.raises(StoreError, match="channel 99 has readings and no row"):
+        channels_in(filled, [row, (2, 99)])
 
 
 def test_pending_counts_the_slowest_sink(filled):
@@ -558,7 +547,7 @@ def test_both_streams_of_a_boot_are_told_apart(store):
     assert query(store, "SELECT stream, seq FROM readings") == [("telemetry", 0)]
     assert query(store, "SELECT seq FROM event ORDER BY id") == [(0,), (None,)]
     rows = store.sinks.next_batch("http", 10).rows
-    assert [(row[10], row[11]) for row in rows] == [(0, 0)]
+    assert [(row[3], row[4]) for row in rows] == [(0, 0)]
     assert store.open_boot(info(), UTC_MS).next_seq == (1, 1)
     ledger = read_ledger(store.path)
     assert ledger.is_balanced
@@ -611,7 +600,7 @@ def test_commit_in_doubt_leaves_memory_as_the_file_is(filled):
     while batch := filled.sinks.next_batch("http", 4):
         rows += batch.rows
         assert filled.sinks.acknowledge("http", batch)
-    assert [row[11] for row in rows] == list(range(4, 14))
+    assert [row[4] for row in rows] == list(range(4, 14))
     filled.sinks.flush()
     assert read_ledger(filled.path).is_balanced
     assert verify(filled.path).fits

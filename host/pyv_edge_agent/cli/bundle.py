@@ -21,7 +21,8 @@ from ..config.table import tables
 from ..errors import StartError, StoreError
 from ..exit_status import TOLD
 from ..policy import find_policy, read_policy
-from ..store.extract import channels, devices
+from ..store.channel import channels
+from ..store.extract import devices
 from ..store.ledger import read_ledger_within
 from ..store.query import ALWAYS, list_audit
 from ..store.reader import StoreReader

@@ -17,7 +17,7 @@ from ..config import Config
 from ..egress import JudgedChannel, Names
 from ..errors import StartError
 from ..policy import find_policy, read_board_policy, read_policy
-from ..store.extract import StoredChannel, channels
+from ..store.channel import StoredChannel, channels
 from ..store.reader import StoreReader
 from ..types import SensorReading
 from ..uploads import enabled_sinks

@@ -74,7 +74,7 @@ class Follower:
         wanted = self._view.wanted(known, self._args.quality, ALWAYS)
         for count, rows in extract.readings_between(reader, wanted, self._reading_id + 1, last_id):
             self._reading_id += count
-            yield self._view.egress.readings(rows)
+            yield self._view.readings(rows)
 
     def _events(self) -> Iterator[list[Payload]]:
         request = Request(EVENTS, self._names, None, ALWAYS, None)

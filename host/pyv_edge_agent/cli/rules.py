@@ -107,7 +107,7 @@ class _Told:
         wanted = view.wanted(known, None, self._times)
         for passed, rows in extract.readings(view.reader, wanted):
             for row in rows:
-                channel = channels[row[15]]
+                channel = channels[row[1]]
                 yield from self._payloads(channels, replay.add(channel, view.judge(channel), row))
             advance(100 * passed // max(total, 1))
         yield from self._payloads(channels, replay.end(self._times[1]))

@@ -15,7 +15,7 @@ from pyv_edge_core.reading import QUALITY_BAD, QUALITY_NAMES
 
 from ..errors import UsageError
 from ..store import chart, extract
-from ..store.extract import StoredChannel
+from ..store.channel import StoredChannel
 from ..view import PERIODS_MS, READINGS, SUMMARIES
 from ..view.chart import NOT_LOOKED_UP, Hole, holes_of_buckets, holes_of_readings
 from ..view.extraction import Extraction, Request

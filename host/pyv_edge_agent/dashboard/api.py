@@ -13,7 +13,8 @@ from ..channel_policy import SYNC_RAW
 from ..http_exchange import RefusalError
 from ..latest import AHEAD_MS
 from ..store import extract
-from ..store.extract import StoredChannel, channels, last_rows, lost_totals
+from ..store.channel import StoredChannel, channels
+from ..store.extract import last_rows, lost_totals
 from ..store.ledger import Ledger, read_counters, read_ledger_within
 from ..store.query import ALWAYS
 from ..store.write_batch import ReadingRow
@@ -58,7 +59,7 @@ class Api:
         self._ledger_lock = threading.Lock()
         self._ledger_told: tuple[int, Answer] | None = None
         self._uncounted_ms: int | None = None
-        self._is_loaded = False  # whether the last readings before the start are known
+        self._loaded = ""  # which generation of the store the latest readings were loaded from
         self.operations: dict[str, tuple[Operation, dict[str, Reader]]] = {
             "devices": (self.devices, {}),
             "channels": (self.channels, {"device": name, **LIMIT}),
@@ -172,11 +173,12 @@ class Api:
         agent, ingest = self._agent, self._agent._ingest
         if ingest is None:
             return {}
-        if not self._is_loaded:
+        generation = agent.store.generation
+        if generation != self._loaded:
             now_ms = agent.clock.utc_ms()
             found = last_rows(agent.store, now_ms - BEFORE_MS, now_ms + AHEAD_MS)
             ingest.latest.load(found.values(), now_ms)
-            self._is_loaded = True
+            self._loaded = generation
         return {row[0]: row for row in ingest.latest.all()}
 
     # -- out of the store ----------------------------------------------------------
@@ -289,13 +291,6 @@ LEDGER_KEYS = (
 def reading_payload(view: View, channel: StoredChannel, row: ReadingRow) -> Payload | None:
     """Return what may be known of a row of `channel`, None if that is nothing."""
     _, _, stream, seq, utc_ms, error_ms, marked, value = row
-    found = view.egress.readings(
-        [
-            (
-                *(0, channel.sensor, utc_ms, value, channel.exponent, channel.unit, marked),
-                *(channel.device, channel.name, 0, stream, seq, error_ms, channel.alias),
-                *(channel.marks, channel.id, SYNC_RAW),
-            )
-        ]
-    )
+    whole = (0, channel.id, 0, stream, seq, utc_ms, error_ms, marked, value, SYNC_RAW)
+    found = view.egress.readings([whole], {channel.id: channel})
     return found[0] if found else None

@@ -13,7 +13,7 @@ from ..errors import StoreError
 
 if TYPE_CHECKING:
     from ..agent import EdgeAgent
-    from ..store.extract import StoredChannel
+    from ..store.channel import StoredChannel
     from ..view.redaction import Redaction
 
 
@@ -22,6 +22,7 @@ WITHHELD = "withheld"
 OWN_WORDS = {"status", "state", "ingest_type", "type", "quality", "time_quality", "stream"}
 OWN_WORDS |= {"severity", "cause", "policy_hash", "boot", "reset_cause", "config_hash", "time"}
 BY_NAME = {"components", "workers"}
+_Facts = tuple[str, int, tuple[str, ...]]  # generation of the store, its channels, boards
 _OF_DEVICES = ("device/", "edge-adapter-", "edge-link-")  # behind which the name of one stands
 
 
@@ -33,7 +34,7 @@ class Shown:
         self._agent = agent
         self._is_local = is_local
         # With what it was made of: replaced as a whole
-        self._made: tuple[PrivacyPolicy, Config, int, tuple[str, ...], Redaction] | None = None
+        self._made: tuple[PrivacyPolicy, Config, _Facts, Redaction] | None = None
 
     def tree(self, value: Any) -> Any:
         """Return what may be known of what JSON has."""
@@ -51,23 +52,24 @@ class Shown:
         policy, config = agent.privacy, agent._config
         if self._is_local and (not policy.is_enabled or hides_nothing(policy)):
             return None
-        from ..store.extract import channels, devices, last_channel_id
+        from ..store.channel import channels, last_channel_id
+        from ..store.extract import devices
 
         boards = tuple(link.dialogue.board for link in agent.links)
         is_same = made is not None and (made[0] is policy and made[1] is config)
         stored: list[StoredChannel] = []
         known: list[tuple[str, str]] = []
         try:
-            channel_id = last_channel_id(agent.store)
-            if made is not None and is_same and made[2:4] == (channel_id, boards):
-                return made[4]
+            facts = (agent.store.generation, last_channel_id(agent.store), boards)
+            if made is not None and is_same and made[2] == facts:
+                return made[3]
             stored, known = channels(agent.store), devices(agent.store)
         except StoreError:  # what it has is not known now, and may have been before
             if made is not None and is_same:
-                return made[4]
-            channel_id = -1
+                return made[3]
+            facts = ("", -1, boards)
         redaction = self._make(policy, config, stored, known)
-        self._made = (policy, config, channel_id, boards, redaction)
+        self._made = (policy, config, facts, redaction)
         return redaction
 
     def _make(

@@ -17,7 +17,7 @@ from ..clock import Clock
 from ..errors import StoreError
 from ..latest import Latest
 from ..store import extract
-from ..store.extract import StoredChannel
+from ..store.channel import StoredChannel, channels
 from ..store.query import ALWAYS
 from ..store.write_batch import ReadingRow
 from ..view import EVENTS
@@ -58,6 +58,7 @@ class Stream:
         self._report = report
         self._clock: Clock = agent.clock
         self._latest: Latest = agent._ingest.latest
+        self._generation = agent.store.generation  # of the store whose channels these are
         self._channels: dict[int, StoredChannel] = {}
 
     def messages(self) -> Iterator[bytes]:
@@ -74,6 +75,10 @@ class Stream:
                     continue
                 version, rows = latest.since(version)
                 view = self._view()  # anew: the policy may be another one by now
+                if self._is_another_file():
+                    self._channels = {}
+                    # Its events may have other numbers.
+                    event_id = min(event_id, extract.last_event_id(view.reader))
                 if readings := self._readings(view, rows):
                     told = {"time_ms": self._clock.utc_ms(), "readings": readings}
                     yield _message("readings", told)
@@ -82,6 +87,11 @@ class Stream:
                     event_id, payloads = _events(view, event_id)
                     yield from (_message("event", one) for one in self._shown.tree(payloads))
                 latest.rest(READINGS_S)
+
+    def _is_another_file(self) -> bool:
+        """Return whether the agent has gone on with another file since this was asked last."""
+        before, self._generation = self._generation, self._agent.store.generation
+        return self._generation != before
 
     def _hello(self, view: View) -> dict[str, Any]:
         clock = self._clock
@@ -94,7 +104,7 @@ class Stream:
     def _readings(self, view: View, rows: list[ReadingRow]) -> list[list[Any]]:
         """Return (sensor, time, value, quality) of those rows that may be known."""
         if any(row[0] not in self._channels for row in rows):
-            self._channels = {one.id: one for one in extract.channels(view.reader)}
+            self._channels = {one.id: one for one in channels(view.reader)}
         found: list[list[Any]] = []
         for row in rows:
             channel = self._channels.get(row[0])

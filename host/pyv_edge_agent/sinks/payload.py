@@ -6,7 +6,8 @@ from typing import Any
 DOCUMENTED, SENML = "documented", "senml"
 CONTENT_TYPES = {DOCUMENTED: "application/json", SENML: "application/senml+json"}
 
-_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
+# What is made here can't contain itself: to look for that takes a tenth of the time.
+_ENCODER = json.JSONEncoder(check_circular=False, allow_nan=False, separators=(",", ":"))
 
 
 def envelope(batch_key: str, now_ms: int, items: list[dict[str, Any]]) -> bytes:

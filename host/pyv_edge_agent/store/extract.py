@@ -24,11 +24,6 @@ NEWEST_IDS = 20_000  # the last readings of a store
 
 Row = tuple[Any, ...]
 
-_CHANNELS = """
-SELECT channel.id, device.name, alias, channel.name, sensor_name, privacy, unit, exponent
-FROM channel JOIN device ON device.id = device_id ORDER BY channel.id
-"""
-
 _LOST = """
 SELECT alias, sum(lost_total) FROM stream JOIN boot ON boot.id = boot_id
 JOIN device ON device.id = device_id WHERE stream = 0 GROUP BY alias
@@ -68,20 +63,6 @@ SELECT count(*), min(id) FROM
 
 
 @dataclass(frozen=True)
-class StoredChannel:
-    """A row of the table of channels, with the names of its device."""
-
-    id: int
-    device: str
-    alias: str
-    name: str
-    sensor: str
-    marks: str
-    unit: str
-    exponent: int
-
-
-@dataclass(frozen=True)
 class Wanted:
     """Which readings: of these channels and qualities, of `others` whatever their quality."""
 
@@ -100,18 +81,6 @@ class Wanted:
             "start": self.start_ms,
             "end": self.end_ms,
         }
-
-
-def channels(reader: Queries) -> list[StoredChannel]:
-    """Return all channels that the store has ever had. Raises StoreError."""
-    return [StoredChannel(*row) for row in reader.rows(_CHANNELS)]
-
-
-def last_channel_id(reader: Queries) -> int:
-    """Return the highest id of a channel, 0 if there is none. Raises StoreError."""
-    row = reader.row("SELECT coalesce(max(id), 0) FROM channel")
-    assert row is not None  # an aggregate is always one row
-    return int(row[0])
 
 
 def devices(reader: Queries) -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from ..channel_policy import ChannelPolicies
-from . import query
+from . import channel
 from .dead_letter import DeadLetters
 from .item_queue import ItemQueue
 from .ledger import stored_total
@@ -44,4 +44,4 @@ class LookedAtStore(StoreReader):
 
     def channels_of(self, device: str) -> list[tuple[str, str, str, str]]:
         """Return (alias, channel, sensor, marks) of the channels of a device."""
-        return query.channels_of(self, device)
+        return channel.channels_of(self, device)

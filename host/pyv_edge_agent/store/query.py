@@ -238,15 +238,3 @@ def _audit_rows(path: Path, rows: list[tuple[Any, ...]]) -> list[dict[str, Any]]
         except ValueError as error:
             raise StoreError(f"{path}: row {row['id']} of the audit log: {error}") from error
     return found
-
-
-def channels_of(store: Queries, device: str) -> list[tuple[str, str, str, str]]:
-    """Return (alias, channel, sensor, marks) of the channels of a device."""
-    return [
-        (str(alias), str(channel), str(sensor), str(marks))
-        for alias, channel, sensor, marks in store.rows(
-            "SELECT alias, channel.name, sensor_name, privacy FROM channel"
-            " JOIN device ON device.id = device_id WHERE device.name = ?",
-            (device,),
-        )
-    ]

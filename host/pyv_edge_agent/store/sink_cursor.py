@@ -13,6 +13,7 @@ from collections.abc import Container
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .channel import StoredChannel, channels_in
 from .sink_range import LIVE, Planned, SinkRange
 from .sink_row import BATCH_COUNT, COUNTERS, SinkRow, read_rows, write_row
 
@@ -22,19 +23,13 @@ if TYPE_CHECKING:
 READING_PRIORITY = 3  # of a dead letter that is queued again
 LIVE_BATCHES = 2  # batches that may wait before they are backlog
 
-# What is known of a reading, but for what sinks get of its channel.
-READING_COLUMNS = """
-reading.id, sensor_name, utc_ms, value, exponent, unit, quality, device.name, channel.name,
-boot.boot, stream, seq, error_ms, alias, privacy, channel.id
-"""
-
-READING_TABLES = """
-FROM reading JOIN channel ON channel.id = channel_id
-JOIN boot ON boot.id = boot_id JOIN device ON device.id = boot.device_id
-"""
+# What is known of a reading alone. The texts are its channel's: to make them anew for each
+# reading would take as long as all the rest.
+READING_COLUMNS = "reading.id, channel_id, boot, stream, seq, utc_ms, error_ms, quality, value"
+READING_TABLES = "FROM reading JOIN boot ON boot.id = boot_id"
 
 _BATCH = f"""
-SELECT {READING_COLUMNS}, sync {READING_TABLES}
+SELECT {READING_COLUMNS}, sync {READING_TABLES} JOIN channel ON channel.id = channel_id
 WHERE reading.id >= ? AND reading.id <= ? ORDER BY reading.id
 """
 
@@ -52,6 +47,7 @@ class UploadBatch:
     first_id: int
     last_id: int
     rows: list[tuple[Any, ...]]  # READING_COLUMNS and sync
+    channels: dict[int, StoredChannel]  # of the rows
     lane: str = LIVE
 
 
@@ -181,8 +177,17 @@ class SinkCursors:
                         return None
                     break
                 planned = self._plan(sink, hole, count_max)  # None: all of it was removed
-        rows = self._store.rows(_BATCH, (planned.first_id, planned.last_id))
-        return UploadBatch(planned.key, planned.first_id, planned.last_id, rows, lane)
+        first_id, last_id = planned.first_id, planned.last_id
+        rows = self._store.rows(_BATCH, (first_id, last_id))
+        channels = channels_in(self._store, rows)
+        if not self._is_under_way(name, planned.key):
+            return None  # another file was opened meanwhile: whose rows are these?
+        return UploadBatch(planned.key, first_id, last_id, rows, channels, lane)
+
+    def _is_under_way(self, name: str, key: str) -> bool:
+        with self._store.lock:
+            sink = self._sinks.get(name)
+            return sink is not None and any(one.key == key for one in sink.range.batches)
 
     def _plan(self, sink: SinkRow, hole: tuple[int, int], count_max: int) -> Planned | None:
         """Plan a batch at the beginning of a hole; None if no readings are left in it."""
@@ -222,7 +227,7 @@ class SinkCursors:
         """
         sink = self._sinks[name]
         with self._store.lock:
-            if not any(one.key == batch.key for one in sink.range.batches):
+            if not self._is_under_way(name, batch.key):
                 return False
             refused = len(dead or ())
             changed = copy.deepcopy(sink.range)

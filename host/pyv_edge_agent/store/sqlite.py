@@ -8,7 +8,7 @@ from typing import Any
 from ..channel_policy import ChannelPolicies
 from ..clock import Clock, SystemClock
 from ..errors import StoreBrokenError, StoreError
-from . import boot, query
+from . import boot, channel, query
 from .audit import AuditLog
 from .boot import BootInfo, OpenedBoot, WatchedChannel
 from .check import check_closed, check_sound
@@ -252,4 +252,4 @@ class SQLiteStore(Database):
 
     def channels_of(self, device: str) -> list[tuple[str, str, str, str]]:
         """Return (alias, channel, sensor, marks) of the channels of a device."""
-        return query.channels_of(self, device)
+        return channel.channels_of(self, device)

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 from ..egress import JudgedChannel
 from ..store import chart, in_unit
+from ..store.channel import StoredChannel, channels
 from ..store.chart import Bucket
-from ..store.extract import StoredChannel, channels, count_ids, newest_of
+from ..store.extract import count_ids, newest_of
 from ..store.query import Queries
 from . import PERIODS_MS, READINGS
 from .store_view import View

@@ -7,8 +7,8 @@ from typing import Any
 from ..event_item import EventFacts, event_item
 from ..policy import MARK_HASH
 from ..store import extract
+from ..store.channel import StoredChannel, channels
 from ..store.commit import gap_payload
-from ..store.extract import StoredChannel
 from ..store.rollup import summary_payload
 from . import EVENTS, GAPS, PERIOD, PERIODS_MS, READINGS
 from .store_view import Names, View
@@ -39,7 +39,7 @@ class Extraction:
         self.withheld_total = 0
         self._view = view
         self._request = request
-        self._channels = {one.id: one for one in extract.channels(view.reader)}
+        self._channels = {one.id: one for one in channels(view.reader)}
 
     def size(self) -> int:
         """Return how far `pieces` counts. Raises StoreError."""
@@ -64,7 +64,7 @@ class Extraction:
         # Those that are withheld are read, too, to be counted: whatever their quality.
         wanted = replace(wanted, others=[*wanted.others, *(one.id for one in kept)])
         for passed, rows in extract.readings(view.reader, wanted, *ids):
-            payloads = view.egress.readings(rows)
+            payloads = view.readings(rows)
             self.withheld_total += len(rows) - len(payloads)
             yield payloads
             if advance is not None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from pyv_edge_core.errors import FieldError
 from pyv_edge_core.pattern import Pattern
@@ -11,8 +11,9 @@ from pyv_edge_core.reading import QUALITY_BAD, QUALITY_NAMES
 
 from ..egress import Egress, JudgedChannel
 from ..errors import UsageError
-from ..store.extract import StoredChannel, Wanted, channels
-from ..store.query import Queries, channels_of
+from ..store.channel import StoredChannel, channels, channels_in, channels_of
+from ..store.extract import Row, Wanted
+from ..store.query import Queries
 
 
 def read_patterns(option: str, texts: list[str] | None) -> list[Pattern]:
@@ -76,8 +77,11 @@ class View:
 
     def judge(self, channel: StoredChannel) -> JudgedChannel:
         """Return what may be known of a channel."""
-        stored = (channel.alias, channel.name, channel.sensor, channel.marks)
-        return self.egress.channel(channel.id, channel.device, stored)
+        return self.egress.channel(channel)
+
+    def readings(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
+        """Return what may be known of rows of `extract.readings`; those withheld are missing."""
+        return self.egress.readings(rows, channels_in(self.reader, rows))
 
     def fits(self, names: Names, channel: StoredChannel) -> bool:
         """Return whether names fit those of a channel, as they may be known.

@@ -14,7 +14,7 @@ from pyv_edge_core.privacy_rule import LISTS
 from ..egress import JudgedChannel
 from ..series import polled_names
 from ..settings import POLLED
-from ..store.extract import StoredChannel
+from ..store.channel import StoredChannel
 
 _ANY = "a channel that nobody has named"
 _WITHHELD = ("drop", "local_only", "aggregate_only")
