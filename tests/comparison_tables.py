@@ -14,8 +14,8 @@ PEERS = {
     "tutorial": "JSON lines, serial",
 }
 ROWS = {
-    "readings_per_s": "readings a second, stored and forwarded",
-    "readings_per_cpu_s": "the same for a CPU second",
+    "readings_per_s": "readings stored and forwarded in a second",
+    "readings_per_cpu_s": "readings stored and forwarded for a CPU second",
     "cpu_s_per_1000": "CPU seconds for 1,000 readings",
     "rss_mb": "peak RSS, MB",
     "disk_bytes_per_reading": "bytes written for a reading",

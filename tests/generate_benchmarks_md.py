@@ -13,7 +13,6 @@ from pyv_edge_bench import bench_file, scale
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT, README = ROOT / "BENCHMARKS.md", ROOT / "README.md"
-TO_COME = "\n(The next full run of the bench fills this in.)\n\n"
 BENCH = ROOT / "tools" / "pyv_edge_bench" / "records" / "bench.json"
 
 # For each axis, what its rows are called, and figures with what their columns are.
@@ -192,10 +191,6 @@ def generate(document, record=scale.RECORD, bench=BENCH):
         document = put_in(document, f"scale {axis}", axis_table(points, axis))
     document = put_in(document, "scale sinks", sinks_table(points))
     document = put_in(document, "scale fleet", fleet_table(points))
-    if not bench.exists():
-        for name in ("bench run", "peers", "limits", "goals"):
-            document = put_in(document, name, TO_COME)
-        return document
     measured = bench_file.read(bench)
     document = put_in(document, "bench run", run_line(measured.run))
     document = put_in(document, "peers", side_by_side(measured.figures))
@@ -205,8 +200,6 @@ def generate(document, record=scale.RECORD, bench=BENCH):
 
 def generate_readme(document, bench=BENCH):
     """Return the text of README.md with the comparison in short."""
-    if not bench.exists():
-        return put_in(document, "comparison", TO_COME)
     measured = bench_file.read(bench)
     made = run_line(measured.run).rstrip("\n") + "\n" + in_short(measured.figures)
     return put_in(document, "comparison", made)
