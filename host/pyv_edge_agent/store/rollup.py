@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .boot import in_unit
 from .commit import MERGE_SUMMARY
 from .time_segment import TIME_QUALITY_NAMES, TIME_RETIMED, TIME_UNSET
-from .write_batch import PERIODS_MS
+from .write_batch import HOUR_MS, MINUTE_MS, PERIODS_MS
 
 if TYPE_CHECKING:
     from .sqlite import SQLiteStore
@@ -37,6 +37,9 @@ SELECT channel_id, utc_ms - ((utc_ms % :period) + :period) % :period AS start_ms
 FROM reading WHERE id >= :first AND id <= :last AND quality & 3 <> 2
 GROUP BY channel_id, start_ms, is_unset
 """
+
+_Key = tuple[int, int, int]  # channel, start of the period, whether its time was unset
+_Sums = tuple[Any, ...]  # measurements, bad readings, low, high, total, last, when that was
 
 _SEGMENT = """
 SELECT wrong.id, wrong.is_synchronised, wrong.corrected_by IS NOT NULL AND NOT wrong.is_retimed,
@@ -128,17 +131,14 @@ def _summaries(
     tx: sqlite3.Connection, first_id: int, last_id: int, unset_id: int
 ) -> list[tuple[Any, ...]]:
     """Return the parameters of MERGE_SUMMARY for a stretch of readings."""
+    minutes = _minutes(tx, first_id, last_id)
     made: list[tuple[Any, ...]] = []
-    for period_ms in PERIODS_MS:
-        stretch = {"period": period_ms, "first": first_id, "last": last_id}
-        lasts = {row[:3]: row[3:] for row in tx.execute(_LASTS, stretch)}
-        for key, count, bad, low, high, total in (
-            (row[:3], *row[3:]) for row in tx.execute(_MINUTES, stretch)
-        ):
-            channel_id, start_ms, is_unset = key
-            last, last_ms = lasts.get(key, (0, start_ms))
+    for period_ms, sums in ((MINUTE_MS, minutes), (HOUR_MS, _hours(minutes))):
+        for (channel_id, start_ms, is_unset), found in sums.items():
+            count, bad, low, high, total, last, last_ms = found
             if not count:
-                low = high = total = 0
+                low = high = total = last = 0
+                last_ms = start_ms
             made.append(
                 (
                     *(channel_id, period_ms, start_ms, count, bad, low, high, total),
@@ -147,6 +147,37 @@ def _summaries(
                 )
             )
     return made
+
+
+def _minutes(tx: sqlite3.Connection, first_id: int, last_id: int) -> dict[_Key, _Sums]:
+    stretch = {"period": MINUTE_MS, "first": first_id, "last": last_id}
+    lasts = {row[:3]: row[3:] for row in tx.execute(_LASTS, stretch)}
+    found = tx.execute(_MINUTES, stretch).fetchall()
+    return {row[:3]: (*row[3:], *lasts.get(row[:3], (0, 0))) for row in found}
+
+
+def _hours(minutes: dict[_Key, _Sums]) -> dict[_Key, _Sums]:
+    """Return the sums of hours out of those of minutes: two looks at each reading less."""
+    made: dict[_Key, _Sums] = {}
+    for (channel_id, start_ms, is_unset), sums in minutes.items():
+        key = (channel_id, start_ms - start_ms % HOUR_MS, is_unset)
+        before = made.get(key)
+        made[key] = sums if before is None else _both(before, sums)
+    return made
+
+
+def _both(one: _Sums, other: _Sums) -> _Sums:
+    """Return the sums of two stretches; of one without measurements there is only how many."""
+    count, bad, low, high, total, last, last_ms = one
+    count_2, bad_2, low_2, high_2, total_2, last_2, last_2_ms = other
+    if not count:
+        return (count_2, bad + bad_2, *other[2:])
+    if not count_2:
+        return (count, bad + bad_2, *one[2:])
+    newest = (last_2, last_2_ms) if last_2_ms >= last_ms else (last, last_ms)
+    # The sum of numbers that are too large is infinite or None, see `summary.total`.
+    both = None if total is None or total_2 is None else total + total_2
+    return (count + count_2, bad + bad_2, min(low, low_2), max(high, high_2), both, *newest)
 
 
 def summary_payload(row: tuple[Any, ...]) -> dict[str, Any]:

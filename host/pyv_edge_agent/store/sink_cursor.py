@@ -7,7 +7,6 @@ next commit of readings carries them, and plans the batch of what it stores; a c
 between sends one batch again, under its key.
 """
 
-import copy
 import sqlite3
 from collections.abc import Container
 from dataclasses import dataclass
@@ -192,7 +191,7 @@ class SinkCursors:
     def _plan(self, sink: SinkRow, hole: tuple[int, int], count_max: int) -> Planned | None:
         """Plan a batch at the beginning of a hole; None if no readings are left in it."""
         first, last = self._store.rows(_END_OF_BATCH, (*hole, count_max))[0]
-        changed = copy.deepcopy(sink.range)
+        changed = sink.range.copy()
         if first is None:
             changed.acknowledge(*hole)  # they were removed
         elif first > hole[0]:
@@ -230,7 +229,7 @@ class SinkCursors:
             if not self._is_under_way(name, batch.key):
                 return False
             refused = len(dead or ())
-            changed = copy.deepcopy(sink.range)
+            changed = sink.range.copy()
             changed.acknowledge(batch.first_id, batch.last_id)
             totals = dict(sink.totals)
             totals["acknowledged"] += len(batch.rows) - withheld - refused
@@ -249,7 +248,7 @@ class SinkCursors:
         sink = self._sinks[name]
         with self._store.lock:
             half = batch.rows[(len(batch.rows) - 1) // 2][0]
-            changed = copy.deepcopy(sink.range)
+            changed = sink.range.copy()
             changed.batches = [one for one in changed.batches if one.key != batch.key]
             key = self._key(name, batch.first_id, half)
             changed.batches.append(Planned(batch.first_id, half, key))
@@ -306,7 +305,7 @@ class SinkCursors:
         now = sink.range
         if now.planned(LIVE) is not None or now.hole(LIVE, first_id - 1) is not None:
             return now
-        changed = copy.deepcopy(now)
+        changed = now.copy()
         last_id = min(last_id, first_id + sink.batch_count - 1)
         changed.batches.append(Planned(first_id, last_id, self._key(sink.name, first_id, last_id)))
         return changed

@@ -4,7 +4,7 @@ Newest data is sent first (the live lane) and what had to wait meanwhile behind 
 backlog), so what is acknowledged is not one stretch. Ids are of readings, inclusive.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 LIVE = "live"
 BACKLOG = "backlog"
@@ -32,6 +32,11 @@ class SinkRange:
     acked: list[tuple[int, int]] = field(default_factory=list)  # and these, in order, apart
     batches: list[Planned] = field(default_factory=list)
     live_first: int = 0  # what is older is backlog; 0: nothing is
+
+    def copy(self) -> "SinkRange":
+        """Return one that can be changed while this one stands."""
+        batches = [replace(one) for one in self.batches]
+        return SinkRange(self.cursor, list(self.acked), batches, self.live_first)
 
     def lane(self, planned: Planned) -> str:
         """Return the lane on which a batch goes."""

@@ -25,7 +25,8 @@ VitalsRow = tuple[int, int, int, int, int, bool, int]
 # (channel_id, period_ms, start_ms, count, bad_count, low, high, total, last, last_ms, unset_id)
 SummaryRow = tuple[int, int, int, int, int, float, float, float, float, int, int]
 
-PERIODS_MS = (60_000, 3_600_000)  # of the summaries
+MINUTE_MS, HOUR_MS = 60_000, 3_600_000
+PERIODS_MS = (MINUTE_MS, HOUR_MS)  # of the summaries
 
 
 @dataclass
