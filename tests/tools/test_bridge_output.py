@@ -375,12 +375,14 @@ def _is_heeding(pid, signum):
     return bool(int(caught, 16) & 1 << (signum - 1))
 
 
+@pytest.mark.parametrize("term", ["xterm", "dumb"])
 @pytest.mark.parametrize("words", [["monitor"], ["monitor", "--plain"], ["relay"]])
-def test_terminal_that_hangs_up_does_not_cut_the_line(line, words):
+def test_terminal_that_hangs_up_does_not_cut_the_line(line, words, term):
     master, slave = pty.openpty()
-    line.start(*words, stdout=slave)
+    line.start(*words, stdout=slave, env={**os.environ, "TERM": term})
     os.close(slave)
-    assert os.read(master, 65536)
+    assert select.select([master], [], [], TIMEOUT_S)[0], "nothing is shown"
+    assert (b"\x1b" in os.read(master, 65536)) is (words == ["monitor"] and term == "xterm")
     os.close(master)
     line.carry()
     assert "Input/output error" in line.process.stderr.readline().decode()

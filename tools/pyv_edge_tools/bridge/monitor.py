@@ -6,6 +6,7 @@ A terminal gets a table (with rich), everything else a line per event.
 """
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -47,8 +48,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _watch(args: argparse.Namespace, output: SteadyOutput, key: bytes, begun_ns: int) -> Watch:
-    """Return the live table; where there is no terminal or no rich, what prints lines."""
-    if not (args.json or args.plain or args.readings) and sys.stdout.isatty():
+    """Return the live table; where none can be drawn, or without rich, what prints lines."""
+    if not (args.json or args.plain or args.readings) and _can_be_drawn_on():
         try:
             from .table import Table
         except ImportError:
@@ -62,6 +63,11 @@ def _watch(args: argparse.Namespace, output: SteadyOutput, key: bytes, begun_ns:
         put=lambda text: output.add(f"{text}\n"),
     )
     return Watch(key, show)
+
+
+def _can_be_drawn_on() -> bool:
+    """Return whether standard output is a terminal whose cursor moves: else nothing would show."""
+    return sys.stdout.isatty() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
 
 
 def _follow(args: argparse.Namespace, path: Path, key: bytes) -> int:
