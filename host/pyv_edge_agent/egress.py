@@ -42,8 +42,17 @@ def _hash_mark(marks: str) -> str:
 class JudgedChannel:
     """What the policy makes of one stored channel."""
 
-    def __init__(self, policy: PrivacyPolicy, device: str, stored: StoredNames) -> None:
-        """Judge `stored`, a channel of the device that calls itself `device`."""
+    def __init__(
+        self,
+        policy: PrivacyPolicy,
+        device: str,
+        stored: StoredNames,
+        row: StoredChannel | None = None,
+    ) -> None:
+        """Judge `stored`, a channel of the device that calls itself `device`.
+
+        Its `row` in the store, if it is of one, brings its readings into their unit.
+        """
         alias, channel, sensor, marks = stored
         if sensor == device:  # polled: its name is all there is
             alias, judged = polled_names(sensor)
@@ -53,9 +62,10 @@ class JudgedChannel:
                 alias = sensor[: -len(channel) - 1]  # as it was called when this was stored
         self.names: Names = (alias, judged, sensor)
         self.gate: Gate | None = None
-        self.stored: StoredChannel | None = None  # None: it is of something that was told
-        self.unit, self.exponent = "", 0  # of its readings in the store
-        self.divisor = 0  # that brings them into the unit; 0: it is no divisor
+        self.row = row
+        self.divisor = 0  # that brings readings into the unit; 0: it is no divisor
+        if row is not None and row.exponent < 0:
+            self.divisor = 10**-row.exponent
         self.sensor, self.channel, self.device = sensor, channel, device  # as they may be known
         self.is_local = MARK_LOCAL in marks.split()
         self.is_aggregated = False  # nobody is to know more than summaries
@@ -109,14 +119,11 @@ class Egress:
     def channel(self, stored: StoredChannel) -> JudgedChannel:
         """Return what becomes of a channel of the store. Costs little the second time."""
         known = self._channels.get(stored.id)
-        if known is None or known.stored != stored:  # of another file, or called otherwise
+        if known is None or known.row != stored:  # of another file, or called otherwise
             if len(self._channels) >= _CACHE_MAX:
                 self._channels.clear()
             names = (stored.alias, stored.name, stored.sensor, stored.marks)
-            known = JudgedChannel(self._policy, stored.device, names)
-            known.stored = stored
-            known.unit, known.exponent = stored.unit, stored.exponent
-            known.divisor = 10**-stored.exponent if stored.exponent < 0 else 0
+            known = JudgedChannel(self._policy, stored.device, names, stored)
             self._channels[stored.id] = known
         return known
 
@@ -143,12 +150,12 @@ class Egress:
 
         `channels` are those of the rows, by id.
         """
-        judged = {channel_id: self.channel(one) for channel_id, one in channels.items()}
+        judged = {channel_id: (one, self.channel(one)) for channel_id, one in channels.items()}
         payloads = (self._reading(row, judged) for row in rows)
         return [payload for payload in payloads if payload is not None]
 
     def _reading(
-        self, row: Sequence[Any], judged: Mapping[int, JudgedChannel]
+        self, row: Sequence[Any], judged: Mapping[int, tuple[StoredChannel, JudgedChannel]]
     ) -> dict[str, Any] | None:
         """Return a row as the JSON object that a server gets, None if it must not.
 
@@ -156,7 +163,7 @@ class Egress:
         """
         _, channel_id, boot, stream, seq, utc_ms, error_ms, marked, value, sync = row
         quality, time_quality = marked & QUALITY_MASK, marked >> TIME_QUALITY_SHIFT
-        known = judged[channel_id]
+        channel, known = judged[channel_id]
         # As `keeps_readings` has it, without the call.
         is_kept = known.is_local if self._is_leaving else known.is_aggregated
         if known.is_denied or is_kept or not sync & SYNC_RAW:
@@ -168,7 +175,7 @@ class Egress:
         if quality != QUALITY_BAD:
             # As `in_unit` has it, without the call.
             divisor = known.divisor
-            number = value / divisor if divisor else in_unit(value, known.exponent)
+            number = value / divisor if divisor else in_unit(value, channel.exponent)
             if gate is not None:
                 number = gate.value(number)
         metadata = {
@@ -188,7 +195,7 @@ class Egress:
             "sensor_name": known.sensor,
             "timestamp": utc_ms / 1000,
             "value": number,
-            "unit": known.unit,
+            "unit": channel.unit,
             "metadata": metadata,
         }
 
