@@ -23,16 +23,17 @@ SETTLE_MS = 10_000  # after its end, a summary waits so long for late readings b
 SUMMARY_PRIORITY = 3  # as readings
 
 # In SQL, since each reading is looked at once more. A bare column beside max() is of its row.
-_MINUTES = """
-SELECT channel_id, utc_ms - ((utc_ms % :period) + :period) % :period AS start_ms,
+_START = f"utc_ms - ((utc_ms % {MINUTE_MS}) + {MINUTE_MS}) % {MINUTE_MS}"
+_MINUTES = f"""
+SELECT channel_id, {_START} AS start_ms,
        quality >> 2 = 1 AS is_unset,
        count(*) FILTER (WHERE quality & 3 <> 2), count(*) FILTER (WHERE quality & 3 = 2),
        min(value) FILTER (WHERE quality & 3 <> 2), max(value) FILTER (WHERE quality & 3 <> 2),
        sum(value) FILTER (WHERE quality & 3 <> 2)
 FROM reading WHERE id >= :first AND id <= :last GROUP BY channel_id, start_ms, is_unset
 """
-_LASTS = """
-SELECT channel_id, utc_ms - ((utc_ms % :period) + :period) % :period AS start_ms,
+_LASTS = f"""
+SELECT channel_id, {_START} AS start_ms,
        quality >> 2 = 1 AS is_unset, value, max(utc_ms)
 FROM reading WHERE id >= :first AND id <= :last AND quality & 3 <> 2
 GROUP BY channel_id, start_ms, is_unset
@@ -150,7 +151,7 @@ def _summaries(
 
 
 def _minutes(tx: sqlite3.Connection, first_id: int, last_id: int) -> dict[_Key, _Sums]:
-    stretch = {"period": MINUTE_MS, "first": first_id, "last": last_id}
+    stretch = {"first": first_id, "last": last_id}
     lasts = {row[:3]: row[3:] for row in tx.execute(_LASTS, stretch)}
     found = tx.execute(_MINUTES, stretch).fetchall()
     return {row[:3]: (*row[3:], *lasts.get(row[:3], (0, 0))) for row in found}
