@@ -73,7 +73,7 @@ class Ingest:
         self.discarded_total = 0  # readings given up because the store stood elsewhere
         self.last_commit_ms: int | None = None  # monotonic
         self.commit_seconds = Histogram(COMMIT_S)
-        self.latest = Latest()
+        self.latest = Latest(store.generation)
         self.stored_ms: dict[str, int] = {}  # by device, monotonic: when it last had some stored
         self.pipeline = pipeline
         self._store = store
@@ -238,8 +238,9 @@ class Ingest:
     def _run(self) -> None:
         self._inbox.begin()
         anew = self._mending.mend()
+        if self.latest.generation != self._store.generation:
+            self.latest.adopt(self._store.generation, is_same=anew is None)
         if anew is not None:
-            self.latest.forget()
             self._start_over(anew)
         count = self._follow_clock()
         while count and self.has_room:

@@ -18,8 +18,9 @@ AHEAD_MS = 60_000  # by so much a sender's clock may be ahead of ours
 class Latest:
     """The newest readings since the start."""
 
-    def __init__(self) -> None:
-        """Begin with none."""
+    def __init__(self, generation: str) -> None:
+        """Begin with none, of the store as it is open now: its ids mean nothing in another."""
+        self.generation = generation
         self.version = 0  # grows with each commit that brings readings or events
         self.events_total = 0
         self.is_closed = False
@@ -45,11 +46,13 @@ class Latest:
                     self._take(row, self.version, now_ms)
             self._changed.notify_all()
 
-    def forget(self) -> None:
-        """Begin again with none: the store is another one, and its ids are other channels."""
+    def adopt(self, generation: str, *, is_same: bool) -> None:
+        """Go on with a store that was opened since; if it isn't the same, with none."""
         with self._changed:
-            self._rows.clear()
-            self._is_bad.clear()
+            self.generation = generation
+            if not is_same:
+                self._rows.clear()
+                self._is_bad.clear()
 
     def load(self, rows: Iterable[ReadingRow], now_ms: int) -> None:
         """Take over what is known from before, which is no news."""

@@ -43,6 +43,7 @@ class Mending:
         self._recovered_ms: int | None = None  # when the file was last replaced, or that tried
         self.since_ms = clock.monotonic_ms()  # when commits began to fail, or to succeed again
         self._obstacle = ""  # why the last try failed
+        self._is_another = False  # another file was opened by a try that failed
         self._refused_ms: int | None = None  # since when its disk refuses what is to be stored
 
     def failed(self, error: StoreError) -> None:
@@ -89,10 +90,11 @@ class Mending:
             return None
         self._recovered_ms = now_ms
         self._heartbeat.hold(MEND_MS)
+        generation = self._store.generation
         try:
             if broken and not displaced:
                 upkeep.recover(broken)
-            elif upkeep.reopen():
+            elif upkeep.reopen() and not self._is_another:
                 self._obstacle = ""
                 return None
             self._time.begin_anew()
@@ -100,8 +102,13 @@ class Mending:
             if str(error) != self._obstacle:
                 logger.error("%s; trying again each minute", error)
             self._obstacle = self.problem = str(error)
+            if self._store.generation != generation:
+                # All that is in memory is of the file before: nothing may be stored like that.
+                self._is_another = True
+                self._store.abandon()
             return None
         self._obstacle = ""
+        self._is_another = False
         return StoreError(displaced or broken or "the store was opened again")
 
     def _make_room(self, upkeep: Upkeep) -> None:

@@ -12,6 +12,7 @@ from host.fakes import UTC_MS, batch, greeting
 from host.processes import find, small_disk
 from host.store_rig import StoreRig
 from host.test_ingest import BOOT, Rig
+from host.test_store import info, telemetry
 from pyv_edge_agent.store import Limits, SQLiteStore, read_ledger, verify
 from pyv_edge_agent.types import SensorReading
 
@@ -164,6 +165,30 @@ def test_file_that_is_replaced_is_kept_under_another_name(site, tmp_path):
     # What is shown as the newest is of a channel of this file.
     stored = set(site.rows("SELECT channel_id, seq FROM reading"))
     assert {(row[0], row[3]) for row in site.ingest.latest.all()} <= stored
+
+
+def test_nothing_is_stored_into_another_file_that_was_not_opened_to_the_end(site, tmp_path):
+    other = SQLiteStore(tmp_path / "other.db")
+    cellar = other.open_boot(info(device="board-2", alias="cellar"), UTC_MS)
+    other.commit(telemetry(cellar, 0, range(site.acked)))  # it stands where the board does
+    other.close()
+    with closing(sqlite3.connect(tmp_path / "other.db")) as connection:
+        connection.execute(
+            "CREATE TRIGGER refusal BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no'); END"
+        )
+    acked = site.acked
+    (tmp_path / "other.db").replace(site.path)
+    site.send(2)
+    assert site.acked == acked
+    assert not site.store.is_open
+    with closing(sqlite3.connect(site.path)) as connection:
+        connection.execute("DROP TRIGGER refusal")
+    site.loop(MINUTE_MS)
+    site.send(2)
+    of_whom = "SELECT device.name, count(*) FROM reading JOIN channel ON channel.id = channel_id"
+    found = site.rows(f"{of_whom} JOIN device ON device.id = device_id GROUP BY device.name")
+    assert dict(found) == {"board-2": acked, "board-1": site.acked}
+    assert read_ledger(site.path).is_balanced
 
 
 def test_file_that_is_emptied_is_made_of_its_wal(site):

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from host.fakes import FakeClock
 from host.test_store import UTC_MS, info, telemetry
+from pyv_edge_agent.dashboard.api import Api
 from pyv_edge_agent.dashboard.stream import Stream
 from pyv_edge_agent.egress import Egress
 from pyv_edge_agent.latest import Latest
@@ -69,8 +70,24 @@ def test_rows_of_a_file_that_came_in_between_are_of_no_batch(store):
     assert store.sinks.pending("http") == 0
 
 
+def test_api_gives_no_channel_a_reading_of_the_file_before(store):
+    latest = Latest(store.generation)
+    agent = SimpleNamespace(store=store, clock=FakeClock(), _ingest=SimpleNamespace(latest=latest))
+    agent.privacy = PrivacyPolicy()
+    api = Api(agent, SimpleNamespace(tree=lambda told: told), is_local=True)
+
+    def told():
+        return {one["sensor"]: one["value"] for one in api.channels()["channels"]}
+
+    assert told()["porch.temp"] == 21.53
+    replace(store)
+    assert told() == {"cellar.hum": None}  # whoever stores has not looked yet
+    latest.adopt(store.generation, is_same=False)
+    assert told() == {"cellar.hum": 55.5}
+
+
 def test_page_shows_what_comes_under_the_names_of_the_new_file(store):
-    latest = Latest()
+    latest = Latest(store.generation)
     agent = SimpleNamespace(store=store, clock=FakeClock(), _ingest=SimpleNamespace(latest=latest))
     agent.started_ms = agent.clock.monotonic_ms()
     policy = PrivacyPolicy()
@@ -90,7 +107,7 @@ def test_page_shows_what_comes_under_the_names_of_the_new_file(store):
     (found,) = told(telemetry(store.open_boot(info(), UTC_MS), 1, [2000]), "readings")["readings"]
     assert found[0::2] == ["porch.temp", 20.0]
     replace(store)
-    latest.forget()
+    latest.adopt(store.generation, is_same=False)
     cellar = info(device="board-2", alias="cellar", channels=CELLAR)
     (found,) = told(telemetry(store.open_boot(cellar, UTC_MS), 1, [560]), "readings")["readings"]
     assert found[0::2] == ["cellar.hum", 56.0]

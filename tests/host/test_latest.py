@@ -22,7 +22,7 @@ def values(latest, version=0):
 
 
 def test_newest_of_each_channel_is_kept():
-    latest = Latest()
+    latest = Latest("now")
     note(latest, row(1, 1.0), row(2, 5.0), row(1, 2.0))
     assert values(latest) == {1: 2.0, 2: 5.0}
     note(latest, row(1, 3.0, utc_ms=900))  # the clock was set back: it is the newest all the same
@@ -30,7 +30,7 @@ def test_newest_of_each_channel_is_kept():
 
 
 def test_what_a_sender_dates_before_the_newest_is_not_the_newest():
-    latest = Latest()
+    latest = Latest("now")
     sent = TIME_SENDER << TIME_QUALITY_SHIFT
     note(latest, row(1, 1.0, 2000, sent))
     note(latest, row(1, 9.0, 1000, sent))
@@ -40,7 +40,7 @@ def test_what_a_sender_dates_before_the_newest_is_not_the_newest():
 
 
 def test_what_a_sender_dates_in_time_to_come_is_not_the_newest_for_ever():
-    latest = Latest()
+    latest = Latest("now")
     sent = TIME_SENDER << TIME_QUALITY_SHIFT
     note(latest, row(1, 9.0, 90_000, sent | QUALITY_BAD))
     assert latest.bad_count([1]) == 1
@@ -50,7 +50,7 @@ def test_what_a_sender_dates_in_time_to_come_is_not_the_newest_for_ever():
 
 
 def test_newest_of_one_batch_is_the_one_of_the_latest_time():
-    latest = Latest()
+    latest = Latest("now")
     sent = TIME_SENDER << TIME_QUALITY_SHIFT
     note(latest, row(1, 2.0, 4000, sent), row(1, 1.0, 3000, sent), row(1, 9.0, 90_000, sent))
     assert values(latest) == {1: 2.0}
@@ -59,7 +59,7 @@ def test_newest_of_one_batch_is_the_one_of_the_latest_time():
 
 
 def test_what_is_known_from_before_is_no_news_and_stays_until_something_newer_comes():
-    latest = Latest()
+    latest = Latest("now")
     sent = TIME_SENDER << TIME_QUALITY_SHIFT
     note(latest, row(1, 1.0, 3000, sent), row(2, 1.0, 3000))
     version = latest.version
@@ -71,7 +71,7 @@ def test_what_is_known_from_before_is_no_news_and_stays_until_something_newer_co
 
 
 def test_bad_is_what_came_last_whatever_its_date():
-    latest = Latest()
+    latest = Latest("now")
     sent = TIME_SENDER << TIME_QUALITY_SHIFT
     note(latest, row(1, 1.0, 4000, sent))
     note(latest, row(1, 0.0, 3000, sent | QUALITY_BAD))
@@ -80,7 +80,7 @@ def test_bad_is_what_came_last_whatever_its_date():
 
 
 def test_only_what_is_behind_a_version_is_told():
-    latest = Latest()
+    latest = Latest("now")
     note(latest, row(1, 1.0), row(2, 1.0))
     version, _ = latest.since(0)
     assert values(latest, version) == {}
@@ -89,7 +89,7 @@ def test_only_what_is_behind_a_version_is_told():
 
 
 def test_batch_without_readings_and_events_is_no_news():
-    latest = Latest()
+    latest = Latest("now")
     note(latest)
     assert latest.version == 0
     note(latest, events=[()])
@@ -97,14 +97,14 @@ def test_batch_without_readings_and_events_is_no_news():
 
 
 def test_bad_ones_are_counted_among_the_channels_asked_for():
-    latest = Latest()
+    latest = Latest("now")
     note(latest, row(1, 0, quality=QUALITY_BAD), row(2, 0), row(3, 0, quality=QUALITY_BAD))
     assert latest.bad_count([1, 2, 9]) == 1
     assert latest.bad_count([]) == 0
 
 
 def test_who_waits_is_woken_by_news_and_by_the_end():
-    latest = Latest()
+    latest = Latest("now")
     told = []
     threads = [
         threading.Thread(target=lambda: told.append(latest.wait(0, 60))),
@@ -124,7 +124,7 @@ def test_who_waits_is_woken_by_news_and_by_the_end():
 
 
 def test_wait_ends_without_news():
-    assert Latest().wait(0, 0.0) is False
+    assert Latest("now").wait(0, 0.0) is False
 
 
 def test_histogram_counts_up_to_and_including_its_bounds():

@@ -126,8 +126,10 @@ class Api:
         """Return the channels that may be known, each with its latest reading."""
         view = self.view()
         with self._turn():
-            rows = self._latest()
+            generation, rows = self._latest()
             known = {one.id: one for one in channels(view.reader)}
+            if self._agent.store.generation != generation:
+                rows = {}  # they are of the file before, in which ids mean something else
         newest: dict[str, tuple[int, Answer]] = {}
         for one in known.values():
             told = self._channel(view, one, rows.get(one.id))
@@ -168,18 +170,21 @@ class Api:
                 told["quality"] = payload["metadata"]["quality"]
         return told
 
-    def _latest(self) -> dict[int, ReadingRow]:
-        """Return the latest reading of each channel, also of those that say nothing now."""
+    def _latest(self) -> tuple[str, dict[int, ReadingRow]]:
+        """Return the latest reading of each channel, also of those that say nothing now.
+
+        Before them, which generation of the store they are of.
+        """
         agent, ingest = self._agent, self._agent._ingest
         if ingest is None:
-            return {}
-        generation = agent.store.generation
+            return "", {}
+        generation = ingest.latest.generation
         if generation != self._loaded:
             now_ms = agent.clock.utc_ms()
             found = last_rows(agent.store, now_ms - BEFORE_MS, now_ms + AHEAD_MS)
             ingest.latest.load(found.values(), now_ms)
             self._loaded = generation
-        return {row[0]: row for row in ingest.latest.all()}
+        return generation, {row[0]: row for row in ingest.latest.all()}
 
     # -- out of the store ----------------------------------------------------------
 

@@ -58,7 +58,7 @@ class Stream:
         self._report = report
         self._clock: Clock = agent.clock
         self._latest: Latest = agent._ingest.latest
-        self._generation = agent.store.generation  # of the store whose channels these are
+        self._generation = self._latest.generation  # of the store whose channels these are
         self._channels: dict[int, StoredChannel] = {}
 
     def messages(self) -> Iterator[bytes]:
@@ -73,13 +73,18 @@ class Stream:
             while (left_ms := due_ms - self._clock.monotonic_ms()) > 0 and not latest.is_closed:
                 if not latest.wait(version, left_ms / 1000):
                     continue
-                version, rows = latest.since(version)
                 view = self._view()  # anew: the policy may be another one by now
                 if self._is_another_file():
                     self._channels = {}
                     # Its events may have other numbers.
                     event_id = min(event_id, extract.last_event_id(view.reader))
-                if readings := self._readings(view, rows):
+                newest, rows = latest.since(version)
+                readings = self._readings(view, rows)
+                if self._agent.store.generation != self._generation:
+                    latest.rest(READINGS_S)  # another file is open, and nothing of it is here yet
+                    continue
+                version = newest
+                if readings:
                     told = {"time_ms": self._clock.utc_ms(), "readings": readings}
                     yield _message("readings", told)
                 if latest.events_total != events_total:
@@ -90,7 +95,7 @@ class Stream:
 
     def _is_another_file(self) -> bool:
         """Return whether the agent has gone on with another file since this was asked last."""
-        before, self._generation = self._generation, self._agent.store.generation
+        before, self._generation = self._generation, self._latest.generation
         return self._generation != before
 
     def _hello(self, view: View) -> dict[str, Any]:

@@ -76,6 +76,10 @@ class SQLiteStore(Database):
 
     def _begin(self, check_ms: int) -> str:
         known_id, run_ms = self.store_id, self.run_ms
+        # In the keys of batches: a store that was restored from a copy uses ids again. First of
+        # all, so that whoever remembers something of another file knows, however this ends.
+        row = self._writer.execute("SELECT lower(hex(randomblob(4)))").fetchone()
+        self.generation: str = row[0]
         try:
             saved_ms = self._load(self.sinks, *self._parts)
         except (ValueError, KeyError, TypeError) as error:
@@ -89,9 +93,6 @@ class SQLiteStore(Database):
         self._writer.execute("BEGIN IMMEDIATE")
         self.set_meta(self._writer, "is_closed", "0")
         self._writer.execute("COMMIT")
-        # In the keys of batches: a store that was restored from a copy uses ids again.
-        row = self._writer.execute("SELECT lower(hex(randomblob(4)))").fetchone()
-        self.generation: str = row[0]
         return self.store_id
 
     def _resume(self) -> None:
