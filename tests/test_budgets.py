@@ -376,9 +376,9 @@ def test_a_ceiling_stands_for_the_goal_where_it_is_asked_for(tmp_path, capsys):
         by_goal,
     ]
     assert printed.count("  ceiling, else goal\n") == 2
-    missed = {"cli.start_ratio.help": give("cli.start_ratio.help", [3.5] * 5)}
+    missed = {"api.chart_30d_ms": give("api.chart_30d_ms", [350] * 5)}  # times have no ceiling
     assert play(tmp_path, missed, "--ceilings")[0] == 1, "a goal without a ceiling is one"
-    assert "cli.start_ratio.help misses its goal: 3.5 " in capsys.readouterr().out
+    assert "api.chart_30d_ms misses its goal: 350 " in capsys.readouterr().out
 
 
 def test_a_loss_in_one_round_misses_a_goal_of_none(tmp_path, capsys):

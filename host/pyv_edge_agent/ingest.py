@@ -238,7 +238,7 @@ class Ingest:
     def _run(self) -> None:
         self._inbox.begin()
         anew = self._mending.mend()
-        if self.latest.generation != self._store.generation:
+        if self._store.is_open and self.latest.generation != self._store.generation:
             self.latest.adopt(self._store.generation, is_same=anew is None)
         if anew is not None:
             self._start_over(anew)

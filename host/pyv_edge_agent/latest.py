@@ -54,10 +54,10 @@ class Latest:
                 self._rows.clear()
                 self._is_bad.clear()
 
-    def load(self, rows: Iterable[ReadingRow], now_ms: int) -> None:
-        """Take over what is known from before, which is no news."""
+    def load(self, rows: Iterable[ReadingRow], now_ms: int, generation: str) -> None:
+        """Take over what is known from before, which is no news; if it is of this store."""
         with self._changed:
-            for row in rows:
+            for row in rows if generation == self.generation else ():
                 version, known = self._rows.get(row[0], (0, None))
                 is_newer = known is None or _age(row, now_ms) < _age(known, now_ms)
                 if known is None or (is_newer and _is_dated(known)):

@@ -17,6 +17,7 @@ from .time_base import TimeBase
 logger = logging.getLogger(__name__)
 
 RECOVER_MS = 60_000  # between two replacements of a damaged file, or two tries that fail
+NOWHERE = ("", -1, -1)  # where no store stands
 MEND_MS = 1_800_000  # longest that one takes: all of a large file may have to be copied
 
 
@@ -43,7 +44,8 @@ class Mending:
         self._recovered_ms: int | None = None  # when the file was last replaced, or that tried
         self.since_ms = clock.monotonic_ms()  # when commits began to fail, or to succeed again
         self._obstacle = ""  # why the last try failed
-        self._is_another = False  # another file was opened by a try that failed
+        # Where the store stood that all go by, if a try that failed has opened it, or another.
+        self._stood: tuple[str, int, int] | None = None
         self._refused_ms: int | None = None  # since when its disk refuses what is to be stored
 
     def failed(self, error: StoreError) -> None:
@@ -90,26 +92,39 @@ class Mending:
             return None
         self._recovered_ms = now_ms
         self._heartbeat.hold(MEND_MS)
+        is_damaged = bool(broken) and not displaced
+        stood = NOWHERE if is_damaged else self._stood or self._store.standing
         generation = self._store.generation
         try:
-            if broken and not displaced:
+            if is_damaged:
                 upkeep.recover(broken)
-            elif upkeep.reopen() and not self._is_another:
-                self._obstacle = ""
-                return None
-            self._time.begin_anew()
+            else:
+                upkeep.reopen()
+            is_same = self._store.standing == stood
+            if not is_same:
+                self._time.begin_anew()
         except StoreError as error:
             if str(error) != self._obstacle:
                 logger.error("%s; trying again each minute", error)
             self._obstacle = self.problem = str(error)
             if self._store.generation != generation:
-                # All that is in memory is of the file before: nothing may be stored like that.
-                self._is_another = True
-                self._store.abandon()
+                self._stood = stood
+                self._close(upkeep, error)
             return None
+        self._stood = None
         self._obstacle = ""
-        self._is_another = False
-        return StoreError(displaced or broken or "the store was opened again")
+        return None if is_same else StoreError(displaced or broken or "the store was opened again")
+
+    def _close(self, upkeep: Upkeep, error: StoreError) -> None:
+        """Close what was opened half: what is in memory may be of another file."""
+        if not self._store.is_open:
+            return
+        try:
+            if isinstance(error, StoreFullError):
+                upkeep.disk_is_full()  # for the next try
+        except StoreError as problem:
+            logger.error("can't make room: %s", problem)
+        self._store.disconnect()
 
     def _make_room(self, upkeep: Upkeep) -> None:
         try:

@@ -11,7 +11,7 @@ import pytest
 from host.fakes import UTC_MS, batch, greeting
 from host.processes import find, small_disk
 from host.store_rig import StoreRig
-from host.test_ingest import BOOT, Rig
+from host.test_ingest import BOOT, DEVICE, Rig
 from host.test_store import info, telemetry
 from pyv_edge_agent.store import Limits, SQLiteStore, read_ledger, verify
 from pyv_edge_agent.types import SensorReading
@@ -154,7 +154,7 @@ def test_file_that_is_replaced_is_kept_under_another_name(site, tmp_path):
     other.close()
     acked = site.acked
     silent = (99, 1, 0, 0, UTC_MS, 0, 0, 2153)
-    site.ingest.latest.load([silent], UTC_MS)
+    site.ingest.latest.load([silent], UTC_MS, site.store.generation)
     (tmp_path / "other.db").replace(site.path)
     site.send(3)  # the board's numbers go on at another place
     kept = site.path.with_name("edge.db.replaced-1")
@@ -167,27 +167,98 @@ def test_file_that_is_replaced_is_kept_under_another_name(site, tmp_path):
     assert {(row[0], row[3]) for row in site.ingest.latest.all()} <= stored
 
 
+def refuse_audit(path, is_refused=True):
+    """Let a file take no record for its audit log, or take them again."""
+    refusal = "CREATE TRIGGER no BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no'); END"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(refusal if is_refused else "DROP TRIGGER no")
+
+
+def reasons(site):
+    return [row["details"] for row in site.store.audit_logs() if row["action"] == "reopened"]
+
+
 def test_nothing_is_stored_into_another_file_that_was_not_opened_to_the_end(site, tmp_path):
     other = SQLiteStore(tmp_path / "other.db")
     cellar = other.open_boot(info(device="board-2", alias="cellar"), UTC_MS)
     other.commit(telemetry(cellar, 0, range(site.acked)))  # it stands where the board does
     other.close()
-    with closing(sqlite3.connect(tmp_path / "other.db")) as connection:
-        connection.execute(
-            "CREATE TRIGGER refusal BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no'); END"
-        )
+    refuse_audit(tmp_path / "other.db")
     acked = site.acked
     (tmp_path / "other.db").replace(site.path)
     site.send(2)
     assert site.acked == acked
     assert not site.store.is_open
-    with closing(sqlite3.connect(site.path)) as connection:
-        connection.execute("DROP TRIGGER refusal")
+    refuse_audit(site.path, is_refused=False)
     site.loop(MINUTE_MS)
     site.send(2)
+    assert reasons(site) == [{"reason": f"{site.path}: was replaced"}]
     of_whom = "SELECT device.name, count(*) FROM reading JOIN channel ON channel.id = channel_id"
     found = site.rows(f"{of_whom} JOIN device ON device.id = device_id GROUP BY device.name")
     assert dict(found) == {"board-2": acked, "board-1": site.acked}
+    assert read_ledger(site.path).is_balanced
+
+
+def test_what_is_in_memory_is_stored_once_the_same_file_is_opened_to_the_end(site):
+    def poll():
+        reading = SensorReading("t1", site.ingest.time.utc_ms() / 1000, 20.0, "Cel", {})
+        site.ingest.add_polled(DEVICE, reading, 0)
+
+    poll()
+    site.loop()
+    refuse_audit(site.path)
+    delete_file(site.path)
+    for _ in range(COUNT):
+        poll()
+    site.loop()  # the commit fails,
+    site.loop()  # and the file that was put there is opened
+    assert not site.store.is_open
+    poll()
+    site.loop(MINUTE_MS)
+    assert not site.store.is_open
+    refuse_audit(site.path, is_refused=False)
+    site.loop(MINUTE_MS)
+    assert site.ingest.discarded_total == 0
+    polled = "SELECT count(*) FROM reading JOIN channel ON channel.id = channel_id"
+    assert site.rows(f"{polled} WHERE sensor_name = 't1'") == [(COUNT + 2,)]
+    assert reasons(site) == [{"reason": f"{site.path}: was deleted"}]
+
+
+def test_damage_is_mended_after_a_try_that_found_no_room(tmp_path):
+    with small_disk(tmp_path / "small", 4 << 20) as folder:
+        site = Site(folder / "edge.db")
+        site.send(60)
+        ballast = folder / "ballast"
+        ballast.write_bytes(bytes(shutil.disk_usage(folder).free - 40_960))
+        site.store.broken = "a query came upon it"
+        acked = site.acked
+        site.send()
+        assert not site.store.is_open
+        assert site.acked == acked
+        ballast.unlink()
+        site.loop(MINUTE_MS)
+        site.send(2)
+        assert site.acked == site.sent > acked
+        assert read_ledger(site.path).is_balanced
+        site.store.close()
+
+
+@pytest.mark.parametrize("value", ["x", "[]"])
+def test_another_file_that_is_damaged_is_mended(site, tmp_path, value):
+    other = StoreRig(tmp_path / "other.db")
+    other.add(5)
+    other.close()
+    with closing(sqlite3.connect(tmp_path / "other.db")) as connection, connection:
+        connection.execute("UPDATE meta SET value = ? WHERE key = 'run_ms'", (value,))
+    acked = site.acked
+    (tmp_path / "other.db").replace(site.path)
+    site.send()
+    site.loop(MINUTE_MS)  # it is found out that it is damaged,
+    site.loop(MINUTE_MS)  # and that is mended
+    site.send(2)
+    assert site.path.with_name("edge.db.broken-1").exists()
+    assert read_ledger(site.path.with_name("edge.db.replaced-1")).total("present") == acked
+    assert site.acked == site.sent
     assert read_ledger(site.path).is_balanced
 
 

@@ -63,7 +63,7 @@ def test_what_is_known_from_before_is_no_news_and_stays_until_something_newer_co
     sent = TIME_SENDER << TIME_QUALITY_SHIFT
     note(latest, row(1, 1.0, 3000, sent), row(2, 1.0, 3000))
     version = latest.version
-    latest.load([row(1, 5.0, 4000, sent), row(2, 5.0, 4000), row(3, 5.0, 4000)], 5000)
+    latest.load([row(1, 5.0, 4000, sent), row(2, 5.0, 4000), row(3, 5.0, 4000)], 5000, "now")
     assert {found[0]: found[7] for found in latest.all()} == {1: 5.0, 2: 1.0, 3: 5.0}
     assert latest.since(version)[1] == []
     note(latest, row(1, 6.0, 3500, sent), row(3, 6.0, 3500))

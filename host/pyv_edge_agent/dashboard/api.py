@@ -182,7 +182,7 @@ class Api:
         if generation != self._loaded:
             now_ms = agent.clock.utc_ms()
             found = last_rows(agent.store, now_ms - BEFORE_MS, now_ms + AHEAD_MS)
-            ingest.latest.load(found.values(), now_ms)
+            ingest.latest.load(found.values(), now_ms, generation)
             self._loaded = generation
         return generation, {row[0]: row for row in ingest.latest.all()}
 

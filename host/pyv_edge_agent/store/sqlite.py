@@ -133,15 +133,18 @@ class SQLiteStore(Database):
             part.load(self._writer)
         return int(meta.get("run_ms", 0))
 
-    def reopen(self) -> bool:
-        """Open again what is at the path, see `renew`; return whether it stands as this did.
+    @property
+    def standing(self) -> tuple[str, int, int]:
+        """Which store this is, its last reading and how many there were, as memory has it."""
+        return (self.store_id, self.last_reading_id, self.stored_total)
 
-        Raises StoreError, to be tried again.
+    def reopen(self) -> None:
+        """Open again what is at the path, see `renew`. Raises StoreError, to be tried again.
+
+        Where it doesn't stand as before, whoever knows ids of it has to start over.
         """
         with self.lock:
-            stood = (self.store_id, self.last_reading_id, self.stored_total)
             self.renew()
-            return stood == (self.store_id, self.last_reading_id, self.stored_total)
 
     def close(self) -> None:
         """Write what only memory knows and close every connection.

@@ -49,6 +49,7 @@ class Upkeep:
         self._store = store
         self._jumps_total = 0
         self._doubts_total = store.doubts_total
+        self._reopened_for = ""  # why it was, until the audit log has it
         self._limits = limits or Limits()
         self._free_size = free_size
         self._start()
@@ -83,15 +84,15 @@ class Upkeep:
         self._store.apply_policies(self._store.policies)
         self._start()
 
-    def reopen(self) -> bool:
+    def reopen(self) -> None:
         """Open again what is at the store's path; see `SQLiteStore.reopen`. Raises StoreError."""
-        reason = self._store.displaced
-        is_same = self._store.reopen()
-        if reason:
-            self._store.audit.append("reopened", {"reason": reason})
+        self._reopened_for = self._store.displaced or self._reopened_for
+        self._store.reopen()
+        if self._reopened_for:
+            self._store.audit.append("reopened", {"reason": self._reopened_for})
+            self._reopened_for = ""
         self._store.apply_policies(self._store.policies)
         self._start()
-        return is_same
 
     def step(
         self, now_ms: int, *, is_time_right: bool, jumps_total: int = 0, time_quality: int = 0
