@@ -20,6 +20,10 @@ def times(*values, goal=None):
     return figure("a.took_ms", "ms", values, goal)
 
 
+def sizes(*values, goal=None):
+    return figure("a.size", "bytes", values, goal)
+
+
 def write(path, figures, **run):
     bench_file.write(path, Bench({**HERE, **run}, figures))
     return str(path)
@@ -76,7 +80,7 @@ def test_compare_lists_what_has_changed_and_fails_with_a_goal_that_got_worse(tmp
     old = write(
         tmp_path / "old.json",
         [
-            times(10, 10, 10, 10, 10, goal=goal),
+            sizes(10, 10, 10, 10, 10, goal=goal),
             figure("same", "ms", [1]),
             figure("gone", "ms", [1]),
         ],
@@ -84,7 +88,7 @@ def test_compare_lists_what_has_changed_and_fails_with_a_goal_that_got_worse(tmp
     worse = write(
         tmp_path / "worse.json",
         [
-            times(15, 15, 15, 15, 15, goal=goal),
+            sizes(15, 15, 15, 15, 15, goal=goal),
             figure("same", "ms", [1]),
             figure("new", "ms", [1]),
         ],
@@ -93,16 +97,71 @@ def test_compare_lists_what_has_changed_and_fails_with_a_goal_that_got_worse(tmp
     assert compare.main([old, worse]) == 1
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].split() == ["figure", "old", "new", "change", "unit"]
-    assert printed[1].split() == ["a.took_ms", "10", "15", "+50.0", "%", "ms", "worse"]
+    assert printed[1].split() == ["a.size", "10", "15", "+50.0", "%", "bytes", "worse"]
     assert printed[2:] == [
-        "1 figures are the same but for noise.",
+        "1 figures have not changed beyond the spread of their repeats.",
         "only in the old file: gone",
         "only in the new file: new",
+        "These fail: a.size.",
     ]
     assert compare.main([worse, old]) == 0, "better"
-    free = [write(tmp_path / f"{n}.json", [times(n, n, n, n, n)]) for n in (10, 15)]
+    free = [write(tmp_path / f"{n}.json", [sizes(n, n, n, n, n)]) for n in (10, 15)]
     assert compare.main(free) == 0, "worse, but no goal is set"
     assert "worse" in capsys.readouterr().out
+
+
+MACHINE_TOO = "of the machine too"
+
+
+@pytest.mark.parametrize(
+    ("unit", "is_deciding"),
+    [
+        *((unit, False) for unit in ("us", "ms", "s", "cpu s", "1/s", "1/min", "1/cpu s")),
+        ("percent", False),
+        *((unit, True) for unit in ("ratio", "of the line", "bytes", "kB", "MB", "commits")),
+        *((unit, True) for unit in ("readings", "faults", "threads", "descriptors")),
+    ],
+)
+def test_times_and_rates_decide_nothing_by_having_changed(tmp_path, capsys, unit, is_deciding):
+    old, new = (write(tmp_path / str(n), [figure("a", unit, [n] * 5, "<= 100")]) for n in (10, 15))
+    assert compare.main([old, new]) == int(is_deciding)
+    printed = capsys.readouterr().out
+    assert f"  worse, {MACHINE_TOO}\n" in printed or is_deciding
+    assert ("Of the machine too: " in printed) is not is_deciding
+    assert ("These fail: a.\n" in printed) is is_deciding
+    assert compare.main([new, old]) == 0
+
+
+def test_times_and_rates_that_moved_stand_below_what_decides(tmp_path, capsys):
+    old, new = (
+        write(tmp_path / str(n), [times(n, n, n, n, n), sizes(n, n, n, n, n)]) for n in (10, 15)
+    )
+    assert compare.main([old, new]) == 0
+    rows = capsys.readouterr().out.splitlines()[:4]
+    assert [row.split()[0] for row in rows] == ["figure", "a.size", "a.took_ms", "Of"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "status", "note"),
+    [
+        ([90] * 5, [150] * 5, 1, "worse, its goal is met no more"),
+        ([80, 90, 99, 110, 120], [80, 90, 101, 110, 120], 1, "within the spread, its goal is"),
+        ([101] * 5, [150] * 5, 0, f"worse, {MACHINE_TOO}"),  # was missed before
+        ([150] * 5, [90] * 5, 0, f"better, {MACHINE_TOO}"),
+        ([90] * 4, [150] * 4, 0, "worse, of too few repeats"),
+    ],
+)
+def test_a_goal_that_is_met_no_more_fails_whatever_its_unit(
+    tmp_path, capsys, old, new, status, note
+):
+    pair = [
+        write(tmp_path / name, [times(*values, goal="<= 100")])
+        for name, values in (("old", old), ("new", new))
+    ]
+    assert compare.main(pair) == status
+    assert note in capsys.readouterr().out.splitlines()[1]
+    other = write(tmp_path / "other", [times(*new, goal="<= 100")], processor="Q")
+    assert compare.main([pair[0], other]) == 0, "times of two machines"
 
 
 def losses(*values, goal="<= 0"):
@@ -120,7 +179,8 @@ def test_a_loss_in_one_repeat_is_a_change_where_there_must_be_none(tmp_path, cap
     new = write(tmp_path / "new.json", [twice])
     assert compare.main([old, new]) == 1
     row = capsys.readouterr().out.splitlines()[1]
-    assert row.split() == ["a.lost", "0", "2", "readings", "worse"]
+    assert row.split()[:5] == ["a.lost", "0", "2", "readings", "worse,"]
+    assert row.endswith("worse, its goal is met no more")
     few = write(tmp_path / "few.json", [losses(0)])
     assert compare.main([few, new]) == 1, "a loss is one however few the repeats"
 
@@ -146,20 +206,22 @@ def test_a_goal_that_is_gone_fails_unless_it_was_skipped(
 
 
 def test_times_of_another_machine_decide_nothing(tmp_path, capsys):
-    sizes = [figure("a.bytes", "bytes", [n], "<= 100", FIXED) for n in (10, 20)]
+    fixed = [figure("a.bytes", "bytes", [n], "<= 100", FIXED) for n in (10, 20)]
     slow = times(20, 20, 20, 20, 20, goal="<= 100")
-    old = write(tmp_path / "a", [times(10, 10, 10, 10, 10, goal="<= 100"), sizes[0]])
-    new = write(tmp_path / "b", [slow, sizes[0]], processor="Q", python="3.12")
+    old = write(tmp_path / "a", [times(10, 10, 10, 10, 10, goal="<= 100"), fixed[0]])
+    new = write(tmp_path / "b", [slow, fixed[0]], processor="Q", python="3.12")
     assert compare.main([old, new]) == 0
     printed = capsys.readouterr().out
     assert "processor: P before, Q now\n" in printed
     assert "python: 3.11 before, 3.12 now\n" in printed
     assert "These are two machines" in printed
     assert "worse, on another machine" in printed
-    assert compare.main([old, write(tmp_path / "c", [slow, sizes[1]], processor="Q")]) == 1
+    assert compare.main([old, write(tmp_path / "c", [slow, fixed[1]], processor="Q")]) == 1
     capsys.readouterr()
-    assert compare.main([old, write(tmp_path / "d", [slow], python="3.12")]) == 1, "one machine"
-    assert "two machines" not in capsys.readouterr().out
+    assert compare.main([old, write(tmp_path / "d", [slow, fixed[0]], python="3.12")]) == 0
+    printed = capsys.readouterr().out
+    assert f"worse, {MACHINE_TOO}" in printed, "one machine"
+    assert "two machines" not in printed
 
 
 def test_too_few_repeats_decide_nothing(tmp_path, capsys):
@@ -203,7 +265,13 @@ ONE = figure("a", "ms", [1]).as_json()
         (None, "No such file"),
         ("", "is no JSON"),
         ("\xff", "is no JSON"),
-        (json.dumps([ONE]), "is no bench.json"),
+        (json.dumps([ONE]), "is no bench.json of this bench: it is no object; "),
+        ("1", "it is no object"),
+        (json.dumps({"run": {}, "figures": {"a": ONE}}), "figures is no list of objects"),
+        (json.dumps({"run": {}, "figures": 1}), "figures is no list of objects"),
+        (json.dumps({"run": {}, "figures": ["a"]}), "figures is no list of objects"),
+        (json.dumps({"run": {}, "figures": [{**ONE, "values": 1}]}), "values have to be a list"),
+        (json.dumps({"run": {}, "figures": [{**ONE, "goal": 1}]}), "1 is no goal"),
         (json.dumps({"figures": [ONE]}), "lacks 'run'"),
         (json.dumps({"run": [], "figures": [ONE]}), "run is no object"),
         (json.dumps({"run": {}, "figures": [{**ONE, "values": []}]}), "values"),
@@ -213,7 +281,11 @@ ONE = figure("a", "ms", [1]).as_json()
         (json.dumps({"run": {}, "figures": [{**ONE, "name": 1}]}), "texts"),
         (json.dumps({"run": {}, "figures": [{"name": "a"}]}), "lacks 'unit'"),
         (json.dumps({"run": {}, "figures": [ONE]}), "lacks 'skipped'"),
-        (json.dumps({"run": {}, "figures": [], "skipped": [], "failed": ["a"]}), "is no bench"),
+        (
+            json.dumps({"run": {}, "figures": [], "skipped": [], "failed": ["a"]}),
+            "failed is no list",
+        ),
+        (json.dumps({"run": {}, "figures": [], "skipped": [], "failed": [{}]}), "lacks 'name'"),
     ],
 )
 def test_a_file_that_is_of_no_use_is_one_line(tmp_path, capsys, content, what):
@@ -251,13 +323,17 @@ BUDGETS = """# About goals.
 """
 
 
+NAMES = ("bytes", "free_bytes", "ratio", "big_bytes", "took_ms", "share")
+
+
 def turn(tmp_path, *figures, text=None):
     """Let the ratchet see these figures; return its status and the file."""
     path = tmp_path / "budgets.toml"
     if text is not None:
         path.write_text(text)
     found = write(tmp_path / "bench.json", list(figures))
-    status = ratchet.main(["--json", found, "--budgets", str(path)])
+    words = ["--json", found, "--budgets", str(path)]
+    status = ratchet.main(words, [f"a.{name}" for name in NAMES])
     return status, path.read_text()
 
 
@@ -334,7 +410,8 @@ def test_the_ratchet_never_loosens_whatever_it_is_given(tmp_path):
 def test_the_ratchet_refuses_what_it_can_not_edit(tmp_path, capsys):
     big = figure("a.big_bytes", "bytes", [4000], "<= 10", FIXED)
     for text, what in (
-        (BUDGETS + "[other]\n", "the last table has to be [ceilings]"),
+        ("[ceilings]\n" + BUDGETS.partition("\n[ceilings]")[0], "the last table has to be"),
+        (BUDGETS + "[other]\n", "[other] is a table that nobody reads"),
         (BUDGETS.replace('es" = "<= 5', 'es" =   "<= 5'), "on a line of its own"),
         (BUDGETS.partition("\n[ceilings]")[0], "the last table"),
     ):

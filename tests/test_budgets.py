@@ -4,6 +4,7 @@ Times are for `make bench`: no test asserts one.
 """
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -180,6 +181,65 @@ def test_a_file_of_goals_that_is_of_no_use_is_one_line(tmp_path, content, what):
     with pytest.raises(ValueError, match=f"budgets.toml: .*{what}") as caught:
         budgets.load(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("table", budgets.TABLES)
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("core.mpy_bytes = '<= 9'", 'core: is a table, .* write "core.mpy_bytes" = "<= 9"'),
+        ("core.mpy_bytes = 9", 'core: is a table, .* write "core.mpy_bytes" = "<= 1.5"'),
+        ("core = {}", 'core: is a table, .* write "core" = "<= 1.5"'),
+        ('"core.mpy_bytes" = 10', 'core.mpy_bytes: 10 is no goal; write a text, in quotes: "<='),
+        ('"core.mpy_bytes" = ["<= 1"]', r"core.mpy_bytes: \['<= 1'\] is no goal; write a text"),
+    ],
+)
+def test_what_is_no_text_is_refused_with_what_to_write(tmp_path, table, line, what):
+    path = tmp_path / "budgets.toml"
+    path.write_text(f"[{table}]\n{line}\n")
+    with pytest.raises(ValueError, match=rf"budgets.toml: \[{table}\] {what}") as caught:
+        budgets.load(path, table, registry.FIGURES)
+    assert "\n" not in str(caught.value)
+
+
+LISTED = "`make bench NAMES=--list` prints all names"
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (
+            '[budgets]\n"core.mpy_byte" = "<= 9"\n',
+            f'[budgets] core.mpy_byte: is no figure; write "core.mpy_bytes"; {LISTED}',
+        ),
+        (
+            '[budgets]\n[ceilings]\n"x" = "<= 9"\n',
+            f"[ceilings] x: is no figure; correct it or take it out; {LISTED}",
+        ),
+        ("[budget]\n", "[budget] is a table that nobody reads; write [budgets] or [ceilings]"),
+        (
+            '"core.mpy_bytes" = "<= 9"\n[budgets]\n',
+            "core.mpy_bytes: is in no table; move it below [budgets] or [ceilings]",
+        ),
+    ],
+)
+def test_a_goal_that_nothing_would_be_judged_by_ends_the_bench(tmp_path, capsys, content, what):
+    path = tmp_path / "budgets.toml"
+    path.write_text(content)
+    found = str(tmp_path / "bench.json")
+    with pytest.raises(SystemExit) as caught:
+        main(["--json", found, NAME], {NAME: fail(AssertionError("was measured"))}, path)
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1] == f"pyv_edge_bench: error: {path}: {what}"
+    bench_file.write(tmp_path / "bench.json", bench_file.Bench({}))
+    assert ratchet.main(["--json", found, "--budgets", str(path)]) == 2
+    assert capsys.readouterr().err == f"{path}: {what}\n"
+
+
+def test_each_goal_of_the_project_is_of_a_known_figure_whatever_is_installed():
+    for one in budgets.TABLES:
+        assert budgets.load(table=one, names=registry.FIGURES)
+    assert "peer.ours_mqtt.cpu_over_tb" in budgets.load(names=registry.FIGURES)
 
 
 # -- the bench -----------------------------------------------------------------------
@@ -421,9 +481,24 @@ def test_a_file_of_before_is_kept_until_there_is_another(tmp_path):
 
 def test_names_are_listed_and_nothing_is_measured(capsys):
     runs = {NAME: fail(AssertionError("was measured"))}
-    for words in ([], ["core"]):
+    for words, names in (([], list(registry.FIGURES)), (["core"], registry.chosen(["core"]))):
         assert main(["--list", *words], runs) == 0
-        assert capsys.readouterr().out.splitlines() == registry.chosen(words)
+        assert capsys.readouterr().out.splitlines() == names
+    assert {"scale.fleet.nats_up_bytes.10", NAME} <= set(registry.listed([]))
+
+
+def test_a_list_that_nobody_reads_on_ends_quietly():
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as output:
+        done = subprocess.run(
+            [sys.executable, "-m", "pyv_edge_bench", "--list"],
+            cwd=ROOT,
+            stdout=output,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_what_lacks_a_program_is_skipped_and_the_others_are_measured(tmp_path, capsys):

@@ -8,10 +8,12 @@ What can't be measured does not stop the others: without a program it is skipped
 
 Ends with 2 if a measurement has failed, else with 1 if a figure misses its goal, else with 0.
 With --ceilings, as `make check-long` has it, a figure's ceiling in tools/budgets.toml stands
-for its goal, in the table too. With --list the names are printed and nothing is measured.
+for its goal, in the table too. With --list the names are printed, those of `scale` too, and
+nothing is measured.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import time
@@ -102,8 +104,20 @@ def report(bench: Bench, is_by_ceilings: bool) -> int:
     return 2 if bench.failed else 1 if missed else 0
 
 
-def main(arguments: list[str], runs: Runs = registry.FIGURES) -> int:
-    """Run the command line, each figure by its one of `runs`; return the exit status."""
+def show_names(names: list[str]) -> None:
+    """Print a name a line; quietly less if nobody reads any more."""
+    try:
+        print("\n".join(names), flush=True)
+    except BrokenPipeError:  # whoever reads, `head` perhaps, has enough
+        # Python flushes what is left once more at its end, and would complain of the same.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def main(arguments: list[str], runs: Runs = registry.FIGURES, limits: Path = budgets.PATH) -> int:
+    """Run the command line, each figure by its one of `runs`; return the exit status.
+
+    Goals and ceilings are in the file `limits`.
+    """
     parser = argparse.ArgumentParser(prog="pyv_edge_bench", description=__doc__.split("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--json", type=Path, metavar="FILE")
@@ -111,11 +125,13 @@ def main(arguments: list[str], runs: Runs = registry.FIGURES) -> int:
     parser.add_argument("--list", action="store_true", help="print the names and measure nothing")
     options = parser.parse_args(arguments)
     try:
-        names = registry.chosen(options.names)
         if options.list:
-            print("\n".join(names))
+            show_names(registry.listed(options.names))
             return 0
-        goals, ceilings = budgets.load(), budgets.load(table="ceilings")
+        names = registry.chosen(options.names)
+        goals, ceilings = (
+            budgets.load(limits, table, registry.FIGURES) for table in budgets.TABLES
+        )
         path = options.json or bench_file.path_of(options.names)
         bench_file.prepare(path)
     except KeyError as error:

@@ -19,7 +19,7 @@ from .figure import Figure, Measured
 
 PATH = ROOT / "build" / "bench.json"  # of a run of all
 
-_REMEDY = "measure again with `make bench`"
+_REMEDY = "`make bench` makes one"
 
 
 @dataclass
@@ -78,11 +78,14 @@ def read(path: Path) -> Bench:
     except ValueError as error:
         raise ValueError(f"{path}: is no JSON ({error}); {_REMEDY}") from error
     try:
-        run, figures = content["run"], [_figure(one) for one in content["figures"]]
+        if not isinstance(content, dict):
+            raise TypeError("it is no object")
+        run, figures = content["run"], [_figure(one) for one in _objects(content, "figures")]
         if not isinstance(run, dict):
             raise TypeError("run is no object")
         skipped, failed = (
-            {one["name"]: one["reason"] for one in content[key]} for key in ("skipped", "failed")
+            {str(one["name"]): str(one["reason"]) for one in _objects(content, key)}
+            for key in ("skipped", "failed")
         )
     except (KeyError, TypeError, ValueError) as error:
         what = f"lacks {error}" if isinstance(error, KeyError) else error
@@ -90,12 +93,22 @@ def read(path: Path) -> Bench:
     return Bench(run, figures, skipped=skipped, failed=failed)
 
 
+def _objects(content: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    """Return a list of objects. Raises KeyError or TypeError if it is none."""
+    found = content[key]
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise TypeError(f"{key} is no list of objects")
+    return found
+
+
 def _figure(one: dict[str, Any]) -> Figure:
     """Return a figure of its object. Raises KeyError, TypeError or ValueError if it is none."""
     name, unit, values, command = one["name"], one["unit"], one["values"], one["command"]
     if not all(isinstance(text, str) for text in (name, unit, command)):
         raise TypeError(f"{name!r}: name, unit and command have to be texts")
-    if not values or not all(isinstance(value, (int, float)) for value in values):
+    if not isinstance(values, list) or not values:
+        raise TypeError(f"{name}: values have to be a list that is not empty")
+    if not all(isinstance(value, (int, float)) for value in values):
         raise TypeError(f"{name}: values have to be numbers")
     if not all(math.isfinite(value) for value in values):
         raise ValueError(f"{name}: a value is not finite")

@@ -8,8 +8,11 @@ goals, `make check-long` by ceilings, `make test` by whichever allows more.
 
 import re
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -17,6 +20,7 @@ else:
     import tomli as tomllib
 
 PATH = Path(__file__).resolve().parents[1] / "budgets.toml"
+TABLES = ("budgets", "ceilings")
 
 _GOAL = re.compile(r"(<=|>=) (\d+(?:\.\d+)?)")
 
@@ -41,34 +45,72 @@ class Goal:
         return self.limit != other.limit and other.is_met(self.limit)
 
 
-def parse(text: str) -> Goal:
-    """Return the goal that `text` says. Raises ValueError if it says none."""
-    found = _GOAL.fullmatch(text)
+def parse(text: object) -> Goal:
+    """Return the goal that `text` says. Raises ValueError if it says none, or is no text."""
+    found = _GOAL.fullmatch(text) if isinstance(text, str) else None
     if found is None:
-        raise ValueError(f'{text!r} is no goal; write "<= 1.5" or ">= 1000"')
+        raise ValueError(f'{text!r} is no goal; write a text, in quotes: "<= 1.5" or ">= 1000"')
     return Goal(found[1], float(found[2]))
 
 
-def load(path: Path = PATH, table: str = "budgets") -> dict[str, Goal]:
+def load(
+    path: Path = PATH, table: str = "budgets", names: Collection[str] | None = None
+) -> dict[str, Goal]:
     """Return the goal of each figure that has one, or with `table` "ceilings" the ceiling.
 
-    Raises ValueError, in one line that names the file, for what can't be read.
+    Raises ValueError, in one line that names the file, for what can't be read, and for a name
+    that is not among `names`: its goal would never be judged. They are an argument because the
+    registry knows them, which imports all measurements, and these this module.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8")).get(table, {})
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}; restore it with `git checkout`") from error
-    except ValueError as error:
-        raise ValueError(f"{path}: is no TOML, mend it: {error}") from error
+    content = _tables(path).get(table, {})
     if not isinstance(content, dict):
         raise ValueError(f"{path}: {table} is no table; write [{table}] on a line of its own")
     goals = {}
     for name, text in content.items():
+        place = f"{path}: [{table}] {name}"
+        if isinstance(text, dict):
+            raise ValueError(
+                f"{place}: is a table, since a dotted name is without quotes;"
+                f" write {_quoted(name, text)}"
+            )
+        if names is not None and name not in names:
+            near = get_close_matches(name, names, 1)
+            remedy = f'write "{near[0]}"' if near else "correct it or take it out"
+            raise ValueError(
+                f"{place}: is no figure; {remedy}; `make bench NAMES=--list` prints all names"
+            )
         try:
             goals[name] = parse(text)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{path}: {name}: {error}") from error
+        except ValueError as error:
+            raise ValueError(f"{place}: {error}") from error
     return goals
+
+
+def _tables(path: Path) -> dict[str, Any]:
+    """Return what a file holds. Raises ValueError as `load` does, also for what nobody reads."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}; restore it with `git checkout`") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: is no TOML, mend it: {error}") from error
+    known = " or ".join(f"[{table}]" for table in TABLES)
+    for key, value in content.items():
+        if key in TABLES:
+            continue
+        if isinstance(value, dict):
+            raise ValueError(f"{path}: [{key}] is a table that nobody reads; write {known}")
+        raise ValueError(f"{path}: {key}: is in no table; move it below {known}")
+    return content
+
+
+def _quoted(name: str, value: object) -> str:
+    """Return the line that was meant by a dotted name without quotes."""
+    while isinstance(value, dict) and value:
+        key, value = next(iter(value.items()))
+        name += f".{key}"
+    goal = value if isinstance(value, str) else "<= 1.5"
+    return f'"{name}" = "{goal}"'
 
 
 def overrun(budget: str, what: str, size_bytes: int, remedy: str, path: Path = PATH) -> str:

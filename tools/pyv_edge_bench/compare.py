@@ -1,4 +1,4 @@
-"""Tells what has changed beyond noise between two files of `make bench`.
+"""Tells what has changed between two files of `make bench`, beyond the spread of the repeats.
 
 python -m pyv_edge_bench.compare OLD NEW
 
@@ -7,9 +7,15 @@ the highest and the lowest tenth, don't overlap. What never varies has changed i
 what must not happen, its goal being "<= 0", if its worst repeat does.
 
 Better is what the goal says, else the goal of the figure whose name its own begins with, else less
-of a time or a size and more of a rate. Times of two machines and figures of too few repeats decide
-nothing. Ends with 1 if a figure with a goal is worse, or gone and not skipped in NEW; with 2 if a
-file can't be used.
+of a time or a size and more of a rate.
+
+The repeats follow one another: they don't tell how a machine differs from itself an hour later,
+by what else it does. That moves times and rates, and ratios, sizes and counts hardly: only these
+decide by having changed.
+
+Ends with 1 if a goal is met no more, if a figure with a goal that is no time or rate is worse, or
+if one with a goal is gone and not skipped in NEW; with 2 if a file can't be used. Times of two
+machines and figures of too few repeats decide nothing.
 """
 
 import argparse
@@ -28,13 +34,14 @@ TRIM = 10  # one of so many is left out at each end
 _LESS = ("us", "ms", "s", "cpu s", "bytes", "kB", "MB", "percent", "readings")
 _MORE = ("1/s", "1/min", "1/cpu s")
 _OF_A_MACHINE = ("us", "ms", "s", "cpu s", "percent", "1/s", "1/min", "1/cpu s")
+_OF_THE_MACHINE_TOO = "of the machine too"
 _OF_A_MOMENT = ("date", "commit", "changed")
 _COLUMNS = ("figure", "old", "new", "change", "unit", "")
 _NUMBERS = (1, 2, 3)
 
 
 def has_changed(old: Figure, new: Figure) -> bool:
-    """Return whether a figure differs by more than noise."""
+    """Return whether a figure differs by more than its repeats do."""
     if new.is_to_be_none or (old.measured.is_fixed and new.measured.is_fixed):
         return old.judged != new.judged
     if abs(new.judged - old.judged) <= SHARE_MIN * max(abs(old.judged), abs(new.judged)):
@@ -65,12 +72,30 @@ def direction(figure: Figure, among: Iterable[Figure]) -> str:
 
 
 def verdict(old: Figure, new: Figure, good: str) -> str:
-    """Return "better", "worse", "changed" where nothing tells, or "" within noise."""
+    """Return "better", "worse", "changed" where nothing tells, or "" within the spread."""
     if not has_changed(old, new):
         return ""
     if not good:
         return "changed"
     return "better" if (new.judged < old.judged) is (good == "<=") else "worse"
+
+
+def judged(old: Figure, new: Figure, good: str, *, is_one_machine: bool) -> tuple[str, bool]:
+    """Return what there is to say of a figure, "" for nothing, and whether it decides."""
+    found = verdict(old, new, good)
+    is_of_a_machine = new.measured.unit in _OF_A_MACHINE
+    is_enough = new.is_to_be_none or (old.measured.is_enough and new.measured.is_enough)
+    if is_enough and (is_one_machine or not is_of_a_machine) and old.is_ok and not new.is_ok:
+        return f"{found or 'within the spread'}, its goal is met no more", True
+    if not found:
+        return "", False
+    if is_of_a_machine and not is_one_machine:
+        return f"{found}, on another machine", False
+    if not is_enough:
+        return f"{found}, of too few repeats", False
+    if is_of_a_machine:
+        return f"{found}, {_OF_THE_MACHINE_TOO}", False
+    return found, found == "worse" and new.goal is not None
 
 
 def differences(old: Bench, new: Bench) -> list[str]:
@@ -102,37 +127,45 @@ def alone(old: Bench, new: Bench) -> tuple[list[str], bool]:
 
 
 def compare(old: Bench, new: Bench) -> tuple[list[str], bool]:
-    """Return the lines that tell what has changed, and whether a goal is worse off or gone."""
+    """Return the lines that tell what has changed, and whether that is a failure."""
     before = {figure.measured.name: figure for figure in old.figures}
     now = {figure.measured.name: figure for figure in new.figures}
     is_one_machine = all(old.run.get(key) == new.run.get(key) for key in MACHINE)
-    rows, unchanged, is_worse = [_COLUMNS], 0, False
+    rows, unchanged, deciding = [_COLUMNS], 0, []
     for name in [name for name in before if name in now]:
         other = now[name]
         one = replace(before[name], goal=other.goal)  # judged as it is today
         if one.measured.unit != other.measured.unit:
             rows.append((name, *_cells(one, other)[:2], "", other.measured.unit, "other unit"))
             continue
-        found = verdict(one, other, direction(other, new.figures))
-        if not found:
+        good = direction(other, new.figures)
+        note, decides = judged(one, other, good, is_one_machine=is_one_machine)
+        if not note:
             unchanged += 1
             continue
-        note = found
-        if not is_one_machine and other.measured.unit in _OF_A_MACHINE:
-            note += ", on another machine"
-        elif not (other.is_to_be_none or (one.measured.is_enough and other.measured.is_enough)):
-            note += ", of too few repeats"
-        elif found == "worse" and other.goal is not None:
-            is_worse = True
+        if decides:
+            deciding.append(name)
         rows.append((name, *_cells(one, other), other.measured.unit, note))
     lines = differences(old, new)
     if not is_one_machine:
         lines.append("These are two machines: their times and rates can't be compared.")
     if len(rows) > 1:
+        rows.sort(key=_is_marked)  # those that tell most are read first
         lines.append(aligned(rows, _NUMBERS))
-    lines.append(f"{unchanged} figures are the same but for noise.")
+    if any(_is_marked(row) for row in rows):
+        lines.append(
+            "Of the machine too: what else it does moves times and rates further than repeats"
+            " tell; they fail only with a goal that is met no more."
+        )
+    lines.append(f"{unchanged} figures have not changed beyond the spread of their repeats.")
     unpaired, is_gone = alone(old, new)
-    return lines + unpaired, is_worse or is_gone
+    if deciding:
+        unpaired.append(f"These fail: {', '.join(deciding)}.")
+    return lines + unpaired, bool(deciding) or is_gone
+
+
+def _is_marked(row: tuple[str, ...]) -> bool:
+    return row[-1].endswith(_OF_THE_MACHINE_TOO)
 
 
 def _cells(old: Figure, new: Figure) -> tuple[str, str, str]:

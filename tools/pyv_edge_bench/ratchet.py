@@ -12,10 +12,11 @@ import argparse
 import math
 import re
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import bench_file, budgets
+from . import bench_file, budgets, registry
 from .budgets import Goal
 from .figure import Figure
 
@@ -104,8 +105,8 @@ def tighten(path: Path, changes: list[Step]) -> None:
         raise ValueError(f"{path}: {error}") from error
 
 
-def main(arguments: list[str]) -> int:
-    """Run the command line; return the exit status."""
+def main(arguments: list[str], names: Collection[str] = registry.FIGURES) -> int:
+    """Run the command line, where figures are called `names`; return the exit status."""
     parser = argparse.ArgumentParser(
         prog="pyv_edge_bench.ratchet", description=__doc__.split("\n")[0]
     )
@@ -115,7 +116,8 @@ def main(arguments: list[str]) -> int:
     path = options.budgets
     try:
         figures = bench_file.read(options.json).figures
-        found = steps(figures, budgets.load(path), budgets.load(path, "ceilings"))
+        goals, ceilings = (budgets.load(path, table, names) for table in budgets.TABLES)
+        found = steps(figures, goals, ceilings)
         tighten(path, found)
     except ValueError as error:
         print(error, file=sys.stderr)

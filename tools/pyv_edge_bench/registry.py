@@ -89,3 +89,8 @@ def chosen(words: list[str]) -> list[str]:
             raise KeyError(word)
         names += [name for name in found if name not in names]
     return names
+
+
+def listed(words: list[str]) -> list[str]:
+    """Return the names that there are to choose, or that `words` choose. Raises KeyError."""
+    return chosen(words or groups())
