@@ -24,7 +24,7 @@ from .broker import Broker
 _TICK_MASK = 0x3FFFFFFF
 _TIMEOUT_S = 120.0
 _INFLIGHT_MAX = 1000
-_CAPACITY = 65_536  # readings that the board keeps
+ROOM = 2048  # readings that a board keeps unless it is set otherwise
 
 
 class Source(Protocol):
@@ -51,8 +51,9 @@ class Sensors:
 
     keeps = True
 
-    def __init__(self, folder: Path) -> None:
-        """Start the broker and connect."""
+    def __init__(self, folder: Path, room: int = ROOM) -> None:
+        """Start the broker, which keeps any number, and connect."""
+        del room
         from paho.mqtt.client import Client
         from paho.mqtt.enums import CallbackAPIVersion
 
@@ -105,11 +106,11 @@ class Board:
 
     keeps = True
 
-    def __init__(self, folder: Path) -> None:
-        """Begin to greet."""
+    def __init__(self, folder: Path, room: int = ROOM) -> None:
+        """Begin to greet; what there is no room for takes that of the oldest."""
         del folder
         channels = [Channel(f"s{number}", "Cel", load.EXPONENT) for number in range(load.SENSORS)]
-        self._ring = RecordRing(_CAPACITY)
+        self._ring = RecordRing(room)
         boot = time.time_ns() & 0x7FFFFFFF
         identity = Identity("bench-board", boot, "rp2", "1.0.0", "1.0.0")
         self._session = DeviceSession(identity, channels, self._ring, RecordRing(16))
@@ -126,14 +127,11 @@ class Board:
         return self._port.place
 
     def send(self, number: int) -> None:
-        """Sample a reading. Raises RuntimeError if the ring is full."""
+        """Sample a reading."""
         now_ms = time.monotonic_ns() // 1_000_000
         with self._lock:
-            is_room = self._ring.push(
-                number % load.SENSORS, 0, number, now_ms // 1000, now_ms % 1000
-            )
-        if not is_room:
-            raise RuntimeError(f"the board keeps no more than {_CAPACITY} readings")
+            # What is overwritten does not arrive, and is counted as that.
+            self._ring.push(number % load.SENSORS, 0, number, now_ms // 1000, now_ms % 1000)
 
     def flush(self) -> None:
         """Return at once: it keeps them."""
@@ -177,9 +175,9 @@ class Lines:
 
     keeps = False
 
-    def __init__(self, folder: Path) -> None:
-        """Open the port."""
-        del folder
+    def __init__(self, folder: Path, room: int = 0) -> None:
+        """Open the port. It keeps nothing, whatever the `room`."""
+        del folder, room
         self._port = _Port()
 
     @property

@@ -18,7 +18,7 @@ import psutil
 
 from .cost import Cost
 from .peer import Peer, Site
-from .source import Source
+from .source import ROOM, Source
 from .upstream import Upstream
 
 _READY_S = 90.0
@@ -37,19 +37,21 @@ class Trial:
     def __init__(
         self,
         peer: Peer,
-        make_source: Callable[[Path], Source],
+        make_source: Callable[[Path, int], Source],
         folder: Path,
         steady_s: float = 2.0,
+        room: int = ROOM,
     ) -> None:
         """Start the source and the upstream; the peer is started by `start`.
 
+        A source that is a board has room for so many readings.
         What writes no byte for `steady_s` has done what it put off.
         """
         self.peer = peer
         self.steady_s = steady_s
         self.upstream = Upstream(folder / "upstream", peer)
         try:
-            self.source = make_source(folder)
+            self.source = make_source(folder, room)
         except (OSError, RuntimeError):
             self.upstream.close()
             raise
@@ -192,6 +194,7 @@ class Fate:
     lost: int
     doubled: int  # arrived again, and nobody can know that
     repeated: int  # arrived again, the doubled ones too
+    peak_mb: float  # of the process that there was at the end
 
 
 def throughput(trial: Trial, count: int) -> Throughput:
@@ -201,6 +204,7 @@ def throughput(trial: Trial, count: int) -> Throughput:
     """
     trial.warm_up()
     trial.expect(count)
+    before_stored = trial.peer.stored(trial.site)
     if trial.source.keeps:
         with trial.held():
             trial.send(count)
@@ -215,8 +219,8 @@ def throughput(trial: Trial, count: int) -> Throughput:
     written = after.written_bytes - before.written_bytes
     if not written:
         raise RuntimeError(f"no byte was written to a disk: is {trial.site.folder} in memory?")
-    arrived, stored = trial.upstream.arrived, trial.peer.stored(trial.site)
-    unstored = max(0, count + _WARM - stored) if trial.peer.keeps_all else 0
+    arrived, stored = trial.upstream.arrived, trial.peer.stored(trial.site) - before_stored
+    unstored = max(0, count - stored) if trial.peer.keeps_all else 0
     cpu_s = after.cpu_s - before.cpu_s
     return Throughput(count, arrived, unstored, arrived / took_s, cpu_s, after.peak_mb, written)
 
@@ -269,4 +273,5 @@ def _survived(
     time.sleep(trial.steady_s)  # for what comes twice
     upstream = trial.upstream
     upstream.check()
-    return Fate(count, count - upstream.arrived, upstream.doubled, upstream.repeated)
+    lost, peak_mb = count - upstream.arrived, Cost.of(trial.pid).peak_mb
+    return Fate(count, lost, upstream.doubled, upstream.repeated, peak_mb)
