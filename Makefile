@@ -38,8 +38,8 @@ simulate: $(READY)
 bench: $(READY)
 	$(BIN)/python -m pyv_edge_bench $(NAMES)
 
-# What has changed beyond the spread of the repeats: OLD=a.json NEW=b.json, which is build/bench.json without it. Both
-# have to be of the same NAMES: a goal that is gone fails.
+# What has changed beyond the spread of the repeats: OLD=a.json NEW=b.json, which is
+# build/bench.json without it. Both have to be of the same NAMES: a goal that is gone fails.
 bench-compare: $(READY)
 	@$(BIN)/python -m pyv_edge_bench.compare $(or $(OLD),$(error OLD=FILE: a bench.json of before)) \
 	  $(or $(NEW),build/bench.json)

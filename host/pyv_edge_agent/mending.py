@@ -17,8 +17,8 @@ from .time_base import TimeBase
 logger = logging.getLogger(__name__)
 
 RECOVER_MS = 60_000  # between two replacements of a damaged file, or two tries that fail
-NOWHERE = ("", -1, -1)  # where no store stands
 MEND_MS = 1_800_000  # longest that one takes: all of a large file may have to be copied
+NOWHERE = ("", -1, -1)  # where no store stands
 
 
 class Mending:
@@ -124,7 +124,7 @@ class Mending:
                 upkeep.disk_is_full()  # for the next try
         except StoreError as problem:
             logger.error("can't make room: %s", problem)
-        self._store.disconnect()
+        self._store.suspend()
 
     def _make_room(self, upkeep: Upkeep) -> None:
         try:

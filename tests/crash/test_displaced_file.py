@@ -93,6 +93,11 @@ def move_away(path):
     path.rename(path.with_name("old.db"))
 
 
+def reasons(site):
+    """Return why the file was opened again, as the audit log has it."""
+    return [row["details"] for row in site.store.audit_logs() if row["action"] == "reopened"]
+
+
 @pytest.mark.parametrize("strike", [delete_file, delete_file_and_wal, delete_folder, move_away])
 def test_file_that_is_deleted_comes_back_with_all_that_was_acknowledged(site, strike, caplog):
     assert site.acked == 60 * COUNT
@@ -100,9 +105,7 @@ def test_file_that_is_deleted_comes_back_with_all_that_was_acknowledged(site, st
     site.send(3)
     assert site.acked == site.sent > 60 * COUNT
     assert site.has_all()
-    assert [row["details"] for row in site.store.audit_logs() if row["action"] == "reopened"] == [
-        {"reason": f"{site.path}: was deleted"}
-    ]
+    assert reasons(site) == [{"reason": f"{site.path}: was deleted"}]
     assert "edge.db: was deleted while it was in use; what it held is in it again" in caplog.text
     with pytest.raises(Exception, match="in use by another agent"):
         SQLiteStore(site.path)
@@ -172,10 +175,6 @@ def refuse_audit(path, is_refused=True):
     refusal = "CREATE TRIGGER no BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no'); END"
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(refusal if is_refused else "DROP TRIGGER no")
-
-
-def reasons(site):
-    return [row["details"] for row in site.store.audit_logs() if row["action"] == "reopened"]
 
 
 def test_nothing_is_stored_into_another_file_that_was_not_opened_to_the_end(site, tmp_path):

@@ -160,7 +160,9 @@ def test_time_in_use_goes_on_over_a_commit_in_doubt_and_a_file_opened_again(tmp_
         rig.store.audit.append("in doubt", {})
     rig.store.audit.append("another", {})
     assert rig.store.run_ms == run_ms
+    stood = rig.store.standing
     rig.upkeep.reopen()
+    assert rig.store.standing == stood
     rig.clock.advance(1000)
     assert rig.store.run_ms == run_ms + 1000
     rig.reopen(is_crash=True)

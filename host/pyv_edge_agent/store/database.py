@@ -140,11 +140,16 @@ class Database(ABC):
         while self._descriptors:  # last, see open_raw
             os.close(self._descriptors.pop())
 
-    def abandon(self) -> None:
-        """Close every connection and write nothing: as a crash would, in order."""
+    def suspend(self) -> None:
+        """Close every connection, write nothing and stay locked: it is to be opened again."""
         with self.lock:
             if self._is_open:
                 self.disconnect()
+
+    def abandon(self) -> None:
+        """Close every connection and write nothing: as a crash would, in order."""
+        with self.lock:
+            self.suspend()
             self._unlock()
 
     def _unlock(self) -> None:
