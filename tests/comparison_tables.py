@@ -56,26 +56,24 @@ def table(head, rows):
 
 def side_by_side(figures):
     """Return what each peer takes and loses."""
-    found = {one.measured.name: one for one in figures}
-    there = [name for name in PEERS if f"peer.{name}.readings_per_s" in found]
-    rows = [
-        [label, *[spread(found[f"peer.{name}.{key}"]) for name in there]]
-        for key, label in ROWS.items()
-        if f"peer.{there[0]}.{key}" in found
-    ]
-    return table(["", *[PEERS[name] for name in there]], rows)
+    return _beside(figures, ROWS, ROWS)
 
 
 def in_short(figures):
     """Return the rows that decide: medians, and of losses the range."""
+    return _beside(figures, SHORT, COUNTS)
+
+
+def _beside(figures, keys, ranged):
+    """Return rows of these keys with a column for each peer; of those `ranged` with a range."""
     found = {one.measured.name: one for one in figures}
     there = [name for name in PEERS if f"peer.{name}.readings_per_s" in found]
     rows = [
         [
             ROWS[key],
-            *[spread(found[f"peer.{name}.{key}"], is_short=key not in COUNTS) for name in there],
+            *[spread(found[f"peer.{name}.{key}"], is_short=key not in ranged) for name in there],
         ]
-        for key in SHORT
+        for key in keys
         if f"peer.{there[0]}.{key}" in found
     ]
     return table(["", *[PEERS[name] for name in there]], rows)
